@@ -1,0 +1,34 @@
+"""The door: Azure Functions' triggers, one line each. Everything behind it is in scim/, which knows no Functions."""
+
+import azure.functions as func
+
+from scim.app import Application
+from scim.http import Request
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+"""All of them on every route: the host answers a method it was not told of with an empty 404."""
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+application = Application()
+
+
+async def answer(request: func.HttpRequest) -> func.HttpResponse:
+    response = await application.handle(
+        Request(request.method or "", request.url, dict(request.headers), request.get_body() or b"")
+    )
+    return func.HttpResponse(response.encoded(), status_code=response.status, headers=response.headers)
+
+
+@app.route("scim/Users/{*id}", methods=METHODS)
+async def users(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
+@app.route("scim/Groups/{*id}", methods=METHODS)
+async def groups(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
+@app.route("scim/{*path}", methods=METHODS)
+async def scim(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)

@@ -1,0 +1,110 @@
+"""The application: one request in, one SCIM answer out, whatever happens.
+
+It puts the parts together once per process, at the first request: importing it must stay cheap and cannot fail, or the
+Functions host would answer every URL with an empty 404.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scim.errors import INTERNAL, UNAVAILABLE, ScimError
+from scim.http import CONTENT_TYPE, Request, Response
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.policies import AsyncHTTPPolicy
+
+    from scim.schema.registry import Registry
+    from scim.security.connections import Connections
+    from scim.settings import Settings
+    from scim.store.gateway import Gateway
+    from scim.store.resources import Resources
+
+log = logging.getLogger("scim")
+
+_RETRY_AFTER = {"Retry-After": "30"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    settings: Settings
+    connections: Connections
+    registry: Registry
+    gateway: Gateway
+    resources: Resources
+
+
+class Application:
+    """Answers SCIM requests. `settings` come from the environment where none are given; `policies` see every request
+    to the table."""
+
+    def __init__(self, settings: Settings | None = None, policies: Sequence[AsyncHTTPPolicy[Any, Any]] = ()) -> None:
+        self._settings = settings
+        self._policies = policies
+        self._parts: _Parts | None = None
+
+    async def handle(self, request: Request) -> Response:
+        """The response to a request; its errors are SCIM error documents with a request id that finds the log line."""
+        request_id = uuid.uuid4().hex
+        try:
+            response = await self._answer(request)
+        except ScimError as error:
+            response = Response(error.kind.status, error.body(), error.headers)
+        except Exception as error:
+            response = self._failure(error, request_id)
+        if response.body is not None:
+            response.headers.setdefault("Content-Type", CONTENT_TYPE)
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    async def close(self) -> None:
+        """Give back the connections to the table."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            await parts.gateway.close()
+
+    async def _answer(self, request: Request) -> Response:
+        from scim.security.authentication import authenticate
+        from scim.service.context import Context
+        from scim.service.routes import route
+
+        parts = self._built()
+        connection = await authenticate(request.method, request.headers, parts.connections)
+        context = Context(request, connection.tenant, parts.settings, parts.registry, parts.resources)
+        return await route(context)
+
+    def _built(self) -> _Parts:
+        if self._parts is None:
+            from scim.schema.registry import Registry
+            from scim.security.connections import FixedConnections
+            from scim.settings import Settings
+            from scim.store.gateway import TableGateway
+            from scim.store.resources import Resources
+
+            settings = self._settings or Settings.from_environment()
+            gateway = TableGateway(settings.table_connection_string, settings.table_name, self._policies)
+            connections = FixedConnections(settings.connections)
+            self._parts = _Parts(settings, connections, Registry.load(), gateway, Resources(gateway))
+        return self._parts
+
+    @staticmethod
+    def _failure(error: Exception, request_id: str) -> Response:
+        """503 for what passes by itself or awaits the operator, 500 for a fault of ours; the log has the cause."""
+        from scim.settings import SettingsError
+        from scim.store.gateway import Unavailable
+
+        if isinstance(error, Unavailable):
+            log.warning("storage unavailable (request %s): %s", request_id, error)
+            kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
+        elif isinstance(error, SettingsError):
+            log.error("misconfigured (request %s): %s", request_id, error)
+            kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
+        else:
+            log.exception("request %s failed", request_id, exc_info=error)
+            kind, detail = INTERNAL, "The service failed on this request; its operator finds the cause in the log"
+        headers = dict(_RETRY_AFTER) if kind is UNAVAILABLE else {}
+        return Response(kind.status, ScimError(kind, f"{detail} (request {request_id}).").body(), headers)

@@ -1,0 +1,59 @@
+"""The SCIM errors (RFC 7644 §3.12): one table, one exception, one body.
+
+Everything else stands on this module. `raise ScimError(INVALID_FILTER, "…")` from anywhere ends as a SCIM error
+document, and `detail` is shown to an Entra admin word for word: name the attribute, the rule and the remedy,
+and never a secret or an internal name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """An HTTP status and, where RFC 7644 table 9 has one, its scimType."""
+
+    status: int
+    scim_type: str | None = None
+
+
+INVALID_FILTER = ErrorKind(400, "invalidFilter")
+TOO_MANY = ErrorKind(400, "tooMany")
+UNIQUENESS = ErrorKind(409, "uniqueness")
+MUTABILITY = ErrorKind(400, "mutability")
+INVALID_SYNTAX = ErrorKind(400, "invalidSyntax")
+INVALID_PATH = ErrorKind(400, "invalidPath")
+NO_TARGET = ErrorKind(400, "noTarget")
+INVALID_VALUE = ErrorKind(400, "invalidValue")
+
+UNAUTHORIZED = ErrorKind(401)
+FORBIDDEN = ErrorKind(403)
+NOT_FOUND = ErrorKind(404)
+METHOD_NOT_ALLOWED = ErrorKind(405)
+PRECONDITION_FAILED = ErrorKind(412)
+TOO_LARGE = ErrorKind(413)
+UNSUPPORTED_MEDIA_TYPE = ErrorKind(415)
+INTERNAL = ErrorKind(500)
+UNAVAILABLE = ErrorKind(503)
+
+
+class ScimError(Exception):
+    """A request ends here: with this status, scimType and detail, and these extra response headers."""
+
+    def __init__(self, kind: ErrorKind, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, object]:
+        """The error document of RFC 7644 §3.12; `status` is a string there."""
+        body: dict[str, object] = {"schemas": [ERROR_URN], "status": str(self.kind.status)}
+        if self.kind.scim_type:
+            body["scimType"] = self.kind.scim_type
+        body["detail"] = self.detail
+        return body

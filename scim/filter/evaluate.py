@@ -1,0 +1,169 @@
+"""Filters bound to a resource type: which attribute each name is, of which type the values are, and the predicate.
+
+A filter is bound once and then run over many resources (documents that also carry `id`, `meta` and `schemas`).
+Comparisons follow RFC 7644 §3.4.2.2: strings by the attribute's caseExact, dates as instants, a multi-valued attribute
+when any of its values matches, and "no value" as null. Strings are cast to the attribute's type, since Entra writes
+`roles[primary eq "True"]`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from scim.errors import INVALID_FILTER, ScimError
+from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, ValuePath
+from scim.schema.model import Attribute
+from scim.schema.registry import ResourceType, Target
+from scim.schema.validation import Document
+from scim.schema.values import cast, fold, instant
+
+Predicate = Callable[[Document], bool]
+_Test = Callable[[Any], bool]
+_Values = Callable[[Document], Iterator[Any]]
+
+_STRINGS = {"string", "reference", "binary"}
+_ORDERED: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+_TEXT: dict[str, Callable[[str, str], bool]] = {
+    "co": operator.contains,
+    "sw": str.startswith,
+    "ew": str.endswith,
+}
+
+
+def bind(tree: Filter, resource_type: ResourceType) -> Predicate:
+    """The predicate over resources. Raises 400 invalidFilter for an attribute that the resource type does not have or
+    a comparison that its type does not allow."""
+    return _bind(tree, lambda path: known(path, resource_type))
+
+
+def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
+    """The predicate of a value path over the elements of a complex attribute."""
+    return _bind(tree, lambda name: _sub_target(name, attribute, path))
+
+
+def known(path: str, resource_type: ResourceType) -> Target:
+    """The attribute that a filter names. Raises 400 invalidFilter with the remedy."""
+    target = resource_type.resolve(path)
+    if target is None:
+        raise ScimError(
+            INVALID_FILTER, f"{path} is no attribute of {resource_type.name}; filter on one that /Schemas lists."
+        )
+    if target.attribute is None:
+        remedy = "declare the extension's schema on this service to filter on it"
+        raise ScimError(INVALID_FILTER, f"{path} belongs to an extension that is not declared here; {remedy}.")
+    return target
+
+
+def _sub_target(name: str, attribute: Attribute, path: str) -> Target:
+    sub = attribute.sub(name) if attribute.type == "complex" else None
+    if sub is None and attribute.type != "complex" and name.lower() == "value":
+        sub = attribute.model_copy(update={"multi_valued": False})  # tags[value eq "a"] on a plain list
+    if sub is None:
+        raise ScimError(INVALID_FILTER, f"{path} has no sub-attribute {name}; filter on one that /Schemas lists.")
+    return Target(None, sub.name, sub)
+
+
+def _bind(tree: Filter, lookup: Callable[[str], Target]) -> Predicate:
+    match tree:
+        case And(terms):
+            predicates = [_bind(term, lookup) for term in terms]
+            return lambda resource: all(predicate(resource) for predicate in predicates)
+        case Or(terms):
+            predicates = [_bind(term, lookup) for term in terms]
+            return lambda resource: any(predicate(resource) for predicate in predicates)
+        case Not(term):
+            inner = _bind(term, lookup)
+            return lambda resource: not inner(resource)
+        case Present(path):
+            read = _values(lookup(path))
+            return lambda resource: any(value not in (None, "", [], {}) for value in read(resource))
+        case ValuePath(path, filter):
+            return _value_path(lookup(path), path, filter)
+        case Compare(path, op, literal):
+            return _compare(lookup(path), path, op, literal)
+
+
+def _value_path(target: Target, path: str, filter: Filter) -> Predicate:
+    attribute = target.sub or target.attribute
+    assert attribute is not None
+    inner = bind_elements(filter, attribute, path)
+    read = _values(target)
+    simple = attribute.type != "complex"
+    return lambda resource: any(inner({attribute.name: e, "value": e} if simple else e) for e in read(resource))
+
+
+def _compare(target: Target, path: str, op: str, literal: Literal) -> Predicate:
+    attribute = target.sub or target.attribute
+    assert attribute is not None
+    if attribute.type == "complex":
+        value = attribute.sub("value")
+        if value is None:
+            subs = ", ".join(sub.name for sub in attribute.sub_attributes)
+            raise ScimError(INVALID_FILTER, f"{path} is complex; compare one of its sub-attributes: {subs}.")
+        read_elements, attribute = _values(target), value
+        read: _Values = lambda resource: (e[value.name] for e in read_elements(resource) if value.name in e)  # noqa: E731
+    else:
+        read = _values(target)
+    if literal.is_null:
+        if op not in ("eq", "ne"):
+            raise ScimError(INVALID_FILTER, f"{path} {op} null has no meaning; null goes with eq and ne.")
+        absent = op == "eq"
+        return lambda resource: (next(read(resource), None) is None) == absent
+    test = _test(attribute, path, op, literal)
+    if op != "ne":
+        return lambda resource: any(map(test, read(resource)))
+    return lambda resource: (values := list(read(resource))) == [] or any(map(test, values))
+
+
+def _values(target: Target) -> _Values:
+    """All values that a name has in a resource: none, one, or those of a multi-valued attribute."""
+    urn, name, sub = target.urn, target.name, target.sub.name if target.sub else None
+
+    def read(resource: Document) -> Iterator[Any]:
+        container = resource if urn is None else resource.get(urn) or {}
+        value = container.get(name)
+        for element in value if isinstance(value, list) else (value,):
+            found = element.get(sub) if sub is not None and element is not None else element
+            if isinstance(found, list):
+                yield from found
+            elif found is not None:
+                yield found
+
+    return read
+
+
+def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
+    """The comparison of one value with the literal, in the attribute's type."""
+    if op in _TEXT and attribute.type not in _STRINGS:
+        raise ScimError(INVALID_FILTER, f"{path} is {attribute.type}; {op} compares strings only.")
+    if op in _ORDERED and attribute.type in ("boolean", "binary"):
+        raise ScimError(INVALID_FILTER, f"{path} is {attribute.type}, which has no order; use eq or ne.")
+    if attribute.type in _STRINGS:
+        return _string_test(attribute, op, fold(literal.text, attribute))
+    wanted = _literal(attribute, path, literal)
+    compare = _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
+    if attribute.type == "dateTime":
+        return lambda value: (moment := instant(value)) is not None and compare(moment, wanted)
+    return lambda value: compare(value, wanted)
+
+
+def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
+    compare: Callable[[Any, Any], bool] = (
+        _TEXT.get(op) or _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
+    )
+    return lambda value: isinstance(value, str) and compare(fold(value, attribute), wanted)
+
+
+def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
+    try:
+        value = cast(literal.text, attribute, path)
+    except ScimError as error:
+        raise ScimError(INVALID_FILTER, f"The filter compares {path} with {literal}: {error.detail}") from None
+    return instant(literal.text) if attribute.type == "dateTime" else value

@@ -1,0 +1,161 @@
+"""A PATCH body, in RFC form or in one of Entra's dialects, as a flat list of operations with one target each.
+
+What arrives and becomes the same list: operation names in any case (`Add`), member names in any case, operations
+without a path whose value holds plain, dotted, URN-prefixed, bracketed and whole-schema keys, `remove` with a value
+list, and an empty list of operations, which Microsoft's validator sends and which means nothing to do. An operation on
+an attribute that no schema knows is dropped, or the `active: false` beside it would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, TOO_LARGE, ScimError
+from scim.filter.parse import parse_path
+from scim.filter.tree import Filter, Path
+from scim.schema.model import Attribute
+from scim.schema.registry import ResourceType, Target
+from scim.schema.validation import undeclared
+
+Op = Literal["add", "replace", "remove"]
+PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One change. `filter` selects elements of a multi-valued attribute; `sub` is a sub-attribute of these elements.
+
+    Without a filter, `target.sub` is the sub-attribute. `value` is as sent; None means "no value"."""
+
+    op: Op
+    target: Target
+    value: Any = None
+    filter: Filter | None = None
+    sub: Attribute | None = None
+
+
+def operations(body: object, resource_type: ResourceType, max_operations: int) -> list[Operation]:
+    """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, mutability,
+    noTarget) or 413; nothing is applied then."""
+    listed = _listed(body)
+    if len(listed) > max_operations:
+        raise ScimError(
+            TOO_LARGE, f"The PATCH has {len(listed)} operations; at most {max_operations} are read. Split it."
+        )
+    return [operation for number, item in enumerate(listed, 1) for operation in _read(item, number, resource_type)]
+
+
+def _listed(body: object) -> list[Any]:
+    if not isinstance(body, dict):
+        raise ScimError(INVALID_SYNTAX, "The body must be a JSON object with Operations.")
+    listed = next((value for name, value in body.items() if name.lower() == "operations"), None)
+    if not isinstance(listed, list):
+        raise ScimError(INVALID_SYNTAX, f"Operations must be an array of operations ({PATCH_URN}).")
+    return listed
+
+
+def _read(item: object, number: int, resource_type: ResourceType) -> Iterator[Operation]:
+    if not isinstance(item, dict):
+        raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with op, path and value.")
+    members = {name.lower(): value for name, value in item.items()}
+    op = _op(members.get("op"), number)
+    path, value = members.get("path"), members.get("value")
+    if path is not None and not isinstance(path, str):
+        raise ScimError(INVALID_PATH, f"Operation {number}: path must be a string.")
+    if path:
+        yield from _targeted(op, path, value, resource_type)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _keyed(op, name, inner, resource_type)
+    elif op == "remove":
+        raise ScimError(NO_TARGET, f"Operation {number}: remove needs a path that says what to remove.")
+    else:
+        raise ScimError(INVALID_VALUE, f"Operation {number}: without a path, value must be an object of attributes.")
+
+
+def _op(value: object, number: int) -> Op:
+    match value.strip().lower() if isinstance(value, str) else None:
+        case "add":
+            return "add"
+        case "replace":
+            return "replace"
+        case "remove":
+            return "remove"
+    raise ScimError(INVALID_SYNTAX, f"Operation {number}: op must be add, replace or remove.")
+
+
+def _keyed(op: Op, name: str, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+    """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
+    it read does), or nothing that anybody knows: such members are dropped."""
+    try:
+        path = parse_path(name)
+    except ScimError:
+        return
+    target = resource_type.resolve(path.attribute)
+    if isinstance(value, dict) and name[:4].lower() == "urn:" and path.filter is None:
+        if target is None or target.attribute is None:
+            yield from _whole(op, target.urn if target and not target.name else name, value, resource_type)
+            return
+    if target is None or _read_only(target):
+        return
+    yield from _operation(op, path, target, value)
+
+
+def _whole(op: Op, urn: str | None, value: dict[str, Any], resource_type: ResourceType) -> Iterator[Operation]:
+    """A whole schema's object: each member is one attribute of it. `urn` is None for the core schema."""
+    for name, inner in value.items():
+        if urn is not None and urn not in resource_type.extension_attributes:
+            yield Operation(op, Target(urn, name), undeclared(inner))
+        else:
+            yield from _keyed(op, f"{urn or resource_type.core.id}:{name}", inner, resource_type)
+
+
+def _targeted(op: Op, text: str, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+    path = parse_path(text.strip())
+    target = resource_type.resolve(path.attribute)
+    if target is None:
+        return
+    if not target.name:
+        yield from _container(op, target.urn, value, resource_type)
+        return
+    if _read_only(target):
+        raise ScimError(MUTABILITY, f"{target.path} is read only; take it out of the attribute mapping.")
+    yield from _operation(op, path, target, value)
+
+
+def _container(op: Op, urn: str | None, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+    """A path that is a schema URN alone."""
+    if isinstance(value, dict) and op != "remove":
+        yield from _whole(op, urn, value, resource_type)
+    elif urn is None:
+        raise ScimError(NO_TARGET, f"{resource_type.core.id} is the resource itself; name an attribute of it.")
+    elif op == "remove" or value in (None, ""):
+        yield Operation("remove", Target(urn, ""))
+    else:
+        raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
+
+
+def _operation(op: Op, path: Path, target: Target, value: object) -> Iterator[Operation]:
+    attribute = target.attribute
+    if path.filter is None:
+        yield Operation(op, target, value)
+        return
+    if attribute is None:
+        return  # a filter over an extension that nobody declared: its shape is unknown
+    if not attribute.multi_valued or target.sub is not None:
+        raise ScimError(INVALID_PATH, f"{target.path} is not multi-valued; take the brackets out of the path.")
+    sub = attribute.sub(path.sub) if path.sub else None
+    if path.sub and sub is None:
+        return  # a sub-attribute that nobody knows, as an unknown attribute
+    if sub is not None and sub.mutability == "readOnly":
+        raise ScimError(MUTABILITY, f"{target.path}.{sub.name} is read only; take it out of the attribute mapping.")
+    yield Operation(op, target, value, path.filter, sub)
+
+
+def _read_only(target: Target) -> bool:
+    attribute, sub = target.attribute, target.sub
+    if attribute is None:
+        return False
+    return attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")

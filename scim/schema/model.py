@@ -1,0 +1,82 @@
+"""Schemas and resource types as pydantic models of the documents of RFC 7643 §6, §7 and §8.7."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+Type = Literal["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="forbid")
+
+
+class Attribute(_Document):
+    """One attribute with its characteristics (RFC 7643 §2.2, §7); the defaults are the RFC's."""
+
+    name: str
+    type: Type = "string"
+    multi_valued: bool = False
+    description: str = ""
+    required: bool = False
+    case_exact: bool = False
+    mutability: Literal["readOnly", "readWrite", "immutable", "writeOnly"] = "readWrite"
+    returned: Literal["always", "never", "default", "request"] = "default"
+    uniqueness: Literal["none", "server", "global"] = "none"
+    canonical_values: tuple[str, ...] = ()
+    reference_types: tuple[str, ...] = ()
+    sub_attributes: tuple[Attribute, ...] = ()
+
+    @cached_property
+    def _subs(self) -> dict[str, Attribute]:
+        return {sub.name.lower(): sub for sub in self.sub_attributes}
+
+    def sub(self, name: str) -> Attribute | None:
+        """The sub-attribute of that name, in any case (RFC 7643 §2.1)."""
+        return self._subs.get(name.lower())
+
+    @cached_property
+    def is_reference(self) -> bool:
+        """Whether a value points at another resource: one `value` with its `$ref`, like manager or a member."""
+        return self.type == "complex" and "$ref" in self._subs and "value" in self._subs
+
+
+class Schema(_Document):
+    """A schema document (RFC 7643 §7)."""
+
+    id: str
+    name: str
+    description: str = ""
+    attributes: tuple[Attribute, ...]
+
+
+class SchemaExtension(_Document):
+    schema_: str
+    required: bool = False
+
+    model_config = ConfigDict(alias_generator=lambda name: to_camel(name.rstrip("_")))
+
+
+class StorageHints(_Document):
+    """What storage needs to know of a resource type: the prefix of its ids and the attributes that get a lookup row."""
+
+    id_prefix: str
+    lookup: tuple[str, ...] = ()
+
+
+class ResourceTypeDocument(_Document):
+    """A resource type (RFC 7643 §6), with our own `storage` member, which is never shown to a client."""
+
+    id: str
+    name: str
+    endpoint: str
+    description: str = ""
+    schema_: str
+    schema_extensions: tuple[SchemaExtension, ...] = ()
+    storage: StorageHints
+
+    model_config = ConfigDict(alias_generator=lambda name: to_camel(name.rstrip("_")))

@@ -1,0 +1,174 @@
+"""Which resource types there are, and what a name in a request means for each of them.
+
+A name is an attribute (`userName`), a sub-attribute (`name.givenName`), the same behind a schema URN
+(`urn:…:2.0:User:department`) or a URN alone. Names are found in any case (RFC 7643 §2.1); a URN ends where a declared
+schema ends, never at the dot of `2.0`; and a plain name that only an extension declares means that extension's
+attribute, because Entra writes `manager` and `department` so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scim.schema.model import Attribute, ResourceTypeDocument, Schema
+
+DOCUMENTS = Path(__file__).parent / "documents"
+_NAME = re.compile(r"[A-Za-z$][\w$-]*")
+_WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
+"""An undeclared URN that ends `…:2.0:User` names the extension; with one more part, an attribute of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a name stands for.
+
+    `urn` is the extension's container, None for the core. `attribute` is None where the extension is not declared:
+    then `name` is the bare attribute name, or "" for the whole container.
+    """
+
+    urn: str | None
+    name: str
+    attribute: Attribute | None = None
+    sub: Attribute | None = None
+
+    @property
+    def path(self) -> str:
+        """The name in its declared case, as errors and indexes show it."""
+        path = ":".join(part for part in (self.urn, self.name) if part)
+        return f"{path}.{self.sub.name}" if self.sub else path
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An attribute whose values have rows of their own; unique ones have one row for each value."""
+
+    path: str
+    attribute: Attribute
+    target: Target
+    unique: bool
+
+    @property
+    def key(self) -> str:
+        """The attribute's name in row keys: it never changes case with the schema."""
+        return self.path.lower()
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A resource type with its schemas joined: what its resources may hold and how names in requests are understood."""
+
+    document: ResourceTypeDocument
+    core: Schema
+    extensions: tuple[Schema, ...]
+    common: tuple[Attribute, ...]
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def id_prefix(self) -> str:
+        return self.document.storage.id_prefix
+
+    @cached_property
+    def core_attributes(self) -> dict[str, Attribute]:
+        """The core schema's and the common attributes (RFC 7643 §3.1) by lower-case name."""
+        return {attribute.name.lower(): attribute for attribute in (*self.common, *self.core.attributes)}
+
+    @cached_property
+    def extension_attributes(self) -> dict[str, dict[str, Attribute]]:
+        """By the extension's URN in its declared case, then by lower-case name."""
+        return {e.id: {attribute.name.lower(): attribute for attribute in e.attributes} for e in self.extensions}
+
+    @cached_property
+    def _urns(self) -> list[tuple[str, str | None]]:
+        """Lower-case schema URNs, longest first, with the container each means."""
+        urns: list[tuple[str, str | None]] = [(e.id.lower(), e.id) for e in self.extensions]
+        urns.append((self.core.id.lower(), None))
+        return sorted(urns, key=lambda pair: -len(pair[0]))
+
+    def resolve(self, name: str) -> Target | None:
+        """What `name` stands for; None for a name that no schema of the resource type knows."""
+        if name[:4].lower() == "urn:":
+            return self._resolve_urn(name)
+        found = self._attribute(None, self.core_attributes, name)
+        if found is None:
+            matches = (self._attribute(urn, attributes, name) for urn, attributes in self.extension_attributes.items())
+            found = next((match for match in matches if match), None)
+        return found
+
+    def _resolve_urn(self, name: str) -> Target | None:
+        lower = name.lower()
+        for urn, container in self._urns:
+            if lower == urn:
+                return Target(container, "")
+            if lower.startswith(urn + ":"):
+                attributes = self.core_attributes if container is None else self.extension_attributes[container]
+                return self._attribute(container, attributes, name[len(urn) + 1 :])
+        if _WHOLE_URN.fullmatch(name):
+            return Target(name, "")
+        urn, _, attribute = name.rpartition(":")
+        if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1:
+            return Target(urn, attribute)
+        return None
+
+    @staticmethod
+    def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Target | None:
+        name, _, sub_name = name.partition(".")
+        attribute = attributes.get(name.lower())
+        if attribute is None:
+            return None
+        if not sub_name:
+            return Target(urn, attribute.name, attribute)
+        sub = attribute.sub(sub_name)
+        return Target(urn, attribute.name, attribute, sub) if sub else None
+
+    @cached_property
+    def indexes(self) -> dict[str, Index]:
+        """Every attribute that has rows of its own, by lower-case path: the unique ones (schema characteristic
+        `uniqueness`) and those that the resource type document lists under storage.lookup."""
+        unique = [a.name for a in self.core.attributes if a.uniqueness != "none"]
+        unique += [f"{e.id}:{a.name}" for e in self.extensions for a in e.attributes if a.uniqueness != "none"]
+        indexes = [self._index(path, unique=True) for path in unique]
+        indexes += [self._index(path, unique=False) for path in self.document.storage.lookup]
+        return {index.key: index for index in indexes}
+
+    def _index(self, path: str, *, unique: bool) -> Index:
+        target = self.resolve(path)
+        if target is None or target.attribute is None:
+            raise ValueError(f"resource type {self.name}: storage.lookup names {path}, which no schema of it declares")
+        return Index(target.path, target.sub or target.attribute, target, unique)
+
+
+class Registry:
+    """All resource types of this service."""
+
+    def __init__(self, resource_types: Iterable[ResourceType]) -> None:
+        self.resource_types = tuple(resource_types)
+        self._by_endpoint = {t.document.endpoint.strip("/").lower(): t for t in self.resource_types}
+        self._by_prefix = {t.id_prefix: t for t in self.resource_types}
+
+    def by_endpoint(self, segment: str) -> ResourceType | None:
+        return self._by_endpoint.get(segment.lower())
+
+    def by_id(self, id: str) -> ResourceType | None:
+        """The type that an id of ours belongs to; None for an id that cannot be ours."""
+        prefix, dash, _ = id.partition("-")
+        return self._by_prefix.get(prefix) if dash else None
+
+    @staticmethod
+    def load(folder: Path = DOCUMENTS) -> Registry:
+        """Read the schema documents. Raises ValueError (pydantic's included) that names what is wrong."""
+        documents = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+        common = tuple(Attribute.model_validate(a) for a in documents.pop("common")["attributes"])
+        types = [ResourceTypeDocument.model_validate(d) for d in documents.pop("resource-types")]
+        schemas = {schema.id: schema for schema in map(Schema.model_validate, documents.values())}
+        return Registry(
+            ResourceType(t, schemas[t.schema_], tuple(schemas[e.schema_] for e in t.schema_extensions), common)
+            for t in types
+        )

@@ -1,0 +1,226 @@
+"""From what a client sent to the canonical document that is stored.
+
+A canonical document has declared names in their declared case, values of their declared types, at most one primary
+element, and neither nulls nor empty strings, arrays and objects: for SCIM all of these mean "no value" (RFC 7643
+§2.5). What the client may not set (readOnly) and what no schema knows is dropped; an extension that nobody declared is
+kept as sent, since Entra admins map such attributes without telling the server. `schemas`, `id` and `meta` are not in
+it: they follow from the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
+from scim.schema.model import Attribute
+from scim.schema.registry import ResourceType, Target
+from scim.schema.values import cast, wrong_type
+
+Document = dict[str, Any]
+"""A resource's attributes as JSON data; extensions stand under their URN."""
+
+_ROLE_KEYS = {"id", "value", "displayname", "display", "type", "primary", "description", "$ref"}
+
+
+def canonical(body: object, resource_type: ResourceType) -> Document:
+    """The document that a POST or PUT body means. Raises 400 invalidSyntax or invalidValue."""
+    if not isinstance(body, dict):
+        raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: one resource.")
+    _check_schemas(body)
+    document: Document = {}
+    seen: dict[str, str] = {}
+    flat: list[tuple[Target, object]] = []
+    for name, value in body.items():
+        if (target := _member(name, value, resource_type)) is None:
+            continue
+        if seen.setdefault(target.path.lower(), name) != name:
+            raise ScimError(INVALID_SYNTAX, f"{name} and {seen[target.path.lower()]} are one attribute; send it once.")
+        if target.sub is not None:
+            flat.append((target, value))
+        else:
+            _place(document, target, value, resource_type)
+    for target, value in flat:  # "name.givenName" beside "name": the flat one is the more exact
+        _place(document, target, value, resource_type)
+    require(document, resource_type)
+    return document
+
+
+def _member(name: str, value: object, resource_type: ResourceType) -> Target | None:
+    """What one member of a body stands for; None for what is dropped."""
+    target = resource_type.resolve(name)
+    if isinstance(value, dict) and name[:4].lower() == "urn:" and (target is None or target.attribute is None):
+        return Target(target.urn if target and not target.name else name, "")
+    if target is not None and target.sub is not None and target.attribute is not None and target.attribute.multi_valued:
+        return None
+    return target
+
+
+def _check_schemas(body: Document) -> None:
+    schemas = next((value for name, value in body.items() if name.lower() == "schemas"), None)
+    listed = schemas is None or (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas))
+    if not listed:
+        raise ScimError(INVALID_SYNTAX, "schemas must be an array of schema URNs.")
+
+
+def _place(document: Document, target: Target, value: object, resource_type: ResourceType) -> None:
+    """Put one member of a body where it belongs; a whole extension is placed attribute by attribute."""
+    if target.attribute is not None:
+        if target.attribute.mutability == "readOnly" or (target.sub and target.sub.mutability == "readOnly"):
+            return
+        assign(document, target, canonical_value(value, target))
+    elif not target.name:
+        _place_container(document, target.urn, value, resource_type)
+    elif (kept := undeclared(value)) is not None:
+        assign(document, target, kept)
+
+
+def _place_container(document: Document, urn: str | None, value: object, resource_type: ResourceType) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise ScimError(INVALID_VALUE, f"{urn or resource_type.core.id} must be an object of the schema's attributes.")
+    if urn is not None and urn not in resource_type.extension_attributes:
+        if kept := {name: item for name, item in value.items() if undeclared(item) is not None}:
+            document[urn] = {**document.get(urn, {}), **kept}
+        return
+    for name, item in value.items():
+        inner = resource_type.resolve(f"{urn or resource_type.core.id}:{name}")
+        if inner is not None and inner.attribute is not None:
+            _place(document, inner, item, resource_type)
+
+
+def require(document: Document, resource_type: ResourceType) -> None:
+    """Raise 400 invalidValue where a required attribute of the core schema has no value."""
+    for attribute in resource_type.core.attributes:
+        if attribute.required and attribute.mutability != "readOnly" and attribute.name not in document:
+            raise ScimError(
+                INVALID_VALUE,
+                f"{attribute.name} is required and has no value; map a source attribute that is never empty.",
+            )
+
+
+def assign(document: Document, target: Target, value: object) -> None:
+    """Set or, where the value is None, clear what `target` stands for. Empty containers do not stay."""
+    container = document if target.urn is None else document.setdefault(target.urn, {})
+    name = target.name
+    if target.sub is not None:
+        inner = dict(container.get(name) or {})
+        _put(inner, target.sub.name, value)
+        value = inner or None
+    _put(container, name, value)
+    if target.urn is not None and not container:
+        del document[target.urn]
+
+
+def _put(container: Document, name: str, value: object) -> None:
+    if value is None:
+        container.pop(name, None)
+    else:
+        container[name] = value
+
+
+def canonical_value(value: object, target: Target) -> Any:
+    """The canonical form of a value for `target` (a declared attribute or sub-attribute), None where it is no value."""
+    attribute = target.sub or target.attribute
+    assert attribute is not None
+    return _compiled(attribute)(value, target.path)
+
+
+def canonical_element(value: object, target: Target) -> Any:
+    """The same for one element of a multi-valued attribute."""
+    assert target.attribute is not None
+    return _compiled(target.attribute, element=True)(value, target.path)
+
+
+def undeclared(value: object) -> object | None:
+    """A value of an extension that nobody declared, as sent; None where it is no value."""
+    return None if value in (None, "", [], {}) else value
+
+
+Validator = Callable[[object, str], Any]
+_validators: dict[tuple[int, bool], tuple[Attribute, Validator]] = {}
+
+
+def _compiled(attribute: Attribute, element: bool = False) -> Validator:
+    """The attribute's validator, made once: attributes live as long as the process, so their identity is the key."""
+    key = (id(attribute), element)
+    if key not in _validators:
+        one = _complex(attribute) if attribute.type == "complex" else _simple(attribute)
+        _validators[key] = (attribute, one if element or not attribute.multi_valued else _many(attribute, one))
+    return _validators[key][1]
+
+
+def _simple(attribute: Attribute) -> Validator:
+    def validate(value: object, path: str) -> Any:
+        return None if value is None or value == "" else cast(value, attribute, path)
+
+    return validate
+
+
+def _complex(attribute: Attribute) -> Validator:
+    subs = [(sub, _compiled(sub)) for sub in attribute.sub_attributes if sub.mutability != "readOnly"]
+    known = {sub.name.lower(): (sub.name, validator) for sub, validator in subs}
+
+    def validate(value: object, path: str) -> Any:
+        if value is None or value == "":
+            return None
+        if isinstance(value, list) and len(value) == 1 and not attribute.multi_valued:
+            value = value[0]  # the manager of old Entra jobs: [{"$ref": …, "value": …}]
+        if isinstance(value, str) and "value" in known:
+            value = {"value": value}  # the manager of today's: the bare id
+        if not isinstance(value, dict):
+            raise wrong_type(path, attribute, value)
+        if attribute.multi_valued and "display" in known:
+            value = _role(value)
+        result: Document = {}
+        for name, item in value.items():
+            if (found := known.get(name.lower())) is None:
+                continue
+            if found[0] in result:
+                raise ScimError(INVALID_SYNTAX, f"{path}.{found[0]} appears twice in one value; send it once.")
+            if (item := found[1](item, f"{path}.{found[0]}")) is not None:
+                result[found[0]] = item
+        return result or None
+
+    return validate
+
+
+def _many(attribute: Attribute, one: Validator) -> Validator:
+    def validate(value: object, path: str) -> Any:
+        if value is None or value == "":
+            return None
+        elements = [one(item, path) for item in (value if isinstance(value, list) else [value])]
+        return single_primary([element for element in elements if element is not None]) or None
+
+    return validate
+
+
+def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
+    """The elements with one primary at most (RFC 7643 §2.4): the one at index `keep`, else the first.
+
+    Entra's default mappings may mark several; refusing the user for it would help nobody."""
+    primaries = [
+        i for i, element in enumerate(elements) if isinstance(element, dict) and element.get("primary") is True
+    ]
+    if len(primaries) < 2:
+        return elements
+    kept = keep if keep in primaries else primaries[0]
+    return [{**e, "primary": False} if i in primaries and i != kept else e for i, e in enumerate(elements)]
+
+
+def _role(value: Document) -> Document:
+    """Entra's role expressions: `displayName` for `display`, and a whole role as JSON text inside `value`."""
+    text = next((item for name, item in value.items() if name.lower() == "value"), None)
+    if isinstance(text, str) and text.startswith("{"):
+        try:
+            role = json.loads(text)
+        except (ValueError, RecursionError):
+            role = None
+        if isinstance(role, dict) and isinstance(role.get("value"), str) and {k.lower() for k in role} <= _ROLE_KEYS:
+            value = {**value, **role}
+    names = {name.lower(): name for name in value}
+    if "displayname" in names and "display" not in names:
+        value = {("display" if name.lower() == "displayname" else name): item for name, item in value.items()}
+    return value

@@ -1,0 +1,103 @@
+"""Single values: their JSON types, the casts that Entra needs, and when two of them are the same.
+
+Microsoft's client sends "True" for a boolean and its validator puts random strings into every string, so types are
+enforced and formats are not (RFC 7643 §2.3; entra.md rules 2 and 16 in docs/architecture.md's words).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+from scim.errors import INVALID_VALUE, ScimError
+from scim.schema.model import Attribute
+
+_INT64 = range(-(2**63), 2**63)
+_INTEGER = re.compile(r"[+-]?\d{1,20}")
+_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
+
+_JSON_TYPES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+}
+_WANTED = {
+    "string": "a string",
+    "binary": "a base64 string",
+    "reference": "a URI string",
+    "dateTime": 'a dateTime such as "2026-01-31T08:00:00Z"',
+    "boolean": "a boolean",
+    "integer": "an integer of 64 bits",
+    "decimal": "a number",
+    "complex": "an object",
+}
+
+
+def wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
+    """The error for a value of the wrong JSON type."""
+    found = _JSON_TYPES.get(type(value), "null")
+    return ScimError(
+        INVALID_VALUE, f"{path} must be {_WANTED[attribute.type]}, not {found}; correct the attribute mapping."
+    )
+
+
+def cast(value: object, attribute: Attribute, path: str) -> object:
+    """`value` as the attribute's simple type, with the casts that Entra's strings need. Raises 400 invalidValue."""
+    match attribute.type:
+        case "string" | "binary" | "reference":
+            if isinstance(value, str):
+                return value
+        case "boolean":
+            if isinstance(value, bool):
+                return value
+            if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+                return value.strip().lower() == "true"
+        case "integer":
+            number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
+            if isinstance(number, int) and not isinstance(number, bool) and number in _INT64:
+                return number
+        case "decimal":
+            return _decimal(value, attribute, path)
+        case "dateTime":
+            if isinstance(value, str) and instant(value) is not None:
+                return value
+    raise wrong_type(path, attribute, value)
+
+
+def _decimal(value: object, attribute: Attribute, path: str) -> float | int:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong_type(path, attribute, value) from None
+        if not -1e308 <= value <= 1e308:  # "NaN" and "Infinity" are floats to Python and nothing to JSON
+            raise wrong_type(path, attribute, "")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type(path, attribute, value)
+    return value
+
+
+def instant(text: str) -> datetime | None:
+    """The instant of an xsd:dateTime, or None. Entra writes seven fractional digits; without an offset it is UTC."""
+    match = _DATE_TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    date, time, fraction, offset = match.groups()
+    fraction = (fraction or "0")[:6].ljust(6, "0")
+    offset = "+00:00" if offset in (None, "Z", "z") else offset
+    try:
+        return datetime.fromisoformat(f"{date}T{time}.{fraction}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def fold(text: str, attribute: Attribute) -> str:
+    """`text` in the form in which two values of the attribute are equal: NFC, and caseless where caseExact is false."""
+    if text.isascii():
+        return text if attribute.case_exact else text.lower()
+    text = unicodedata.normalize("NFC", text)
+    return text if attribute.case_exact else unicodedata.normalize("NFC", text.casefold())

@@ -1,0 +1,159 @@
+"""Row keys and what rows hold.
+
+Every row of a tenant stands in the tenant's partition; a prefix tells the kinds apart:
+
+    r <id>                                       a resource: its document and write id
+    x <type> <attribute> <value>                 a unique value: the id that has it
+    l <type> <attribute> <value> <id>            a value to look up by
+
+Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
+ranges are value ranges: `sw` and sorting can use them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from scim.errors import INVALID_VALUE, TOO_LARGE, ScimError
+from scim.schema.registry import Index, ResourceType
+from scim.schema.validation import Document
+from scim.schema.values import fold
+
+Values = dict[str, Any]
+"""The properties of a row apart from its key."""
+
+RESOURCES, UNIQUE, LOOKUP = "r", "x", "l"
+
+_CHUNK = 32_000
+"""UTF-16 units of one string property; the service's limit is 32,768."""
+_MAX_UNITS = 480_000
+"""UTF-16 units of a document, at two bytes each, under the service's 1 MiB for an entity."""
+_MAX_INDEXED = 45
+"""Index rows of one resource: an update replaces them all in one transaction of 100 rows."""
+_MAX_VALUE = 120
+"""Characters of an encoded value in a key; what is longer is cut and told apart by a hash."""
+
+
+def new_id(resource_type: ResourceType) -> str:
+    """A random id, never used before (120 bits), whose prefix says the resource type."""
+    random = base64.b32encode(secrets.token_bytes(15)).decode().lower()
+    return f"{resource_type.id_prefix}-{random}"
+
+
+def new_write_id() -> str:
+    return secrets.token_hex(8)
+
+
+def resource_key(id: str) -> str:
+    """The key of the resource of that id. An id from a URL may be any text; only one of ours can be found."""
+    return f"{RESOURCES} {encode(id)}"
+
+
+def resource_range(resource_type: ResourceType) -> tuple[str, str]:
+    """The key range [start, end) of all resources of the type."""
+    return key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
+
+
+def unique_key(resource_type: ResourceType, index: Index, value: str) -> str:
+    return f"{UNIQUE} {resource_type.id_prefix} {index.key} {encode(fold(value, index.attribute))}"
+
+
+def lookup_range(resource_type: ResourceType, index: Index, value: str) -> tuple[str, str]:
+    """The key range of the resources that have exactly this value."""
+    return key_range(f"{_lookup(resource_type, index)} {encode(fold(value, index.attribute))} ")
+
+
+def prefix_range(resource_type: ResourceType, index: Index, prefix: str) -> tuple[str, str]:
+    """The key range of the resources with a value that starts so (and, for a very long prefix, some others)."""
+    kind = f"{UNIQUE} {resource_type.id_prefix} {index.key}" if index.unique else _lookup(resource_type, index)
+    return key_range(f"{kind} {_escaped(fold(prefix, index.attribute))[:_MAX_VALUE]}")
+
+
+def key_range(prefix: str) -> tuple[str, str]:
+    """The keys that start with `prefix`, as [start, end)."""
+    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def index_rows(resource_type: ResourceType, id: str, document: Document) -> dict[str, Values]:
+    """The index rows that a document of that id has, by key. Raises 400 invalidValue where they are too many."""
+    rows: dict[str, Values] = {}
+    for index in resource_type.indexes.values():
+        for value in indexed_values(document, index):
+            key = unique_key(resource_type, index, value)
+            if not index.unique:
+                key = f"{_lookup(resource_type, index)} {encode(fold(value, index.attribute))} {id}"
+            rows[key] = {"id": id}
+    if len(rows) > _MAX_INDEXED:
+        paths = ", ".join(index.path for index in resource_type.indexes.values())
+        raise ScimError(INVALID_VALUE, f"{len(rows)} values of {paths}; at most {_MAX_INDEXED} are kept. Send fewer.")
+    return rows
+
+
+def is_unique(key: str) -> bool:
+    return key.startswith(UNIQUE + " ")
+
+
+def document_values(document: Document) -> Values:
+    """The properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > _MAX_UNITS or (not text.isascii() and len(text.encode("utf-16-le")) > 2 * _MAX_UNITS):
+        raise ScimError(TOO_LARGE, f"The resource is too large: at most {_MAX_UNITS} characters are kept. Send less.")
+    size = _CHUNK if text.isascii() else _CHUNK // 2  # a character outside the BMP takes two units
+    return {f"doc{i // size}": text[i : i + size] for i in range(0, len(text), size)}
+
+
+def document_of(values: Values) -> Document:
+    """The document that `document_values` split."""
+    text, number = "", 0
+    while (part := values.get(f"doc{number}")) is not None:
+        text, number = text + part, number + 1
+    document: Document = json.loads(text)
+    return document
+
+
+def _lookup(resource_type: ResourceType, index: Index) -> str:
+    return f"{LOOKUP} {resource_type.id_prefix} {index.key}"
+
+
+def indexed_values(document: Document, index: Index) -> Iterator[str]:
+    """The values of an indexed attribute in a document."""
+    container = document if index.target.urn is None else document.get(index.target.urn, {})
+    value = container.get(index.target.name)
+    for element in value if isinstance(value, list) else [value]:
+        if index.target.sub is not None:
+            element = element.get(index.target.sub.name) if element else None
+        if isinstance(element, str):
+            yield element
+
+
+def _escapes() -> dict[int, str]:
+    """What a key may not hold (control characters, / \\ # ?), our separator and the escape characters themselves, each
+    by a sequence that sorts where the character does."""
+    escapes = {code: f"!{code:02X}" for code in range(0x22)}
+    for before, forbidden in ('"#', "./", ">?", "[\\"):
+        escapes[ord(before)] = before + "0"
+        escapes[ord(forbidden)] = before + "1"
+    escapes[ord("~")] = "~00"
+    escapes |= {code: f"~{code:02X}" for code in range(0x7F, 0xA0)}
+    return escapes
+
+
+_ESCAPES = _escapes()
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def encode(text: str) -> str:
+    """`text` as part of a key: in the order of the texts, cut and hashed when long."""
+    escaped = _escaped(text)
+    if len(escaped) <= _MAX_VALUE:
+        return escaped
+    digest = hashlib.sha256(escaped.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{escaped[:_MAX_VALUE]}!~{digest}"

@@ -1,0 +1,94 @@
+"""Fixtures: one Azurite and one application for the whole run, a fresh tenant for each test.
+
+Requests go through function_app's own handlers in the local Functions host, as under `make run` but without sockets;
+the application talks to Azurite over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+import function_app
+from dev.azurite import Azurite
+from dev.host import Host
+from scim.app import Application
+from scim.security.keys import new_key
+from scim.settings import Settings
+from tests.support import Client, Wire
+
+TABLE = "scim"
+TENANTS = 3000
+"""How many tenants are configured: each test takes its own, and none is used twice."""
+
+NewClient = Callable[[], Client]
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    with Azurite(port=0, memory=True) as server:
+        server.create_table(TABLE)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, str]:
+    """Every tenant's API key."""
+    return {f"tenant-{number}": new_key(f"tenant-{number}") for number in range(TENANTS)}
+
+
+@pytest.fixture(scope="session")
+def unused(keys: dict[str, str]) -> Iterator[tuple[str, str]]:
+    return iter(keys.items())
+
+
+@pytest.fixture(scope="session")
+def settings(azurite: Azurite, keys: dict[str, str]) -> Settings:
+    connections = {name: {"tenant": name, "keys": [key]} for name, key in keys.items()}
+    return Settings.from_environment(
+        {
+            "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
+            "SCIM_TABLE_NAME": TABLE,
+            "SCIM_CONNECTIONS": json.dumps(connections),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def _wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def wire(_wire: Wire) -> Iterator[Wire]:
+    """The watch on the table, with nothing counted yet and no fault left behind."""
+    _wire.reset()
+    yield _wire
+    _wire.reset()
+
+
+@pytest.fixture(scope="session")
+async def application(settings: Settings, _wire: Wire) -> AsyncIterator[Application]:
+    application = Application(settings, policies=[_wire])
+    yield application
+    await application.close()
+
+
+@pytest.fixture(scope="session")
+def host(application: Application) -> Iterator[Host]:
+    original, function_app.application = function_app.application, application
+    yield Host(function_app.app)
+    function_app.application = original
+
+
+@pytest.fixture
+def new_client(host: Host, unused: Iterator[tuple[str, str]]) -> NewClient:
+    """Makes clients, each of a tenant of its own."""
+    return lambda: Client(host, *next(unused))
+
+
+@pytest.fixture
+def client(new_client: NewClient) -> Client:
+    return new_client()
