@@ -32,3 +32,8 @@ async def groups(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("scim/{*path}", methods=METHODS)
 async def scim(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
+
+
+@app.timer_trigger(schedule="30 */5 * * * *", arg_name="timer")
+async def housekeeping(timer: func.TimerRequest) -> None:
+    await application.housekeep()

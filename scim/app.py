@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scim.security.connections import Connections
     from scim.settings import Settings
     from scim.store.gateway import Gateway
+    from scim.store.housekeeping import Housekeeping
+    from scim.store.members import Members
     from scim.store.resources import Resources
 
 log = logging.getLogger("scim")
@@ -36,6 +38,8 @@ class _Parts:
     registry: Registry
     gateway: Gateway
     resources: Resources
+    members: Members
+    housekeeping: Housekeeping
 
 
 class Application:
@@ -56,10 +60,15 @@ class Application:
             response = Response(error.kind.status, error.body(), error.headers)
         except Exception as error:
             response = self._failure(error, request_id)
-        if response.body is not None:
-            response.headers.setdefault("Content-Type", CONTENT_TYPE)
+        response.headers["Content-Type"] = CONTENT_TYPE
         response.headers["X-Request-Id"] = request_id
         return response
+
+    async def housekeep(self, *, everything: bool = False) -> int:
+        """Finish operations that were cut short, those that are due or (where nobody else works) all; how many.
+
+        Raises what stopped it; the next run goes on."""
+        return await self._built().housekeeping.run(everything=everything)
 
     async def close(self) -> None:
         """Give back the connections to the table."""
@@ -74,7 +83,7 @@ class Application:
 
         parts = self._built()
         connection = await authenticate(request.method, request.headers, parts.connections)
-        context = Context(request, connection.tenant, parts.settings, parts.registry, parts.resources)
+        context = Context(request, connection.tenant, parts.settings, parts.registry, parts.resources, parts.members)
         return await route(context)
 
     def _built(self) -> _Parts:
@@ -83,12 +92,24 @@ class Application:
             from scim.security.connections import FixedConnections
             from scim.settings import Settings
             from scim.store.gateway import TableGateway
+            from scim.store.housekeeping import Housekeeping
+            from scim.store.members import Members
+            from scim.store.pending import Pending
             from scim.store.resources import Resources
 
             settings = self._settings or Settings.from_environment()
             gateway = TableGateway(settings.table_connection_string, settings.table_name, self._policies)
-            connections = FixedConnections(settings.connections)
-            self._parts = _Parts(settings, connections, Registry.load(), gateway, Resources(gateway))
+            pending = Pending(gateway)
+            members = Members(gateway, pending)
+            self._parts = _Parts(
+                settings=settings,
+                connections=FixedConnections(settings.connections),
+                registry=Registry.load(),
+                gateway=gateway,
+                resources=Resources(gateway, members, pending),
+                members=members,
+                housekeeping=Housekeeping(gateway, members, pending),
+            )
         return self._parts
 
     @staticmethod

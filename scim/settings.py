@@ -55,10 +55,15 @@ class Settings(BaseModel):
         description="The tenant URL that clients use, where it is not the one that requests arrive with.",
     )
     max_body_bytes: int = Field(default=2**20, ge=1024, description="Bytes of a request body.")
+    max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
     max_json_depth: int = Field(default=32, ge=4, le=500, description="Levels of nesting in a request body.")
     max_filter_length: int = Field(default=4096, ge=64, description="Characters of a filter.")
     max_filter_depth: int = Field(default=32, ge=1, le=100, description="Levels of nesting in a filter.")
     max_patch_operations: int = Field(default=1000, ge=1, description="Operations of one PATCH.")
+    group_patch_returns_resource: bool = Field(
+        default=False,
+        description="Answer a group's PATCH with 200 and the group for clients that insist, else with 204.",
+    )
     page_size: int = Field(
         default=100, ge=1, le=1000, description="Resources on a page where the client names no count."
     )

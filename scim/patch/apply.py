@@ -8,6 +8,7 @@ a value path that no element satisfies makes the element that its `eq` terms des
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -79,6 +80,8 @@ def _undeclared(document: Document, operation: Operation) -> None:
 def _single_valued(document: Document, operation: Operation) -> None:
     target, attribute = operation.target, operation.target.attribute
     assert attribute is not None
+    if operation.op == "remove" and attribute.required and target.sub is None:
+        raise ScimError(MUTABILITY, f"{target.path} is required and cannot be removed; replace it by another value.")
     value = None if operation.op == "remove" else canonical_value(operation.value, target)
     if isinstance(value, dict) and target.sub is None and not attribute.is_reference:
         container = document if target.urn is None else document.get(target.urn, {})
@@ -121,11 +124,11 @@ def _multi_valued(document: Document, operation: Operation) -> None:
 def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
     """The union. An element of the same `value` and type is that element, with what is new about it."""
     elements, primary = list(present), None
+    places = {_identity(element, attribute): index for index, element in enumerate(elements)}
     for element in new:
-        index = next((i for i, other in enumerate(elements) if _same(other, element, attribute)), None)
-        if index is None:
+        index = places.setdefault(_identity(element, attribute), len(elements))
+        if index == len(elements):
             elements.append(element)
-            index = len(elements) - 1
         elif isinstance(element, dict):
             elements[index] = {**elements[index], **element}
         if isinstance(element, dict) and element.get("primary"):
@@ -134,25 +137,28 @@ def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any
 
 
 def _without(present: list[Any], unwanted: list[Any], attribute: Attribute) -> list[Any]:
-    """Entra's `Remove` with a list: only the listed elements go."""
-    return [e for e in present if not any(_same(e, other, attribute, wildcard=True) for other in unwanted)]
+    """Entra's `Remove` with a list: only the listed elements go; one listed without a type goes whatever its type."""
+    gone = {_identity(element, attribute) for element in unwanted}
+    return [
+        element
+        for element in present
+        if _identity(element, attribute) not in gone and _identity(element, attribute, typed=False) not in gone
+    ]
 
 
-def _same(one: Any, other: Any, attribute: Attribute, *, wildcard: bool = False) -> bool:
-    """Whether two elements are one: the same value and the same type. As `wildcard`, what `other` leaves out is
-    anything, so that a listed value goes whatever its type."""
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return bool(one == other)
-    names = ("value", "type") if "value" in other else tuple(other)
-    for name in names:
-        if wildcard and name not in other:
-            continue
-        a, b, sub = one.get(name), other.get(name), attribute.sub(name)
-        if isinstance(a, str) and isinstance(b, str) and sub is not None:
-            a, b = fold(a, sub), fold(b, sub)
-        if a != b:
-            return False
-    return wildcard or "value" in other or one == other
+def _identity(element: Any, attribute: Attribute, *, typed: bool = True) -> str:
+    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), else all of it."""
+    if isinstance(element, dict) and "value" in element:
+        element = {name: element[name] for name in ("value", "type") if name in element and (typed or name == "value")}
+    if isinstance(element, dict):
+        element = {name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())}
+    else:
+        element = _folded(element, attribute)
+    return json.dumps(element)
+
+
+def _folded(value: Any, attribute: Attribute | None) -> Any:
+    return fold(value, attribute) if isinstance(value, str) and attribute is not None else value
 
 
 def _filtered(present: list[Any], operation: Operation) -> list[Any]:

@@ -62,10 +62,15 @@ class SchemaExtension(_Document):
 
 
 class StorageHints(_Document):
-    """What storage needs to know of a resource type: the prefix of its ids and the attributes that get a lookup row."""
+    """What storage needs to know of a resource type.
+
+    `id_prefix` starts its ids; `lookup` names the attributes that get lookup rows; `members` is the attribute that is
+    kept as edges to its members, and `member_of` the one that shows the edges of which a resource is the member."""
 
     id_prefix: str
     lookup: tuple[str, ...] = ()
+    members: str | None = None
+    member_of: str | None = None
 
 
 class ResourceTypeDocument(_Document):

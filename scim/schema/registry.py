@@ -75,6 +75,23 @@ class ResourceType:
     def id_prefix(self) -> str:
         return self.document.storage.id_prefix
 
+    @property
+    def members(self) -> str | None:
+        """The attribute that holds a resource's members; they are edges, never part of a document."""
+        return self.document.storage.members
+
+    @property
+    def member_of(self) -> str | None:
+        """The attribute that shows what a resource is a member of, read from the same edges."""
+        return self.document.storage.member_of
+
+    @cached_property
+    def references(self) -> list[tuple[str | None, str]]:
+        """(URN or None, name) of each single-valued attribute that points at another resource, like manager."""
+        extended = [(urn, a) for urn, attributes in self.extension_attributes.items() for a in attributes.values()]
+        every = [(None, attribute) for attribute in self.core.attributes] + extended
+        return [(urn, a.name) for urn, a in every if a.is_reference and not a.multi_valued]
+
     @cached_property
     def core_attributes(self) -> dict[str, Attribute]:
         """The core schema's and the common attributes (RFC 7643 §3.1) by lower-case name."""

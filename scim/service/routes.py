@@ -6,18 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ScimError
 from scim.http import Response
-from scim.service import resources, search
+from scim.schema.registry import ResourceType
+from scim.service import groups, resources, search
 from scim.service.context import Context
 
 _Operation = Callable[..., Awaitable[Response]]
 
-_COLLECTION = {"GET": search.search, "POST": resources.create}
-_SINGLE = {
+_COLLECTION: dict[str, _Operation] = {"GET": search.search, "POST": resources.create}
+_SINGLE: dict[str, _Operation] = {
     "GET": resources.read,
     "PUT": resources.replace,
     "PATCH": resources.modify,
     "DELETE": resources.delete,
 }
+_GROUPS: dict[_Operation, _Operation] = {
+    resources.create: groups.create,
+    resources.replace: groups.replace,
+    resources.modify: groups.modify,
+}
+"""What a resource type with members does otherwise."""
 
 
 async def route(context: Context) -> Response:
@@ -31,12 +38,13 @@ async def route(context: Context) -> Response:
             NOT_FOUND, f"There is nothing at /{path}. The tenant URL ends with /scim; below it are {known}."
         )
     if len(segments) == 1:
-        return await _allowed(_COLLECTION, method)(context, resource_type)
-    return await _allowed(_SINGLE, method)(context, resource_type, segments[1])
+        return await _operation(_COLLECTION, method, resource_type)(context, resource_type)
+    return await _operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
 
 
-def _allowed(operations: Mapping[str, _Operation], method: str) -> _Operation:
+def _operation(operations: Mapping[str, _Operation], method: str, resource_type: ResourceType) -> _Operation:
     if method not in operations:
         allow = ", ".join(operations)
         raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
-    return operations[method]
+    operation = operations[method]
+    return _GROUPS.get(operation, operation) if resource_type.members else operation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate, bind
@@ -12,9 +13,10 @@ from scim.http import Response
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
+from scim.service import edges
 from scim.service.context import Context
 from scim.store.gateway import PAGE_ROWS
-from scim.store.plan import ById, ByPrefix, ByValue, Plan, Scan, Union, plan
+from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union, edges_asked, plan
 from scim.store.resources import Stored
 
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -28,9 +30,11 @@ async def search(context: Context, resource_type: ResourceType) -> Response:
     text = context.request.query.get("filter")
     if text is None:
         total, page = await context.resources.page(context.tenant, resource_type, start - 1, count)
-        resources = [context.resource(resource_type, stored) for stored in page]
     else:
-        total, resources = await _filtered(context, resource_type, text, start, count)
+        total, page = await _filtered(context, resource_type, text, start, count)
+    resources = [context.resource(resource_type, stored) for stored in page]
+    if edges.shown(resource_type, projection):
+        await _attach(context, resource_type, resources, neighbours=text is None)
     body = {
         "schemas": [LIST_URN],
         "totalResults": total,
@@ -41,47 +45,102 @@ async def search(context: Context, resource_type: ResourceType) -> Response:
     return Response(200, body)
 
 
+async def _attach(
+    context: Context, resource_type: ResourceType, resources: list[Document], *, neighbours: bool
+) -> None:
+    """Give each resource of a page its members or groups."""
+    attribute = edges.attribute_of(resource_type) or ""
+    found = await edges.of_page(context, resource_type, [r["id"] for r in resources], neighbours=neighbours)
+    for resource in resources:
+        if values := found[resource["id"]]:
+            resource[attribute] = values
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """A filter bound to a request. `asked` are the ids that it looks for among a resource's edges, None being all."""
+
+    matches: Predicate
+    plan: Plan
+    asked: set[str] | None
+
+
 async def _filtered(
     context: Context, resource_type: ResourceType, text: str, start: int, count: int
-) -> tuple[int, list[Document]]:
+) -> tuple[int, list[Stored]]:
     """How many resources match, and the page of them that begins with the start-th."""
     settings = context.settings
     tree = parse_filter(text, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
-    matches = bind(tree, resource_type)
-    chosen = plan(tree, resource_type)
-    if isinstance(chosen, Scan):
-        return await _scan(context, resource_type, matches, start, count)
-    ids = [
-        id for id in await _candidates(context, resource_type, chosen) if context.registry.by_id(id) is resource_type
-    ]
+    filter = _Filter(bind(tree, resource_type), plan(tree, resource_type), edges_asked(tree, resource_type))
+    if isinstance(filter.plan, Scan):
+        return await _scan(context, resource_type, filter, start, count)
+    ids = [id for id in await _candidates(context, resource_type, filter.plan) if _is(context, id, resource_type)]
     if len(ids) > settings.scan_limit:
         raise _too_many(settings.scan_limit)
-    found = [resource async for resource in _read_all(context, resource_type, ids) if matches(resource)]
+    found: list[Stored] = []
+    for at in range(0, len(ids), _PARALLEL_READS):
+        found += await _matching(context, resource_type, ids[at : at + _PARALLEL_READS], filter)
     return len(found), found[start - 1 : start - 1 + count]
 
 
+async def _matching(context: Context, resource_type: ResourceType, ids: list[str], filter: _Filter) -> list[Stored]:
+    """Those of a few candidates that match; one that has gone meanwhile does not. Rows and edges are read at once."""
+    reads = asyncio.gather(*(context.resources.read(context.tenant, id) for id in ids))
+    rows, asked = await asyncio.gather(reads, _edges(context, resource_type, ids, filter, neighbours=False))
+    return _kept(context, resource_type, [row for row in rows if row is not None], asked, filter)
+
+
 async def _scan(
-    context: Context, resource_type: ResourceType, matches: Predicate, start: int, count: int
-) -> tuple[int, list[Document]]:
-    total, read, page = 0, 0, []
+    context: Context, resource_type: ResourceType, filter: _Filter, start: int, count: int
+) -> tuple[int, list[Stored]]:
+    """The same by reading every resource of the type, a page of rows at a time; only the result is kept."""
+    total, read = 0, 0
+    page: list[Stored] = []
     async for batch in context.resources.scan(context.tenant, resource_type, PAGE_ROWS):
         read += len(batch)
         if read > context.settings.scan_limit:
             raise _too_many(context.settings.scan_limit)
-        for stored in batch:
-            resource = context.resource(resource_type, stored)
-            if matches(resource):
-                total += 1
-                if start <= total < start + count:
-                    page.append(resource)
+        asked = await _edges(context, resource_type, [stored.id for stored in batch], filter, neighbours=True)
+        kept = _kept(context, resource_type, batch, asked, filter)
+        page += kept[max(start - 1 - total, 0) : max(start - 1 + count - total, 0)]
+        total += len(kept)
         await asyncio.sleep(0)  # other requests of this process get their turn between pages
     return total, page
+
+
+async def _edges(
+    context: Context, resource_type: ResourceType, ids: list[str], filter: _Filter, *, neighbours: bool
+) -> edges.Edges:
+    """What the filter needs to know of these resources' edges."""
+    if filter.asked is None:
+        return await edges.of_page(context, resource_type, ids, neighbours=neighbours)
+    if isinstance(filter.plan, ByEdge) and filter.asked == {filter.plan.other}:
+        return {id: [{"value": filter.plan.other}] for id in ids}  # the plan has answered it
+    return await edges.of_asked(context, resource_type, ids, filter.asked)
+
+
+def _kept(
+    context: Context, resource_type: ResourceType, batch: Sequence[Stored], asked: edges.Edges, filter: _Filter
+) -> list[Stored]:
+    attribute = edges.attribute_of(resource_type)
+    kept = []
+    for stored in batch:
+        resource = context.resource(resource_type, stored)
+        if attribute and (values := asked.get(stored.id)):
+            resource[attribute] = values
+        if filter.matches(resource):
+            kept.append(stored)
+    return kept
+
+
+def _is(context: Context, id: str, resource_type: ResourceType) -> bool:
+    return context.registry.by_id(id) is resource_type
 
 
 def _too_many(limit: int) -> ScimError:
     return ScimError(
         TOO_MANY,
-        f"The filter has more than {limit} candidates: add `and` with userName, externalId, id or emails.value.",
+        f"The filter has more than {limit} candidates: add `and` with an attribute that has an index, or an id.",
     )
 
 
@@ -98,22 +157,13 @@ async def _candidates(context: Context, resource_type: ResourceType, chosen: Pla
             return sorted(set(await resources.lookup_ids(tenant, resource_type, index, value)))
         case ByPrefix(index, prefix):
             return sorted(set(await resources.prefix_ids(tenant, resource_type, index, prefix)))
+        case ByEdge(other):
+            return await edges.linked_to(context, resource_type, other)
         case Union(plans):
-            lists = [await _candidates(context, resource_type, one) for one in plans]
+            lists = await asyncio.gather(*(_candidates(context, resource_type, one) for one in plans))
             return sorted({id for ids in lists for id in ids})
         case Scan():
             raise AssertionError("a scan has no candidates")
-
-
-async def _read_all(context: Context, resource_type: ResourceType, ids: list[str]) -> AsyncIterator[Document]:
-    """The resources of these ids, a few reads at a time; one that has gone meanwhile is left out."""
-    for at in range(0, len(ids), _PARALLEL_READS):
-        reads: Iterable[Stored | None] = await asyncio.gather(
-            *(context.resources.read(context.tenant, id) for id in ids[at : at + _PARALLEL_READS])
-        )
-        for stored in reads:
-            if stored is not None:
-                yield context.resource(resource_type, stored)
 
 
 def _window(context: Context) -> tuple[int, int]:

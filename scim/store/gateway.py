@@ -16,7 +16,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.data.tables import TableTransactionError, UpdateMode
-from azure.data.tables.aio import TableServiceClient
+from azure.data.tables.aio import TableClient
 
 TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
@@ -96,10 +96,9 @@ class TableGateway:
     """The gateway on Azure Table Storage or Azurite. `policies` see every request on the wire, retries included."""
 
     def __init__(self, connection_string: str, table: str, policies: Sequence[AsyncHTTPPolicy[Any, Any]] = ()) -> None:
-        self._service = TableServiceClient.from_connection_string(
-            connection_string, per_retry_policies=list(policies), **_CLIENT_OPTIONS
+        self._table = TableClient.from_connection_string(
+            connection_string, table, per_retry_policies=list(policies), **_CLIENT_OPTIONS
         )
-        self._table = self._service.get_table_client(table)
 
     async def read(self, partition: str, key: str) -> Row | None:
         try:
@@ -152,7 +151,7 @@ class TableGateway:
         return str(result["etag"])
 
     async def close(self) -> None:
-        await self._service.close()
+        await self._table.close()
 
 
 @contextlib.asynccontextmanager

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scim.filter.tree import And, Compare, Filter, Or, ValuePath
-from scim.schema.registry import Index, ResourceType
+from scim.filter.tree import And, Compare, Filter, Not, Or, Present, ValuePath
+from scim.schema.registry import Index, ResourceType, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,13 @@ class ByPrefix:
 
 
 @dataclass(frozen=True, slots=True)
+class ByEdge:
+    """The groups that have this member, or the users that are in this group."""
+
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
 class Union:
     """The resources of any of the plans."""
 
@@ -46,7 +53,7 @@ class Scan:
     """All resources of the type, within the tenant's own rows."""
 
 
-Plan = ById | ByValue | ByPrefix | Union | Scan
+Plan = ById | ByValue | ByPrefix | ByEdge | Union | Scan
 
 
 def plan(tree: Filter, resource_type: ResourceType) -> Plan:
@@ -72,10 +79,45 @@ def _comparison(path: str, operator: str, text: str, resource_type: ResourceType
     if target.path == "id" and operator == "eq":
         return ById(text)
     complex = target.attribute.type == "complex" and target.sub is None
+    if edge_id(target, resource_type) and operator == "eq":
+        return ByEdge(text)
     index = resource_type.indexes.get((f"{target.path}.value" if complex else target.path).lower())
     if index is None:
         return Scan()
     return ByValue(index, text) if operator == "eq" else ByPrefix(index, text)
+
+
+def edge_id(target: Target, resource_type: ResourceType) -> bool:
+    """Whether a name stands for the ids at the other end of the resource's edges: `members`, `members.value`, …"""
+    ours = target.urn is None and target.name in (resource_type.members, resource_type.member_of)
+    return ours and (target.sub is None or target.sub.name == "value")
+
+
+def edges_asked(tree: Filter, resource_type: ResourceType) -> set[str] | None:
+    """The ids that a filter compares edges with; empty where it does not look at edges, None where it asks anything
+    else of them, so that all must be read."""
+    match tree:
+        case And(terms) | Or(terms):
+            parts = [edges_asked(term, resource_type) for term in terms]
+            return None if None in parts else set[str]().union(*(part for part in parts if part))
+        case Not(term):
+            return edges_asked(term, resource_type)
+        case Compare(path, operator, value):
+            target = _edge(path, resource_type)
+            exact = target and edge_id(target, resource_type) and operator == "eq" and not value.is_null
+            return set() if target is None else {value.text} if exact else None
+        case ValuePath(path, Compare(sub, "eq", value)) if not value.is_null and sub.lower() == "value":
+            return {value.text} if _edge(path, resource_type) else set()
+        case ValuePath(path, _) | Present(path):
+            return None if _edge(path, resource_type) else set()
+
+
+def _edge(path: str, resource_type: ResourceType) -> Target | None:
+    """What `path` stands for where that is in the resource's edges."""
+    target = resource_type.resolve(path)
+    if target is None or target.urn is not None or not target.name:
+        return None
+    return target if target.name in (resource_type.members, resource_type.member_of) else None
 
 
 def _value_path(path: str, inner: Filter, resource_type: ResourceType) -> Plan:
@@ -98,8 +140,10 @@ def _cost(plan: Plan) -> int:
             return 0
         case ByValue(index, _):
             return 1 if index.unique else 2
+        case ByEdge():
+            return 3
         case Union(plans):
-            return 3 + max(_cost(p) for p in plans)
+            return 4 + max(_cost(p) for p in plans)
         case ByPrefix():
             return 50
         case Scan():

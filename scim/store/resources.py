@@ -7,16 +7,19 @@ writes a random write id into the resource's row, so that a refusal of what alre
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import TRIP_SECONDS, Gateway, Refused, Row, Unavailable, Uncertain, Write
+from scim.store.gateway import MAX_WRITES, Gateway, Refused, Row, Unavailable, Write
+from scim.store.members import Changes, Member, Members
+from scim.store.pending import Pending
+from scim.store.transactions import commit_present, now
+
+_DETACH_SECONDS = 20.0
+"""How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,54 +49,73 @@ class Stale(Exception):
 class Resources:
     """The resources of all tenants. Every method raises Unavailable where the table does not answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, members: Members, pending: Pending) -> None:
         self._gateway = gateway
+        self._members = members
+        self._pending = pending
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
         return None if row is None else _stored(row)
 
-    async def create(self, tenant: str, resource_type: ResourceType, document: Document) -> Stored:
-        """Keep a new resource under a new id. One trip. Raises Taken."""
-        id, now, write_id = rows.new_id(resource_type), _now(), rows.new_write_id()
+    async def create(
+        self, tenant: str, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
+    ) -> Stored:
+        """Keep a new resource under a new id. One trip where its members, if any, fit into it. Raises Taken."""
+        id, time, write_id = rows.new_id(resource_type), now(), rows.new_write_id()
         key = rows.resource_key(id)
-        writes = [Write("insert", key, _values(id, document, now, now, write_id))]
+        writes = [Write("insert", key, _values(id, document, time, time, write_id))]
         writes += _index_writes(rows.index_rows(resource_type, id, document))
         try:
-            version = await self._commit(tenant, writes, key, write_id)
+            if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
+                if taken := await self._taken(tenant, resource_type, id, document):
+                    raise taken
+            version = await self._members.create(tenant, id, members, writes)
         except Refused:
-            raise await self._taken(tenant, resource_type, id, document) or Unavailable(
-                "a new id was refused"
-            ) from None
-        return Stored(id, document, version, now, now)
+            taken = await self._taken(tenant, resource_type, id, document)
+            raise taken or Unavailable("a new id was refused") from None
+        return Stored(id, document, version, time, time)
 
-    async def update(self, tenant: str, resource_type: ResourceType, old: Stored, document: Document) -> Stored:
-        """Replace `old` by `document`. One trip. Raises Taken, or Stale where `old` is not the newest version."""
-        now, write_id = _now(), rows.new_write_id()
-        key = rows.resource_key(old.id)
+    async def update(
+        self,
+        tenant: str,
+        resource_type: ResourceType,
+        old: Stored,
+        document: Document,
+        changes: Changes | None = None,
+    ) -> Stored:
+        """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, or
+        Stale where `old` is not the newest version."""
+        time, write_id = now(), rows.new_write_id()
         before = rows.index_rows(resource_type, old.id, old.document)
         after = rows.index_rows(resource_type, old.id, document)
-        writes = [Write("replace", key, _values(old.id, document, old.created, now, write_id), old.version)]
-        writes += [Write("delete", gone) for gone in before if gone not in after]
-        writes += _index_writes({new: values for new, values in after.items() if new not in before})
+        values = _values(old.id, document, old.created, time, f"{write_id}.0")
+        head = [Write("replace", rows.resource_key(old.id), values, old.version)]
+        head += [Write("delete", gone) for gone in before if gone not in after]
+        head += _index_writes({new: values for new, values in after.items() if new not in before})
         try:
-            version = await self._commit(tenant, writes, key, write_id)
+            version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id)
         except Refused as refused:
             if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
                 raise taken from None
             raise Stale from None
-        return Stored(old.id, document, version, old.created, now)
+        return Stored(old.id, document, version, old.created, time)
 
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
-        """Remove `old` with its index rows. One trip. Raises Stale where it changed since; gone already is done."""
-        key = rows.resource_key(old.id)
-        writes = [Write("delete", key, etag=old.version)]
+        """Remove `old` with its index rows, then its memberships. Raises Stale where it changed since or is gone.
+
+        The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
+        also finds an edge that was added in that instant."""
+        has_members = resource_type.members is not None
+        note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
+        writes = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
         writes += [Write("delete", row) for row in rows.index_rows(resource_type, old.id, old.document)]
+        await self._pending.announce(tenant)
         try:
-            await self._commit(tenant, writes, key, None)
+            await commit_present(self._gateway, tenant, writes, note.key, str(note.values["write"]))
         except Refused:
-            if await self._gateway.read(tenant, key) is not None:
-                raise Stale from None
+            raise Stale from None
+        await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
 
     async def scan(self, tenant: str, resource_type: ResourceType, size: int) -> AsyncIterator[list[Stored]]:
         """All resources of the type in key order, a page of rows a trip."""
@@ -130,27 +152,6 @@ class Resources:
         pages = self._gateway.pages(tenant, *keys)
         return [str(row.values["id"]) async for page in pages for row in page]
 
-    async def _commit(self, tenant: str, writes: Sequence[Write], key: str, write_id: str | None) -> str:
-        """Run a transaction until its outcome is known; the new etag of its first write.
-
-        A write without an answer is sent again: if the first one had succeeded, the second is refused, and the row
-        then carries our write id. The SDK does the same under us, unseen, so every refusal is looked at.
-        """
-        try:
-            async with asyncio.timeout(TRIP_SECONDS):
-                while True:
-                    try:
-                        return (await self._gateway.commit(tenant, writes))[0]
-                    except Refused:
-                        row = await self._gateway.read(tenant, key) if write_id else None
-                        if row is None or row.values.get("write") != write_id:
-                            raise
-                        return row.etag
-                    except Uncertain:
-                        await asyncio.sleep(0.1 + random.random() * 0.2)
-        except TimeoutError:
-            raise Unavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
-
     async def _taken(self, tenant: str, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
         """Which unique value of a refused write belongs to somebody else."""
         for index in resource_type.indexes.values():
@@ -159,10 +160,6 @@ class Resources:
                 if owner not in (None, id):
                     return Taken(index, owner)
         return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _values(id: str, document: Document, created: str, modified: str, write_id: str) -> rows.Values:

@@ -5,6 +5,9 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     r <id>                                       a resource: its document and write id
     x <type> <attribute> <value>                 a unique value: the id that has it
     l <type> <attribute> <value> <id>            a value to look up by
+    m <group id> <member id>                     a membership, as the group sees it
+    g <member id> <group id>                     the same membership, as the member sees it
+    p <time> <random>                            what is left of an operation of several transactions
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -27,7 +30,7 @@ from scim.schema.values import fold
 Values = dict[str, Any]
 """The properties of a row apart from its key."""
 
-RESOURCES, UNIQUE, LOOKUP = "r", "x", "l"
+RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING = "r", "x", "l", "m", "g", "p"
 
 _CHUNK = 32_000
 """UTF-16 units of one string property; the service's limit is 32,768."""
@@ -94,15 +97,46 @@ def index_rows(resource_type: ResourceType, id: str, document: Document) -> dict
     return rows
 
 
+def member_key(group: str, member: str) -> str:
+    """The group's side of a membership. `member` is the member's id as sent, which need not be one of ours."""
+    return f"{MEMBER} {encode(group)} {encode(member)}"
+
+
+def member_of_key(member: str, group: str) -> str:
+    """The member's side of the same membership."""
+    return f"{MEMBER_OF} {encode(member)} {encode(group)}"
+
+
+def members_range(first: str, last: str | None = None) -> tuple[str, str]:
+    """The key range of the members of a group, or of all groups whose ids lie from `first` to `last`."""
+    return f"{MEMBER} {encode(first)} ", key_range(f"{MEMBER} {encode(last or first)} ")[1]
+
+
+def member_of_range(first: str, last: str | None = None) -> tuple[str, str]:
+    """The key range of what a resource is a member of, or of all resources from `first` to `last`."""
+    return f"{MEMBER_OF} {encode(first)} ", key_range(f"{MEMBER_OF} {encode(last or first)} ")[1]
+
+
+def pending_key(due: str) -> str:
+    """A new pending row's key; `due` is a sortable time."""
+    return f"{PENDING} {due} {secrets.token_hex(8)}"
+
+
+def pending_range(until: str | None) -> tuple[str, str]:
+    """The key range of the pending rows that are due before `until`, or of all."""
+    start, end = key_range(f"{PENDING} ")
+    return start, f"{PENDING} {until}" if until else end
+
+
 def is_unique(key: str) -> bool:
     return key.startswith(UNIQUE + " ")
 
 
-def document_values(document: Document) -> Values:
+def document_values(document: Document, what: str = "The resource") -> Values:
     """The properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     if len(text) > _MAX_UNITS or (not text.isascii() and len(text.encode("utf-16-le")) > 2 * _MAX_UNITS):
-        raise ScimError(TOO_LARGE, f"The resource is too large: at most {_MAX_UNITS} characters are kept. Send less.")
+        raise ScimError(TOO_LARGE, f"{what} is too large: {_MAX_UNITS} characters are kept. Send less at a time.")
     size = _CHUNK if text.isascii() else _CHUNK // 2  # a character outside the BMP takes two units
     return {f"doc{i // size}": text[i : i + size] for i in range(0, len(text), size)}
 

@@ -1,0 +1,87 @@
+"""The part of a PATCH that concerns a group's members, as far as it can be told without reading the group.
+
+Adding members and removing named ones, in all the forms of RFC 7644 and Entra, comes down to two sets, whatever the
+group holds. Any other change (clear, replace, a filter on something else than `value`) needs the present members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from scim.errors import INVALID_VALUE, ScimError
+from scim.filter.tree import Compare, Filter, Or
+from scim.patch.entra import Operation
+from scim.schema.registry import ResourceType, Target
+from scim.schema.validation import Document, canonical_value
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Members to add, by id, and ids to remove; no id is in both."""
+
+    add: dict[str, Document] = field(default_factory=dict)
+    remove: set[str] = field(default_factory=set)
+
+
+def split(operations: Iterable[Operation], resource_type: ResourceType) -> tuple[list[Operation], list[Operation]]:
+    """The operations on the document, and those on the members: neither group sees what the other does."""
+    document: list[Operation] = []
+    members: list[Operation] = []
+    for operation in operations:
+        target = operation.target
+        theirs = target.urn is None and target.name == resource_type.members
+        (members if theirs else document).append(operation)
+    return document, members
+
+
+def delta(operations: Iterable[Operation]) -> Delta | None:
+    """What operations on members come to; None where the present members must be known. Raises 400 invalidValue."""
+    result = Delta()
+    for operation in operations:
+        if operation.target.sub is not None or operation.op == "replace":
+            return None
+        if operation.filter is not None:
+            ids = _named(operation.filter) if operation.op == "remove" and operation.sub is None else None
+            if ids is None:
+                return None
+        elif operation.op == "remove" and operation.value in (None, "", []):
+            return None
+        else:
+            members = {member["value"]: member for member in identified(operation.value, operation.target)}
+            if operation.op == "add":
+                result.add.update(members)
+                result.remove.difference_update(members)
+                continue
+            ids = set(members)
+        result.remove.update(ids)
+        for id in ids:
+            result.add.pop(id, None)
+    return result
+
+
+def identified(value: object, target: Target) -> list[Document]:
+    """Members in canonical form. Raises 400 invalidValue where one has no value."""
+    members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []
+    for member in members:
+        if "value" not in member:
+            raise ScimError(INVALID_VALUE, f"{target.name}.value is missing: each member needs the id of a resource.")
+    return members
+
+
+def _named(filter: Filter) -> set[str] | None:
+    """The ids that a filter of `value eq` terms names."""
+    ids: set[str] = set()
+    for term in _alternatives(filter):
+        if not isinstance(term, Compare) or (term.path.lower(), term.operator) != ("value", "eq") or term.value.is_null:
+            return None
+        ids.add(term.value.text)
+    return ids
+
+
+def _alternatives(filter: Filter) -> Iterator[Filter]:
+    if isinstance(filter, Or):
+        for term in filter.terms:
+            yield from _alternatives(term)
+    else:
+        yield filter

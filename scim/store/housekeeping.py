@@ -1,0 +1,44 @@
+"""Finishes what was cut short: the timer's work. Idempotent, however often it is killed."""
+
+from __future__ import annotations
+
+import logging
+
+from scim.store import rows
+from scim.store.gateway import Gateway, Refused
+from scim.store.members import Members
+from scim.store.pending import Job, Pending
+
+log = logging.getLogger("scim.housekeeping")
+
+
+class Housekeeping:
+    """Looks through the pending rows of all tenants."""
+
+    def __init__(self, gateway: Gateway, members: Members, pending: Pending) -> None:
+        self._gateway = gateway
+        self._members = members
+        self._pending = pending
+
+    async def run(self, *, everything: bool = False) -> int:
+        """Finish the pending rows that are due, or all of them where nobody else works on them; how many there were.
+
+        Raises Unavailable where the table does not answer: the next run goes on."""
+        done = 0
+        async for tenant in self._pending.tenants():
+            async for job in self._pending.due(tenant, everything=everything):
+                try:
+                    await self._finish(tenant, job)
+                    done += 1
+                except Refused as refused:  # somebody changed the same rows: the next run looks again
+                    log.warning("pending %s of %s was refused: %s", job.content["kind"], tenant, refused)
+        return done
+
+    async def _finish(self, tenant: str, job: Job) -> None:
+        if job.content["kind"] == "change":
+            await self._members.resume(tenant, job)
+            return
+        id = job.content["id"]
+        if await self._gateway.read(tenant, rows.resource_key(id)) is None:
+            await self._members.detach(tenant, id, has_members=job.content["members"])
+        await self._pending.done(tenant, job.key)

@@ -1,0 +1,97 @@
+"""Pending rows: what an operation of several transactions still has to do.
+
+The first transaction of such an operation writes the row, the last one removes it, so that whatever kills the process
+in between leaves a note of what is left. Rows stand in their tenant's partition, or they could not be written in its
+transactions; a row for each such tenant in a partition of its own tells housekeeping where to look, so that it costs
+what is pending and never a scan of everything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scim.store import rows
+from scim.store.gateway import Gateway, Refused, Row, Write
+from scim.store.transactions import now
+
+TENANTS = "~"
+"""The partition of the tenants that may have pending rows; no tenant's name can be it."""
+
+GRACE = timedelta(minutes=5)
+"""When housekeeping takes over: longer than any request lives (functionTimeout)."""
+_ANNOUNCE_EVERY = 1800.0
+"""Seconds after which a process announces a tenant again."""
+_FORGET_AFTER = timedelta(hours=1)
+"""When a tenant without pending rows is no longer looked at: later than any process stays silent about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A pending row: `kind` and its own members say what is left."""
+
+    key: str
+    content: dict[str, Any]
+
+
+class Pending:
+    """The pending rows of all tenants."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._announced: dict[str, float] = {}
+
+    async def announce(self, tenant: str) -> None:
+        """Tell housekeeping of the tenant, before its first pending row is written. No trip in most cases: a process
+        says it once in a while."""
+        last = self._announced.get(tenant)
+        if last is not None and time.monotonic() - last < _ANNOUNCE_EVERY:
+            return
+        await self._gateway.commit(
+            TENANTS, [Write("upsert", rows.encode(tenant), {"tenant": tenant, "touched": now()})]
+        )
+        self._announced[tenant] = time.monotonic()
+
+    @staticmethod
+    def note(content: dict[str, Any]) -> Write:
+        """The write that leaves a pending row, for the operation's first transaction. Raises ScimError 413 where what
+        is left is too much for one row."""
+        due = (datetime.now(UTC) + GRACE).strftime("%Y%m%dT%H%M%S")
+        values = {"write": rows.new_write_id(), **rows.document_values(content, "The change of members")}
+        return Write("insert", rows.pending_key(due), values)
+
+    async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[Job]:
+        """The tenant's pending rows that nobody can be working on any more, or all of them."""
+        until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        async for page in self._gateway.pages(tenant, *rows.pending_range(until)):
+            for row in page:
+                yield Job(row.key, rows.document_of(row.values))
+
+    async def done(self, tenant: str, key: str) -> None:
+        """Remove a pending row; another run may have done so before."""
+        try:
+            await self._gateway.commit(tenant, [Write("delete", key)])
+        except Refused:
+            pass
+
+    async def tenants(self) -> AsyncIterator[str]:
+        """The tenants that may have pending rows. Those that had none for long are forgotten on the way."""
+        old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        async for page in self._gateway.pages(TENANTS, "", "\uffff"):
+            for row in page:
+                tenant = str(row.values["tenant"])
+                if row.values["touched"] >= old or not await self._forgotten(tenant, row):
+                    yield tenant
+
+    async def _forgotten(self, tenant: str, row: Row) -> bool:
+        async for page in self._gateway.pages(tenant, *rows.pending_range(None), size=1):
+            if page:
+                return False
+        try:
+            await self._gateway.commit(TENANTS, [Write("delete", row.key, etag=row.etag)])
+        except Refused:
+            return False  # announced again meanwhile
+        return True
