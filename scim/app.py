@@ -44,11 +44,18 @@ class _Parts:
 
 class Application:
     """Answers SCIM requests. `settings` come from the environment where none are given; `policies` see every request
-    to the table."""
+    to the table; a `gateway` takes the table's place."""
 
-    def __init__(self, settings: Settings | None = None, policies: Sequence[AsyncHTTPPolicy[Any, Any]] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        policies: Sequence[AsyncHTTPPolicy[Any, Any]] = (),
+        gateway: Gateway | None = None,
+    ) -> None:
         self._settings = settings
         self._policies = policies
+        self._gateway = gateway
         self._parts: _Parts | None = None
 
     async def handle(self, request: Request) -> Response:
@@ -63,6 +70,11 @@ class Application:
         response.headers["Content-Type"] = CONTENT_TYPE
         response.headers["X-Request-Id"] = request_id
         return response
+
+    @property
+    def gateway(self) -> Gateway:
+        """The door to the table, for tools that look at rows."""
+        return self._built().gateway
 
     async def housekeep(self, *, everything: bool = False) -> int:
         """Finish operations that were cut short, those that are due or (where nobody else works) all; how many.
@@ -98,7 +110,9 @@ class Application:
             from scim.store.resources import Resources
 
             settings = self._settings or Settings.from_environment()
-            gateway = TableGateway(settings.table_connection_string, settings.table_name, self._policies)
+            gateway = self._gateway or TableGateway(
+                settings.table_connection_string, settings.table_name, self._policies
+            )
             pending = Pending(gateway)
             members = Members(gateway, pending)
             self._parts = _Parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,17 +93,26 @@ class Wire(AsyncHTTPPolicy[Any, Any]):
         """Called before a request is sent; what it returns is raised and the request never leaves."""
         self.after: Fault | None = None
         """Called when the answer is there; what it returns is raised and the answer is lost."""
+        self.status_once: tuple[str, int] | None = None
+        """(method, status): the next answer to that method comes with this status, whatever the table did."""
+        self.delay = 0.0
+        """Seconds that every request takes longer."""
 
     async def send(self, request: Request) -> PipelineResponse[Any, Any]:
         url = request.http_request.url.partition("?")[0]
         self.trips.append(f"{request.http_request.method} {url.rpartition('/')[2].partition('(')[0]}")
         if self.before and (error := self.before(request)):
             raise error
+        await asyncio.sleep(self.delay)
         response = await self.next.send(request)
+        if self.status_once and self.status_once[0] == request.http_request.method:
+            response.http_response.status_code = self.status_once[1]
+            self.status_once = None
         if self.after and (error := self.after(request)):
             raise error
         return response
 
     def reset(self) -> None:
         self.trips.clear()
-        self.before = self.after = None
+        self.before = self.after = self.status_once = None
+        self.delay = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from scim.store.resources import Stored
 
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 _PARALLEL_READS = 16
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 async def search(context: Context, resource_type: ResourceType) -> Response:
@@ -178,6 +180,6 @@ def _integer(context: Context, name: str, default: int) -> int:
     text = context.request.query.get(name.lower(), "").strip()
     if not text:
         return default
-    if not text.lstrip("+-").isdecimal() or len(text) > 18:
+    if not _INTEGER.fullmatch(text):
         raise ScimError(INVALID_VALUE, f"{name} must be an integer, not {text[:40]!r}.")
     return int(text)

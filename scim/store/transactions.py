@@ -7,7 +7,9 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from scim.store.gateway import TRIP_SECONDS, Gateway, Refused, Unavailable, Uncertain, Write
+from scim.store.gateway import TRIP_SECONDS, Gateway, Refused, Unavailable, Write
+
+_TRIES = 5
 
 
 async def commit(
@@ -21,7 +23,7 @@ async def commit(
     """
     try:
         async with asyncio.timeout(TRIP_SECONDS):
-            while True:
+            for number in range(_TRIES):
                 try:
                     return (await gateway.commit(tenant, writes))[0]
                 except Refused:
@@ -29,10 +31,12 @@ async def commit(
                     if row is None or row.values.get("write") != write_id:
                         raise
                     return row.etag
-                except Uncertain:
-                    await asyncio.sleep(0.1 + random.random() * 0.2)
+                except Unavailable as error:
+                    unavailable = error
+                    await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
     except TimeoutError:
         raise Unavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
+    raise unavailable
 
 
 def now() -> str:

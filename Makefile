@@ -1,0 +1,52 @@
+# make run     the app with Azurite, on port 7071 (PORT, TABLE_PORT and MEMORY: see dev/run.py)
+# make test    the tests; ARGS="-k patch" passes arguments to pytest
+# make check   format, lint and types
+# make clean   removes what the others made, but for local.settings.json and the data in .azurite
+#
+# VENV is the virtual environment's folder, PYTHON what it is made from: by default the newest Python that really runs
+# (a pyenv shim may exist and not run).
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; \
+	done)
+
+python = $(VENV)/bin/python
+installed = $(VENV)/.installed
+azurite = dev/node_modules/.installed
+
+.PHONY: run test check clean
+.SILENT:
+.DEFAULT_GOAL := run
+
+run: $(installed) $(azurite)
+	exec $(python) -m dev.run
+
+test: $(installed) $(azurite)
+	exec $(python) -m pytest $(ARGS)
+
+check: $(installed)
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Progress goes to standard error: the standard output of `make run` is the app's.
+
+$(installed): requirements.txt requirements-dev.txt
+	python='$(PYTHON)'; "$${python:-false}" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or newer with its venv module is needed; set PYTHON to one" >&2; exit 1; }; \
+	echo "Installing the packages of requirements-dev.txt in $(VENV)" >&2; \
+	$(python) -c '' 2>/dev/null || "$$python" -m venv --clear $(VENV)
+	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt >&2
+	touch $@
+
+$(azurite): dev/package.json dev/package-lock.json
+	node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 || \
+		{ echo "Node.js 20 or newer with npm is needed for Azurite" >&2; exit 1; }
+	echo "Installing Azurite in dev/node_modules" >&2
+	npm ci --prefix dev --no-audit --no-fund --loglevel=error >&2
+	touch $@

@@ -1,0 +1,175 @@
+"""`python -m dev.run` (what `make run` runs): the app of the current folder with Azurite, until SIGINT or SIGTERM.
+
+Reads `local.settings.json` as the Functions Core Tools do: its Values become environment variables unless the
+environment has them already. The first run makes that file, with a fresh API key for each of two tenants. The app's
+table is always the one in Azurite.
+
+PORT (7071) is where the app listens, TABLE_PORT (10002) where Azurite does; MEMORY=1 keeps no data on disk.
+
+Standard output carries one line for each connection, `<tenant> <tenant URL> <token>`, once requests are served, then
+one line for each request. Everything else goes to standard error. The token is `-` where it is not ours to print: a
+connection without an API key, or with only the key's sha256. Exit code 0 after a signal; 1, and one line, where
+something is missing or in the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from dev.azurite import Azurite, StartError, find_node
+from dev.host import Host, read_route_prefix, serve
+from scim.settings import Settings, SettingsError
+
+_SETTINGS = Path("local.settings.json")
+_SAMPLE = Path("local.settings.sample.json")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main() -> int:
+    """Run until a signal; the exit code."""
+    _set_up_logging()
+    for number in _SIGNALS:
+        signal.signal(number, _exit)
+    try:
+        _run()
+    except (StartError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run() -> None:
+    port, table_port = _port("PORT", 7071), _port("TABLE_PORT", 10002)
+    memory = os.environ.get("MEMORY") == "1"
+    find_node()
+    if not _SETTINGS.exists():
+        _create_settings()
+    for name, value in _read_values().items():
+        os.environ.setdefault(name, value)
+    azurite = Azurite(port=table_port, memory=memory)
+    os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
+    settings = Settings.from_environment()
+    _say(f"Starting Azurite on port {table_port}, data in {'memory' if memory else '.azurite'}")
+    with azurite:
+        azurite.create_table(settings.table_name)
+        asyncio.run(_serve(settings, port))
+
+
+async def _serve(settings: Settings, port: int) -> None:
+    """Serve the app until a signal comes, then stop it."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
+    function_app = importlib.import_module("function_app")
+    prefix = read_route_prefix(Path("host.json"))
+    try:
+        runner = await serve(Host(function_app.app, route_prefix=prefix), port)
+    except OSError as error:
+        raise StartError(f"port {port} cannot be served ({error.strerror}); set PORT to another one") from None
+    base = f"http://127.0.0.1:{port}" + (f"/{prefix}" if prefix else "")
+    for connection in settings.connections.values():
+        print(connection.tenant, f"{base}/scim", _token(connection.keys), flush=True)
+    await stopped.wait()
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # what follows is short, and a second signal must not cut it off
+    await runner.cleanup()
+    application = getattr(function_app, "application", None)
+    if application is not None:
+        await application.close()
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that comes before the app is served."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _set_up_logging() -> None:
+    """The app's log on standard error, one line for each request on standard output."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("azure").setLevel(logging.WARNING)  # it logs each request to storage at INFO
+    requests = logging.getLogger("dev.host.requests")
+    requests.propagate = False
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    requests.addHandler(lines)
+
+
+def _say(progress: str) -> None:
+    print(progress, file=sys.stderr)
+
+
+def _port(variable: str, default: int) -> int:
+    """The port that an environment variable sets; StartError where it is none or in use."""
+    text = os.environ.get(variable, str(default))
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise StartError(f"{variable} must be a port number from 1 to 65535, not {text!r}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(text)))
+        except OSError as error:
+            raise StartError(f"port {text} cannot be used ({error.strerror}); set {variable} to another one") from None
+    return int(text)
+
+
+def _create_settings() -> None:
+    """Make local.settings.json from the sample, with two tenants and a fresh API key for each."""
+    from scim.security.keys import new_key
+
+    settings = _read_object(_SAMPLE)
+    connections = {
+        name: {"tenant": name, "kind": "api-key", "access": "write", "keys": [new_key(name)]}
+        for name in ("contoso", "fabrikam")
+    }
+    settings["Values"]["SCIM_CONNECTIONS"] = json.dumps(connections)
+    with open(os.open(_SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(settings, file, indent=2)
+        file.write("\n")
+    _say(f"Made {_SETTINGS} with a fresh API key for each of {' and '.join(connections)}")
+
+
+def _read_values() -> dict[str, str]:
+    """The Values of local.settings.json; StartError names what is wrong with them."""
+    settings = _read_object(_SETTINGS)
+    if settings.get("IsEncrypted"):
+        raise StartError(f"{_SETTINGS}: IsEncrypted must be false; run: func settings decrypt")
+    values = settings.get("Values")
+    if not isinstance(values, dict):
+        raise StartError(f"{_SETTINGS}: Values must be an object")
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise StartError(f"{_SETTINGS}: {name} must be a string")
+    return values
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; StartError names the file and what is wrong with it."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise StartError(f"{path} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise StartError(f"{path} must hold a JSON object")
+    return value
+
+
+def _token(keys: Sequence[str]) -> str:
+    """The key to print of a connection's, the first that is stored as itself."""
+    return next((key for key in keys if not key.startswith("sha256:")), "-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
