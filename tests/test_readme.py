@@ -1,0 +1,76 @@
+"""The documentation is held against the code: settings page and README's walk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from dev.azurite import free_port
+from scim.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def settings_table() -> list[str]:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        required = field.default is PydanticUndefined and field.default_factory is None
+        default = "required" if required else {None: "none", PydanticUndefined: "{}"}.get(field.default, field.default)
+        shown = str(default).lower() if default is False else default
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return rows
+
+
+def test_the_settings_page_is_the_settings() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| `SCIM_")] == settings_table()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """(tenant URL, token) of contoso under `python -m dev.run`, in a folder of its own."""
+    for name in ("function_app.py", "host.json", "local.settings.sample.json", "scim", "dev"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = {**os.environ, "PORT": str(free_port()), "TABLE_PORT": str(free_port()), "MEMORY": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dev.run"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        tenant, url, token = process.stdout.readline().split()
+        assert tenant == "contoso"
+        yield url, token
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(10)
+
+
+def test_the_walk_works_as_printed(served: tuple[str, str]) -> None:
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## A walk with curl")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    script = "\n".join(["set -eu", *blocks])
+    script = re.sub(r"^URL=.*$", f"URL={served[0]}", script, flags=re.MULTILINE)
+    script = re.sub(r"^TOKEN=.*$", f"TOKEN={served[1]}", script, flags=re.MULTILINE)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) if line else None for line in done.stdout.splitlines()]
+    empty, created, by_mail, read, patched, added, renamed, group, disabled, deleted, left = answers
+    assert empty["totalResults"] == 0
+    assert created["id"] == read["id"] == by_mail["Resources"][0]["id"]
+    assert patched["addresses"] == [{"type": "work", "locality": "Bellevue", "country": "United States"}]
+    assert (added, renamed, deleted) == (None, None, None)
+    assert group["displayName"] == "Sales EMEA"
+    assert [member["value"] for member in group["members"]] == [created["id"]]
+    assert disabled["active"] is False
+    assert disabled["groups"][0]["value"] == group["id"]
+    assert "members" not in left
