@@ -147,7 +147,9 @@ def _without(present: list[Any], unwanted: list[Any], attribute: Attribute) -> l
 
 
 def _identity(element: Any, attribute: Attribute, *, typed: bool = True) -> str:
-    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), else all of it."""
+    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
+    alone, else all of it."""
+    typed = typed and not attribute.is_reference
     if isinstance(element, dict) and "value" in element:
         element = {name: element[name] for name in ("value", "type") if name in element and (typed or name == "value")}
     if isinstance(element, dict):
@@ -169,6 +171,7 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     simple = attribute.type != "complex"
     hits = [i for i, e in enumerate(present) if matches({attribute.name: e, "value": e} if simple else e)]
     value = _element_value(operation)
+    _hold_sub(present, hits, operation.sub, value, target.name)
     if value is None:
         return _cleared(present, hits, operation.sub)
     if simple:
@@ -202,6 +205,14 @@ def _element_value(operation: Operation) -> Any:
     return canonical_element(value, target)
 
 
+def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, value: Any, name: str) -> None:
+    """An immutable sub-attribute, like a member's value, is set once; another value is another element."""
+    if sub is None or sub.mutability != "immutable":
+        return
+    if any(sub.name in present[i] and present[i][sub.name] != value for i in hits):
+        raise ScimError(MUTABILITY, f"{name}.{sub.name} is immutable; remove the element and add another one.")
+
+
 def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list[Any]:
     if sub is None:
         return [element for i, element in enumerate(present) if i not in hits]
@@ -218,6 +229,7 @@ def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list
 def _every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
     """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
     value = None if operation.op == "remove" else canonical_value(operation.value, operation.target)
+    _hold_sub(present, range(len(present)), sub, value, operation.target.name)
     if value is None:
         return _cleared(present, list(range(len(present))), sub)
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])

@@ -94,7 +94,7 @@ def _applied(
     name = resource_type.members or ""
     required = {attribute.name: "" for attribute in resource_type.core.attributes if attribute.required}
     document = apply({**required, name: [edges.member_value(context, m) for m in present]}, changes, resource_type)
-    return list(_members(context, document.get(name, [])).values())
+    return _taken_out(context, document, resource_type)
 
 
 def _taken_out(context: Context, document: Document, resource_type: ResourceType) -> list[Member]:

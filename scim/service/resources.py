@@ -165,7 +165,7 @@ def _changed(stored: Stored) -> ScimError:
 async def _before_retry(context: Context, stored: Stored, deadline: float) -> None:
     """Wait a random moment for concurrent writers to finish. Raises 412 where the client made a condition, 503 when
     they never do."""
-    if "if-match" in context.request.headers:
+    if context.request.headers.get("if-match", "*").strip() != "*":
         raise _changed(stored)
     if asyncio.get_running_loop().time() > deadline:
         detail = f"{stored.id} is being changed by others all the time; send again."

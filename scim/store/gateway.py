@@ -47,7 +47,7 @@ class Write:
     """One row's part in a transaction.
 
     insert fails with Refused 409 where the key is taken; replace and merge need the row (404) with that etag (412),
-    `*` being any; delete likewise; upsert always succeeds."""
+    `*` being any; delete likewise; upsert inserts the row or merges into it, and always succeeds."""
 
     kind: Literal["insert", "upsert", "replace", "merge", "delete"]
     key: str
@@ -145,7 +145,7 @@ class TableGateway:
         if write.kind == "insert":
             result = await self._table.create_entity(entity)
         elif write.kind == "upsert":
-            result = await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            result = await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)
         else:
             result = await self._table.update_entity(entity, **_condition(write), mode=_mode(write))
         return str(result["etag"])
@@ -211,7 +211,7 @@ def _operation(partition: str, write: Write) -> Any:
         case "insert":
             return ("create", entity)
         case "upsert":
-            return ("upsert", entity, {"mode": UpdateMode.REPLACE})
+            return ("upsert", entity, {"mode": UpdateMode.MERGE})
         case "delete":
             return ("delete", entity, _condition(write))
         case _:

@@ -16,7 +16,7 @@ from typing import Any
 from scim.store import rows
 from scim.store.gateway import MAX_WRITES, Gateway, Refused, Row, Write
 from scim.store.pending import Job, Pending
-from scim.store.transactions import commit, commit_present, now
+from scim.store.transactions import Unit, commit, commit_present, now
 
 PER_TRANSACTION = 49
 """Memberships of one transaction, beside the group's row and a pending row."""
@@ -55,12 +55,16 @@ class Changes:
 
 
 def difference(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
-    """The changes that make `present` into `wanted`."""
+    """The changes that make `present` into `wanted`. An addition keeps what it does not say, so what is to go from a
+    member that stays is said with ""."""
     before = {member.value: member for member in present}
     after = {member.value: member for member in wanted}
-    return Changes(
-        {value: member for value, member in after.items() if before.get(value) != member}, set(before) - set(after)
-    )
+    add = {
+        value: Member(value, member.display or "", member.type or "") if value in before else member
+        for value, member in after.items()
+        if before.get(value) != member
+    }
+    return Changes(add, set(before) - set(after))
 
 
 class Members:
@@ -74,7 +78,7 @@ class Members:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
         async for row in self._rows(tenant, rows.members_range(first, last)):
             values = row.values
-            yield values["group"], Member(values["member"], values.get("display"), values.get("type"))
+            yield values["group"], Member(values["member"], values.get("display") or None, values.get("type") or None)
 
     async def groups_of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
         """(member, group) for each group that a resource is a direct member of, or all from `first` to `last`."""
@@ -85,35 +89,41 @@ class Members:
         """Whether the member is in the group: one point read."""
         return await self._gateway.read(tenant, rows.member_key(group, member)) is not None
 
-    async def change(self, tenant: str, group: str, changes: Changes, version: str = "*") -> str:
+    async def change(self, tenant: str, group: str, changes: Changes) -> str:
         """Change a group's members without reading it first; the group's new version. One trip for 49 changes.
 
-        Raises Refused 404 where there is no such group, 412 where it is not at `version`."""
-        write_id = rows.new_write_id()
-        return await self.write(tenant, group, [_touch(group, f"{write_id}.0", version)], changes, write_id)
+        Raises Refused 404 where there is no such group."""
+        write_id, time = rows.new_write_id(), now()
+        return await self.write(tenant, group, [_touch(group, f"{write_id}.0", time)], changes, write_id, time)
 
-    async def write(self, tenant: str, group: str, head: Sequence[Write], changes: Changes, write_id: str) -> str:
+    async def write(
+        self, tenant: str, group: str, head: Sequence[Write], changes: Changes, write_id: str, time: str
+    ) -> str:
         """Run `head`, whose first write is the group's row with the write id `<write_id>.0`, together with the changes:
-        in one transaction where they fit, else in several. The group's new version."""
+        in one transaction where they fit, else in several. The group's new version; lastModified is `time`."""
         edges = list(_edges(group, changes))
         key, first_id = rows.resource_key(group), f"{write_id}.0"
+        gone = [[write] for write in head if write.kind == "delete"]
+        required = [write for write in head if write.kind != "delete"]
         if len(head) + 2 * len(edges) <= MAX_WRITES:
-            return await commit_present(self._gateway, tenant, [*head, *_flat(edges)], key, first_id)
-        note = Pending.note({"kind": "change", "group": group, "write": write_id, **changes.content()})
+            return await commit_present(self._gateway, tenant, required, [*gone, *edges], key, first_id)
+        content = {"kind": "change", "group": group, "write": write_id, "time": time, **changes.content()}
+        note = Pending.note(content)
         await self._pending.announce(tenant)
         room = (MAX_WRITES - len(head) - 1) // 2
-        await commit_present(self._gateway, tenant, [*head, note, *_flat(edges[:room])], key, first_id)
-        return await self._rest(tenant, group, edges[room:], note.key, write_id)
+        await commit_present(self._gateway, tenant, [*required, note], [*gone, *edges[:room]], key, first_id)
+        return await self._rest(tenant, group, edges[room:], note.key, write_id, time)
 
-    async def _rest(self, tenant: str, group: str, edges: list[list[Write]], note: str, write_id: str) -> str:
+    async def _rest(self, tenant: str, group: str, edges: Sequence[Unit], note: str, write_id: str, time: str) -> str:
         """The transactions after the first. Each has a write id of its own, so that none takes another's success for
         its own; the last removes the pending row."""
         version, key = "", rows.resource_key(group)
         for number, at in enumerate(range(0, len(edges), PER_TRANSACTION), 1):
-            writes = [_touch(group, f"{write_id}.{number}"), *_flat(edges[at : at + PER_TRANSACTION])]
+            units = list(edges[at : at + PER_TRANSACTION])
             if at + PER_TRANSACTION >= len(edges):
-                writes.append(Write("delete", note))
-            version = await commit_present(self._gateway, tenant, writes, key, f"{write_id}.{number}")
+                units.append([Write("delete", note)])
+            required = [_touch(group, f"{write_id}.{number}", time)]
+            version = await commit_present(self._gateway, tenant, required, units, key, f"{write_id}.{number}")
         return version
 
     async def create(self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write]) -> str:
@@ -157,29 +167,28 @@ class Members:
         return True
 
     async def _remove(self, tenant: str, gone: str, edges: Sequence[Row]) -> None:
-        writes: list[Write] = []
+        units: list[Unit] = []
         for edge in edges:
             group, member = edge.values["group"], edge.values["member"]
-            writes += [
-                Write("delete", rows.member_key(group, member)),
-                Write("delete", rows.member_of_key(member, group)),
-            ]
+            units.append(
+                [Write("delete", rows.member_key(group, member)), Write("delete", rows.member_of_key(member, group))]
+            )
             if group != gone:
-                writes.append(_touch(group, rows.new_write_id()))
-        await commit_present(self._gateway, tenant, writes, merges_too=True)
+                units.append([_touch(group, rows.new_write_id(), now())])
+        await commit_present(self._gateway, tenant, [], units)
 
     async def resume(self, tenant: str, job: Job) -> None:
         """Finish a change that was cut short, unless somebody has changed the group since: then its client has gone on,
         and what is left of the old change could undo what came after it."""
-        group, write_id = job.content["group"], job.content["write"]
+        group, write_id, time = job.content["group"], job.content["write"], job.content["time"]
         row = await self._gateway.read(tenant, rows.resource_key(group))
         if row is None or str(row.values["write"]).partition(".")[0] != write_id:
             await self._pending.done(tenant, job.key)
             return
         edges = list(_edges(group, Changes.of(job.content)))
         again = f"{write_id}.again.{rows.new_write_id()}"
-        await commit(self._gateway, tenant, [_touch(group, f"{again}.0", row.etag)], row.key, f"{again}.0")
-        await self._rest(tenant, group, edges, job.key, again)
+        await commit(self._gateway, tenant, [_touch(group, f"{again}.0", time, row.etag)], row.key, f"{again}.0")
+        await self._rest(tenant, group, edges, job.key, again, time)
 
     async def _rows(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
         async for page in self._gateway.pages(tenant, *keys):
@@ -188,10 +197,10 @@ class Members:
 
 
 def _edges(group: str, changes: Changes) -> Iterable[list[Write]]:
-    """Both writes of each change. Additions are upserts, so that what is there already stays as it is."""
+    """Both writes of each change. Additions are upserts: a member that is there already keeps what is not sent anew."""
     for member in changes.add.values():
         values = {"group": group, "member": member.value}
-        shown = {name: text for name, text in (("display", member.display), ("type", member.type)) if text}
+        shown = {name: text for name, text in (("display", member.display), ("type", member.type)) if text is not None}
         yield [
             Write("upsert", rows.member_key(group, member.value), {**values, **shown}),
             Write("upsert", rows.member_of_key(member.value, group), values),
@@ -204,6 +213,6 @@ def _flat(edges: Iterable[list[Write]]) -> list[Write]:
     return [write for pair in edges for write in pair]
 
 
-def _touch(group: str, write_id: str, version: str = "*") -> Write:
+def _touch(group: str, write_id: str, time: str, version: str = "*") -> Write:
     """A membership change changes the group's version and lastModified, and needs the group to be there."""
-    return Write("merge", rows.resource_key(group), {"modified": now(), "write": write_id}, version)
+    return Write("merge", rows.resource_key(group), {"modified": time, "write": write_id}, version)

@@ -94,7 +94,7 @@ class Resources:
         head += [Write("delete", gone) for gone in before if gone not in after]
         head += _index_writes({new: values for new, values in after.items() if new not in before})
         try:
-            version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id)
+            version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
         except Refused as refused:
             if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
                 raise taken from None
@@ -108,11 +108,11 @@ class Resources:
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
-        writes = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
-        writes += [Write("delete", row) for row in rows.index_rows(resource_type, old.id, old.document)]
+        required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
+        index_rows = [[Write("delete", row)] for row in rows.index_rows(resource_type, old.id, old.document)]
         await self._pending.announce(tenant)
         try:
-            await commit_present(self._gateway, tenant, writes, note.key, str(note.values["write"]))
+            await commit_present(self._gateway, tenant, required, index_rows, note.key, str(note.values["write"]))
         except Refused:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)

@@ -44,45 +44,59 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+Unit = Sequence[Write]
+"""Writes that are dropped together or not at all: both edges of a membership, or one row alone."""
+
+_LOOKS = 10
+_PATIENCE = 3
 _PARALLEL_READS = 16
 
 
 async def commit_present(
     gateway: Gateway,
     tenant: str,
-    writes: Sequence[Write],
+    required: Sequence[Write],
+    units: Sequence[Unit],
     key: str = "",
     write_id: str | None = None,
-    *,
-    merges_too: bool = False,
 ) -> str:
-    """Like `commit`, but an unconditional delete of a row that is not there is dropped: removing what is gone is done.
-    With `merges_too`, so is a merge into a row that is not there.
+    """Like `commit`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is done.
 
-    Nothing is read beforehand; only a refusal makes us look which rows there are. "" where nothing was left to write.
+    Nothing is read beforehand; only a refusal makes us look which rows there are. The new etag of the first write, ""
+    where nothing was left to write. Raises Refused where a required write is refused.
     """
-    kinds = ("delete", "merge") if merges_too else ("delete",)
-    while writes:
+    for number in range(_LOOKS):
+        writes = [*required, *(write for unit in units for write in unit)]
+        if not writes:
+            return ""
         try:
             return await commit(gateway, tenant, writes, key, write_id)
         except Refused as refused:
-            present = await _present(gateway, tenant, writes, kinds) if refused.status == 404 else writes
-            if len(present) == len(writes):
+            if refused.status != 404 or not all(await _there(gateway, tenant, required)):
                 raise
-            writes = present
-    return ""
+        units = await _present(gateway, tenant, units, alone=number >= _PATIENCE)
+    raise Unavailable("the same memberships are being changed by others all the time")
 
 
-async def _present(gateway: Gateway, tenant: str, writes: Sequence[Write], kinds: Sequence[str]) -> list[Write]:
-    """The writes without those, of the given kinds and unconditional, whose row is not there."""
-
-    async def stays(write: Write) -> bool:
-        droppable = write.kind in kinds and write.etag == "*"
-        return not droppable or await gateway.read(tenant, write.key) is not None
-
-    present: list[Write] = []
-    for at in range(0, len(writes), _PARALLEL_READS):
-        some = writes[at : at + _PARALLEL_READS]
-        kept = await asyncio.gather(*map(stays, some))
-        present += [write for write, keep in zip(some, kept, strict=True) if keep]
+async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
+    """The units that have a row left. One that has lost only some of its rows is in the middle of somebody else's
+    change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
+    there = iter(await _there(gateway, tenant, [write for unit in units for write in unit]))
+    present: list[Unit] = []
+    for unit in units:
+        found = [write for write in unit if next(there)]
+        if found:
+            present.append(found if alone else unit)
     return present
+
+
+async def _there(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[bool]:
+    """For each write whether the row that it needs exists; one that makes its row needs none."""
+
+    async def exists(write: Write) -> bool:
+        return write.kind in ("insert", "upsert") or await gateway.read(tenant, write.key) is not None
+
+    there: list[bool] = []
+    for at in range(0, len(writes), _PARALLEL_READS):
+        there += await asyncio.gather(*map(exists, writes[at : at + _PARALLEL_READS]))
+    return there
