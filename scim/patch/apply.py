@@ -23,11 +23,13 @@ from scim.schema.validation import (
     assign,
     canonical_element,
     canonical_value,
+    empty,
+    own_name,
     require,
     single_primary,
     undeclared,
 )
-from scim.schema.values import cast, fold
+from scim.schema.values import fold
 
 _HUSK = {"type", "primary", "display"}
 """What says nothing alone: an element that is left with these only is gone."""
@@ -54,50 +56,78 @@ def _apply(document: Document, operation: Operation) -> None:
 
 
 def _hold_immutable(before: Document, after: Document, resource_type: ResourceType) -> None:
-    for attribute in resource_type.core.attributes:
-        if attribute.mutability == "immutable" and attribute.name in before:
-            if after.get(attribute.name) != before[attribute.name]:
-                raise ScimError(
-                    MUTABILITY, f"{attribute.name} is immutable; it keeps the value that it was created with."
-                )
+    """Raise 400 mutability where an immutable attribute that had a value has another one, or none."""
+    for urn, attributes in [
+        (None, resource_type.core.attributes),
+        *((e.id, e.attributes) for e in resource_type.extensions),
+    ]:
+        old, new = (document if urn is None else document.get(urn, {}) for document in (before, after))
+        for attribute in attributes:
+            if attribute.mutability == "immutable" and attribute.name in old:
+                if new.get(attribute.name) != old[attribute.name]:
+                    raise _immutable(attribute.name)
+
+
+def _immutable(name: str) -> ScimError:
+    return ScimError(MUTABILITY, f"{name} is immutable; it keeps the value that it was created with.")
 
 
 def _undeclared(document: Document, operation: Operation) -> None:
     """An attribute of an extension that nobody declared: set, cleared or, for lists, extended as sent."""
-    asked = operation.target.urn or ""
-    urn = next((name for name in document if name.lower() == asked.lower()), asked)
-    target = Target(urn, operation.target.name)
-    if not target.name:
+    urn = own_name(document, operation.target.urn or "")
+    if not operation.target.name:
         document.pop(urn, None)
         return
+    target = Target(urn, own_name(document.get(urn, {}), operation.target.name))
     value = None if operation.op == "remove" else undeclared(operation.value)
     present = document.get(urn, {}).get(target.name)
-    if operation.op == "add" and isinstance(present, list) and isinstance(value, list):
-        value = present + [item for item in value if item not in present]
+    if operation.op == "add" and isinstance(present, list) and value is not None:
+        there = {json.dumps(item, sort_keys=True) for item in present}
+        new = value if isinstance(value, list) else [value]
+        value = present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
     assign(document, target, value)
 
 
 def _single_valued(document: Document, operation: Operation) -> None:
     target, attribute = operation.target, operation.target.attribute
     assert attribute is not None
-    if operation.op == "remove" and attribute.required and target.sub is None:
-        raise ScimError(MUTABILITY, f"{target.path} is required and cannot be removed; replace it by another value.")
-    value = None if operation.op == "remove" else canonical_value(operation.value, target)
-    if isinstance(value, dict) and target.sub is None and not attribute.is_reference:
+    if operation.op == "remove":
+        if attribute.required and target.sub is None:
+            raise ScimError(
+                MUTABILITY, f"{target.path} is required and cannot be removed; replace it by another value."
+            )
+        assign(document, target, None)
+        return
+    value = canonical_value(operation.value, target)
+    if attribute.is_reference:
+        if value is None and not empty(operation.value) and not _says_anything(operation.value, attribute):
+            return
+        if target.sub is not None and target.sub.name == "value":
+            assign(document, Target(target.urn, target.name, attribute), None)  # the old $ref is not the new one's
+    elif attribute.type == "complex" and target.sub is None and not empty(operation.value):
         container = document if target.urn is None else document.get(target.urn, {})
-        value = {**container.get(target.name, {}), **value}  # sub-attributes that are not named stay (§3.5.2.3)
-        cleared = [n for n, v in _named(operation.value, attribute) if v in (None, "")]
-        value = {name: item for name, item in value.items() if name not in cleared} or None
-    elif target.sub is not None and attribute.is_reference and target.sub.name == "value":
-        assign(document, Target(target.urn, target.name, attribute), None)  # the old $ref is not the new one's
+        value = _merged(container.get(target.name, {}), operation.value, value, attribute) or None
     assign(document, target, value)
 
 
-def _named(value: object, attribute: Attribute) -> list[tuple[str, object]]:
-    """The members of a complex value by their declared names."""
-    if not isinstance(value, dict):
-        return []
-    return [(sub.name, item) for name, item in value.items() if (sub := attribute.sub(name))]
+def _says_anything(value: object, attribute: Attribute) -> bool:
+    """Whether a complex value names a sub-attribute that a client may set, be it to clear it."""
+    names = value if isinstance(value, dict) else ()
+    return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
+
+
+def _merged(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
+    """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
+    that were sent empty go."""
+    if isinstance(sent, list) and len(sent) == 1:
+        sent = sent[0]
+    named = sent.items() if isinstance(sent, dict) else ()
+    cleared = {sub.name for name, item in named if empty(item) and (sub := attribute.sub(name))}
+    merged = {**present, **(new or {})}
+    for sub in attribute.sub_attributes:
+        if sub.mutability == "immutable" and sub.name in present and merged[sub.name] != present[sub.name]:
+            raise _immutable(f"{attribute.name}.{sub.name}")
+    return {name: item for name, item in merged.items() if name not in cleared}
 
 
 def _multi_valued(document: Document, operation: Operation) -> None:
@@ -110,21 +140,27 @@ def _multi_valued(document: Document, operation: Operation) -> None:
         elements = _filtered(present, operation)
     elif target.sub is not None:
         elements = _every(present, operation, target.sub)
-    elif operation.op == "replace":
-        elements = canonical_value(operation.value, whole) or []
-    elif operation.op == "add":
-        elements = _added(present, canonical_value(operation.value, whole) or [], attribute)
-    elif operation.value in (None, "", []):
-        elements = []
+    elif empty(operation.value):
+        elements = present if operation.op == "add" else []
     else:
-        elements = _without(present, canonical_value(operation.value, whole) or [], attribute)
+        new = canonical_value(operation.value, whole) or []
+        if operation.op == "add":
+            elements = _added(present, new, attribute)
+        elif operation.op == "remove":
+            elements = _without(present, new, attribute)
+        else:
+            elements = new or present  # a list of nothing known says nothing
     assign(document, whole, elements or None)
 
 
 def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
-    """The union. An element of the same `value` and type is that element, with what is new about it."""
+    """The union. An element of the same `value` and type is that element, with what is new about it; one that is sent
+    without a type is the one with its value, whatever its type."""
     elements, primary = list(present), None
-    places = {_identity(element, attribute): index for index, element in enumerate(elements)}
+    places: dict[str, int] = {}
+    for index, element in enumerate(elements):
+        places.setdefault(_identity(element, attribute), index)
+        places.setdefault(_identity(element, attribute, typed=False), index)
     for element in new:
         index = places.setdefault(_identity(element, attribute), len(elements))
         if index == len(elements):
@@ -170,33 +206,40 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     matches = bind_elements(operation.filter, attribute, target.path)
     simple = attribute.type != "complex"
     hits = [i for i, e in enumerate(present) if matches({attribute.name: e, "value": e} if simple else e)]
+    if operation.op == "remove" or empty(operation.value):
+        _hold_sub(present, hits, operation.sub, None, target.name)
+        return _cleared(present, hits, operation.sub)
     value = _element_value(operation)
     _hold_sub(present, hits, operation.sub, value, target.name)
-    if value is None:
-        return _cleared(present, hits, operation.sub)
     if simple:
         raise ScimError(INVALID_VALUE, f"{target.path} has plain values; add or remove them without brackets.")
     if not hits:
-        present = [*present, _described(operation.filter, attribute, target.path)]
+        if value is None:
+            return present  # nothing that anybody knows, for an element that is not there
+        present = [*present, _terms(operation.filter, attribute, target.path, strict=True)]
         hits = [len(present) - 1]
     elements = list(present)
     for i in hits:
-        if operation.sub is not None:
-            elements[i] = {**elements[i], operation.sub.name: value}
-        elif operation.op == "replace":
-            elements[i] = {**_terms(operation.filter, attribute, target.path, strict=False), **value}
-        else:
-            elements[i] = {**elements[i], **value}
+        elements[i] = _changed(elements[i], operation, value, attribute)
     primary = next((i for i in hits if elements[i].get("primary") and not present[i].get("primary")), None)
-    return single_primary(elements, hits[-1] if primary is None else primary)
+    elements = single_primary(elements, hits[-1] if primary is None else primary)
+    return [element for i, element in enumerate(elements) if i not in hits or not set(element) <= _HUSK]
+
+
+def _changed(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
+    """One element after an addition or replacement of itself or of one of its sub-attributes."""
+    if operation.sub is not None:
+        return {**element, operation.sub.name: value}
+    if operation.op == "replace" and value is not None:
+        assert operation.filter is not None
+        return {**_terms(operation.filter, attribute, attribute.name, strict=False), **value}
+    return _merged(element, operation.value, value, attribute)
 
 
 def _element_value(operation: Operation) -> Any:
-    """The canonical new value of an element or of its sub-attribute; None to clear it."""
+    """The canonical new value of an element or of its sub-attribute; None where nothing in it is known."""
     target, attribute = operation.target, operation.target.attribute
     assert attribute is not None
-    if operation.op == "remove":
-        return None
     if operation.sub is not None:
         return canonical_value(operation.value, Target(target.urn, target.name, attribute, operation.sub))
     value = operation.value
@@ -210,7 +253,7 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
     if sub is None or sub.mutability != "immutable":
         return
     if any(sub.name in present[i] and present[i][sub.name] != value for i in hits):
-        raise ScimError(MUTABILITY, f"{name}.{sub.name} is immutable; remove the element and add another one.")
+        raise _immutable(f"{name}.{sub.name}")
 
 
 def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list[Any]:
@@ -235,20 +278,19 @@ def _every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
 
 
-def _described(filter: Filter, attribute: Attribute, path: str) -> Document:
-    """The element that a filter of `eq` terms describes. Raises 400 noTarget for any other filter."""
-    return _terms(filter, attribute, path, strict=True)
-
-
 def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:
-    terms = filter.terms if isinstance(filter, And) else (filter,)
+    """The element that a filter of `eq` terms describes. If `strict`, raises 400 noTarget for any other filter."""
     element: Document = {}
-    for term in terms:
+    for term in filter.terms if isinstance(filter, And) else (filter,):
         if isinstance(term, Compare) and term.operator == "eq" and not term.value.is_null:
             sub = attribute.sub(term.path)
             if sub is None:
                 raise ScimError(INVALID_FILTER, f"{path} has no sub-attribute {term.path}.")
-            element[sub.name] = cast(term.value.text, sub, f"{path}.{sub.name}")
+            if sub.mutability == "readOnly":
+                raise ScimError(INVALID_VALUE, f"{path}.{sub.name} is read only, so no value can be made with it.")
+            value = canonical_value(term.value.text, Target(None, attribute.name, attribute, sub))
+            if value is not None:
+                element[sub.name] = value
         elif strict:
             raise ScimError(
                 NO_TARGET, f"No value of {path} matches [{filter}], and only eq terms can say what a new one holds."

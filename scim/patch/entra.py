@@ -17,7 +17,7 @@ from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
-from scim.schema.validation import undeclared
+from scim.schema.validation import empty
 
 Op = Literal["add", "replace", "remove"]
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -93,45 +93,51 @@ def _keyed(op: Op, name: str, value: object, resource_type: ResourceType) -> Ite
         path = parse_path(name)
     except ScimError:
         return
-    target = resource_type.resolve(path.attribute)
-    if isinstance(value, dict) and name[:4].lower() == "urn:" and path.filter is None:
-        if target is None or target.attribute is None:
-            yield from _whole(op, target.urn if target and not target.name else name, value, resource_type)
-            return
+    target = _target(path, value, resource_type)
     if target is None or _read_only(target):
         return
-    yield from _operation(op, path, target, value)
-
-
-def _whole(op: Op, urn: str | None, value: dict[str, Any], resource_type: ResourceType) -> Iterator[Operation]:
-    """A whole schema's object: each member is one attribute of it. `urn` is None for the core schema."""
-    for name, inner in value.items():
-        if urn is not None and urn not in resource_type.extension_attributes:
-            yield Operation(op, Target(urn, name), undeclared(inner))
-        else:
-            yield from _keyed(op, f"{urn or resource_type.core.id}:{name}", inner, resource_type)
+    if not target.name:
+        yield from _container(op, path, target.urn, value, resource_type)
+    else:
+        yield from _operation(op, path, target, value)
 
 
 def _targeted(op: Op, text: str, value: object, resource_type: ResourceType) -> Iterator[Operation]:
     path = parse_path(text.strip())
-    target = resource_type.resolve(path.attribute)
+    target = _target(path, value, resource_type)
     if target is None:
-        return
-    if not target.name:
-        yield from _container(op, target.urn, value, resource_type)
         return
     if _read_only(target):
         raise ScimError(MUTABILITY, f"{target.path} is read only; take it out of the attribute mapping.")
-    yield from _operation(op, path, target, value)
+    if not target.name:
+        yield from _container(op, path, target.urn, value, resource_type)
+    else:
+        yield from _operation(op, path, target, value)
 
 
-def _container(op: Op, urn: str | None, value: object, resource_type: ResourceType) -> Iterator[Operation]:
-    """A path that is a schema URN alone."""
+def _target(path: Path, value: object, resource_type: ResourceType) -> Target | None:
+    """What a path stands for. An undeclared URN with an object for a value is the extension, not an attribute of it:
+    Entra's custom attributes are never complex."""
+    target = resource_type.resolve(path.attribute)
+    if target is not None and target.attribute is None and target.name and isinstance(value, dict):
+        return Target(path.attribute, "")
+    return target
+
+
+def _container(op: Op, path: Path, urn: str | None, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+    """A path that is a schema URN alone; None is the core schema's."""
+    name = urn or resource_type.core.id
+    if path.filter is not None:
+        raise ScimError(INVALID_PATH, f"{name} is a schema; name an attribute of it before the brackets.")
     if isinstance(value, dict) and op != "remove":
-        yield from _whole(op, urn, value, resource_type)
+        for inner, item in value.items():
+            if urn is None or urn in resource_type.extension_attributes:
+                yield from _keyed(op, f"{name}:{inner}", item, resource_type)
+            elif inner:
+                yield Operation(op, Target(urn, inner), item)
     elif urn is None:
-        raise ScimError(NO_TARGET, f"{resource_type.core.id} is the resource itself; name an attribute of it.")
-    elif op == "remove" or value in (None, ""):
+        raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
+    elif op == "remove" or empty(value):
         yield Operation("remove", Target(urn, ""))
     else:
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")

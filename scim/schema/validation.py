@@ -134,9 +134,19 @@ def canonical_element(value: object, target: Target) -> Any:
     return _compiled(target.attribute, element=True)(value, target.path)
 
 
+def empty(value: object) -> bool:
+    """Whether a client's value means "no value" (RFC 7643 §2.5; Entra's tests clear with "" and null)."""
+    return value is None or value == "" or value == []
+
+
 def undeclared(value: object) -> object | None:
     """A value of an extension that nobody declared, as sent; None where it is no value."""
-    return None if value in (None, "", [], {}) else value
+    return None if empty(value) or value == {} else value
+
+
+def own_name(container: Document, name: str) -> str:
+    """The name under which a container already has what nobody declared, in whatever case; else `name`."""
+    return next((known for known in container if known.lower() == name.lower()), name)
 
 
 Validator = Callable[[object, str], Any]
@@ -154,7 +164,7 @@ def _compiled(attribute: Attribute, element: bool = False) -> Validator:
 
 def _simple(attribute: Attribute) -> Validator:
     def validate(value: object, path: str) -> Any:
-        return None if value is None or value == "" else cast(value, attribute, path)
+        return None if empty(value) else cast(value, attribute, path)
 
     return validate
 
@@ -164,7 +174,7 @@ def _complex(attribute: Attribute) -> Validator:
     known = {sub.name.lower(): (sub.name, validator) for sub, validator in subs}
 
     def validate(value: object, path: str) -> Any:
-        if value is None or value == "":
+        if empty(value):
             return None
         if isinstance(value, list) and len(value) == 1 and not attribute.multi_valued:
             value = value[0]  # the manager of old Entra jobs: [{"$ref": …, "value": …}]
@@ -189,7 +199,7 @@ def _complex(attribute: Attribute) -> Validator:
 
 def _many(attribute: Attribute, one: Validator) -> Validator:
     def validate(value: object, path: str) -> Any:
-        if value is None or value == "":
+        if empty(value):
             return None
         elements = [one(item, path) for item in (value if isinstance(value, list) else [value])]
         return single_primary([element for element in elements if element is not None]) or None
