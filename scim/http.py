@@ -16,12 +16,15 @@ from typing import NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
+from scim.schema.values import check_text, printable
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
 """The first path segment of every URL of ours; the tenant URL ends with it."""
 
 _READABLE_TYPES = {CONTENT_TYPE, "application/json", ""}
+_SHOWN = 200
+"""Characters of a name or path that an error shows."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -125,7 +128,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) != len(pairs):
         seen: set[str] = set()
         name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ScimError(INVALID_SYNTAX, f"Attribute {_shown(name)} appears twice in one object; send it once.")
+        raise ScimError(INVALID_SYNTAX, f"Attribute {printable(name)} appears twice in one object; send it once.")
     return result
 
 
@@ -152,24 +155,6 @@ def _check(data: object, max_depth: int) -> None:
             if isinstance(value, dict):
                 for name, item in value.items():
                     check_text(name, path or "An attribute name")
-                    stack.append((item, f"{path}.{name}" if path else name, depth + 1))
+                    stack.append((item, f"{path}.{name}"[:_SHOWN] if path else name[:_SHOWN], depth + 1))
             else:
                 stack.extend((item, path, depth + 1) for item in value)
-
-
-def check_text(text: str, path: str) -> None:
-    """Refuse what is not Unicode text (lone surrogates) and NUL, which no storage key or log survives."""
-    if "\x00" in text:
-        raise ScimError(INVALID_VALUE, f"{_shown(path)} contains the character U+0000; remove it.")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ScimError(
-                INVALID_VALUE, f"{_shown(path)} contains half a surrogate pair; send whole characters."
-            ) from None
-
-
-def _shown(name: str) -> str:
-    """A name from a request, fit to stand in an error: short and encodable."""
-    return name.encode("ascii", "backslashreplace").decode()[:200].replace("\x00", "\\0")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from scim.security.connections import Connection
+from scim.security.keys import CONNECTION_NAME
 
 PREFIX = "SCIM_"
 
@@ -21,20 +22,33 @@ class SettingsError(ValueError):
     """One line that names the setting and what is wrong with it; never a secret's value."""
 
 
+def _resolved(value: object) -> object:
+    """A Key Vault reference that the platform could not resolve arrives as its own text, which is no value."""
+    if isinstance(value, str) and value.startswith("@Microsoft.KeyVault("):
+        raise ValueError(
+            "is a Key Vault reference that was not resolved; check the app's identity and the secret's name"
+        )
+    return value
+
+
 def _named(value: object) -> object:
     """SCIM_CONNECTIONS is a JSON object by connection name."""
     if isinstance(value, str):
-        if value.startswith("@Microsoft.KeyVault("):
-            raise ValueError(
-                "is a Key Vault reference that was not resolved; check the app's identity and the secret's name"
-            )
         try:
-            value = json.loads(value or "{}")
+            value = json.loads(value or "{}", object_pairs_hook=_once)
         except ValueError as error:
             raise ValueError(f"is not JSON: {error}") from None
     if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
         raise ValueError("must be a JSON object of connections by name")
-    return {name: {"name": name, **item} for name, item in value.items()}
+    # A connection's name is its key: another one inside is no name.
+    return {name: {**item, "name": name if item.get("name", name) == name else None} for name, item in value.items()}
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError("a name stands in it twice")
+    return dict(pairs)
 
 
 class Settings(BaseModel):
@@ -42,11 +56,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    table_connection_string: str = Field(min_length=1, description="Connection string of the storage account.")
+    table_connection_string: Annotated[str, BeforeValidator(_resolved)] = Field(
+        min_length=1, description="Connection string of the storage account."
+    )
     table_name: str = Field(
         default="scim", pattern="^[A-Za-z][A-Za-z0-9]{2,62}$", description="The table of all tenants."
     )
-    connections: Annotated[dict[str, Connection], BeforeValidator(_named)] = Field(
+    connections: Annotated[dict[str, Connection], BeforeValidator(_named), BeforeValidator(_resolved)] = Field(
         default_factory=dict, description="Who may call: a JSON object of connections by name."
     )
     public_url: str | None = Field(
@@ -88,7 +104,9 @@ def _line(error: ValidationError) -> str:
     """The first complaint as one line; pydantic's own text would carry the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     name, *inner = (str(part) for part in first["loc"])
-    where = PREFIX + name.upper() + (f" ({'.'.join(inner)})" if inner else "")
+    # What stands where a name belongs may be a secret too: only what can be a name is shown.
+    shown = (part if CONNECTION_NAME.fullmatch(part) or part in Connection.model_fields else "…" for part in inner)
+    where = PREFIX + name.upper() + (f" ({'.'.join(shown)})" if inner else "")
     if first["type"] == "missing":
         return f"{where} is not set."
     message = first["msg"].removeprefix("Value error, ")

@@ -55,6 +55,8 @@ def known(path: str, resource_type: ResourceType) -> Target:
         raise ScimError(
             INVALID_FILTER, f"{path} is no attribute of {resource_type.name}; filter on one that /Schemas lists."
         )
+    if not target.name and target.urn in (None, *resource_type.extension_attributes):
+        raise ScimError(INVALID_FILTER, f"{path} is a schema; filter on an attribute of it.")
     if target.attribute is None:
         remedy = "declare the extension's schema on this service to filter on it"
         raise ScimError(INVALID_FILTER, f"{path} belongs to an extension that is not declared here; {remedy}.")

@@ -71,7 +71,8 @@ class _Parser:
         while position < end:
             match = _TOKEN.match(text, position)
             if match is None:  # only an opening quote without a closing one matches nothing
-                raise self._error(f"the string at character {position + 1} has no closing quote")
+                opening = text.index('"', position) + 1
+                raise self._error(f"the string at character {opening} has no closing quote")
             assert match.lastgroup is not None
             tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1))
             position = match.end()

@@ -139,7 +139,7 @@ def _container(op: Op, path: Path, urn: str | None, value: object, resource_type
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
     elif op == "remove" or empty(value):
         yield Operation("remove", Target(urn, ""))
-    else:
+    elif urn in resource_type.extension_attributes:
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
 
 

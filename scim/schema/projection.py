@@ -39,17 +39,17 @@ class Projection:
         return self._shown(None, attribute)[0]
 
     def apply(self, resource: Document) -> Document:
-        """The resource as the client gets it."""
+        """The resource as the client gets it. What its schema does not know any more is not shown."""
         result: Document = {}
         for name, value in resource.items():
             if name in self._type.extension_attributes:
-                container = self._container(name, value, self._type.extension_attributes[name])
-                if container:
+                if container := self._container(name, value, self._type.extension_attributes[name]):
                     result[name] = container
-            elif name.lower() in self._type.core_attributes:
-                self._add(result, None, self._type.core_attributes[name.lower()], value)
-            elif self._undeclared(name):
-                result[name] = value
+            elif name[:4].lower() == "urn:":
+                if container := self._undeclared(name, value):
+                    result[name] = container
+            elif attribute := self._type.core_attributes.get(name.lower()):
+                self._add(result, None, attribute, value)
         return result
 
     def _names(self, text: str | None) -> Wanted:
@@ -84,30 +84,39 @@ class Projection:
         shown, subs = self._shown(urn, attribute)
         if not shown:
             return
-        hidden = self._without.get((urn, attribute.name)) or set()
-        if attribute.type == "complex" and (subs is not None or hidden):
-            value = self._subs(value, attribute, subs, hidden)
-        if value not in ({}, []) or not subs:
+        if attribute.type == "complex":
+            hidden = self._without.get((urn, attribute.name)) or set()
+            keep = {sub.name for sub in attribute.sub_attributes if _keeps(sub, subs, hidden)}
+            if isinstance(value, list):
+                value = [kept for element in value if (kept := _only(element, keep))]
+            else:
+                value = _only(value, keep)
+        if value not in ({}, []):
             result[attribute.name] = value
-
-    @staticmethod
-    def _subs(value: Any, attribute: Attribute, subs: set[str] | None, hidden: set[str]) -> Any:
-        keep = {
-            sub.name
-            for sub in attribute.sub_attributes
-            if sub.returned == "always" or (sub.name not in hidden and (subs is None or sub.name in subs))
-        }
-        if isinstance(value, list):
-            return [kept for e in value if (kept := {name: item for name, item in e.items() if name in keep})]
-        return {name: item for name, item in value.items() if name in keep}
 
     def _container(self, urn: str, value: Document, attributes: Mapping[str, Attribute]) -> Document:
         container: Document = {}
         for name, item in value.items():
-            self._add(container, urn, attributes[name.lower()], item)
+            if attribute := attributes.get(name.lower()):
+                self._add(container, urn, attribute, item)
         return container
 
-    def _undeclared(self, urn: str) -> bool:
-        """An undeclared extension is shown or hidden as a whole."""
-        asked = {key.lower() for key, _ in (self._only or self._without) if key}
-        return (urn.lower() in asked) if self._only else urn.lower() not in asked
+    def _undeclared(self, urn: str, value: Any) -> Any:
+        """What is shown of an extension that nobody declared: its attributes go by their names alone."""
+        asked = {name.lower() for key, name in (self._only or self._without) if key and key.lower() == urn.lower()}
+        if self._only:
+            return value if "" in asked else {n: v for n, v in value.items() if n.lower() in asked}
+        return {} if "" in asked else {n: v for n, v in value.items() if n.lower() not in asked}
+
+
+def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
+    """Whether a sub-attribute is shown; `asked` is None where the attribute is shown as a whole."""
+    if sub.returned in ("always", "never"):
+        return sub.returned == "always"
+    if sub.returned == "request" and asked is None:
+        return False
+    return sub.name not in hidden and (asked is None or sub.name in asked)
+
+
+def _only(value: Document, keep: set[str]) -> Document:
+    return {name: item for name, item in value.items() if name in keep}

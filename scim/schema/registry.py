@@ -132,15 +132,15 @@ class ResourceType:
         urn, _, attribute = name.rpartition(":")
         if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1:
             return Target(urn, attribute)
-        return None
+        return Target(name, "") if name.count(":") > 1 else None
 
     @staticmethod
     def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Target | None:
-        name, _, sub_name = name.partition(".")
+        name, dot, sub_name = name.partition(".")
         attribute = attributes.get(name.lower())
         if attribute is None:
             return None
-        if not sub_name:
+        if not dot:
             return Target(urn, attribute.name, attribute)
         sub = attribute.sub(sub_name)
         return Target(urn, attribute.name, attribute, sub) if sub else None
@@ -152,8 +152,8 @@ class ResourceType:
         unique = [a.name for a in self.core.attributes if a.uniqueness != "none"]
         unique += [f"{e.id}:{a.name}" for e in self.extensions for a in e.attributes if a.uniqueness != "none"]
         indexes = [self._index(path, unique=True) for path in unique]
-        indexes += [self._index(path, unique=False) for path in self.document.storage.lookup]
-        return {index.key: index for index in indexes}
+        looked_up = [self._index(path, unique=False) for path in self.document.storage.lookup]
+        return {index.key: index for index in (*looked_up, *indexes)}  # a unique one needs no second row
 
     def _index(self, path: str, *, unique: bool) -> Index:
         target = self.resolve(path)

@@ -16,7 +16,7 @@ from typing import Any
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
-from scim.schema.values import cast, wrong_type
+from scim.schema.values import cast, check_text, wrong_type
 
 Document = dict[str, Any]
 """A resource's attributes as JSON data; extensions stand under their URN."""
@@ -50,9 +50,11 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
 def _member(name: str, value: object, resource_type: ResourceType) -> Target | None:
     """What one member of a body stands for; None for what is dropped."""
     target = resource_type.resolve(name)
-    if isinstance(value, dict) and name[:4].lower() == "urn:" and (target is None or target.attribute is None):
-        return Target(target.urn if target and not target.name else name, "")
-    if target is not None and target.sub is not None and target.attribute is not None and target.attribute.multi_valued:
+    if target is None:
+        return None
+    if target.attribute is None and target.name and isinstance(value, dict):
+        return Target(name, "")  # an undeclared URN with an object is the extension, not an attribute of it
+    if target.sub is not None and target.attribute is not None and target.attribute.multi_valued:
         return None
     return target
 
@@ -69,26 +71,34 @@ def _place(document: Document, target: Target, value: object, resource_type: Res
     if target.attribute is not None:
         if target.attribute.mutability == "readOnly" or (target.sub and target.sub.mutability == "readOnly"):
             return
-        assign(document, target, canonical_value(value, target))
+        placed = canonical_value(value, target)
+        if placed is not None:
+            assign(document, target, placed)
     elif not target.name:
         _place_container(document, target.urn, value, resource_type)
     elif (kept := undeclared(value)) is not None:
-        assign(document, target, kept)
+        urn = own_name(document, target.urn or "")
+        assign(document, Target(urn, own_name(document.get(urn, {}), target.name)), kept)
 
 
 def _place_container(document: Document, urn: str | None, value: object, resource_type: ResourceType) -> None:
-    if value is None:
+    name = urn or resource_type.core.id
+    if empty(value):
         return
+    declared = urn is None or urn in resource_type.extension_attributes
     if not isinstance(value, dict):
-        raise ScimError(INVALID_VALUE, f"{urn or resource_type.core.id} must be an object of the schema's attributes.")
-    if urn is not None and urn not in resource_type.extension_attributes:
-        if kept := {name: item for name, item in value.items() if undeclared(item) is not None}:
-            document[urn] = {**document.get(urn, {}), **kept}
+        if declared:
+            raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.")
         return
-    for name, item in value.items():
-        inner = resource_type.resolve(f"{urn or resource_type.core.id}:{name}")
-        if inner is not None and inner.attribute is not None:
-            _place(document, inner, item, resource_type)
+    seen: dict[str, str] = {}
+    for inner, item in value.items():
+        if seen.setdefault(inner.lower(), inner) != inner:
+            raise ScimError(
+                INVALID_SYNTAX, f"{inner} and {seen[inner.lower()]} of {name} are one attribute; send it once."
+            )
+        target = resource_type.resolve(f"{name}:{inner}") if declared else Target(urn, inner)
+        if target is not None and target.name:
+            _place(document, target, item, resource_type)
 
 
 def require(document: Document, resource_type: ResourceType) -> None:
@@ -183,7 +193,7 @@ def _complex(attribute: Attribute) -> Validator:
         if not isinstance(value, dict):
             raise wrong_type(path, attribute, value)
         if attribute.multi_valued and "display" in known:
-            value = _role(value)
+            value = _role(value, path)
         result: Document = {}
         for name, item in value.items():
             if (found := known.get(name.lower())) is None:
@@ -220,16 +230,19 @@ def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
     return [{**e, "primary": False} if i in primaries and i != kept else e for i, e in enumerate(elements)]
 
 
-def _role(value: Document) -> Document:
+def _role(value: Document, path: str) -> Document:
     """Entra's role expressions: `displayName` for `display`, and a whole role as JSON text inside `value`."""
-    text = next((item for name, item in value.items() if name.lower() == "value"), None)
+    key = next((name for name in value if name.lower() == "value"), "")
+    text = value.get(key)
     if isinstance(text, str) and text.startswith("{"):
         try:
             role = json.loads(text)
         except (ValueError, RecursionError):
             role = None
         if isinstance(role, dict) and isinstance(role.get("value"), str) and {k.lower() for k in role} <= _ROLE_KEYS:
-            value = {**value, **role}
+            for item in role.values():
+                check_text(item if isinstance(item, str) else "", f"{path}.value")
+            value = {**{name: item for name, item in value.items() if name != key}, **role}
     names = {name.lower(): name for name in value}
     if "displayname" in names and "display" not in names:
         value = {("display" if name.lower() == "displayname" else name): item for name, item in value.items()}

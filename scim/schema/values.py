@@ -14,7 +14,8 @@ from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
 
 _INT64 = range(-(2**63), 2**63)
-_INTEGER = re.compile(r"[+-]?\d{1,20}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?")
 _DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
 
 _JSON_TYPES = {
@@ -69,12 +70,9 @@ def cast(value: object, attribute: Attribute, path: str) -> object:
 
 
 def _decimal(value: object, attribute: Attribute, path: str) -> float | int:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise wrong_type(path, attribute, value) from None
-        if not -1e308 <= value <= 1e308:  # "NaN" and "Infinity" are floats to Python and nothing to JSON
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+        if not -1e308 <= value <= 1e308:
             raise wrong_type(path, attribute, "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_type(path, attribute, value)
@@ -101,3 +99,20 @@ def fold(text: str, attribute: Attribute) -> str:
         return text if attribute.case_exact else text.lower()
     text = unicodedata.normalize("NFC", text)
     return text if attribute.case_exact else unicodedata.normalize("NFC", text.casefold())
+
+
+def check_text(text: str, path: str) -> None:
+    """Refuse what is not Unicode text (half a surrogate pair) and NUL, which no storage key or log survives."""
+    if "\x00" in text:
+        raise ScimError(INVALID_VALUE, f"{printable(path)} contains the character U+0000; remove it.")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            detail = f"{printable(path)} contains half a surrogate pair; send whole characters."
+            raise ScimError(INVALID_VALUE, detail) from None
+
+
+def printable(name: str) -> str:
+    """A name from a request, fit to stand in an error: short and encodable."""
+    return name[:200].encode("ascii", "backslashreplace").decode()[:200].replace("\x00", "\\0")

@@ -24,8 +24,8 @@ async def authenticate(method: str, headers: Mapping[str, str], connections: Con
     if connection is None or not any([matches(token, key) for key in connection.keys]):  # a list: both are compared
         raise _refused("The secret token is not known here: copy it again, whole, or make a new one.", "invalid_token")
     now = datetime.now(UTC)
-    if connection.expired(now):
-        when = f"{connection.expires:%Y-%m-%d %H:%M} UTC"
+    if connection.expires is not None and connection.expired(now):
+        when = f"{connection.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         raise _refused(f"Connection {connection.name} expired on {when}: make a new key for it.", "invalid_token")
     if connection.access == "read" and method not in _READING:
         raise ScimError(FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.")

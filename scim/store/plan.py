@@ -54,6 +54,7 @@ class Scan:
 
 
 Plan = ById | ByValue | ByPrefix | ByEdge | Union | Scan
+NOTHING = Union(())
 
 
 def plan(tree: Filter, resource_type: ResourceType) -> Plan:
@@ -74,16 +75,18 @@ def plan(tree: Filter, resource_type: ResourceType) -> Plan:
 
 def _comparison(path: str, operator: str, text: str, resource_type: ResourceType) -> Plan:
     target = resource_type.resolve(path)
-    if target is None or target.attribute is None or operator not in ("eq", "sw") or not text:
+    if target is None or target.attribute is None or operator not in ("eq", "sw") or (not text and operator == "sw"):
         return Scan()
+    if not text:
+        return NOTHING  # an empty value is no value
     if target.path == "id" and operator == "eq":
         return ById(text)
     complex = target.attribute.type == "complex" and target.sub is None
     if edge_id(target, resource_type) and operator == "eq":
         return ByEdge(text)
     index = resource_type.indexes.get((f"{target.path}.value" if complex else target.path).lower())
-    if index is None:
-        return Scan()
+    if index is None or index.attribute.type not in ("string", "reference"):
+        return Scan()  # other types have several texts for one value
     return ByValue(index, text) if operator == "eq" else ByPrefix(index, text)
 
 
@@ -143,7 +146,7 @@ def _cost(plan: Plan) -> int:
         case ByEdge():
             return 3
         case Union(plans):
-            return 4 + max(_cost(p) for p in plans)
+            return 4 + max(_cost(p) for p in plans) if plans else -1
         case ByPrefix():
             return 50
         case Scan():

@@ -78,8 +78,13 @@ def prefix_range(resource_type: ResourceType, index: Index, prefix: str) -> tupl
 
 
 def key_range(prefix: str) -> tuple[str, str]:
-    """The keys that start with `prefix`, as [start, end)."""
-    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    """The keys that start with `prefix`, as [start, end). Keys are in the order of their UTF-16 units."""
+    last = prefix[-1]
+    if last == "\uffff":
+        return prefix, key_range(prefix[:-1])[1]
+    # Astral characters are surrogate pairs, which sort between U+D7FF and U+E000; half of one cannot be sent.
+    following = {"\ud7ff": "\U00010000", "\U0010ffff": "\ue000"}.get(last) or chr(ord(last) + 1)
+    return prefix, prefix[:-1] + following
 
 
 def index_rows(resource_type: ResourceType, id: str, document: Document) -> dict[str, Values]:
