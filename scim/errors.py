@@ -15,7 +15,7 @@ ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """An HTTP status and, where RFC 7644 table 9 has one, its scimType."""
+    """An HTTP status and, where RFC 7644 table 9 or RFC 9865 §2.1 has one, its scimType."""
 
     status: int
     scim_type: str | None = None
@@ -29,15 +29,20 @@ INVALID_SYNTAX = ErrorKind(400, "invalidSyntax")
 INVALID_PATH = ErrorKind(400, "invalidPath")
 NO_TARGET = ErrorKind(400, "noTarget")
 INVALID_VALUE = ErrorKind(400, "invalidValue")
+INVALID_CURSOR = ErrorKind(400, "invalidCursor")
+EXPIRED_CURSOR = ErrorKind(400, "expiredCursor")
+INVALID_COUNT = ErrorKind(400, "invalidCount")
 
 UNAUTHORIZED = ErrorKind(401)
 FORBIDDEN = ErrorKind(403)
 NOT_FOUND = ErrorKind(404)
 METHOD_NOT_ALLOWED = ErrorKind(405)
+BULK_CONFLICT = ErrorKind(409)
 PRECONDITION_FAILED = ErrorKind(412)
 TOO_LARGE = ErrorKind(413)
 UNSUPPORTED_MEDIA_TYPE = ErrorKind(415)
 INTERNAL = ErrorKind(500)
+NOT_IMPLEMENTED = ErrorKind(501)
 UNAVAILABLE = ErrorKind(503)
 
 

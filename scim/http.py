@@ -7,9 +7,10 @@ that names the place, before any other code sees it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
@@ -48,6 +49,13 @@ class Request:
         return [unquote(segment) for segment in self._path[1:]]
 
     @property
+    def reads(self) -> bool:
+        """Whether the request changes nothing: a search may be a POST (RFC 7644 §3.4.3)."""
+        return self.method in ("GET", "HEAD", "OPTIONS") or (
+            self.method == "POST" and self.segments[-1:] == [".search"]
+        )
+
+    @property
     def base_url(self) -> str:
         """The tenant URL that this request came by, without a trailing slash."""
         parts = urlsplit(self.url)
@@ -84,7 +92,10 @@ class Request:
         value = self.headers.get(header)
         if value is None:
             return None
-        return value.strip() == "*" or _opaque(version) in map(_opaque, _ETAG.findall(value))
+        tags: list[str] = _ETAG.findall(value)
+        if header == "if-match":  # a write depends on the resource's row alone
+            tags = [_GROUPS.sub("", tag) for tag in tags]
+        return value.strip() == "*" or version.removeprefix("W/") in tags
 
 
 @dataclass(frozen=True)
@@ -101,11 +112,16 @@ class Response:
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-_ETAG = re.compile(r'(?:W/)?"[^"]*"')
+_ETAG = re.compile(r'"[^"]*"')
+_GROUPS = re.compile(r'\.[0-9a-f]{8}(?="$)')
 
 
-def _opaque(etag: str) -> str:
-    return etag.removeprefix("W/")
+def version_with(version: str, groups: Sequence[str]) -> str:
+    """The version of a resource that is shown with its groups: they change without its row, so they are part of it."""
+    if not groups:
+        return version
+    digest = hashlib.sha256("\0".join(sorted(groups)).encode()).hexdigest()[:8]
+    return version[:-1] + f'.{digest}"'
 
 
 def _parse(body: bytes) -> object:

@@ -72,6 +72,8 @@ class Settings(BaseModel):
     )
     max_body_bytes: int = Field(default=2**20, ge=1024, description="Bytes of a request body.")
     max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
+    max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")
+    max_bulk_operations: int = Field(default=1000, ge=1, description="Operations of one bulk request.")
     max_json_depth: int = Field(default=32, ge=4, le=500, description="Levels of nesting in a request body.")
     max_filter_length: int = Field(default=4096, ge=64, description="Characters of a filter.")
     max_filter_depth: int = Field(default=32, ge=1, le=100, description="Levels of nesting in a filter.")
@@ -86,6 +88,14 @@ class Settings(BaseModel):
     max_page_size: int = Field(default=1000, ge=1, le=1000, description="Resources on a page at the most.")
     scan_limit: int = Field(
         default=100_000, ge=1, description="Resources read for a filter that no index serves, before 400 tooMany."
+    )
+    sort_limit: int = Field(
+        default=10_000,
+        ge=1,
+        description="Resources sorted by an attribute without a fitting index, before 400 tooMany.",
+    )
+    schemas_folder: str = Field(
+        default="schemas", description="Folder of added schema documents, from the app's own folder."
     )
 
     @staticmethod

@@ -37,10 +37,19 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def bind(tree: Filter, resource_type: ResourceType) -> Predicate:
+def bind(tree: Filter, resource_type: ResourceType, *, foreign: bool = False) -> Predicate:
     """The predicate over resources. Raises 400 invalidFilter for an attribute that the resource type does not have or
-    a comparison that its type does not allow."""
+    a comparison that its type does not allow. With `foreign`, an attribute of another type has no value instead, as
+    RFC 7644 §3.4.2.1 says for searches over several types."""
+    if foreign:
+        return _bind(tree, lambda path: known(path, resource_type) if knows(path, resource_type) else None)
     return _bind(tree, lambda path: known(path, resource_type))
+
+
+def knows(path: str, resource_type: ResourceType) -> bool:
+    """Whether a filter's attribute is one of the resource type's."""
+    target = resource_type.resolve(path)
+    return target is not None and target.attribute is not None
 
 
 def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
@@ -57,6 +66,8 @@ def known(path: str, resource_type: ResourceType) -> Target:
         )
     if not target.name and target.urn in (None, *resource_type.extension_attributes):
         raise ScimError(INVALID_FILTER, f"{path} is a schema; filter on an attribute of it.")
+    if target.attribute and (target.attribute.hidden or (target.sub and target.sub.hidden)):
+        raise ScimError(INVALID_FILTER, f"{path} is never returned, so nothing can be searched by it.")
     if target.attribute is None:
         remedy = "declare the extension's schema on this service to filter on it"
         raise ScimError(INVALID_FILTER, f"{path} belongs to an extension that is not declared here; {remedy}.")
@@ -72,7 +83,7 @@ def _sub_target(name: str, attribute: Attribute, path: str) -> Target:
     return Target(None, sub.name, sub)
 
 
-def _bind(tree: Filter, lookup: Callable[[str], Target]) -> Predicate:
+def _bind(tree: Filter, lookup: Callable[[str], Target | None]) -> Predicate:
     match tree:
         case And(terms):
             predicates = [_bind(term, lookup) for term in terms]
@@ -83,13 +94,23 @@ def _bind(tree: Filter, lookup: Callable[[str], Target]) -> Predicate:
         case Not(term):
             inner = _bind(term, lookup)
             return lambda resource: not inner(resource)
-        case Present(path):
-            read = _values(lookup(path))
+    target = lookup(tree.path)
+    if target is None:
+        absent = isinstance(tree, Compare) and _true_of_nothing(tree)
+        return lambda resource: absent
+    match tree:
+        case Present():
+            read = _values(target)
             return lambda resource: any(value not in (None, "", [], {}) for value in read(resource))
         case ValuePath(path, filter):
-            return _value_path(lookup(path), path, filter)
+            return _value_path(target, path, filter)
         case Compare(path, op, literal):
-            return _compare(lookup(path), path, op, literal)
+            return _compare(target, path, op, literal)
+
+
+def _true_of_nothing(tree: Compare) -> bool:
+    """Whether a comparison holds for an attribute without a value: `eq null`, and `ne` anything else."""
+    return tree.operator == ("eq" if tree.value.is_null else "ne")
 
 
 def _value_path(target: Target, path: str, filter: Filter) -> Predicate:
@@ -98,7 +119,7 @@ def _value_path(target: Target, path: str, filter: Filter) -> Predicate:
     inner = bind_elements(filter, attribute, path)
     read = _values(target)
     simple = attribute.type != "complex"
-    return lambda resource: any(inner({attribute.name: e, "value": e} if simple else e) for e in read(resource))
+    return lambda resource: any(inner({attribute.name: e} if simple else e) for e in read(resource))
 
 
 def _compare(target: Target, path: str, op: str, literal: Literal) -> Predicate:
@@ -129,10 +150,10 @@ def _values(target: Target) -> _Values:
     urn, name, sub = target.urn, target.name, target.sub.name if target.sub else None
 
     def read(resource: Document) -> Iterator[Any]:
-        container = resource if urn is None else resource.get(urn) or {}
-        value = container.get(name)
+        container = resource if urn is None else resource.get(urn)
+        value = container.get(name) if isinstance(container, dict) else None
         for element in value if isinstance(value, list) else (value,):
-            found = element.get(sub) if sub is not None and element is not None else element
+            found = element if sub is None else element.get(sub) if isinstance(element, dict) else None
             if isinstance(found, list):
                 yield from found
             elif found is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -96,3 +97,15 @@ class Path:
     def __str__(self) -> str:
         brackets = f"[{self.filter}]" if self.filter else ""
         return f"{self.attribute}{brackets}" + (f".{self.sub}" if self.sub else "")
+
+
+def names(tree: Filter) -> Iterator[str]:
+    """The attributes that a filter names, as written; inside a value path only the path itself."""
+    match tree:
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from names(term)
+        case Not(term):
+            yield from names(term)
+        case Present(path) | Compare(path) | ValuePath(path):
+            yield path

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
-from scim.errors import INVALID_FILTER, INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
+from scim.errors import INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Compare, Filter
 from scim.patch.entra import Operation
@@ -21,9 +21,13 @@ from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import (
     Document,
     assign,
+    assign_container,
+    bound,
     canonical_element,
     canonical_value,
     empty,
+    hold_immutable,
+    immutable,
     own_name,
     require,
     single_primary,
@@ -40,8 +44,9 @@ def apply(document: Document, operations: Iterable[Operation], resource_type: Re
     result = copy.deepcopy(document)
     for operation in operations:
         _apply(result, operation)
-    _hold_immutable(document, result, resource_type)
+    hold_immutable(document, result, resource_type)
     require(result, resource_type)
+    bound(result, resource_type)
     return result
 
 
@@ -55,28 +60,11 @@ def _apply(document: Document, operation: Operation) -> None:
         _single_valued(document, operation)
 
 
-def _hold_immutable(before: Document, after: Document, resource_type: ResourceType) -> None:
-    """Raise 400 mutability where an immutable attribute that had a value has another one, or none."""
-    for urn, attributes in [
-        (None, resource_type.core.attributes),
-        *((e.id, e.attributes) for e in resource_type.extensions),
-    ]:
-        old, new = (document if urn is None else document.get(urn, {}) for document in (before, after))
-        for attribute in attributes:
-            if attribute.mutability == "immutable" and attribute.name in old:
-                if new.get(attribute.name) != old[attribute.name]:
-                    raise _immutable(attribute.name)
-
-
-def _immutable(name: str) -> ScimError:
-    return ScimError(MUTABILITY, f"{name} is immutable; it keeps the value that it was created with.")
-
-
 def _undeclared(document: Document, operation: Operation) -> None:
     """An attribute of an extension that nobody declared: set, cleared or, for lists, extended as sent."""
     urn = own_name(document, operation.target.urn or "")
     if not operation.target.name:
-        document.pop(urn, None)
+        _undeclared_whole(document, urn, operation)
         return
     target = Target(urn, own_name(document.get(urn, {}), operation.target.name))
     value = None if operation.op == "remove" else undeclared(operation.value)
@@ -86,6 +74,22 @@ def _undeclared(document: Document, operation: Operation) -> None:
         new = value if isinstance(value, list) else [value]
         value = present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
     assign(document, target, value)
+
+
+def _undeclared_whole(document: Document, urn: str, operation: Operation) -> None:
+    """The same for the whole extension: its attributes are merged, or it goes."""
+    if operation.op == "remove":
+        document.pop(urn, None)
+        return
+    container = dict(document.get(urn, {}))
+    names = {name.lower(): name for name in container}
+    for name, value in operation.value.items():
+        known = names.setdefault(name.lower(), name)
+        holder = {urn: {known: container[known]}} if known in container else {}
+        _undeclared(holder, Operation(operation.op, Target(urn, known), value))
+        kept = holder.get(urn, {})
+        container.update(kept) if known in kept else container.pop(known, None)
+    assign_container(document, urn, container)
 
 
 def _single_valued(document: Document, operation: Operation) -> None:
@@ -112,6 +116,7 @@ def _single_valued(document: Document, operation: Operation) -> None:
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
     """Whether a complex value names a sub-attribute that a client may set, be it to clear it."""
+    value = _single(value)
     names = value if isinstance(value, dict) else ()
     return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
 
@@ -119,15 +124,19 @@ def _says_anything(value: object, attribute: Attribute) -> bool:
 def _merged(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
-    if isinstance(sent, list) and len(sent) == 1:
-        sent = sent[0]
+    sent = _single(sent)
     named = sent.items() if isinstance(sent, dict) else ()
     cleared = {sub.name for name, item in named if empty(item) and (sub := attribute.sub(name))}
-    merged = {**present, **(new or {})}
+    merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
     for sub in attribute.sub_attributes:
-        if sub.mutability == "immutable" and sub.name in present and merged[sub.name] != present[sub.name]:
-            raise _immutable(f"{attribute.name}.{sub.name}")
-    return {name: item for name, item in merged.items() if name not in cleared}
+        if sub.mutability == "immutable" and sub.name in present and merged.get(sub.name) != present[sub.name]:
+            raise immutable(f"{attribute.name}.{sub.name}")
+    return merged
+
+
+def _single(value: object) -> object:
+    """The one value of a list of one: old jobs of Entra's write a manager so."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _multi_valued(document: Document, operation: Operation) -> None:
@@ -149,7 +158,7 @@ def _multi_valued(document: Document, operation: Operation) -> None:
         elif operation.op == "remove":
             elements = _without(present, new, attribute)
         else:
-            elements = new or present  # a list of nothing known says nothing
+            elements = new
     assign(document, whole, elements or None)
 
 
@@ -157,7 +166,7 @@ def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any
     """The union. An element of the same `value` and type is that element, with what is new about it; one that is sent
     without a type is the one with its value, whatever its type."""
     elements, primary = list(present), None
-    places: dict[str, int] = {}
+    places: dict[Hashable, int] = {}
     for index, element in enumerate(elements):
         places.setdefault(_identity(element, attribute), index)
         places.setdefault(_identity(element, attribute, typed=False), index)
@@ -165,6 +174,7 @@ def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any
         index = places.setdefault(_identity(element, attribute), len(elements))
         if index == len(elements):
             elements.append(element)
+            places.setdefault(_identity(element, attribute, typed=False), index)
         elif isinstance(element, dict):
             elements[index] = {**elements[index], **element}
         if isinstance(element, dict) and element.get("primary"):
@@ -182,17 +192,15 @@ def _without(present: list[Any], unwanted: list[Any], attribute: Attribute) -> l
     ]
 
 
-def _identity(element: Any, attribute: Attribute, *, typed: bool = True) -> str:
+def _identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
     """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
     alone, else all of it."""
-    typed = typed and not attribute.is_reference
     if isinstance(element, dict) and "value" in element:
-        element = {name: element[name] for name in ("value", "type") if name in element and (typed or name == "value")}
+        kind = _folded(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
+        return _folded(element["value"], attribute.sub("value")), kind
     if isinstance(element, dict):
-        element = {name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())}
-    else:
-        element = _folded(element, attribute)
-    return json.dumps(element)
+        return json.dumps({name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())})
+    return json.dumps(_folded(element, attribute))
 
 
 def _folded(value: Any, attribute: Attribute | None) -> Any:
@@ -205,7 +213,7 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     assert attribute is not None and operation.filter is not None
     matches = bind_elements(operation.filter, attribute, target.path)
     simple = attribute.type != "complex"
-    hits = [i for i, e in enumerate(present) if matches({attribute.name: e, "value": e} if simple else e)]
+    hits = [i for i, e in enumerate(present) if matches({attribute.name: e} if simple else e)]
     if operation.op == "remove" or empty(operation.value):
         _hold_sub(present, hits, operation.sub, None, target.name)
         return _cleared(present, hits, operation.sub)
@@ -221,9 +229,13 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     elements = list(present)
     for i in hits:
         elements[i] = _changed(elements[i], operation, value, attribute)
-    primary = next((i for i in hits if elements[i].get("primary") and not present[i].get("primary")), None)
-    elements = single_primary(elements, hits[-1] if primary is None else primary)
-    return [element for i, element in enumerate(elements) if i not in hits or not set(element) <= _HUSK]
+    elements = single_primary(elements, next((i for i in hits if elements[i].get("primary")), None))
+    return [e for i, e in enumerate(elements) if i not in hits or not _emptied(present[i], e)]
+
+
+def _emptied(before: Document, after: Document) -> bool:
+    """Whether an element has lost what it said: what was never there is no loss, its operation may come next."""
+    return set(after) < set(before) and set(after) <= _HUSK
 
 
 def _changed(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
@@ -242,10 +254,7 @@ def _element_value(operation: Operation) -> Any:
     assert attribute is not None
     if operation.sub is not None:
         return canonical_value(operation.value, Target(target.urn, target.name, attribute, operation.sub))
-    value = operation.value
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return canonical_element(value, target)
+    return canonical_element(_single(operation.value), target)
 
 
 def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, value: Any, name: str) -> None:
@@ -253,7 +262,7 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
     if sub is None or sub.mutability != "immutable":
         return
     if any(sub.name in present[i] and present[i][sub.name] != value for i in hits):
-        raise _immutable(f"{name}.{sub.name}")
+        raise immutable(f"{name}.{sub.name}")
 
 
 def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list[Any]:
@@ -284,8 +293,7 @@ def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> 
     for term in filter.terms if isinstance(filter, And) else (filter,):
         if isinstance(term, Compare) and term.operator == "eq" and not term.value.is_null:
             sub = attribute.sub(term.path)
-            if sub is None:
-                raise ScimError(INVALID_FILTER, f"{path} has no sub-attribute {term.path}.")
+            assert sub is not None  # the filter was bound before
             if sub.mutability == "readOnly":
                 raise ScimError(INVALID_VALUE, f"{path}.{sub.name} is read only, so no value can be made with it.")
             value = canonical_value(term.value.text, Target(None, attribute.name, attribute, sub))

@@ -119,7 +119,7 @@ def _target(path: Path, value: object, resource_type: ResourceType) -> Target | 
     """What a path stands for. An undeclared URN with an object for a value is the extension, not an attribute of it:
     Entra's custom attributes are never complex."""
     target = resource_type.resolve(path.attribute)
-    if target is not None and target.attribute is None and target.name and isinstance(value, dict):
+    if target and target.attribute is None and target.name and isinstance(value, dict) and path.filter is None:
         return Target(path.attribute, "")
     return target
 
@@ -130,11 +130,11 @@ def _container(op: Op, path: Path, urn: str | None, value: object, resource_type
     if path.filter is not None:
         raise ScimError(INVALID_PATH, f"{name} is a schema; name an attribute of it before the brackets.")
     if isinstance(value, dict) and op != "remove":
+        if urn is not None and urn not in resource_type.extension_attributes:
+            yield Operation(op, Target(urn, ""), {inner: item for inner, item in value.items() if inner})
+            return
         for inner, item in value.items():
-            if urn is None or urn in resource_type.extension_attributes:
-                yield from _keyed(op, f"{name}:{inner}", item, resource_type)
-            elif inner:
-                yield Operation(op, Target(urn, inner), item)
+            yield from _keyed(op, f"{name}:{inner}", item, resource_type)
     elif urn is None:
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
     elif op == "remove" or empty(value):

@@ -39,6 +39,16 @@ class Attribute(_Document):
         """The sub-attribute of that name, in any case (RFC 7643 §2.1)."""
         return self._subs.get(name.lower())
 
+    @property
+    def hidden(self) -> bool:
+        """Whether no client ever gets to see a value: what may only be written is not shown either (RFC 7643 §7)."""
+        return self.returned == "never" or self.mutability == "writeOnly"
+
+    @cached_property
+    def has_required(self) -> bool:
+        """Whether a value of the attribute must have certain sub-attributes."""
+        return any(sub.required and sub.mutability != "readOnly" for sub in self.sub_attributes)
+
     @cached_property
     def is_reference(self) -> bool:
         """Whether a value points at another resource: one `value` with its `$ref`, like manager or a member."""

@@ -6,7 +6,7 @@ Names that no schema knows are ignored, as Entra asks for its own mappings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
@@ -26,12 +26,18 @@ class Projection:
         self._type = resource_type
         self._only = self._names(query.get("attributes"))
         self._without = self._names(query.get("excludedattributes"))
+        self._written: set[tuple[str | None, str]] = set()
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
 
     @property
     def given(self) -> bool:
         return bool(self._only or self._without)
+
+    def written(self, names: Iterable[tuple[str | None, str]]) -> None:
+        """Say what the request has written, as (URN or None, attribute): who writes an attribute that is returned on
+        request gets it back."""
+        self._written.update(names)
 
     def includes(self, name: str) -> bool:
         """Whether a core attribute of that declared name can appear at all, so that it need not be read otherwise."""
@@ -69,9 +75,11 @@ class Projection:
 
     def _shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
         """Whether an attribute is shown, and which of its sub-attributes (None: all)."""
-        if attribute.returned in ("always", "never"):
-            return attribute.returned == "always", None
+        if attribute.hidden or attribute.returned == "always":
+            return not attribute.hidden, None
         key = (urn, attribute.name)
+        if attribute.returned == "request" and key in self._written and not self._only:
+            return self._without.get(key, set()) is not None, None
         if self._only:
             if (urn, "") in self._only:
                 return True, None
@@ -111,8 +119,8 @@ class Projection:
 
 def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
     """Whether a sub-attribute is shown; `asked` is None where the attribute is shown as a whole."""
-    if sub.returned in ("always", "never"):
-        return sub.returned == "always"
+    if sub.hidden or sub.returned == "always":
+        return not sub.hidden
     if sub.returned == "request" and asked is None:
         return False
     return sub.name not in hidden and (asked is None or sub.name in asked)

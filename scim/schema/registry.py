@@ -8,16 +8,13 @@ attribute, because Entra writes `manager` and `department` so.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
 
-DOCUMENTS = Path(__file__).parent / "documents"
 _NAME = re.compile(r"[A-Za-z$][\w$-]*")
 _WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
 """An undeclared URN that ends `…:2.0:User` names the extension; with one more part, an attribute of it."""
@@ -84,6 +81,11 @@ class ResourceType:
     def member_of(self) -> str | None:
         """The attribute that shows what a resource is a member of, read from the same edges."""
         return self.document.storage.member_of
+
+    @property
+    def edges(self) -> str | None:
+        """The one attribute of a resource type that shows edges; None where there is none."""
+        return self.members or self.member_of
 
     @cached_property
     def references(self) -> list[tuple[str | None, str]]:
@@ -165,8 +167,9 @@ class ResourceType:
 class Registry:
     """All resource types of this service."""
 
-    def __init__(self, resource_types: Iterable[ResourceType]) -> None:
+    def __init__(self, resource_types: Iterable[ResourceType], common: tuple[Attribute, ...] = ()) -> None:
         self.resource_types = tuple(resource_types)
+        self.common = common
         self._by_endpoint = {t.document.endpoint.strip("/").lower(): t for t in self.resource_types}
         self._by_prefix = {t.id_prefix: t for t in self.resource_types}
 
@@ -177,15 +180,3 @@ class Registry:
         """The type that an id of ours belongs to; None for an id that cannot be ours."""
         prefix, dash, _ = id.partition("-")
         return self._by_prefix.get(prefix) if dash else None
-
-    @staticmethod
-    def load(folder: Path = DOCUMENTS) -> Registry:
-        """Read the schema documents. Raises ValueError (pydantic's included) that names what is wrong."""
-        documents = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
-        common = tuple(Attribute.model_validate(a) for a in documents.pop("common")["attributes"])
-        types = [ResourceTypeDocument.model_validate(d) for d in documents.pop("resource-types")]
-        schemas = {schema.id: schema for schema in map(Schema.model_validate, documents.values())}
-        return Registry(
-            ResourceType(t, schemas[t.schema_], tuple(schemas[e.schema_] for e in t.schema_extensions), common)
-            for t in types
-        )

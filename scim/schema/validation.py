@@ -10,10 +10,10 @@ it: they follow from the rest.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
+from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.values import cast, check_text, wrong_type
@@ -21,6 +21,13 @@ from scim.schema.values import cast, check_text, wrong_type
 Document = dict[str, Any]
 """A resource's attributes as JSON data; extensions stand under their URN."""
 
+Names = dict[str, str]
+"""Names by their lower-case form."""
+
+MAX_VALUES = 1000
+"""Values of one multi-valued attribute."""
+_ROLES = {"roles", "entitlements"}
+"""The attributes whose values Entra may write as JSON text."""
 _ROLE_KEYS = {"id", "value", "displayname", "display", "type", "primary", "description", "$ref"}
 
 
@@ -30,7 +37,8 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: one resource.")
     _check_schemas(body)
     document: Document = {}
-    seen: dict[str, str] = {}
+    seen: Names = {}
+    names: Names = {}
     flat: list[tuple[Target, object]] = []
     for name, value in body.items():
         if (target := _member(name, value, resource_type)) is None:
@@ -40,10 +48,11 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         if target.sub is not None:
             flat.append((target, value))
         else:
-            _place(document, target, value, resource_type)
+            _place(document, names, target, value, resource_type)
     for target, value in flat:  # "name.givenName" beside "name": the flat one is the more exact
-        _place(document, target, value, resource_type)
+        _place(document, names, target, value, resource_type)
     require(document, resource_type)
+    bound(document, resource_type)
     return document
 
 
@@ -66,7 +75,7 @@ def _check_schemas(body: Document) -> None:
         raise ScimError(INVALID_SYNTAX, "schemas must be an array of schema URNs.")
 
 
-def _place(document: Document, target: Target, value: object, resource_type: ResourceType) -> None:
+def _place(document: Document, names: Names, target: Target, value: object, resource_type: ResourceType) -> None:
     """Put one member of a body where it belongs; a whole extension is placed attribute by attribute."""
     if target.attribute is not None:
         if target.attribute.mutability == "readOnly" or (target.sub and target.sub.mutability == "readOnly"):
@@ -75,40 +84,101 @@ def _place(document: Document, target: Target, value: object, resource_type: Res
         if placed is not None:
             assign(document, target, placed)
     elif not target.name:
-        _place_container(document, target.urn, value, resource_type)
+        _place_container(document, names, target.urn, value, resource_type)
     elif (kept := undeclared(value)) is not None:
-        urn = own_name(document, target.urn or "")
-        assign(document, Target(urn, own_name(document.get(urn, {}), target.name)), kept)
+        urn = names.setdefault((target.urn or "").lower(), target.urn or "")
+        container = document.setdefault(urn, {})
+        container[own_name(container, target.name)] = kept
 
 
-def _place_container(document: Document, urn: str | None, value: object, resource_type: ResourceType) -> None:
+def _place_container(
+    document: Document, names: Names, urn: str | None, value: object, resource_type: ResourceType
+) -> None:
     name = urn or resource_type.core.id
-    if empty(value):
-        return
     declared = urn is None or urn in resource_type.extension_attributes
-    if not isinstance(value, dict):
-        if declared:
-            raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.")
+    if empty(value) or (not declared and not isinstance(value, dict)):
         return
-    seen: dict[str, str] = {}
-    for inner, item in value.items():
+    if not isinstance(value, dict):
+        raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.")
+    seen: Names = {}
+    for inner in value:
         if seen.setdefault(inner.lower(), inner) != inner:
             raise ScimError(
                 INVALID_SYNTAX, f"{inner} and {seen[inner.lower()]} of {name} are one attribute; send it once."
             )
-        target = resource_type.resolve(f"{name}:{inner}") if declared else Target(urn, inner)
+    if not declared:
+        known = names.setdefault(name.lower(), name)
+        present: Document = document.get(known, {})
+        spelled = {inner.lower(): inner for inner in present}
+        new = {spelled.get(n.lower(), str(n)): v for n, v in value.items() if n and undeclared(v) is not None}
+        assign_container(document, known, {**present, **new})
+        return
+    for inner, item in value.items():
+        target = resource_type.resolve(f"{name}:{inner}")
         if target is not None and target.name:
-            _place(document, target, item, resource_type)
+            _place(document, names, target, item, resource_type)
 
 
 def require(document: Document, resource_type: ResourceType) -> None:
-    """Raise 400 invalidValue where a required attribute of the core schema has no value."""
-    for attribute in resource_type.core.attributes:
-        if attribute.required and attribute.mutability != "readOnly" and attribute.name not in document:
+    """Raise 400 invalidValue where a required extension, attribute or sub-attribute has no value. An extension's
+    attributes and an attribute's sub-attributes are required only where it is there."""
+    _require(document, resource_type.core.attributes, "")
+    for extension, schema in zip(resource_type.document.schema_extensions, resource_type.extensions, strict=True):
+        if schema.id in document:
+            _require(document[schema.id], schema.attributes, f"{schema.id}:")
+        elif extension.required:
+            raise _required(schema.id)
+
+
+def _require(container: Document, attributes: Iterable[Attribute], prefix: str) -> None:
+    for attribute in attributes:
+        value = container.get(attribute.name)
+        if value is None:
+            if attribute.required and attribute.mutability != "readOnly":
+                raise _required(prefix + attribute.name)
+        elif attribute.has_required:
+            for element in value if isinstance(value, list) else [value]:
+                _require(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
+
+
+def _required(path: str) -> ScimError:
+    return ScimError(INVALID_VALUE, f"{path} is required and has no value; map a source attribute that is never empty.")
+
+
+def bound(document: Document, resource_type: ResourceType) -> None:
+    """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on; members, which are
+    not kept in the document, have no bound."""
+    for name, value in document.items():
+        if isinstance(value, list) and len(value) > MAX_VALUES and name != resource_type.members:
             raise ScimError(
-                INVALID_VALUE,
-                f"{attribute.name} is required and has no value; map a source attribute that is never empty.",
+                INVALID_VALUE, f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer."
             )
+        if isinstance(value, dict) and name in resource_type.extension_attributes:
+            bound(value, resource_type)
+
+
+def hold_immutable(before: Document, after: Document, resource_type: ResourceType) -> None:
+    """Raise 400 mutability where an immutable attribute that had a value has another one, or none (RFC 7644 §3.5)."""
+    schemas = [(None, resource_type.core), *((extension.id, extension) for extension in resource_type.extensions)]
+    for urn, schema in schemas:
+        old, new = (document if urn is None else document.get(urn, {}) for document in (before, after))
+        for attribute in schema.attributes:
+            if attribute.mutability == "immutable" and attribute.name in old:
+                if new.get(attribute.name) != old[attribute.name]:
+                    raise immutable(attribute.name)
+
+
+def immutable(name: str) -> ScimError:
+    """The error for a change of what is set once."""
+    return ScimError(MUTABILITY, f"{name} is immutable; it keeps the value that it was created with.")
+
+
+def assign_container(document: Document, urn: str, container: Document) -> None:
+    """Set an extension's attributes; without any, it is not there."""
+    if container:
+        document[urn] = container
+    else:
+        document.pop(urn, None)
 
 
 def assign(document: Document, target: Target, value: object) -> None:
@@ -193,7 +263,7 @@ def _complex(attribute: Attribute) -> Validator:
         if not isinstance(value, dict):
             raise wrong_type(path, attribute, value)
         if attribute.multi_valued and "display" in known:
-            value = _role(value, path)
+            value = _role(value, path) if attribute.name in _ROLES else _displayed(value)
         result: Document = {}
         for name, item in value.items():
             if (found := known.get(name.lower())) is None:
@@ -231,7 +301,7 @@ def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
 
 
 def _role(value: Document, path: str) -> Document:
-    """Entra's role expressions: `displayName` for `display`, and a whole role as JSON text inside `value`."""
+    """Entra's role expressions: a whole role may stand as JSON text inside `value`."""
     key = next((name for name in value if name.lower() == "value"), "")
     text = value.get(key)
     if isinstance(text, str) and text.startswith("{"):
@@ -243,7 +313,12 @@ def _role(value: Document, path: str) -> Document:
             for item in role.values():
                 check_text(item if isinstance(item, str) else "", f"{path}.value")
             value = {**{name: item for name, item in value.items() if name != key}, **role}
-    names = {name.lower(): name for name in value}
+    return _displayed(value)
+
+
+def _displayed(value: Document) -> Document:
+    """`displayName` for `display`, as in Entra's role expressions and in Microsoft's examples for members."""
+    names = {name.lower() for name in value}
     if "displayname" in names and "display" not in names:
-        value = {("display" if name.lower() == "displayname" else name): item for name, item in value.items()}
+        return {("display" if name.lower() == "displayname" else name): item for name, item in value.items()}
     return value

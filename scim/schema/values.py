@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
@@ -16,6 +16,7 @@ from scim.schema.model import Attribute
 _INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
 
 _JSON_TYPES = {
@@ -79,18 +80,19 @@ def _decimal(value: object, attribute: Attribute, path: str) -> float | int:
     return value
 
 
-def instant(text: str) -> datetime | None:
-    """The instant of an xsd:dateTime, or None. Entra writes seven fractional digits; without an offset it is UTC."""
+def instant(text: str) -> int | None:
+    """The instant of an xsd:dateTime in picoseconds since 1970, or None: Entra writes seven fractional digits, and a
+    comparison must not lose the last. Without an offset it is UTC."""
     match = _DATE_TIME.fullmatch(text.strip())
     if match is None:
         return None
     date, time, fraction, offset = match.groups()
-    fraction = (fraction or "0")[:6].ljust(6, "0")
     offset = "+00:00" if offset in (None, "Z", "z") else offset
     try:
-        return datetime.fromisoformat(f"{date}T{time}.{fraction}{offset}").astimezone(UTC)
+        seconds = (datetime.fromisoformat(f"{date}T{time}{offset}") - _EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError):
         return None
+    return seconds * 10**12 + int((fraction or "0").ljust(12, "0"))
 
 
 def fold(text: str, attribute: Attribute) -> str:

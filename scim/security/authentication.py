@@ -9,12 +9,13 @@ from scim.errors import FORBIDDEN, UNAUTHORIZED, ScimError
 from scim.security.connections import Connection, Connections
 from scim.security.keys import connection_of, matches
 
-_READING = {"GET", "HEAD", "OPTIONS"}
 _REALM = 'Bearer realm="scim"'
 
 
-async def authenticate(method: str, headers: Mapping[str, str], connections: Connections) -> Connection:
-    """The caller's connection. Raises 401 with WWW-Authenticate, or 403 where a read-only connection writes.
+async def authenticate(headers: Mapping[str, str], connections: Connections, *, reads: bool) -> Connection:
+    """The caller's connection for a request that `reads` or writes.
+
+    Raises 401 with WWW-Authenticate, or 403 where a read-only connection writes.
 
     What a caller learns about a connection (that it expired, that it is read only) it learns only with the right key.
     """
@@ -27,7 +28,7 @@ async def authenticate(method: str, headers: Mapping[str, str], connections: Con
     if connection.expires is not None and connection.expired(now):
         when = f"{connection.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         raise _refused(f"Connection {connection.name} expired on {when}: make a new key for it.", "invalid_token")
-    if connection.access == "read" and method not in _READING:
+    if connection.access == "read" and not reads:
         raise ScimError(FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.")
     return connection
 

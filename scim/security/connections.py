@@ -25,6 +25,8 @@ class Connection(BaseModel):
     """The tenant's id, which is the partition of its rows: it never changes while the tenant lives."""
     kind: Literal["api-key"] = "api-key"
     access: Literal["read", "write"] = "write"
+    mode: Literal["entra", "strict"] = "entra"
+    """`entra` takes everything that Entra sends; `strict` holds to the SCIM 2.0 Interoperability Profile."""
     expires: AwareDatetime | None = None
     keys: tuple[str, ...] = Field(min_length=1, max_length=2)
     """API keys, or `sha256:` and their hex digest; two are valid at once while an admin rotates them."""

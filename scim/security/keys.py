@@ -23,7 +23,7 @@ _CHECKSUM_LENGTH = 6
 _KEY = re.compile(
     rf"{PREFIX}_({CONNECTION_NAME.pattern})_([0-9A-Za-z]{{{_RANDOM_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
 )
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 
 def new_key(connection: str) -> str:
@@ -45,8 +45,8 @@ def connection_of(key: str) -> str | None:
 def matches(key: str, stored: str) -> bool:
     """Whether `key` is the stored one, which is the key itself or `sha256:` and its hex digest. Constant time."""
     shown = key
-    if stored.startswith("sha256:"):
-        shown = "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+    if _DIGEST.fullmatch(stored):
+        shown, stored = "sha256:" + hashlib.sha256(key.encode()).hexdigest(), stored.lower()
     return hmac.compare_digest(shown.encode(), stored.encode())
 
 

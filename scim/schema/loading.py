@@ -1,0 +1,169 @@
+"""Reading the schema documents: ours, and those that a deployer adds as JSON files.
+
+A file holds a schema document (RFC 7643 §7), a resource type (§6, with our `storage` member), or an array of resource
+types. A schema that no resource type names extends the one that its URN ends with, as in `urn:…:2.0:User`. A resource
+type whose id is ours (User, Group) takes the place of ours, for those who want another index.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from scim.schema.model import Attribute, ResourceTypeDocument, Schema, SchemaExtension
+from scim.schema.registry import Registry, ResourceType
+
+DOCUMENTS = Path(__file__).parent / "documents"
+_NAME = re.compile(r"[A-Za-z$][\w$-]*", re.ASCII)
+_URN = re.compile(r"urn:[A-Za-z0-9:._-]{1,150}")
+_PREFIX = re.compile(r"[a-z]{1,8}")
+_ENDPOINT = re.compile(r"/[A-Za-z][\w-]*", re.ASCII)
+_RESERVED = {"serviceproviderconfig", "resourcetypes", "schemas", "bulk", "me"}
+
+
+class SchemaError(ValueError):
+    """One line that names the file or schema and what is wrong with it."""
+
+
+def load(added: Path | None = None) -> Registry:
+    """The registry of our documents and those of the folder `added`, if it exists. Raises SchemaError."""
+    common = tuple(
+        Attribute.model_validate(a) for a in json.loads((DOCUMENTS / "common.json").read_bytes())["attributes"]
+    )
+    schemas: dict[str, Schema] = {}
+    types: dict[str, ResourceTypeDocument] = {}
+    added_types: set[str] = set()
+    files = sorted(DOCUMENTS.glob("*.json")) + (sorted(added.glob("*.json")) if added else [])
+    for file in files:
+        if file == DOCUMENTS / "common.json":
+            continue
+        for document in _documents(file):
+            if isinstance(document, Schema):
+                if not _URN.fullmatch(document.id):
+                    raise SchemaError(f"{file.name}: schema id {document.id!r} must be a URN of a-z, 0-9, : . _ and -")
+                if document.id.lower() in (urn.lower() for urn in schemas):
+                    raise SchemaError(f"{file.name}: schema {document.id} is there already")
+                schemas[document.id] = document
+            else:
+                if document.id in added_types:
+                    raise SchemaError(f"{file.name}: resource type {document.id} is there already")
+                if document.id != document.name:
+                    raise SchemaError(
+                        f"{file.name}: resource type {document.id} must have its id for a name, not {document.name}"
+                    )
+                types[document.id] = document
+                if file.parent == added:
+                    added_types.add(document.id)
+    types = _extended(types, schemas)
+    registry = Registry((_resource_type(t, schemas, common) for t in types.values()), common)
+    _check_types(registry.resource_types)
+    return registry
+
+
+def _documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise SchemaError(f"{file.name} is not JSON: {error}") from None
+    except OSError as error:
+        raise SchemaError(f"{file.name} cannot be read: {error.strerror}") from None
+    for document in content if isinstance(content, list) else [content]:
+        if not isinstance(document, dict):
+            raise SchemaError(f"{file.name} must hold a schema or a resource type as a JSON object")
+        model: type[BaseModel] = ResourceTypeDocument if "endpoint" in document else Schema
+        known = {name: value for name, value in document.items() if name not in ("schemas", "meta")}
+        try:
+            yield model.model_validate(known)  # type: ignore[misc]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise SchemaError(f"{file.name}: {where}: {first['msg']}") from None
+
+
+def _extended(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
+    """The resource types with the schemas that extend them by their URN."""
+    named = {t.schema_ for t in types.values()} | {e.schema_ for t in types.values() for e in t.schema_extensions}
+    result = dict(types)
+    for urn in schemas:
+        if urn in named:
+            continue
+        name = urn.rpartition(":")[2]
+        if name not in result:
+            remedy = "end its id with the name of one, or name it in a resource type's schemaExtensions"
+            raise SchemaError(f"schema {urn} extends no resource type: {remedy}")
+        extensions = (*result[name].schema_extensions, SchemaExtension.model_validate({"schema": urn}))
+        result[name] = result[name].model_copy(update={"schema_extensions": extensions})
+    return result
+
+
+def _resource_type(
+    document: ResourceTypeDocument, schemas: dict[str, Schema], common: tuple[Attribute, ...]
+) -> ResourceType:
+    for urn in (document.schema_, *(extension.schema_ for extension in document.schema_extensions)):
+        if urn not in schemas:
+            raise SchemaError(f"resource type {document.id}: there is no schema {urn}")
+        _check_attributes(schemas[urn].attributes, urn, {a.name.lower() for a in common})
+    extensions = tuple(schemas[extension.schema_] for extension in document.schema_extensions)
+    resource_type = ResourceType(document, schemas[document.schema_], extensions, common)
+    try:
+        indexes = resource_type.indexes.values()
+    except ValueError as error:
+        raise SchemaError(str(error)) from None
+    edges = (resource_type.members, resource_type.member_of)
+    for index in indexes:
+        where = f"resource type {resource_type.name}: storage.lookup names {index.path}"
+        if index.attribute.type not in ("string", "reference"):
+            raise SchemaError(f"{where}, which is no string or reference; only these are looked up")
+        if index.target.name in ("id", "meta", "schemas", *edges):
+            raise SchemaError(f"{where}, which is not in the document; it needs no lookup, or can have none")
+    return resource_type
+
+
+def _check_attributes(attributes: Iterable[Attribute], where: str, taken: Iterable[str]) -> None:
+    seen = set(taken)
+    for attribute in attributes:
+        path = f"{where}: attribute {attribute.name!r}"
+        if not _NAME.fullmatch(attribute.name):
+            raise SchemaError(f"{path} is no attribute name (RFC 7643 section 2.1)")
+        if attribute.name.lower() in seen:
+            raise SchemaError(f"{path} is there already, or is common to all resources")
+        if (attribute.type == "complex") != bool(attribute.sub_attributes):
+            raise SchemaError(f"{path}: subAttributes belong to the type complex, and to no other")
+        if attribute.uniqueness != "none" and (attribute.multi_valued or attribute.type not in ("string", "reference")):
+            raise SchemaError(f"{path}: uniqueness is kept for single strings and references only")
+        seen.add(attribute.name.lower())
+        if any(sub.type == "complex" for sub in attribute.sub_attributes):
+            raise SchemaError(f"{path}: a sub-attribute cannot be complex")
+        if any(sub.uniqueness != "none" for sub in attribute.sub_attributes):
+            raise SchemaError(f"{path}: uniqueness is not kept for sub-attributes")
+        _check_attributes(attribute.sub_attributes, path, ())
+
+
+def _check_types(types: Iterable[ResourceType]) -> None:
+    """Ids and endpoints must tell the resource types apart."""
+    seen: dict[str, str] = {}
+    for resource_type in types:
+        prefix, endpoint = resource_type.id_prefix, resource_type.document.endpoint
+        if not _PREFIX.fullmatch(prefix):
+            raise SchemaError(f"resource type {resource_type.name}: storage.idPrefix must be 1 to 8 letters a-z")
+        if not _ENDPOINT.fullmatch(endpoint) or endpoint[1:].lower() in _RESERVED:
+            raise SchemaError(
+                f"resource type {resource_type.name}: endpoint {endpoint!r} must be a free name after a slash"
+            )
+        for part in (prefix, endpoint.lower()):
+            if part in seen:
+                raise SchemaError(f"resource types {seen[part]} and {resource_type.name} both use {part}")
+            seen[part] = resource_type.name
+        _check_edges(resource_type)
+
+
+def _check_edges(resource_type: ResourceType) -> None:
+    for name in (resource_type.members, resource_type.member_of):
+        attribute = resource_type.core_attributes.get(name.lower()) if name else None
+        if name and not (attribute and attribute.is_reference and attribute.multi_valued):
+            where = f"resource type {resource_type.name}: storage names {name}"
+            raise SchemaError(f"{where}, which must be multi-valued with value and $ref")

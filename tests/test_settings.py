@@ -1,0 +1,135 @@
+"""Settings: defaults, what is refused, and errors that name the setting and never show a secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from scim.security.keys import new_key
+from scim.settings import Settings, SettingsError
+from tests.core import cases
+
+KEY = new_key("contoso")
+STORAGE = "AccountName=x;AccountKey=c2VjcmV0"
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/storage)"
+CONTOSO: dict[str, Any] = {"tenant": "t-1", "keys": [KEY]}
+
+
+def read(**environment: str) -> Settings:
+    return Settings.from_environment({"SCIM_TABLE_CONNECTION_STRING": STORAGE, **environment})
+
+
+def connections(**by_name: Any) -> str:
+    return json.dumps(by_name)
+
+
+def test_defaults() -> None:
+    settings = read()
+    assert settings.table_connection_string == STORAGE
+    assert (settings.table_name, settings.connections, settings.public_url) == ("scim", {}, None)
+    assert (settings.max_body_bytes, settings.max_json_depth, settings.max_patch_operations) == (2**20, 32, 1000)
+    assert (settings.max_filter_length, settings.max_filter_depth) == (4096, 32)
+    assert (settings.page_size, settings.max_page_size) == (100, 1000)
+
+
+def test_values() -> None:
+    settings = read(
+        SCIM_TABLE_NAME="Users2",
+        SCIM_PUBLIC_URL="https://contoso.example/api/scim",
+        SCIM_MAX_BODY_BYTES="2048",
+        SCIM_CONNECTIONS=connections(contoso={**CONTOSO, "access": "read", "expires": "2030-01-31T08:00:00Z"}),
+        SOMETHING_ELSE="x",
+    )
+    assert (settings.table_name, settings.public_url) == ("Users2", "https://contoso.example/api/scim")
+    assert settings.max_body_bytes == 2048
+    connection = settings.connections["contoso"]
+    assert (connection.name, connection.tenant, connection.access, connection.keys) == (
+        "contoso",
+        "t-1",
+        "read",
+        (KEY,),
+    )
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_blank_settings_are_not_set(blank: str) -> None:
+    assert read(SCIM_CONNECTIONS=blank, SCIM_PAGE_SIZE=blank, SCIM_PUBLIC_URL=blank) == read()
+
+
+def test_settings_come_from_the_process_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIM_TABLE_CONNECTION_STRING", STORAGE)
+    monkeypatch.setenv("SCIM_PAGE_SIZE", "7")
+    assert Settings.from_environment().page_size == 7
+
+
+FAULTS: dict[str, tuple[dict[str, str], str]] = {
+    "no storage": ({"SCIM_TABLE_CONNECTION_STRING": " "}, "SCIM_TABLE_CONNECTION_STRING is not set."),
+    "unresolved reference as storage": ({"SCIM_TABLE_CONNECTION_STRING": REFERENCE}, "SCIM_TABLE_CONNECTION_STRING"),
+    "table name with a hyphen": ({"SCIM_TABLE_NAME": "my-table"}, "SCIM_TABLE_NAME: "),
+    "table name that is too short": ({"SCIM_TABLE_NAME": "ab"}, "SCIM_TABLE_NAME: "),
+    "word as a number": ({"SCIM_PAGE_SIZE": "many"}, "SCIM_PAGE_SIZE: "),
+    "number that is too large": ({"SCIM_PAGE_SIZE": "1001"}, "SCIM_PAGE_SIZE: "),
+    "number that is too small": ({"SCIM_MAX_BODY_BYTES": "0"}, "SCIM_MAX_BODY_BYTES: "),
+    "public URL without scim": ({"SCIM_PUBLIC_URL": "https://x.example"}, "SCIM_PUBLIC_URL: "),
+    "public URL with a slash": ({"SCIM_PUBLIC_URL": "https://x.example/scim/"}, "SCIM_PUBLIC_URL: "),
+    "public URL with a query": ({"SCIM_PUBLIC_URL": "https://x.example/?a/scim"}, "SCIM_PUBLIC_URL: "),
+    "no JSON": ({"SCIM_CONNECTIONS": "contoso=" + KEY}, "SCIM_CONNECTIONS is not JSON"),
+    "JSON with a fault": ({"SCIM_CONNECTIONS": connections(contoso=CONTOSO)[:-1]}, "SCIM_CONNECTIONS is not JSON"),
+    "array": ({"SCIM_CONNECTIONS": json.dumps([CONTOSO])}, "SCIM_CONNECTIONS must be a JSON object of connections"),
+    "key for a connection": ({"SCIM_CONNECTIONS": connections(contoso=KEY)}, "SCIM_CONNECTIONS must be a JSON object"),
+    "unresolved reference": ({"SCIM_CONNECTIONS": REFERENCE}, "SCIM_CONNECTIONS is a Key Vault reference that was not"),
+    "unresolved reference as a key": (
+        {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": [REFERENCE]})},
+        "SCIM_CONNECTIONS (contoso.keys) holds a Key Vault reference that was not resolved.",
+    ),
+    "no tenant": ({"SCIM_CONNECTIONS": connections(contoso={"keys": [KEY]})}, "SCIM_CONNECTIONS (contoso.tenant)"),
+    "no keys": ({"SCIM_CONNECTIONS": connections(contoso={"tenant": "t"})}, "SCIM_CONNECTIONS (contoso.keys)"),
+    "keys as text": (
+        {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": KEY})},
+        "SCIM_CONNECTIONS (contoso.keys)",
+    ),
+    "number as a key": (
+        {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": [5]})},
+        "SCIM_CONNECTIONS (contoso.keys.0)",
+    ),
+    "key of another connection": ({"SCIM_CONNECTIONS": connections(fabrikam=CONTOSO)}, "SCIM_CONNECTIONS (fabrikam)"),
+    "key as the tenant": (
+        {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "tenant": KEY})},
+        "SCIM_CONNECTIONS (contoso.tenant)",
+    ),
+    "key as the connection's name": ({"SCIM_CONNECTIONS": connections(**{KEY: CONTOSO})}, "SCIM_CONNECTIONS"),
+    "key as a member": (
+        {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, KEY: True})},
+        "SCIM_CONNECTIONS (contoso.",
+    ),
+    "another name inside": (
+        {"SCIM_CONNECTIONS": connections(fabrikam={**CONTOSO, "name": "contoso"})},
+        "SCIM_CONNECTIONS (fabrikam",
+    ),
+    "one name twice": (
+        {"SCIM_CONNECTIONS": f'{{"contoso": {json.dumps(CONTOSO)}, "contoso": {json.dumps(CONTOSO)}}}'},
+        "SCIM_CONNECTIONS",
+    ),
+    "second connection": (
+        {"SCIM_CONNECTIONS": connections(contoso=CONTOSO, fabrikam={**CONTOSO, "access": "all"})},
+        "SCIM_CONNECTIONS (fabrikam.access)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("environment", "mention"), cases(FAULTS))
+def test_fault_is_named_on_one_line_without_the_value(environment: dict[str, str], mention: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**environment)
+    text = str(caught.value)
+    assert mention in text
+    assert "\n" not in text
+    assert not any(secret in text for secret in (KEY, STORAGE, "c2VjcmV0"))
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+def test_missing_settings_are_named() -> None:
+    with pytest.raises(SettingsError, match=r"^SCIM_TABLE_CONNECTION_STRING is not set\.$"):
+        Settings.from_environment({})
