@@ -63,6 +63,10 @@ class Uncertain(Unavailable):
     """No answer came to a write, which may or may not have happened."""
 
 
+class TooLarge(Exception):
+    """A transaction has more bytes than the table takes (4 MiB)."""
+
+
 class Refused(Exception):
     """A transaction failed as a whole. `status` is 409 (key taken), 412 (etag) or 404 (no such row); `index` is the
     position of the write that failed, as the service told it."""
@@ -86,7 +90,7 @@ class Gateway(Protocol):
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Run up to 100 writes as one transaction: all or nothing. Gives each write's new etag ("" for a delete).
-        Raises Refused, Unavailable or Uncertain."""
+        Raises Refused, TooLarge, Unavailable or Uncertain."""
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -186,6 +190,8 @@ def _http_failure(error: HttpResponseError, index: int, unanswered: type[Unavail
         return Refused(status, index)
     if status in (401, 403) or status == 404:
         return Unavailable(f"the table refuses us: {status} {getattr(error, 'error_code', '')}")
+    if status == 413:
+        return TooLarge("the transaction has more bytes than the table takes")
     if status in (429, 503):
         return (
             Unavailable(f"the table is busy: {status}") if unanswered is Unavailable else Uncertain(f"status {status}")

@@ -1,13 +1,14 @@
-"""Finishes what was cut short: the timer's work. Idempotent, however often it is killed."""
+"""Finishes what was cut short and removes old bookmarks: the timer's work. Idempotent, however often it is killed."""
 
 from __future__ import annotations
 
 import logging
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused
+from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
 from scim.store.pending import Job, Pending
+from scim.store.positions import Positions
 
 log = logging.getLogger("scim.housekeeping")
 
@@ -15,10 +16,11 @@ log = logging.getLogger("scim.housekeeping")
 class Housekeeping:
     """Looks through the pending rows of all tenants."""
 
-    def __init__(self, gateway: Gateway, members: Members, pending: Pending) -> None:
+    def __init__(self, gateway: Gateway, members: Members, pending: Pending, positions: Positions) -> None:
         self._gateway = gateway
         self._members = members
         self._pending = pending
+        self._positions = positions
 
     async def run(self, *, everything: bool = False) -> int:
         """Finish the pending rows that are due, or all of them where nobody else works on them; how many there were.
@@ -26,12 +28,17 @@ class Housekeeping:
         Raises Unavailable where the table does not answer: the next run goes on."""
         done = 0
         async for tenant in self._pending.tenants():
+            await self._positions.tidy(tenant)
             async for job in self._pending.due(tenant, everything=everything):
                 try:
                     await self._finish(tenant, job)
                     done += 1
                 except Refused as refused:  # somebody changed the same rows: the next run looks again
                     log.warning("pending %s of %s was refused: %s", job.content["kind"], tenant, refused)
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("pending row %s of %s cannot be finished", job.key, tenant)  # and stops no other
         return done
 
     async def _finish(self, tenant: str, job: Job) -> None:
@@ -39,6 +46,6 @@ class Housekeeping:
             await self._members.resume(tenant, job)
             return
         id = job.content["id"]
-        if await self._gateway.read(tenant, rows.resource_key(id)) is None:
-            await self._members.detach(tenant, id, has_members=job.content["members"])
-        await self._pending.done(tenant, job.key)
+        gone = await self._gateway.read(tenant, rows.resource_key(id)) is None
+        if not gone or await self._members.detach(tenant, id, has_members=job.content["members"]):
+            await self._pending.done(tenant, job.key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scim.store import rows
@@ -40,13 +40,18 @@ class Changes:
 
     add: dict[str, Member] = field(default_factory=dict)
     remove: set[str] = field(default_factory=set)
+    keep: frozenset[str] | None = field(default=None, compare=False)
+    """Where the change says who is in the group afterwards: all that are not in here go."""
 
     def __len__(self) -> int:
         return len(self.add) + len(self.remove)
 
     def content(self) -> dict[str, Any]:
-        """The changes as a pending row keeps them."""
-        return {"add": [[m.value, m.display, m.type] for m in self.add.values()], "remove": sorted(self.remove)}
+        """The changes as a pending row keeps them: whoever goes, or whoever stays, whichever is shorter."""
+        content: dict[str, Any] = {"add": [[m.value, m.display, m.type] for m in self.add.values()], "remove": []}
+        if self.keep is not None and len(self.keep) < len(self.remove):
+            return {**content, "keep": sorted(self.keep)}
+        return {**content, "remove": sorted(self.remove)}
 
     @staticmethod
     def of(content: dict[str, Any]) -> Changes:
@@ -64,7 +69,7 @@ def difference(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
         for value, member in after.items()
         if before.get(value) != member
     }
-    return Changes(add, set(before) - set(after))
+    return Changes(add, set(before) - set(after), frozenset(after))
 
 
 class Members:
@@ -106,7 +111,8 @@ class Members:
         gone = [[write] for write in head if write.kind == "delete"]
         required = [write for write in head if write.kind != "delete"]
         if len(head) + 2 * len(edges) <= MAX_WRITES:
-            return await commit_present(self._gateway, tenant, required, [*gone, *edges], key, first_id)
+            settled = replace(required[0], values={**required[0].values, "write": write_id})
+            return await commit_present(self._gateway, tenant, [settled, *required[1:]], [*gone, *edges], key, write_id)
         content = {"kind": "change", "group": group, "write": write_id, "time": time, **changes.content()}
         note = Pending.note(content)
         await self._pending.announce(tenant)
@@ -114,16 +120,29 @@ class Members:
         await commit_present(self._gateway, tenant, [*required, note], [*gone, *edges[:room]], key, first_id)
         return await self._rest(tenant, group, edges[room:], note.key, write_id, time)
 
-    async def _rest(self, tenant: str, group: str, edges: Sequence[Unit], note: str, write_id: str, time: str) -> str:
-        """The transactions after the first. Each has a write id of its own, so that none takes another's success for
-        its own; the last removes the pending row."""
-        version, key = "", rows.resource_key(group)
-        for number, at in enumerate(range(0, len(edges), PER_TRANSACTION), 1):
+    async def _rest(
+        self,
+        tenant: str,
+        group: str,
+        edges: Sequence[Unit],
+        note: str,
+        write_id: str,
+        time: str,
+        version: str = "*",
+    ) -> str:
+        """The transactions after the first, each only at the `version` that the one before it left unless that is `*`.
+
+        Each has a write id of its own, so that none takes another's success for its own. The last removes the pending
+        row, and its write id without a suffix says that the change is whole."""
+        key, conditional = rows.resource_key(group), version != "*"
+        for number, at in enumerate(range(0, max(len(edges), 1), PER_TRANSACTION), 1):
             units = list(edges[at : at + PER_TRANSACTION])
-            if at + PER_TRANSACTION >= len(edges):
+            last = at + PER_TRANSACTION >= len(edges)
+            this = write_id if last else f"{write_id}.{number}"
+            if last:
                 units.append([Write("delete", note)])
-            required = [_touch(group, f"{write_id}.{number}", time)]
-            version = await commit_present(self._gateway, tenant, required, units, key, f"{write_id}.{number}")
+            required = [_touch(group, this, time, version if conditional else "*")]
+            version = await commit_present(self._gateway, tenant, required, units, key, this)
         return version
 
     async def create(self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write]) -> str:
@@ -134,7 +153,7 @@ class Members:
         edges = list(_edges(group, Changes({member.value: member for member in members})))
         write_id = str(last[0].values["write"])
         if len(last) + 2 * len(edges) <= MAX_WRITES:
-            return await commit(self._gateway, tenant, [*last, *_flat(edges)], last[0].key, write_id)
+            return (await commit(self._gateway, tenant, [*last, *_flat(edges)], last[0].key, write_id))[0]
         note = Pending.note({"kind": "detach", "id": group, "members": True})
         await self._pending.announce(tenant)
         room = (MAX_WRITES - len(last) - 1) // 2
@@ -145,10 +164,10 @@ class Members:
             await commit(self._gateway, tenant, writes, note.key, str(note.values["write"]) if at == 0 else None)
         try:
             final = [*last, Write("delete", note.key), *_flat(edges[:room])]
-            return await commit(self._gateway, tenant, final, last[0].key, write_id)
+            return (await commit(self._gateway, tenant, final, last[0].key, write_id))[0]
         except Refused:
-            await self.detach(tenant, group, has_members=True)
-            await self._pending.done(tenant, note.key)
+            if await self.detach(tenant, group, has_members=True):
+                await self._pending.done(tenant, note.key)
             raise
 
     async def detach(self, tenant: str, id: str, *, has_members: bool, seconds: float = 600.0) -> bool:
@@ -174,21 +193,34 @@ class Members:
                 [Write("delete", rows.member_key(group, member)), Write("delete", rows.member_of_key(member, group))]
             )
             if group != gone:
-                units.append([_touch(group, rows.new_write_id(), now())])
+                # Its write id stays: a change of the group that was cut short is still its newest.
+                units.append([Write("merge", rows.resource_key(group), {"modified": now()})])
         await commit_present(self._gateway, tenant, [], units)
 
     async def resume(self, tenant: str, job: Job) -> None:
         """Finish a change that was cut short, unless somebody has changed the group since: then its client has gone on,
-        and what is left of the old change could undo what came after it."""
+        and what is left of the old change could undo what came later. Raises Refused where that happens meanwhile."""
         group, write_id, time = job.content["group"], job.content["write"], job.content["time"]
         row = await self._gateway.read(tenant, rows.resource_key(group))
         if row is None or str(row.values["write"]).partition(".")[0] != write_id:
             await self._pending.done(tenant, job.key)
             return
-        edges = list(_edges(group, Changes.of(job.content)))
+        changes = await self._left(tenant, group, job.content)
         again = f"{write_id}.again.{rows.new_write_id()}"
-        await commit(self._gateway, tenant, [_touch(group, f"{again}.0", time, row.etag)], row.key, f"{again}.0")
-        await self._rest(tenant, group, edges, job.key, again, time)
+        touch = _touch(group, f"{again}.0", time, row.etag)
+        version = (await commit(self._gateway, tenant, [touch], row.key, f"{again}.0"))[0]
+        await self._rest(tenant, group, list(_edges(group, changes)), job.key, again, time, version)
+
+    async def _left(self, tenant: str, group: str, content: dict[str, Any]) -> Changes:
+        """What a pending row says is to do, without members that were deleted in the meantime."""
+        changes = Changes.of(content)
+        if "keep" in content:
+            keep = set(content["keep"])
+            changes.remove.update([m.value async for _, m in self.of(tenant, group) if m.value not in keep])
+        for value in [value for value in changes.add if rows.is_id(value)]:
+            if await self._gateway.read(tenant, rows.resource_key(value)) is None:
+                del changes.add[value]
+        return changes
 
     async def _rows(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
         async for page in self._gateway.pages(tenant, *keys):

@@ -16,7 +16,7 @@ from typing import Any
 
 from scim.store import rows
 from scim.store.gateway import Gateway, Refused, Row, Write
-from scim.store.transactions import now
+from scim.store.transactions import commit, now
 
 TENANTS = "~"
 """The partition of the tenants that may have pending rows; no tenant's name can be it."""
@@ -50,9 +50,8 @@ class Pending:
         last = self._announced.get(tenant)
         if last is not None and time.monotonic() - last < _ANNOUNCE_EVERY:
             return
-        await self._gateway.commit(
-            TENANTS, [Write("upsert", rows.encode(tenant), {"tenant": tenant, "touched": now()})]
-        )
+        announcement = Write("upsert", rows.tenant_key(tenant), {"tenant": tenant, "touched": now()})
+        await commit(self._gateway, TENANTS, [announcement])
         self._announced[tenant] = time.monotonic()
 
     @staticmethod
@@ -73,23 +72,24 @@ class Pending:
     async def done(self, tenant: str, key: str) -> None:
         """Remove a pending row; another run may have done so before."""
         try:
-            await self._gateway.commit(tenant, [Write("delete", key)])
+            await commit(self._gateway, tenant, [Write("delete", key)])
         except Refused:
             pass
 
     async def tenants(self) -> AsyncIterator[str]:
         """The tenants that may have pending rows. Those that had none for long are forgotten on the way."""
         old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        async for page in self._gateway.pages(TENANTS, "", "\uffff"):
+        async for page in self._gateway.pages(TENANTS, *rows.tenants_range()):
             for row in page:
                 tenant = str(row.values["tenant"])
                 if row.values["touched"] >= old or not await self._forgotten(tenant, row):
                     yield tenant
 
     async def _forgotten(self, tenant: str, row: Row) -> bool:
-        async for page in self._gateway.pages(tenant, *rows.pending_range(None), size=1):
-            if page:
-                return False
+        for keys in (rows.pending_range(None), rows.bookmark_range()):
+            async for page in self._gateway.pages(tenant, *keys, size=1):
+                if page:
+                    return False
         try:
             await self._gateway.commit(TENANTS, [Write("delete", row.key, etag=row.etag)])
         except Refused:

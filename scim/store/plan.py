@@ -75,7 +75,11 @@ def plan(tree: Filter, resource_type: ResourceType) -> Plan:
 
 def _comparison(path: str, operator: str, text: str, resource_type: ResourceType) -> Plan:
     target = resource_type.resolve(path)
-    if target is None or target.attribute is None or operator not in ("eq", "sw") or (not text and operator == "sw"):
+    if target is None or target.attribute is None:
+        return Scan() if operator == "ne" else NOTHING  # another type's attribute: no value, and so no match
+    if target.path.lower() == "meta.resourcetype" and operator == "eq" and text.lower() != resource_type.name.lower():
+        return NOTHING
+    if operator not in ("eq", "sw") or (not text and operator == "sw"):
         return Scan()
     if not text:
         return NOTHING  # an empty value is no value
@@ -126,7 +130,7 @@ def _edge(path: str, resource_type: ResourceType) -> Target | None:
 def _value_path(path: str, inner: Filter, resource_type: ResourceType) -> Plan:
     """`emails[type eq "work" and value eq "x"]`: the terms of one element are terms of the resource."""
     match inner:
-        case Compare(sub, operator, value) if not value.is_null:
+        case Compare(sub, operator, value) if not value.is_null and resource_type.resolve(f"{path}.{sub}"):
             return _comparison(f"{path}.{sub}", operator, value.text, resource_type)
         case And(terms):
             return min((_value_path(path, term, resource_type) for term in terms), key=_cost)

@@ -13,24 +13,38 @@ from dataclasses import dataclass
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway, Refused, Row, Unavailable, Write
+from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, Row, Unavailable, Write
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
-from scim.store.transactions import commit_present, now
+from scim.store.transactions import commit, commit_present, now
 
+_BATCH_TRIES = 4
+"""How often a shared transaction is tried without the resource that refused it."""
 _DETACH_SECONDS = 20.0
 """How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak."""
+    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
+
+    It is not `settled` while a change of several transactions is on its way, or was cut short."""
 
     id: str
     document: Document
     version: str
     created: str
     modified: str
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A resource to be made, with the id that it gets."""
+
+    id: str
+    resource_type: ResourceType
+    document: Document
 
 
 class Taken(Exception):
@@ -58,23 +72,56 @@ class Resources:
         row = await self._gateway.read(tenant, rows.resource_key(id))
         return None if row is None else _stored(row)
 
-    async def create(
-        self, tenant: str, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
-    ) -> Stored:
-        """Keep a new resource under a new id. One trip where its members, if any, fit into it. Raises Taken."""
-        id, time, write_id = rows.new_id(resource_type), now(), rows.new_write_id()
-        key = rows.resource_key(id)
-        writes = [Write("insert", key, _values(id, document, time, time, write_id))]
-        writes += _index_writes(rows.index_rows(resource_type, id, document))
+    async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
+        """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
+        time, write_id = now(), rows.new_write_id()
+        writes = _creation_writes(creation, time, write_id)
         try:
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
-                if taken := await self._taken(tenant, resource_type, id, document):
+                if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
-            version = await self._members.create(tenant, id, members, writes)
+            version = await self._members.create(tenant, creation.id, members, writes)
         except Refused:
-            taken = await self._taken(tenant, resource_type, id, document)
+            taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
             raise taken or Unavailable("a new id was refused") from None
-        return Stored(id, document, version, time, time)
+        return Stored(creation.id, creation.document, version, time, time)
+
+    async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
+        """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
+        transaction that is refused keeps none of its own: its resources are tried one by one by the caller."""
+        made: dict[str, Stored] = {}
+        batch: list[tuple[Creation, list[Write]]] = []
+        keys: set[str] = set()
+        time = now()
+        for creation in creations:
+            writes = _creation_writes(creation, time, rows.new_write_id())
+            own = {write.key for write in writes}
+            if batch and (keys & own or len(keys) + len(own) > MAX_WRITES):
+                made |= await self._create_batch(tenant, batch, time)
+                batch, keys = [], set()
+            batch.append((creation, writes))
+            keys |= own
+        return made | (await self._create_batch(tenant, batch, time) if batch else {})
+
+    async def _create_batch(
+        self, tenant: str, batch: list[tuple[Creation, list[Write]]], time: str
+    ) -> dict[str, Stored]:
+        for _ in range(_BATCH_TRIES):
+            writes = [write for _, own in batch for write in own]
+            try:
+                etags = await commit(self._gateway, tenant, writes, writes[0].key, str(writes[0].values["write"]))
+                break
+            except Refused as refused:
+                batch = _without(batch, refused.index)
+                if not batch:
+                    return {}
+        else:
+            return {}
+        if len(etags) < len(writes):  # found done after a lost answer, which had the etags
+            found = [await self.read(tenant, creation.id) for creation, _ in batch]
+            return {stored.id: stored for stored in found if stored is not None}
+        versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
+        return {c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time) for c, _ in batch}
 
     async def update(
         self,
@@ -117,40 +164,57 @@ class Resources:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
 
-    async def scan(self, tenant: str, resource_type: ResourceType, size: int) -> AsyncIterator[list[Stored]]:
-        """All resources of the type in key order, a page of rows a trip."""
-        async for page in self._gateway.pages(tenant, *rows.resource_range(resource_type), size=size):
+    async def scan(
+        self, tenant: str, resource_type: ResourceType, start: str | None, size: int
+    ) -> AsyncIterator[list[Stored]]:
+        """All resources of the type in id order, from the id `start` on, a page of rows a trip."""
+        async for page in self._gateway.pages(tenant, *rows.resource_range(resource_type, start), size=size):
             yield [_stored(row) for row in page]
 
-    async def page(self, tenant: str, resource_type: ResourceType, skip: int, count: int) -> tuple[int, list[Stored]]:
-        """How many resources of the type there are, and `count` of them after the first `skip`, in key order."""
-        start, end = rows.resource_range(resource_type)
-        keys = [row.key async for page in self._gateway.pages(tenant, start, end, keys_only=True) for row in page]
-        if count == 0 or skip >= len(keys):
-            return len(keys), []
+    async def stretch(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Stored]:
+        """`count` resources of the type in id order, from the id `start` on."""
         found: list[Stored] = []
-        async for page in self._gateway.pages(tenant, keys[skip], end, size=count):
-            found += [_stored(row) for row in page]
+        async for page in self.scan(tenant, resource_type, start, min(count, PAGE_ROWS)):
+            found += page
             if len(found) >= count:
                 break
-        return len(keys), found[:count]
+        return found[:count]
+
+    async def ids(self, tenant: str, resource_type: ResourceType) -> list[str]:
+        """The ids of all resources of the type, in order: 1,000 a trip."""
+        pages = self._gateway.pages(tenant, *rows.resource_range(resource_type), keys_only=True)
+        return [rows.id_of(row.key) async for page in pages for row in page]
+
+    async def ids_by_value(self, tenant: str, resource_type: ResourceType, index: Index) -> list[tuple[str, str]]:
+        """(row key, id) of all resources with a value of a unique attribute, in the values' order: 1,000 a trip."""
+        pages = self._gateway.pages(tenant, *rows.unique_range(resource_type, index))
+        return [(row.key, str(row.values["id"])) async for page in pages for row in page]
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
         row = await self._gateway.read(tenant, rows.unique_key(resource_type, index, value))
         return str(row.values["id"]) if row else None
 
-    async def lookup_ids(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> list[str]:
-        """The ids of all resources that have the value."""
-        return await self._ids(tenant, rows.lookup_range(resource_type, index, value))
+    async def lookup_ids(
+        self, tenant: str, resource_type: ResourceType, index: Index, value: str, most: int
+    ) -> list[str]:
+        """The ids of all resources that have the value; of more than `most` not all."""
+        return await self._ids(tenant, rows.lookup_range(resource_type, index, value), most)
 
-    async def prefix_ids(self, tenant: str, resource_type: ResourceType, index: Index, prefix: str) -> list[str]:
-        """The ids of all resources with a value that starts with `prefix` (and possibly of others)."""
-        return await self._ids(tenant, rows.prefix_range(resource_type, index, prefix))
+    async def prefix_ids(
+        self, tenant: str, resource_type: ResourceType, index: Index, prefix: str, most: int
+    ) -> list[str]:
+        """The ids of all resources with a value that starts with `prefix` (and possibly of others); of more than `most`
+        not all."""
+        return await self._ids(tenant, rows.prefix_range(resource_type, index, prefix), most)
 
-    async def _ids(self, tenant: str, keys: tuple[str, str]) -> list[str]:
-        pages = self._gateway.pages(tenant, *keys)
-        return [str(row.values["id"]) async for page in pages for row in page]
+    async def _ids(self, tenant: str, keys: tuple[str, str], most: int) -> list[str]:
+        ids: list[str] = []
+        async for page in self._gateway.pages(tenant, *keys):
+            ids += [str(row.values["id"]) for row in page]
+            if len(ids) > most:
+                break
+        return ids
 
     async def _taken(self, tenant: str, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
         """Which unique value of a refused write belongs to somebody else."""
@@ -166,6 +230,22 @@ def _values(id: str, document: Document, created: str, modified: str, write_id: 
     return {"id": id, "created": created, "modified": modified, "write": write_id, **rows.document_values(document)}
 
 
+def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:
+    """The batch without the creation whose write stands at `index`: it refused the others."""
+    kept, reached = [], 0
+    for creation, writes in batch:
+        if not reached <= index < reached + len(writes):
+            kept.append((creation, writes))
+        reached += len(writes)
+    return kept
+
+
+def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:
+    values = _values(creation.id, creation.document, time, time, write_id)
+    index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
+    return [Write("insert", rows.resource_key(creation.id), values), *_index_writes(index_rows)]
+
+
 def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
     """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
     return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
@@ -173,4 +253,5 @@ def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
 
 def _stored(row: Row) -> Stored:
     values = row.values
-    return Stored(values["id"], rows.document_of(values), row.etag, values["created"], values["modified"])
+    settled = "." not in values["write"]
+    return Stored(values["id"], rows.document_of(values), row.etag, values["created"], values["modified"], settled)

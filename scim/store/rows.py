@@ -8,6 +8,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     m <group id> <member id>                     a membership, as the group sees it
     g <member id> <group id>                     the same membership, as the member sees it
     p <time> <random>                            what is left of an operation of several transactions
+    b <query> <startIndex>                       the resource that a page of a walk begins with
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +32,10 @@ from scim.schema.values import fold
 Values = dict[str, Any]
 """The properties of a row apart from its key."""
 
-RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING = "r", "x", "l", "m", "g", "p"
+RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
+
+SIGNING_KEY = "k cursors"
+"""In the partition that is no tenant's: the key that cursors are signed with."""
 
 _CHUNK = 32_000
 """UTF-16 units of one string property; the service's limit is 32,768."""
@@ -48,6 +53,14 @@ def new_id(resource_type: ResourceType) -> str:
     return f"{resource_type.id_prefix}-{random}"
 
 
+_ID = re.compile("[a-z]+-[a-z2-7]{24}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of our ids."""
+    return _ID.fullmatch(text) is not None
+
+
 def new_write_id() -> str:
     return secrets.token_hex(8)
 
@@ -57,9 +70,25 @@ def resource_key(id: str) -> str:
     return f"{RESOURCES} {encode(id)}"
 
 
-def resource_range(resource_type: ResourceType) -> tuple[str, str]:
-    """The key range [start, end) of all resources of the type."""
-    return key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
+def resource_range(resource_type: ResourceType, start: str | None = None) -> tuple[str, str]:
+    """The key range [start, end) of all resources of the type, or of those from the id `start` on."""
+    first, end = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
+    return (first if start is None else resource_key(start)), end
+
+
+def after(id: str) -> str:
+    """What sorts right behind an id of ours, as the start of what follows it."""
+    return id + "!"
+
+
+def id_of(key: str) -> str:
+    """The id in a resource's key: ids of ours need no escaping."""
+    return key.partition(" ")[2]
+
+
+def unique_range(resource_type: ResourceType, index: Index) -> tuple[str, str]:
+    """The key range of all values of a unique attribute, in their order."""
+    return key_range(f"{UNIQUE} {resource_type.id_prefix} {index.key} ")
 
 
 def unique_key(resource_type: ResourceType, index: Index, value: str) -> str:
@@ -131,6 +160,24 @@ def pending_range(until: str | None) -> tuple[str, str]:
     """The key range of the pending rows that are due before `until`, or of all."""
     start, end = key_range(f"{PENDING} ")
     return start, f"{PENDING} {until}" if until else end
+
+
+def bookmark_key(query: str, start: int) -> str:
+    """The bookmark of a query's page; `query` is a hash."""
+    return f"{BOOKMARK} {query} {start}"
+
+
+def bookmark_range() -> tuple[str, str]:
+    return key_range(f"{BOOKMARK} ")
+
+
+def tenant_key(tenant: str) -> str:
+    """In the partition that is no tenant's: the note that a tenant may have pending rows."""
+    return f"t {encode(tenant)}"
+
+
+def tenants_range() -> tuple[str, str]:
+    return key_range("t ")
 
 
 def is_unique(key: str) -> bool:

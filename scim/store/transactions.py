@@ -14,8 +14,9 @@ _TRIES = 5
 
 async def commit(
     gateway: Gateway, tenant: str, writes: Sequence[Write], key: str = "", write_id: str | None = None
-) -> str:
-    """Run a transaction; the new etag of its first write. Raises Refused or Unavailable.
+) -> list[str]:
+    """Run a transaction; the new etags of its writes, or of the first alone where it was found done. Raises Refused or
+    Unavailable.
 
     A write without an answer is sent again: if the first had succeeded, the second is refused, and the row at `key`
     then carries our write id. The SDK does the same beneath, unseen, so every refusal is looked at; without a write id
@@ -25,12 +26,12 @@ async def commit(
         async with asyncio.timeout(TRIP_SECONDS):
             for number in range(_TRIES):
                 try:
-                    return (await gateway.commit(tenant, writes))[0]
+                    return await gateway.commit(tenant, writes)
                 except Refused:
                     row = await gateway.read(tenant, key) if write_id else None
                     if row is None or row.values.get("write") != write_id:
                         raise
-                    return row.etag
+                    return [row.etag]
                 except Unavailable as error:
                     unavailable = error
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
@@ -70,7 +71,7 @@ async def commit_present(
         if not writes:
             return ""
         try:
-            return await commit(gateway, tenant, writes, key, write_id)
+            return (await commit(gateway, tenant, writes, key, write_id))[0]
         except Refused as refused:
             if refused.status != 404 or not all(await _there(gateway, tenant, required)):
                 raise

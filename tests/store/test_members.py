@@ -1,0 +1,648 @@
+"""Memberships: both edges always, trips by what changes and not by what the group holds, and within every limit.
+
+The last part holds the checker itself, which all the others trust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import random
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dev.azurite import Azurite
+from dev.check import examine, problems
+from scim.schema.validation import Document
+from scim.store import rows
+from scim.store.gateway import Refused, TableGateway, Write
+from scim.store.members import PER_TRANSACTION, Changes, Member, difference
+from scim.store.pending import TENANTS, Pending
+from scim.store.resources import Stale
+from scim.store.store import Store
+from tests.conftest import TABLE
+from tests.core import GROUP_TYPE, REGISTRY, TEXTS, USER_TYPE, cases
+from tests.store.memory import Door, MemoryGateway, create
+from tests.support import PATCH
+
+TENANT = "tenant"
+
+
+@pytest.fixture
+def table() -> MemoryGateway:
+    return MemoryGateway()
+
+
+@pytest.fixture
+def store(table: MemoryGateway) -> Store:
+    return Store.on(table)
+
+
+def members(first: int, end: int) -> dict[str, Member]:
+    """Members that are no resources: an id that is not ours is kept as it was sent."""
+    return {f"member {n:05}": Member(f"member {n:05}", f"Member {n}") for n in range(first, end)}
+
+
+async def new_group(store: Store, name: str = "all", held: Iterable[Member] = ()) -> str:
+    return (await create(store, TENANT, GROUP_TYPE, {"displayName": name}, list(held))).id
+
+
+async def new_user(store: Store, name: str = "ada") -> str:
+    return (await create(store, TENANT, USER_TYPE, {"userName": name})).id
+
+
+async def held(store: Store, group: str) -> dict[str, Member]:
+    return {member.value: member async for _, member in store.members.of(TENANT, group)}
+
+
+async def groups(store: Store, member: str) -> list[str]:
+    return [group async for _, group in store.members.groups_of(TENANT, member)]
+
+
+async def clean(table: MemoryGateway, invented: Iterable[str] = ()) -> None:
+    assert await problems(table, TENANT, REGISTRY, invented=set(invented)) == []
+    assert (await examine(table, TENANT, REGISTRY)).pending == 0
+
+
+# Changes as values.
+
+A, B = Member("a"), Member("b", "B", "User")
+
+DIFFERENCES: dict[str, tuple[list[Member], list[Member], Changes]] = {
+    "nothing": ([], [], Changes()),
+    "the same": ([A, B], [B, A], Changes()),
+    "one more": ([A], [A, B], Changes({"b": B})),
+    "one less": ([A, B], [A], Changes({}, {"b"})),
+    "all": ([A, B], [], Changes({}, {"a", "b"})),
+    "another display": ([Member("a", "old")], [Member("a", "new")], Changes({"a": Member("a", "new", "")})),
+    "no display any more": ([Member("a", "old", "User")], [A], Changes({"a": Member("a", "", "")})),
+    "one for another": ([A], [B], Changes({"b": B}, {"a"})),
+}
+
+
+@pytest.mark.parametrize(("present", "wanted", "changes"), cases(DIFFERENCES))
+def test_difference(present: list[Member], wanted: list[Member], changes: Changes) -> None:
+    assert difference(present, wanted) == changes
+    assert len(changes) == len(changes.add) + len(changes.remove)
+
+
+MEMBERS = st.builds(Member, TEXTS, TEXTS | st.none(), TEXTS | st.none())
+
+
+@given(st.lists(MEMBERS, max_size=5), st.sets(TEXTS, max_size=5))
+def test_pending_row_keeps_changes_whole(added: list[Member], removed: set[str]) -> None:
+    changes = Changes({member.value: member for member in added}, removed)
+    note = Pending.note({"kind": "change", **changes.content()})
+    assert Changes.of(rows.document_of(dict(note.values))) == changes
+
+
+# Both edges, whatever the member is called.
+
+IDS = {
+    "uuid": "2819c223-7f76-453a-919d-413861904646",
+    "space": "a b",
+    "only a space": " ",
+    "slashes": "/a\\b#c?d",
+    "control characters": "a\tb\nc\x7f\x85",
+    "quotes": "'\"`",
+    "separators": "!~%20.0",
+    "emoji": "👩‍👩‍👧",
+    "long": "x" * 5_000,
+    "long and not ASCII": "😀" * 2_000,
+    "looks like a user": "u-17",
+    "looks like a group": "g-",
+    "case": "ABC",
+}
+
+
+@pytest.mark.parametrize("id", cases(IDS))
+async def test_member_of_any_id(table: MemoryGateway, store: Store, id: str) -> None:
+    others = {"abc": Member("abc"), id[:-1]: Member(id[:-1]), id + "x": Member(id + "x")}
+    others.pop("", None)
+    group = await new_group(store, "all", others.values())
+    await store.members.change(TENANT, group, Changes({id: Member(id, "shown")}))
+    assert await held(store, group) == {**others, id: Member(id, "shown")}
+    assert await groups(store, id) == [group]
+    assert await store.members.holds(TENANT, group, id)
+    await clean(table)
+    await store.members.change(TENANT, group, Changes({}, {id}))
+    assert await held(store, group) == others
+    assert await groups(store, id) == []
+    assert not await store.members.holds(TENANT, group, id)
+    await clean(table)
+
+
+async def test_member_that_is_there_keeps_what_is_not_sent_anew(store: Store) -> None:
+    group = await new_group(store, "all", [Member("a", "old", "User"), Member("b", "old")])
+    await store.members.change(TENANT, group, Changes({"a": Member("a", "new"), "b": Member("b")}))
+    assert await held(store, group) == {"a": Member("a", "new", "User"), "b": Member("b", "old")}
+
+
+@pytest.mark.parametrize(("present", "wanted", "changes"), cases(DIFFERENCES))
+async def test_difference_makes_the_members_the_wanted_ones(
+    store: Store, present: list[Member], wanted: list[Member], changes: Changes
+) -> None:
+    group = await new_group(store, "all", present)
+    await store.members.change(TENANT, group, changes)
+    assert sorted((await held(store, group)).values(), key=str) == sorted(wanted, key=str)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_concurrent_changes_keep_both_edges(seed: int) -> None:
+    """Clients add and remove the same ten members: each of them is in the group or not, never half."""
+    dice = random.Random(seed)
+    table = MemoryGateway(dice=dice)
+    store = Store.on(table)
+    group = await new_group(store)
+
+    async def change() -> None:
+        some = dice.sample(sorted(members(0, 10)), 6)
+        await store.members.change(TENANT, group, Changes({id: Member(id) for id in some[:3]}, set(some[3:])))
+
+    for _ in range(5):
+        await asyncio.gather(*(change() for _ in range(8)))
+        await clean(table)
+
+
+async def test_groups_in_groups(table: MemoryGateway, store: Store) -> None:
+    """In each other and in itself: edges know no hierarchy, and the service does not look for circles."""
+    first, second = await new_group(store, "first"), await new_group(store, "second")
+    await store.members.change(TENANT, first, Changes({first: Member(first), second: Member(second)}))
+    await store.members.change(TENANT, second, Changes({first: Member(first)}))
+    assert await groups(store, first) == sorted([first, second])
+    await clean(table)
+    for id in (first, second):
+        stored = await store.resources.read(TENANT, id)
+        assert stored
+        await store.resources.delete(TENANT, GROUP_TYPE, stored)
+        await store.housekeeping.run(everything=True)
+        await clean(table)
+    assert table.rows(TENANT) == []
+
+
+async def test_ranges_of_neighbours(store: Store) -> None:
+    """One read gives the edges of all resources from one id to another, and of no others."""
+    ids = sorted([await new_group(store, f"group {n}", members(n, n + 3).values()) for n in range(5)])
+    found = [pair async for pair in store.members.of(TENANT, ids[1], ids[3])]
+    assert [group for group, _ in found] == [id for id in ids[1:4] for _ in range(3)]
+    pairs = [pair async for pair in store.members.groups_of(TENANT, "member 00001", "member 00002")]
+    assert {member for member, _ in pairs} == {"member 00001", "member 00002"}
+    assert len(pairs) == 5
+
+
+async def test_tenants_do_not_share_memberships(table: MemoryGateway, store: Store) -> None:
+    group = await new_group(store, "all", [A])
+    with pytest.raises(Refused) as refused:
+        await store.members.change("other", group, Changes({}, {"a"}))
+    assert refused.value.status == 404
+    assert table.rows("other") == []
+    assert not await store.members.holds("other", group, "a")
+    assert await held(store, group) == {"a": A}
+
+
+# What a change needs.
+
+
+@pytest.mark.parametrize("number", [1, PER_TRANSACTION + 1])
+async def test_change_needs_the_group(table: MemoryGateway, store: Store, number: int) -> None:
+    for changes in (Changes(members(0, number)), Changes({}, set(members(0, number)))):
+        with pytest.raises(Refused) as refused:
+            await store.members.change(TENANT, "g-missing", changes)
+        assert refused.value.status == 404
+    assert table.rows(TENANT) == []
+
+
+@pytest.mark.parametrize("number", [1, PER_TRANSACTION + 1])
+async def test_update_with_members_needs_the_version(table: MemoryGateway, store: Store, number: int) -> None:
+    group = await new_group(store, "all", [A])
+    old = await store.resources.read(TENANT, group)
+    assert old
+    await store.members.change(TENANT, group, Changes({"b": B}))
+    document = {"displayName": "renamed"}
+    with pytest.raises(Stale):
+        await store.resources.update(TENANT, GROUP_TYPE, old, document, Changes(members(0, number)))
+    assert await held(store, group) == {"a": A, "b": B}
+    await clean(table)
+    new = await store.resources.read(TENANT, group)
+    assert new and new.document == old.document
+    await store.resources.update(TENANT, GROUP_TYPE, new, document, Changes(members(0, number), {"a", "b"}))
+    assert await held(store, group) == members(0, number)
+    await clean(table)
+
+
+async def test_change_changes_version_and_time_but_not_the_document(store: Store) -> None:
+    created = await create(store, TENANT, GROUP_TYPE, {"displayName": "all", "externalId": "1"})
+    await store.members.change(TENANT, created.id, Changes({"a": A}))
+    read = await store.resources.read(TENANT, created.id)
+    assert read
+    assert (read.document, read.created) == (created.document, created.created)
+    assert read.version != created.version and read.modified >= created.modified
+
+
+# Trips.
+
+NUMBERS = [1, 48, 49, 50, 97, 98, 99, 490, 1000]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("kind", ["add", "add again", "remove"])
+async def test_trips_of_a_change(table: MemoryGateway, store: Store, number: int, kind: str) -> None:
+    """Rounded up from 49 a trip, and nothing is read; a process that has never had a pending row announces it once."""
+    group = await new_group(store, "all", members(0, 0 if kind == "add" else number).values())
+    await store.pending.announce(TENANT)
+    table.reset()
+    changes = Changes({}, set(members(0, number))) if kind == "remove" else Changes(members(0, number))
+    await store.members.change(TENANT, group, changes)
+    assert table.trips == ["commit"] * math.ceil(number / PER_TRANSACTION)
+    assert await held(store, group) == ({} if kind == "remove" else members(0, number))
+    await clean(table)
+
+
+@pytest.mark.parametrize("absent", [1, 5, 49])
+async def test_trips_of_removing_who_is_not_there(table: MemoryGateway, store: Store, absent: int) -> None:
+    """A refusal names one missing row at most: the group's row tells that it is not our own retry and is there, then
+    both edges of all 49 are looked for, and what is there is sent again."""
+    group = await new_group(store, "all", members(absent, 49).values())
+    table.reset()
+    version = await store.members.change(TENANT, group, Changes({}, set(members(0, 49))))
+    assert table.trips == ["commit"] + ["read"] * 100 + ["commit"]
+    assert await held(store, group) == {}
+    stored = await store.resources.read(TENANT, group)
+    assert stored and stored.version == version
+    await clean(table)
+
+
+async def test_announcement_is_one_trip_in_a_while(table: MemoryGateway, store: Store) -> None:
+    group = await new_group(store)
+    for commits in (3, 2, 2):
+        table.reset()
+        await store.members.change(TENANT, group, Changes(members(0, 98)))
+        assert table.trips == ["commit"] * commits
+
+
+CREATED = {0: 1, 1: 1, 49: 1, 50: 2, 97: 2, 98: 3, 490: 11}
+"""Transactions of a POST by its members; in the first case the row and its index leave room for 49."""
+
+
+@pytest.mark.parametrize(("number", "transactions"), CREATED.items())
+async def test_trips_of_a_create(table: MemoryGateway, store: Store, number: int, transactions: int) -> None:
+    await store.pending.announce(TENANT)
+    table.reset()
+    group = await new_group(store, "all", members(0, number).values())
+    looked = ["read"] if transactions > 1 else []
+    assert table.trips == looked + ["commit"] * transactions
+    assert await held(store, group) == members(0, number)
+    await clean(table)
+
+
+@pytest.mark.parametrize(("number", "transactions"), [(0, 0), (1, 1), (33, 1), (34, 2), (100, 4)])
+async def test_trips_of_deleting_a_user(table: MemoryGateway, store: Store, number: int, transactions: int) -> None:
+    """A transaction takes it out of 33 groups, each of which gets a new version."""
+    user = await new_user(store)
+    for n in range(number):
+        await new_group(store, f"group {n}", [Member(user)])
+    await store.pending.announce(TENANT)
+    stored = await store.resources.read(TENANT, user)
+    assert stored
+    table.reset()
+    await store.resources.delete(TENANT, USER_TYPE, stored)
+    assert table.trips == ["commit", "page"] + ["commit"] * transactions
+    assert await groups(store, user) == []
+    await store.housekeeping.run(everything=True)
+    await clean(table)
+
+
+async def test_group_that_loses_a_deleted_user_has_a_new_version(store: Store) -> None:
+    user = await new_user(store)
+    group = await new_group(store, "all", [Member(user), A])
+    before, stored = await store.resources.read(TENANT, group), await store.resources.read(TENANT, user)
+    assert before and stored
+    await store.resources.delete(TENANT, USER_TYPE, stored)
+    after = await store.resources.read(TENANT, group)
+    assert after and after.version != before.version and after.document == before.document
+
+
+# Limits: whatever a client sends, storage is never asked for what it cannot hold.
+
+WIDE = "中"
+"""Three bytes in UTF-8, six in the JSON that goes over the wire."""
+
+SENT: dict[str, list[Document]] = {
+    "display at the limit": [{"value": "a", "display": "x" * 32_768}],
+    "display above the limit": [{"value": "a", "display": "x" * 32_769}],
+    "display of emoji above the limit": [{"value": "a", "display": "😀" * 16_385}],
+    "display of 500,000 characters": [{"value": "a", "display": "x" * 500_000}],
+    "type above the limit": [{"value": "a", "type": "x" * 32_769}],
+    "value above the limit": [{"value": "x" * 32_769}],
+    "value and display together above an entity": [{"value": "x" * 32_768, "display": WIDE * 32_768}],
+    "49 long displays": [{"value": f"{n}", "display": WIDE * 32_768} for n in range(49)],
+    "49 long values": [{"value": f"{n}" + WIDE * 16_000} for n in range(49)],
+    "100 long displays": [{"value": f"{n}", "display": WIDE * 20_000} for n in range(100)],
+    "long displays in a pending row": [{"value": f"{n:04}", "display": WIDE * 90} for n in range(4_000)],
+    "more than a pending row holds": [{"value": f"member {n:030}"} for n in range(12_000)],
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("sent", cases(SENT))
+async def test_members_stay_within_the_limits(table: MemoryGateway, sent: list[Document], method: str) -> None:
+    """They are kept as sent, or refused with what to do about it; 500 would have the client try for ever."""
+    client = Door(table).client
+    group = (await client.post("/Groups", {"displayName": "all"})).json["id"]
+    body: Document = {"displayName": "another", "members": sent}
+    if method == "PATCH":
+        body = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": sent}]}
+    path = "/Groups" if method == "POST" else f"/Groups/{group}"
+    response = await client.request(method, path, content=json.dumps(body, ensure_ascii=False).encode())
+    if response.status == 201:
+        group = response.json["id"]
+    assert response.status in (200, 201, 204, 400, 413), response.body[:300]
+    found = (await client.get(f"/Groups/{group}")).json.get("members", [])
+    wanted = sent if response.status < 300 else []
+    assert sorted(_sent(member) for member in found) == sorted(map(_sent, wanted))
+    await clean(table)
+
+
+def _sent(member: Document) -> tuple[str, str, str]:
+    return member["value"], member.get("display", ""), member.get("type", "")
+
+
+ATTRIBUTES: dict[str, Document] = {
+    "a document at the limit": {"title": "x" * 479_000},
+    "a document above the limit": {"title": "x" * 481_000},
+    "a document of emoji at the limit": {"title": "😀" * 239_000},
+    "a document of emoji above the limit": {"title": "😀" * 241_000},
+    "emoji where it is split": {"title": "x" + "😀" * 40_000},
+    "a document that takes more on the wire": {"title": WIDE * 340_000},
+    "quotes": {"title": '"\\' * 110_000},
+    "control characters": {"title": "\x01\n" * 100_000},
+    "43 long mails": {"emails": [{"value": f"{n}" + "😀" * 5_000} for n in range(43)]},
+    "more mails than are kept": {"emails": [{"value": f"{n}@x"} for n in range(46)]},
+    "long indexed values": {"externalId": "/" * 100_000, "displayName": WIDE * 100_000},
+    "indexed values of forbidden characters": {"externalId": "/\\#?\t\x7f" * 20, "displayName": "'%25"},
+    "an undeclared extension": {"urn:a/b#c?d:2.0:User": {"x/y": "z" * 40_000}},
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("attributes", cases(ATTRIBUTES))
+async def test_documents_stay_within_the_limits(table: MemoryGateway, attributes: Document, method: str) -> None:
+    client = Door(table).client
+    user = (await client.post("/Users", {"userName": "ada", "emails": [{"value": "old@x"}]})).json["id"]
+    if method == "PATCH":
+        response = await client.patch(f"/Users/{user}", {"op": "replace", "value": attributes})
+    elif method == "PUT":
+        response = await client.put(f"/Users/{user}", {"userName": "ada", **attributes})
+    else:
+        response = await client.post("/Users", {"userName": "another", **attributes})
+        user = response.json.get("id") or user
+    assert response.status in (200, 201, 400, 413), response.body[:300]
+    found = (await client.get(f"/Users/{user}")).json
+    if response.status < 300:
+        assert {name: found[name] for name in attributes} == attributes
+    await clean(table)
+
+
+async def test_everything_at_its_largest_at_once(table: MemoryGateway) -> None:
+    """One transaction would hold a document and a pending row of their full sizes."""
+    client = Door(table).client
+    group = (await client.post("/Groups", {"displayName": "all"})).json["id"]
+    sent = [{"value": f"{n:05}", "display": WIDE * 100} for n in range(3_500)]
+    body = {"displayName": "all", "urn:example:2.0:Group": {"text": WIDE * 470_000}, "members": sent}
+    response = await client.request("PUT", f"/Groups/{group}", content=json.dumps(body, ensure_ascii=False).encode())
+    assert response.status in (200, 413), response.body[:300]
+    await clean(table)
+
+
+# The checker: every broken invariant is named, and nothing else is.
+
+
+async def tenant(table: MemoryGateway) -> tuple[str, str]:
+    """A user and a group that it is in, with rows of every kind."""
+    store = Store.on(table)
+    document = {"userName": "ada", "emails": [{"value": "a@x"}], "title": "😀" * 20_000}
+    user = (await create(store, TENANT, USER_TYPE, document)).id
+    group = await new_group(store, "all", [Member(user), Member("unknown")])
+    await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
+    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2026"}})
+    return user, group
+
+
+async def test_checker_finds_nothing_where_nothing_is_wrong(table: MemoryGateway) -> None:
+    await tenant(table)
+    report = await examine(table, TENANT, REGISTRY)
+    assert (report.problems, report.strangers) == ([], {})
+    assert (report.rows, report.resources, report.memberships, report.pending) == (10, 2, 2, 1)
+
+
+OTHER = "u-" + "a" * 24
+"""An id in the shape of ours."""
+
+REMOVED_ROWS = {
+    "the user": ("r {user}", ["x u username ada: points to", "l u emails.value a@x {user}: points to", "looks like"]),
+    "the group": ("r {group}", ["x g displayname all: points to", *["is a membership of {group}, which"] * 2]),
+    "a unique row": ("x u username ada", ["x u username ada: is missing"]),
+    "a lookup row": ("l u emails.value a@x {user}", ["l u emails.value a@x {user}: is missing"]),
+    "the group's edge": ("m {group} {user}", ["g {user} {group}: has no twin"]),
+    "the member's edge": ("g {user} {group}", ["m {group} {user}: has no twin"]),
+}
+
+
+@pytest.mark.parametrize(("key", "named"), cases(REMOVED_ROWS))
+async def test_checker_misses_a_row(table: MemoryGateway, key: str, named: list[str]) -> None:
+    user, group = await tenant(table)
+    await table.commit(TENANT, [Write("delete", key.format(user=user, group=group))])
+    await names(table, [text.format(user=user, group=group) for text in named])
+
+
+ADDED_ROWS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "unique row of nobody": ("x u username bob", {"id": OTHER}, ["x u username bob: points to " + OTHER]),
+    "unique row of somebody without the value": ("x u username bob", {"id": "{user}"}, ["does not have the value"]),
+    "unique row of another": ("x u username ada", {"id": "{group}"}, ["points to {group}, but {user} has"]),
+    "lookup row of nobody": ("l u emails.value b@x z", {"id": OTHER}, ["which does not exist"]),
+    "lookup row of another": ("l u emails.value b@x {user}", {"id": "{user}"}, ["does not have the value"]),
+    "lookup row that points elsewhere": ("l u emails.value a@x {user}", {"id": "{group}"}, ["but {user} has"]),
+    "index row without an id": ("x u username bob", {}, ["points to None"]),
+    "edge alone": ("m {group} x", {"group": "{group}", "member": "x"}, ["m {group} x: has no twin g x {group}"]),
+    "twin alone": ("g x {group}", {"group": "{group}", "member": "x"}, ["g x {group}: has no twin m {group} x"]),
+    "edge at another's key": ("m {group} x", {"group": "{group}", "member": "unknown"}, ["which belong at"]),
+    "edge without a member": ("m {group} x", {"group": "{group}"}, ["lacks group or member"]),
+    "unknown kind": ("z 1", {}, ["z 1: is a row of no known kind"]),
+    "kind alone": ("r", {}, ["r: is a row of no known kind"]),
+    "empty key": ("", {}, [": is a row of no known kind"]),
+    "pending row of no kind": (
+        "p 20260101T000000 a",
+        {"doc0": '{"kind":"x","id":"u-x"}'},
+        ["housekeeping cannot read"],
+    ),
+    "pending row without a time": (
+        "p soon",
+        {"doc0": '{"kind":"detach","id":"u-x"}'},
+        ["housekeeping cannot read"],
+    ),
+    "pending row that is cut off": ("p 20260101T000000 a", {"doc0": '{"kind":"deta'}, ["housekeeping cannot read"]),
+}
+
+
+@pytest.mark.parametrize(("key", "values", "named"), cases(ADDED_ROWS))
+async def test_checker_finds_a_row_too_many(
+    table: MemoryGateway, key: str, values: dict[str, str], named: list[str]
+) -> None:
+    user, group = await tenant(table)
+    filled = {
+        name: value if "{k" in value or '{"' in value else value.format(user=user, group=group)
+        for name, value in values.items()
+    }
+    await table.commit(TENANT, [Write("upsert", key.format(user=user, group=group), filled)])
+    await names(table, [text.format(user=user, group=group) for text in named])
+
+
+RESOURCE_ROWS: dict[str, tuple[dict[str, str | None], list[str]]] = {
+    "another id": ({"id": OTHER}, ["holds id " + OTHER]),
+    "no write id": ({"write": None}, ["lacks write"]),
+    "document cut off": ({"doc1": None}, ["its document is not whole"]),
+    "document with a part too many": ({"doc9": "x"}, ["is not split as it should be"]),
+    "document in parts too small": (
+        {"doc0": '{"userName":', "doc1": '"ada","emails":[{"value":"a@x"}]}'},
+        ["is not split as it should be"],
+    ),
+    "document that is a list": ({"doc0": "[]", "doc1": None}, ["is not an object"]),
+    "document without its mail": ({"doc0": '{"userName":"ada"}', "doc1": None}, ["whose document does not have"]),
+    "document with a mail more": (
+        {"doc0": '{"userName":"ada","emails":[{"value":"a@x"},{"value":"b@x"}]}', "doc1": None},
+        ["l u emails.value b@x {user}: is missing"],
+    ),
+    "document with groups": (
+        {"doc0": '{"userName":"ada","emails":[{"value":"a@x"}],"groups":[]}', "doc1": None},
+        ["holds groups"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changed", "named"), cases(RESOURCE_ROWS))
+async def test_checker_looks_into_resources(
+    table: MemoryGateway, changed: dict[str, str | None], named: list[str]
+) -> None:
+    user, _ = await tenant(table)
+    row = await table.read(TENANT, f"r {user}")
+    assert row
+    values = {name: value for name, value in {**row.values, **changed}.items() if value is not None}
+    await table.commit(TENANT, [Write("replace", row.key, values)])
+    found = await problems(table, TENANT, REGISTRY)
+    missing = [text for text in named if not any(text.format(user=user) in line for line in found)]
+    assert missing == [], found
+
+
+async def test_checker_tells_two_with_one_unique_value(table: MemoryGateway) -> None:
+    await tenant(table)
+    values = {"id": OTHER, "created": "", "modified": "", "write": "", "doc0": '{"userName":"ADA"}'}
+    await table.commit(TENANT, [Write("insert", f"r {OTHER}", values)])
+    assert any("has the unique value of x u username ada" in line for line in await problems(table, TENANT, REGISTRY))
+
+
+async def test_checker_tells_members_that_are_gone(table: MemoryGateway) -> None:
+    """An id in the shape of ours: it was deleted and left an edge, or it never existed; only the caller can know."""
+    store = Store.on(table)
+    group = await new_group(store, "all", [Member(OTHER), Member("u-17"), Member("unknown")])
+    report = await examine(table, TENANT, REGISTRY)
+    assert (report.problems, report.strangers) == ([], {f"m {group} {OTHER}": OTHER})
+    assert len(await problems(table, TENANT, REGISTRY)) == 1
+    assert await problems(table, TENANT, REGISTRY, invented={OTHER}) == []
+
+
+async def test_checker_waits_for_what_is_pending(table: MemoryGateway) -> None:
+    """Edges that a pending row will remove are no problem yet."""
+    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2026"}})
+    values = {"group": "g-" + "b" * 24, "member": OTHER}
+    edges = [rows.member_key(*values.values()), rows.member_of_key(OTHER, values["group"])]
+    note = Pending.note({"kind": "detach", "id": values["group"], "members": True})
+    await table.commit(TENANT, [note, *(Write("insert", key, values) for key in edges)])
+    assert await problems(table, TENANT, REGISTRY) == []
+    await table.commit(TENANT, [Write("delete", note.key)])
+    assert len(await problems(table, TENANT, REGISTRY)) == 2
+
+
+async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryGateway) -> None:
+    await tenant(table)
+    table.load(TENANTS, {})
+    await table.commit(TENANTS, [Write("delete", rows.tenant_key(TENANT))])
+    await names(table, ["is pending in a tenant that housekeeping does not know of"])
+
+
+async def names(table: MemoryGateway, expected: list[str]) -> None:
+    """The checker gives one line for each of these, and no other."""
+    found = await problems(table, TENANT, REGISTRY)
+    assert all("\n" not in line for line in found)
+    missing = [text for text in expected if not any(text in line for line in found)]
+    assert (missing, len(found)) == ([], len(expected)), found
+
+
+# The checker as a command.
+
+
+async def check(folder: Path, *arguments: str, **settings: str) -> tuple[int | None, str, str]:
+    """Exit code, output and errors of `python -m dev.check` in a folder."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "dev.check", *arguments],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **settings},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_command_checks_the_table_of_the_settings(azurite: Azurite, tmp_path: Path) -> None:
+    gateway = TableGateway(azurite.connection_string, TABLE)
+    group = await new_group(Store.on(gateway), f"checked by {tmp_path.name}", [Member(OTHER)])
+    settings = {"SCIM_TABLE_CONNECTION_STRING": azurite.connection_string, "SCIM_TABLE_NAME": TABLE}
+    (tmp_path / "local.settings.json").write_text(json.dumps({"Values": settings}))
+    code, output, errors = await check(tmp_path, TENANT)
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[0].startswith(f"m {group} {OTHER}: its member {OTHER} looks like a resource")
+    assert output.splitlines()[1] == "4 rows, 1 resources, 1 memberships, 0 pending: 0 problems, 1 unknown members"
+
+    await gateway.commit(TENANT, [Write("delete", rows.member_of_key(OTHER, group))])
+    code, output, errors = await check(tmp_path, TENANT)
+    assert (code, errors) == (1, "")
+    assert f"m {group} {OTHER}: has no twin" in output
+
+    code, output, errors = await check(tmp_path, TENANT, SCIM_TABLE_NAME="missing")  # the environment comes first
+    assert (code, output) == (2, "")
+    assert len(errors.splitlines()) == 1
+    await gateway.close()
+
+
+COMMANDS: dict[str, tuple[list[str], str | None, str]] = {
+    "no tenant": ([], None, "usage"),
+    "two tenants": (["a", "b"], None, "usage"),
+    "no settings": (["a"], None, "SCIM_TABLE_CONNECTION_STRING is not set"),
+    "settings that are of no use": (
+        ["a"],
+        '{"Values": {"SCIM_TABLE_CONNECTION_STRING": "x"}}',
+        "SCIM_TABLE_CONNECTION_STRING cannot be used",
+    ),
+    "settings that are not JSON": (["a"], "{", "local.settings.json cannot be read"),
+    "settings without values": (["a"], "{}", "local.settings.json cannot be read"),
+    "settings that are no object": (["a"], "[]", "local.settings.json cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "file", "said"), cases(COMMANDS))
+async def test_command_says_what_it_needs(tmp_path: Path, arguments: list[str], file: str | None, said: str) -> None:
+    if file is not None:
+        (tmp_path / "local.settings.json").write_text(file)
+    code, output, errors = await check(tmp_path, *arguments)
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+    assert said in errors
