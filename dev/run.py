@@ -27,8 +27,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import scim
 from dev.azurite import Azurite, StartError, find_node
 from dev.host import Host, read_route_prefix, serve
+from scim.schema.loading import SchemaError, load
 from scim.settings import Settings, SettingsError
 
 _SETTINGS = Path("local.settings.json")
@@ -43,7 +45,7 @@ def main() -> int:
         signal.signal(number, _exit)
     try:
         _run()
-    except (StartError, SettingsError) as error:
+    except (StartError, SettingsError, SchemaError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -60,6 +62,7 @@ def _run() -> None:
     azurite = Azurite(port=table_port, memory=memory)
     os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
     settings = Settings.from_environment()
+    load(Path(scim.__file__).parent.parent / settings.schemas_folder)  # as the app does at its first request
     _say(f"Starting Azurite on port {table_port}, data in {'memory' if memory else '.azurite'}")
     with azurite:
         azurite.create_table(settings.table_name)

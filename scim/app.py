@@ -10,9 +10,10 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scim.errors import INTERNAL, UNAVAILABLE, ScimError
+from scim.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.http import CONTENT_TYPE, Request, Response
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from scim.security.connections import Connections
     from scim.settings import Settings
     from scim.store.gateway import Gateway
-    from scim.store.housekeeping import Housekeeping
-    from scim.store.members import Members
-    from scim.store.resources import Resources
+    from scim.store.store import Store
 
 log = logging.getLogger("scim")
 
+_APP = Path(__file__).parents[1]
+"""The app's own folder, wherever the process was started."""
 _RETRY_AFTER = {"Retry-After": "30"}
 
 
@@ -36,10 +37,7 @@ class _Parts:
     settings: Settings
     connections: Connections
     registry: Registry
-    gateway: Gateway
-    resources: Resources
-    members: Members
-    housekeeping: Housekeeping
+    store: Store
 
 
 class Application:
@@ -74,19 +72,19 @@ class Application:
     @property
     def gateway(self) -> Gateway:
         """The door to the table, for tools that look at rows."""
-        return self._built().gateway
+        return self._built().store.gateway
 
     async def housekeep(self, *, everything: bool = False) -> int:
         """Finish operations that were cut short, those that are due or (where nobody else works) all; how many.
 
         Raises what stopped it; the next run goes on."""
-        return await self._built().housekeeping.run(everything=everything)
+        return await self._built().store.housekeeping.run(everything=everything)
 
     async def close(self) -> None:
         """Give back the connections to the table."""
         parts, self._parts = self._parts, None
         if parts is not None:
-            await parts.gateway.close()
+            await parts.store.gateway.close()
 
     async def _answer(self, request: Request) -> Response:
         from scim.security.authentication import authenticate
@@ -94,48 +92,47 @@ class Application:
         from scim.service.routes import route
 
         parts = self._built()
-        connection = await authenticate(request.method, request.headers, parts.connections)
-        context = Context(request, connection.tenant, parts.settings, parts.registry, parts.resources, parts.members)
+        connection = await authenticate(request.headers, parts.connections, reads=request.reads)
+        context = Context(
+            request=request,
+            tenant=connection.tenant,
+            connection=connection.name,
+            settings=parts.settings,
+            registry=parts.registry,
+            store=parts.store,
+            strict=connection.mode == "strict",
+        )
         return await route(context)
 
     def _built(self) -> _Parts:
         if self._parts is None:
-            from scim.schema.registry import Registry
+            from scim.schema.loading import load
             from scim.security.connections import FixedConnections
             from scim.settings import Settings
             from scim.store.gateway import TableGateway
-            from scim.store.housekeeping import Housekeeping
-            from scim.store.members import Members
-            from scim.store.pending import Pending
-            from scim.store.resources import Resources
+            from scim.store.store import Store
 
             settings = self._settings or Settings.from_environment()
+            registry = load(_APP / settings.schemas_folder)
             gateway = self._gateway or TableGateway(
                 settings.table_connection_string, settings.table_name, self._policies
             )
-            pending = Pending(gateway)
-            members = Members(gateway, pending)
-            self._parts = _Parts(
-                settings=settings,
-                connections=FixedConnections(settings.connections),
-                registry=Registry.load(),
-                gateway=gateway,
-                resources=Resources(gateway, members, pending),
-                members=members,
-                housekeeping=Housekeeping(gateway, members, pending),
-            )
+            self._parts = _Parts(settings, FixedConnections(settings.connections), registry, Store.on(gateway))
         return self._parts
 
     @staticmethod
     def _failure(error: Exception, request_id: str) -> Response:
-        """503 for what passes by itself or awaits the operator, 500 for a fault of ours; the log has the cause."""
+        """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has."""
+        from scim.schema.loading import SchemaError
         from scim.settings import SettingsError
-        from scim.store.gateway import Unavailable
+        from scim.store.gateway import TooLarge, Unavailable
 
-        if isinstance(error, Unavailable):
+        if isinstance(error, TooLarge):
+            kind, detail = TOO_LARGE, "The change is too large for one transaction; send it in smaller requests"
+        elif isinstance(error, Unavailable):
             log.warning("storage unavailable (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
-        elif isinstance(error, SettingsError):
+        elif isinstance(error, SettingsError | SchemaError):
             log.error("misconfigured (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
         else:

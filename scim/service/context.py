@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scim.http import Request, Response
+from scim.http import Request, Response, version_with
 from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
+from scim.service import strict
 from scim.settings import Settings
-from scim.store.members import Members
-from scim.store.resources import Resources, Stored
+from scim.store.resources import Stored
+from scim.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,40 +21,68 @@ class Context:
 
     request: Request
     tenant: str
+    connection: str
     settings: Settings
     registry: Registry
-    resources: Resources
-    members: Members
+    store: Store
+    strict: bool = False
+    """Whether the connection holds to the interoperability profile; see strict.py."""
+    data: object | None = None
+    """The body of an operation inside a bulk request."""
+    new_id: str | None = None
+    """The id that a bulk request has promised to a POST."""
 
     @property
     def base_url(self) -> str:
         """The tenant URL for locations and references."""
         return self.settings.public_url or self.request.base_url
 
-    def body(self, resource_type: ResourceType) -> object:
+    def body(self, resource_type: ResourceType | None = None) -> object:
         """The request's JSON. A resource with members may be larger than others."""
-        settings = self.settings
-        limit = settings.max_group_body_bytes if resource_type.members else settings.max_body_bytes
-        return self.request.json(limit, settings.max_json_depth)
+        body = self.data
+        if body is None:
+            settings = self.settings
+            large = resource_type is not None and resource_type.members is not None
+            limit = settings.max_group_body_bytes if large else settings.max_body_bytes
+            body = self.request.json(limit, settings.max_json_depth)
+        if self.strict and resource_type is not None:
+            return strict.checked(self.request.method, body, resource_type)
+        return body
 
     def location(self, resource_type: ResourceType, id: str) -> str:
         return f"{self.base_url}{resource_type.document.endpoint}/{id}"
 
-    def resource(self, resource_type: ResourceType, stored: Stored) -> Document:
-        """The whole resource (RFC 7643 §3): the document with schemas, id, meta and the $ref of what it refers to."""
+    def resource(
+        self, resource_type: ResourceType, stored: Stored, edges: Sequence[Document] | None = None
+    ) -> Document:
+        """The whole resource (RFC 7643 §3): the document with schemas, id, meta, the $ref of what it refers to and,
+        where they were read, its members or groups."""
         extensions = [name for name in stored.document if name[:4].lower() == "urn:"]
+        groups = [edge["value"] for edge in edges or ()] if resource_type.member_of else []
         meta = {
             "resourceType": resource_type.name,
             "created": stored.created,
             "lastModified": stored.modified,
             "location": self.location(resource_type, stored.id),
-            "version": stored.version,
+            "version": version_with(stored.version, groups),
         }
         schemas = [resource_type.core.id, *extensions]
         resource = {"schemas": schemas, "id": stored.id, **stored.document, "meta": meta}
         for urn, name in resource_type.references:
             self._refer(resource, urn, name)
+        if edges and (attribute := resource_type.edges):
+            resource[attribute] = list(edges)
         return resource
+
+    def kept(self, resource_type: ResourceType, document: Document) -> Document:
+        """The document without the $ref of ids of ours: the server makes it, so a client that sends it back changes
+        nothing."""
+        for urn, name in resource_type.references:
+            container = document if urn is None else document.get(urn, {})
+            value = container.get(name)
+            if value and "$ref" in value and self.reference(value.get("value", "")):
+                container[name] = {inner: item for inner, item in value.items() if inner != "$ref"}
+        return document
 
     def _refer(self, resource: Document, urn: str | None, name: str) -> None:
         """Give a reference its $ref where its value is an id of ours and the client sent none."""
@@ -73,9 +103,9 @@ class Context:
         stored: Stored,
         projection: Projection,
         status: int = 200,
-        edges: Document | None = None,
+        edges: Sequence[Document] | None = None,
     ) -> Response:
-        """The resource as a response, with Location and ETag. `edges` are its members or groups, by attribute."""
-        resource = {**self.resource(resource_type, stored), **(edges or {})}
-        headers = {"Location": resource["meta"]["location"], "ETag": stored.version}
+        """The resource as a response, with Location and ETag."""
+        resource = self.resource(resource_type, stored, edges)
+        headers = {"Location": resource["meta"]["location"], "ETag": resource["meta"]["version"]}
         return Response(status, projection.apply(resource), headers)

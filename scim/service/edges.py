@@ -14,6 +14,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service.context import Context
+from scim.store.gateway import PAGE_ROWS
 from scim.store.members import Member
 
 Edges = dict[str, list[Document]]
@@ -23,44 +24,45 @@ _FEW = 8
 """Point reads are made for so many resources; for more, one range read is cheaper."""
 
 
-def attribute_of(resource_type: ResourceType) -> str | None:
-    """The attribute that shows edges; None where the resource type has none."""
-    return resource_type.members or resource_type.member_of
-
-
 def shown(resource_type: ResourceType, projection: Projection) -> bool:
     """Whether a response shows edges, so that they must be read."""
-    attribute = attribute_of(resource_type)
-    return attribute is not None and projection.includes(attribute)
+    return resource_type.edges is not None and projection.includes(resource_type.edges)
 
 
-async def of_one(context: Context, resource_type: ResourceType, id: str) -> Document:
-    """The edge attribute of one resource, as the part of it that the document lacks; {} where there are no edges."""
-    attribute = attribute_of(resource_type)
-    values = [value async for _, value in _between(context, resource_type, id, id)]
-    return {attribute: values} if attribute and values else {}
+async def of_one(context: Context, resource_type: ResourceType, id: str) -> list[Document]:
+    """The edges of one resource."""
+    return [value async for _, value in _between(context, resource_type, id, id)]
 
 
 async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[str], *, neighbours: bool) -> Edges:
-    """The edges of a page. Neighbours in key order take one range read; others a read each. Raises 400 tooMany where
-    they are more than the scan limit."""
+    """The edges of a page in id order. Neighbours take one range read, and others too as long as what lies between them
+    is no more than two trips; the rest take a read each. Raises 400 tooMany for more edges than the scan limit."""
     edges: Edges = {id: [] for id in ids}
-    ranges = [(ids[0], ids[-1])] if neighbours and ids else [(id, id) for id in ids]
-    number = 0
+    number, rest = 0, list(ids)
 
-    async def collect(first: str, last: str) -> None:
+    async def collect(first: str, last: str, most: int) -> str | None:
+        """Read a range; the id at which it was given up after `most` edges."""
         nonlocal number
+        read = 0
         async for id, value in _between(context, resource_type, first, last):
+            number, read = number + 1, read + 1
+            if read > most:
+                return id
+            if number > context.settings.scan_limit:
+                what, limit = resource_type.edges, context.settings.scan_limit
+                raise ScimError(TOO_MANY, f"The page has more than {limit} {what}: send excludedAttributes={what}.")
             if id in edges:
                 edges[id].append(value)
-            number += 1
-            if number > context.settings.scan_limit:
-                what = attribute_of(resource_type)
-                limit = context.settings.scan_limit
-                raise ScimError(TOO_MANY, f"The page has more than {limit} {what}: send excludedAttributes={what}.")
+        return None
 
-    for at in range(0, len(ranges), _FEW):
-        await asyncio.gather(*(collect(*one) for one in ranges[at : at + _FEW]))
+    if len(ids) > 1 and (neighbours or len(ids) > _FEW):
+        most = context.settings.scan_limit + 1 if neighbours else 2 * PAGE_ROWS
+        given_up = await collect(min(ids), max(ids), most)
+        rest = [id for id in ids if given_up is not None and id >= given_up]
+    for id in rest:
+        edges[id].clear()
+    for at in range(0, len(rest), _FEW):
+        await asyncio.gather(*(collect(id, id, context.settings.scan_limit + 1) for id in rest[at : at + _FEW]))
     return edges
 
 
@@ -77,9 +79,9 @@ async def of_asked(context: Context, resource_type: ResourceType, ids: Sequence[
 async def linked_to(context: Context, resource_type: ResourceType, other: str) -> list[str]:
     """The ids of the resources of the type with an edge to `other`: the groups of a member, the users of a group."""
     if resource_type.members:
-        ids = [group async for _, group in context.members.groups_of(context.tenant, other)]
+        ids = [group async for _, group in context.store.members.groups_of(context.tenant, other)]
     else:
-        ids = [member.value async for _, member in context.members.of(context.tenant, other)]
+        ids = [member.value async for _, member in context.store.members.of(context.tenant, other)]
     return sorted({id for id in ids if context.registry.by_id(id) is resource_type})
 
 
@@ -87,7 +89,7 @@ async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[s
     if len(ids) > _FEW:
         return await linked_to(context, resource_type, other)
     pairs = [(id, other) if resource_type.members else (other, id) for id in ids]
-    held = await asyncio.gather(*(context.members.holds(context.tenant, *pair) for pair in pairs))
+    held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))
     return [id for id, holds in zip(ids, held, strict=True) if holds]
 
 
@@ -96,10 +98,10 @@ async def _between(
 ) -> AsyncIterator[tuple[str, Document]]:
     """(id, value of its edge attribute) for the resources from `first` to `last`."""
     if resource_type.members:
-        async for group, member in context.members.of(context.tenant, first, last):
+        async for group, member in context.store.members.of(context.tenant, first, last):
             yield group, member_value(context, member)
     elif resource_type.member_of:
-        async for id, group in context.members.groups_of(context.tenant, first, last):
+        async for id, group in context.store.members.groups_of(context.tenant, first, last):
             yield id, _present({"value": group, "$ref": context.reference(group), "type": "direct"})
 
 

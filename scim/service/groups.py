@@ -7,42 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scim.errors import UNAVAILABLE, ScimError
+from scim.errors import INVALID_VALUE, UNAVAILABLE, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
 from scim.patch.entra import Operation, operations
 from scim.patch.members import delta, identified, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
 from scim.store.gateway import Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.resources import Stored
 
+_MAX_TEXT = 1024
+"""UTF-16 units of a member's value, display or type: 49 members must fit into a transaction of 4 MiB."""
+
 
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the group and the members that it was sent with."""
     projection = Projection(resource_type, context.request.query)
-    document = canonical(context.body(resource_type), resource_type)
+    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    projection.written(resources.written(document))
     members = _taken_out(context, document, resource_type)
     stored = await resources.create_stored(context, resource_type, document, members)
-    return context.response(resource_type, stored, projection, 201, _shown(context, resource_type, members))
+    return context.response(resource_type, stored, projection, 201, _shown(context, members))
 
 
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the group; its members become those of the body, none where it has none."""
     projection = Projection(resource_type, context.request.query)
-    document = canonical(context.body(resource_type), resource_type)
+    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    projection.written(resources.written(document))
     wanted = _taken_out(context, document, resource_type)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        resources.hold_immutable(old.document, document, resource_type)
+        hold_immutable(old.document, document, resource_type)
         return document, difference(await _present(context, id), wanted)
 
     stored = await resources.update_stored(context, resource_type, id, change)
-    return context.response(resource_type, stored, projection, 200, _shown(context, resource_type, wanted))
+    return context.response(resource_type, stored, projection, 200, _shown(context, wanted))
 
 
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
@@ -74,9 +79,9 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
     """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
     if context.registry.by_id(id) is resource_type:
         try:
-            return await context.members.change(context.tenant, id, changes)
+            return await context.store.members.change(context.tenant, id, changes)
         except Refused:
-            if await context.resources.read(context.tenant, id) is not None:
+            if await context.store.resources.read(context.tenant, id) is not None:
                 raise ScimError(
                     UNAVAILABLE, f"{id} changed in that moment; send again.", {"Retry-After": "1"}
                 ) from None
@@ -84,7 +89,7 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
 
 
 async def _present(context: Context, id: str) -> list[Member]:
-    return [member async for _, member in context.members.of(context.tenant, id)]
+    return [member async for _, member in context.store.members.of(context.tenant, id)]
 
 
 def _applied(
@@ -107,6 +112,13 @@ def _taken_out(context: Context, document: Document, resource_type: ResourceType
 
 def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
     """Members by id. What the server knows better than the client ($ref, the type of our own ids) is not kept."""
+    values = list(values)
+    for value in values:
+        for name, text in value.items():
+            if len(text.encode("utf-16-le")) > 2 * _MAX_TEXT:
+                raise ScimError(
+                    INVALID_VALUE, f"members.{name} has {len(text)} characters; at most {_MAX_TEXT} are kept."
+                )
     return {
         value["value"]: Member(
             value["value"],
@@ -117,6 +129,5 @@ def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
     }
 
 
-def _shown(context: Context, resource_type: ResourceType, members: Iterable[Member]) -> Document:
-    values = [edges.member_value(context, member) for member in members]
-    return {resource_type.members or "": values} if values else {}
+def _shown(context: Context, members: Iterable[Member]) -> list[Document]:
+    return [edges.member_value(context, member) for member in members]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
-from scim.errors import MUTABILITY, NOT_FOUND, PRECONDITION_FAILED, UNAVAILABLE, UNIQUENESS, ScimError
+from scim.errors import NOT_FOUND, PRECONDITION_FAILED, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
 from scim.patch.entra import operations
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.store.members import Changes, Member
-from scim.store.resources import Stale, Stored, Taken
+from scim.store.resources import Creation, Stale, Stored, Taken
+from scim.store.rows import new_id
 
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""
@@ -29,7 +31,8 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
     projection = Projection(resource_type, context.request.query)
-    document = canonical(context.body(resource_type), resource_type)
+    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    projection.written(written(document))
     stored = await create_stored(context, resource_type, document)
     return context.response(resource_type, stored, projection, 201)
 
@@ -37,31 +40,45 @@ async def create(context: Context, resource_type: ResourceType) -> Response:
 async def read(context: Context, resource_type: ResourceType, id: str) -> Response:
     """GET: 200, or 304 where If-None-Match names the version."""
     projection = Projection(resource_type, context.request.query)
-    stored, edge = await _with_edges(context, resource_type, id, projection)
-    if context.request.method == "GET" and context.request.matches("if-none-match", stored.version):
-        return Response(304, None, {"ETag": stored.version})
-    return context.response(resource_type, stored, projection, 200, edge)
+    stored, values = await _with_edges(context, resource_type, id, projection)
+    response = context.response(resource_type, stored, projection, 200, values)
+    if context.request.method == "GET" and context.request.matches("if-none-match", response.headers["ETag"]):
+        return Response(304, None, {"ETag": response.headers["ETag"]})
+    return response
 
 
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
-    document = canonical(context.body(resource_type), resource_type)
+    projection = Projection(resource_type, context.request.query)
+    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    projection.written(written(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, resource_type)
         return document, Changes()
 
-    return await _updated(context, resource_type, id, change)
+    return await _updated(context, resource_type, id, change, projection)
 
 
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
+    projection = Projection(resource_type, context.request.query)
     listed = operations(context.body(resource_type), resource_type, context.settings.max_patch_operations)
+    projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        return apply(old.document, listed, resource_type), Changes()
+        return context.kept(resource_type, apply(old.document, listed, resource_type)), Changes()
 
-    return await _updated(context, resource_type, id, change)
+    return await _updated(context, resource_type, id, change, projection)
+
+
+def written(document: Document) -> list[tuple[str | None, str]]:
+    """What a body has set: (URN or None, attribute)."""
+    names: list[tuple[str | None, str]] = []
+    for name, value in document.items():
+        extension = name[:4].lower() == "urn:" and isinstance(value, dict)
+        names += [(name, inner) for inner in value] if extension else [(None, name)]
+    return names
 
 
 async def delete(context: Context, resource_type: ResourceType, id: str) -> Response:
@@ -71,7 +88,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
         try:
-            await context.resources.delete(context.tenant, resource_type, stored)
+            await context.store.resources.delete(context.tenant, resource_type, stored)
             return Response(204)
         except Stale:
             await _before_retry(context, stored, deadline)
@@ -81,10 +98,19 @@ async def create_stored(
     context: Context, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
 ) -> Stored:
     """The new resource. Raises 409 uniqueness."""
+    creation = Creation(context.new_id or new_id(resource_type), resource_type, document)
     try:
-        return await context.resources.create(context.tenant, resource_type, document, members)
+        return await context.store.resources.create(context.tenant, creation, members)
     except Taken as taken:
         _conflict(taken, document)
+
+
+def creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
+    """What a POST would make; None where it would be refused."""
+    try:
+        return Creation(id, resource_type, canonical(context.body(resource_type), resource_type))
+    except ScimError:
+        return None
 
 
 async def update_stored(context: Context, resource_type: ResourceType, id: str, change: Change) -> Stored:
@@ -96,21 +122,19 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
         document, changes = await change(stored)
-        if document == stored.document and not changes:
+        if not changes and stored.settled and _same(document, stored.document):
             return stored
         try:
-            return await context.resources.update(context.tenant, resource_type, stored, document, changes)
+            return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
         except Taken as taken:
             _conflict(taken, document)
         except Stale:
             await _before_retry(context, stored, deadline)
 
 
-def hold_immutable(old: Document, new: Document, resource_type: ResourceType) -> None:
-    """Raise 400 mutability where a PUT changes what was to stay as it was created (RFC 7644 §3.5.1)."""
-    for attribute in resource_type.core.attributes:
-        if attribute.mutability == "immutable" and old.get(attribute.name) != new.get(attribute.name):
-            raise ScimError(MUTABILITY, f"{attribute.name} is immutable; send the value it was created with.")
+def _same(one: Document, other: Document) -> bool:
+    """Whether two documents are the same JSON: to Python 1 and true are equal."""
+    return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def missing(resource_type: ResourceType, id: str) -> ScimError:
@@ -119,33 +143,30 @@ def missing(resource_type: ResourceType, id: str) -> ScimError:
     )
 
 
-async def _updated(context: Context, resource_type: ResourceType, id: str, change: Change) -> Response:
-    projection = Projection(resource_type, context.request.query)
-    needs_edges = edges.shown(resource_type, projection)
-    reading = edges.of_one(context, resource_type, id) if needs_edges else _nothing()
-    stored, edge = await asyncio.gather(update_stored(context, resource_type, id, change), reading)
-    return context.response(resource_type, stored, projection, 200, edge)
+async def _updated(
+    context: Context, resource_type: ResourceType, id: str, change: Change, projection: Projection
+) -> Response:
+    update = update_stored(context, resource_type, id, change)
+    if not edges.shown(resource_type, projection):
+        return context.response(resource_type, await update, projection)
+    stored, values = await asyncio.gather(update, edges.of_one(context, resource_type, id))
+    return context.response(resource_type, stored, projection, 200, values)
 
 
 async def _with_edges(
     context: Context, resource_type: ResourceType, id: str, projection: Projection
-) -> tuple[Stored, Document]:
+) -> tuple[Stored, list[Document]]:
     """The resource and, read at the same time, its edges where the response shows them."""
     if context.registry.by_id(id) is not resource_type or not edges.shown(resource_type, projection):
-        return await _existing(context, resource_type, id), {}
-    stored, edge = await asyncio.gather(_existing(context, resource_type, id), edges.of_one(context, resource_type, id))
-    return stored, edge
-
-
-async def _nothing() -> Document:
-    return {}
+        return await _existing(context, resource_type, id), []
+    return await asyncio.gather(_existing(context, resource_type, id), edges.of_one(context, resource_type, id))
 
 
 async def _existing(context: Context, resource_type: ResourceType, id: str) -> Stored:
     """The resource; 404 where there is none of that type in the tenant."""
     stored = None
     if context.registry.by_id(id) is resource_type:
-        stored = await context.resources.read(context.tenant, id)
+        stored = await context.store.resources.read(context.tenant, id)
     if stored is None:
         raise missing(resource_type, id)
     return stored

@@ -4,16 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ScimError
+from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, ScimError
 from scim.http import Response
 from scim.schema.registry import ResourceType
-from scim.service import groups, resources, search
+from scim.service import discovery, groups, resources, search
+from scim.service.bulk import bulk
 from scim.service.context import Context
 
 _Operation = Callable[..., Awaitable[Response]]
+_Methods = Mapping[str, _Operation]
 
-_COLLECTION: dict[str, _Operation] = {"GET": search.search, "POST": resources.create}
-_SINGLE: dict[str, _Operation] = {
+
+async def _bulk(context: Context) -> Response:
+    return await bulk(context, route)
+
+
+async def _me(context: Context) -> Response:
+    raise ScimError(NOT_IMPLEMENTED, "/Me needs a credential that names a user; this one names a connection.")
+
+
+_ROOT: dict[tuple[str, ...], _Methods] = {
+    (): {"GET": search.search_root},
+    (".search",): {"POST": search.search_root_by_post},
+    ("serviceproviderconfig",): {"GET": discovery.service_provider_config},
+    ("resourcetypes",): {"GET": discovery.resource_types},
+    ("schemas",): {"GET": discovery.schemas},
+    ("bulk",): {"POST": _bulk},
+    ("me",): {"GET": _me, "POST": _me, "PUT": _me, "PATCH": _me, "DELETE": _me},
+}
+_NAMED: dict[str, _Methods] = {
+    "resourcetypes": {"GET": discovery.resource_type},
+    "schemas": {"GET": discovery.schema},
+}
+_COLLECTION: _Methods = {"GET": search.search, "POST": resources.create}
+_SEARCH: _Methods = {"POST": search.search_by_post}
+_SINGLE: _Methods = {
     "GET": resources.read,
     "PUT": resources.replace,
     "PATCH": resources.modify,
@@ -30,21 +55,30 @@ _GROUPS: dict[_Operation, _Operation] = {
 async def route(context: Context) -> Response:
     """Run the operation. Raises 404 for a path that is none, and 405 with Allow."""
     segments, method = context.request.segments, context.request.method
-    resource_type = context.registry.by_endpoint(segments[0]) if segments else None
+    names = tuple(segment.lower() for segment in segments)
+    if names in _ROOT:
+        return await _allowed(_ROOT[names], method)(context)
+    if len(names) == 2 and names[0] in _NAMED:
+        return await _allowed(_NAMED[names[0]], method)(context, segments[1])
+    resource_type = context.registry.by_endpoint(segments[0])
     if resource_type is None or len(segments) > 2:
         known = ", ".join(t.document.endpoint for t in context.registry.resource_types)
         path = "/".join(segments)[:200]
-        raise ScimError(
-            NOT_FOUND, f"There is nothing at /{path}. The tenant URL ends with /scim; below it are {known}."
-        )
+        raise ScimError(NOT_FOUND, f"There is nothing at /{path}. The tenant URL ends with /scim; below are {known}.")
     if len(segments) == 1:
         return await _operation(_COLLECTION, method, resource_type)(context, resource_type)
+    if names[1] == ".search":
+        return await _allowed(_SEARCH, method)(context, resource_type)
     return await _operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
 
 
-def _operation(operations: Mapping[str, _Operation], method: str, resource_type: ResourceType) -> _Operation:
-    if method not in operations:
-        allow = ", ".join(operations)
-        raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
-    operation = operations[method]
+def _operation(methods: _Methods, method: str, resource_type: ResourceType) -> _Operation:
+    operation = _allowed(methods, method)
     return _GROUPS.get(operation, operation) if resource_type.members else operation
+
+
+def _allowed(methods: _Methods, method: str) -> _Operation:
+    if method not in methods:
+        allow = ", ".join(methods)
+        raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
+    return methods[method]

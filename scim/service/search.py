@@ -1,185 +1,192 @@
-"""GET on a resource type: filter, page, project (RFC 7644 §3.4.2)."""
+"""Searches: GET on a resource type or on the root, and POST to .search of either (RFC 7644 §3.4.2, §3.4.3).
+
+A search reads one source for each resource type, in order; pages are cut by startIndex (with bookmarks) or by cursor
+(RFC 9865). Without sortBy the order is that of the ids, which never changes while a client walks.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
-from scim.filter.evaluate import Predicate, bind
+from scim.errors import INVALID_CURSOR, ScimError
+from scim.filter.evaluate import bind, known, knows
 from scim.filter.parse import parse_filter
+from scim.filter.tree import Filter, names
 from scim.http import Response
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.service import edges
+from scim.service import cursors, edges, sorting
 from scim.service.context import Context
-from scim.store.gateway import PAGE_ROWS
-from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union, edges_asked, plan
+from scim.service.query import Query, from_body, query
+from scim.service.sources import Condition, Source, source
+from scim.store.plan import edges_asked, plan
+from scim.store.positions import Position
 from scim.store.resources import Stored
 
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-_PARALLEL_READS = 16
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+@dataclass(slots=True)
+class Page:
+    """A page of a search: its resources with their types, how many there are in all, and where the next page begins
+    (`next`, None on the last)."""
+
+    resources: list[tuple[ResourceType, Stored]] = field(default_factory=list)
+    total: int = 0
+    next: dict[str, Any] | None = None
 
 
 async def search(context: Context, resource_type: ResourceType) -> Response:
-    """200 with a ListResponse, also where nothing matches: Entra quarantines a job that gets a 404 here."""
-    projection = Projection(resource_type, context.request.query)
-    start, count = _window(context)
-    text = context.request.query.get("filter")
-    if text is None:
-        total, page = await context.resources.page(context.tenant, resource_type, start - 1, count)
+    """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
+    return await _answer(context, [resource_type], context.request.query)
+
+
+async def search_by_post(context: Context, resource_type: ResourceType) -> Response:
+    """POST to a resource type's .search."""
+    return await _answer(context, [resource_type], from_body(context.body()))
+
+
+async def search_root(context: Context) -> Response:
+    """GET on the root: all resource types."""
+    return await _answer(context, context.registry.resource_types, context.request.query)
+
+
+async def search_root_by_post(context: Context) -> Response:
+    """POST to the root's .search."""
+    return await _answer(context, context.registry.resource_types, from_body(context.body()))
+
+
+async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
+    wanted = query(parameters, context.settings)
+    projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
+    sources = _sources(context, types, wanted.filter)
+    if wanted.sort_by is None:
+        page, kept = await _walk(context, sources, wanted)
     else:
-        total, page = await _filtered(context, resource_type, text, start, count)
-    resources = [context.resource(resource_type, stored) for stored in page]
-    if edges.shown(resource_type, projection):
-        await _attach(context, resource_type, resources, neighbours=text is None)
-    body = {
-        "schemas": [LIST_URN],
-        "totalResults": total,
-        "startIndex": start,
-        "itemsPerPage": len(resources),
-        "Resources": [projection.apply(resource) for resource in resources],
-    }
-    return Response(200, body)
+        page, kept = await _sorted(context, sources, wanted), None
+    resources, _ = await asyncio.gather(_shown(context, page, projections, wanted), _keep(context, kept))
+    body: dict[str, object] = {"schemas": [LIST_URN], "totalResults": page.total}
+    if wanted.cursor is None:
+        body["startIndex"] = wanted.start
+    elif page.next is not None:
+        key = await context.store.positions.signing_key()
+        body["nextCursor"] = cursors.seal(
+            key, context.tenant, _identity(context, sources, wanted), wanted.count, page.next
+        )
+    return Response(200, {**body, "itemsPerPage": len(resources), "Resources": resources})
 
 
-async def _attach(
-    context: Context, resource_type: ResourceType, resources: list[Document], *, neighbours: bool
-) -> None:
-    """Give each resource of a page its members or groups."""
-    attribute = edges.attribute_of(resource_type) or ""
-    found = await edges.of_page(context, resource_type, [r["id"] for r in resources], neighbours=neighbours)
-    for resource in resources:
-        if values := found[resource["id"]]:
-            resource[attribute] = values
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """A filter bound to a request. `asked` are the ids that it looks for among a resource's edges, None being all."""
-
-    matches: Predicate
-    plan: Plan
-    asked: set[str] | None
-
-
-async def _filtered(
-    context: Context, resource_type: ResourceType, text: str, start: int, count: int
-) -> tuple[int, list[Stored]]:
-    """How many resources match, and the page of them that begins with the start-th."""
+def _sources(context: Context, types: Sequence[ResourceType], text: str | None) -> list[Source]:
+    """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
+    if text is None:
+        return [source(context, resource_type, None) for resource_type in types]
     settings = context.settings
     tree = parse_filter(text, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
-    filter = _Filter(bind(tree, resource_type), plan(tree, resource_type), edges_asked(tree, resource_type))
-    if isinstance(filter.plan, Scan):
-        return await _scan(context, resource_type, filter, start, count)
-    ids = [id for id in await _candidates(context, resource_type, filter.plan) if _is(context, id, resource_type)]
-    if len(ids) > settings.scan_limit:
-        raise _too_many(settings.scan_limit)
-    found: list[Stored] = []
-    for at in range(0, len(ids), _PARALLEL_READS):
-        found += await _matching(context, resource_type, ids[at : at + _PARALLEL_READS], filter)
-    return len(found), found[start - 1 : start - 1 + count]
+    for name in names(tree):
+        if not any(knows(name, resource_type) for resource_type in types):
+            known(name, types[0])  # raises, with what there is to say
+    return [source(context, t, _condition(tree, t, foreign=len(types) > 1)) for t in types]
 
 
-async def _matching(context: Context, resource_type: ResourceType, ids: list[str], filter: _Filter) -> list[Stored]:
-    """Those of a few candidates that match; one that has gone meanwhile does not. Rows and edges are read at once."""
-    reads = asyncio.gather(*(context.resources.read(context.tenant, id) for id in ids))
-    rows, asked = await asyncio.gather(reads, _edges(context, resource_type, ids, filter, neighbours=False))
-    return _kept(context, resource_type, [row for row in rows if row is not None], asked, filter)
+def _condition(tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
+    matches = bind(tree, resource_type, foreign=foreign)
+    return Condition(matches, plan(tree, resource_type), edges_asked(tree, resource_type))
 
 
-async def _scan(
-    context: Context, resource_type: ResourceType, filter: _Filter, start: int, count: int
-) -> tuple[int, list[Stored]]:
-    """The same by reading every resource of the type, a page of rows at a time; only the result is kept."""
-    total, read = 0, 0
-    page: list[Stored] = []
-    async for batch in context.resources.scan(context.tenant, resource_type, PAGE_ROWS):
-        read += len(batch)
-        if read > context.settings.scan_limit:
-            raise _too_many(context.settings.scan_limit)
-        asked = await _edges(context, resource_type, [stored.id for stored in batch], filter, neighbours=True)
-        kept = _kept(context, resource_type, batch, asked, filter)
-        page += kept[max(start - 1 - total, 0) : max(start - 1 + count - total, 0)]
-        total += len(kept)
-        await asyncio.sleep(0)  # other requests of this process get their turn between pages
-    return total, page
+def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
+    """Bookmarks and cursors are one connection's and one query's: walks of others must not move them."""
+    return wanted.identity(context.connection, ",".join(one.resource_type.name for one in sources))
 
 
-async def _edges(
-    context: Context, resource_type: ResourceType, ids: list[str], filter: _Filter, *, neighbours: bool
-) -> edges.Edges:
-    """What the filter needs to know of these resources' edges."""
-    if filter.asked is None:
-        return await edges.of_page(context, resource_type, ids, neighbours=neighbours)
-    if isinstance(filter.plan, ByEdge) and filter.asked == {filter.plan.other}:
-        return {id: [{"value": filter.plan.other}] for id in ids}  # the plan has answered it
-    return await edges.of_asked(context, resource_type, ids, filter.asked)
+async def _walk(
+    context: Context, sources: Sequence[Source], wanted: Query
+) -> tuple[Page, tuple[str, int, Position] | None]:
+    """A page in the order of ids, and the bookmark to leave for the next one."""
+    identity = _identity(context, sources, wanted)
+    place, seen = await _place(context, identity, wanted)
+    page = await _read(sources, wanted, place, skip=0 if wanted.cursor is not None else wanted.start - 1)
+    reached = seen + len(page.resources)
+    if place is not None:  # the count was made when the walk began, and what came or went since must not end it wrongly
+        page.total = max(place.total, reached + 1) if page.next else reached
+    if page.next is None or not wanted.count:
+        page.next = None
+        return page, None
+    position = Position(page.next["type"], page.next["id"], page.total)
+    page.next |= {"total": page.total, "seen": reached}
+    if wanted.cursor is not None:
+        return page, None
+    return page, (identity, wanted.start + wanted.count, position)
 
 
-def _kept(
-    context: Context, resource_type: ResourceType, batch: Sequence[Stored], asked: edges.Edges, filter: _Filter
-) -> list[Stored]:
-    attribute = edges.attribute_of(resource_type)
-    kept = []
-    for stored in batch:
-        resource = context.resource(resource_type, stored)
-        if attribute and (values := asked.get(stored.id)):
-            resource[attribute] = values
-        if filter.matches(resource):
-            kept.append(stored)
-    return kept
+async def _place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
+    """Where the page begins, where that is known, and how many resources come before it."""
+    if wanted.cursor:
+        place = await _unsealed(context, identity, wanted)
+        return Position(place["type"], place["id"], place["total"]), place["seen"]
+    if wanted.cursor is None and wanted.start > 1:
+        return await context.store.positions.find(context.tenant, identity, wanted.start), wanted.start - 1
+    return None, 0
 
 
-def _is(context: Context, id: str, resource_type: ResourceType) -> bool:
-    return context.registry.by_id(id) is resource_type
+async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
+    key = await context.store.positions.signing_key()
+    return cursors.unseal(key, context.tenant, identity, wanted.count, wanted.cursor or "")
 
 
-def _too_many(limit: int) -> ScimError:
-    return ScimError(
-        TOO_MANY,
-        f"The filter has more than {limit} candidates: add `and` with an attribute that has an index, or an id.",
-    )
+async def _read(sources: Sequence[Source], wanted: Query, place: Position | None, *, skip: int) -> Page:
+    """One page over the sources in order, from the place on or after skipping."""
+    page, names = Page(), [one.resource_type.name for one in sources]
+    if place is not None and place.resource_type not in names:
+        raise ScimError(INVALID_CURSOR, "The cursor names a resource type that is gone: send an empty one.")
+    first = names.index(place.resource_type) if place else 0
+    for number, one in enumerate(sources[first:], first):
+        start = place.id if place and number == first else None
+        skipped = skip if place is None else 0
+        room = wanted.count - len(page.resources)
+        found = await one.take(start, skipped, room, known=place.total if place else None)
+        page.resources += [(one.resource_type, stored) for stored in found.resources]
+        page.total += found.total or 0
+        skip = max(skip - (found.total or 0), 0)
+        if page.next is None and found.next is not None:
+            page.next = {"type": one.resource_type.name, "id": found.next.id}
+            if place is not None:
+                break
+    return page
 
 
-async def _candidates(context: Context, resource_type: ResourceType, chosen: Plan) -> list[str]:
-    """The ids that a plan yields, in order, each once."""
-    tenant, resources = context.tenant, context.resources
-    match chosen:
-        case ById(id):
-            return [id]
-        case ByValue(index, value) if index.unique:
-            owner = await resources.unique_id(tenant, resource_type, index, value)
-            return [owner] if owner else []
-        case ByValue(index, value):
-            return sorted(set(await resources.lookup_ids(tenant, resource_type, index, value)))
-        case ByPrefix(index, prefix):
-            return sorted(set(await resources.prefix_ids(tenant, resource_type, index, prefix)))
-        case ByEdge(other):
-            return await edges.linked_to(context, resource_type, other)
-        case Union(plans):
-            lists = await asyncio.gather(*(_candidates(context, resource_type, one) for one in plans))
-            return sorted({id for ids in lists for id in ids})
-        case Scan():
-            raise AssertionError("a scan has no candidates")
+async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) -> Page:
+    """A page in the order of an attribute; a cursor holds what the last resource before it is ordered by."""
+    after, offset = None, wanted.start - 1
+    if wanted.cursor is not None:
+        offset = 0
+        if wanted.cursor:
+            after = (await _unsealed(context, _identity(context, sources, wanted), wanted))["after"]
+    found = await sorting.page(context, sources, wanted, offset, after)
+    return Page(found.resources, found.total, {"after": found.last} if found.last is not None else None)
 
 
-def _window(context: Context) -> tuple[int, int]:
-    """startIndex (from 1) and count of the page. Raises 400 invalidValue for what is no integer; out of range is
-    brought into range, as RFC 7644 §3.4.2.4 says."""
-    start = _integer(context, "startIndex", 1)
-    count = _integer(context, "count", context.settings.page_size)
-    return max(start, 1), min(max(count, 0), context.settings.max_page_size)
+async def _keep(context: Context, bookmark: tuple[str, int, Position] | None) -> None:
+    if bookmark is not None:
+        await context.store.positions.keep(context.tenant, *bookmark)
 
 
-def _integer(context: Context, name: str, default: int) -> int:
-    text = context.request.query.get(name.lower(), "").strip()
-    if not text:
-        return default
-    if not _INTEGER.fullmatch(text):
-        raise ScimError(INVALID_VALUE, f"{name} must be an integer, not {text[:40]!r}.")
-    return int(text)
+async def _shown(context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query) -> list[Document]:
+    """The page's resources as the client gets them, with their edges where it asks for them."""
+    shown: dict[str, Document] = {}
+    for name, projection in projections.items():
+        group = [(resource_type, stored) for resource_type, stored in page.resources if resource_type.name == name]
+        if not group:
+            continue
+        resource_type = group[0][0]
+        found: edges.Edges = {}
+        if edges.shown(resource_type, projection):
+            neighbours = wanted.filter is None and wanted.sort_by is None
+            ids = [stored.id for _, stored in group]
+            found = await edges.of_page(context, resource_type, ids, neighbours=neighbours)
+        for _, stored in group:
+            shown[stored.id] = projection.apply(context.resource(resource_type, stored, found.get(stored.id)))
+    return [shown[stored.id] for _, stored in page.resources]

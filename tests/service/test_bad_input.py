@@ -229,9 +229,7 @@ async def test_a_chunked_body_that_the_host_dropped_is_told_so(client: Client) -
     expect_error(answer, 400, "invalidSyntax", "Content-Length")
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/", "/Nothing", "/Users/x/y", "/v2/Users", "/Users/x/", "/%2e%2e/x", "/Us%00ers"]
-)
+@pytest.mark.parametrize("path", ["/Nothing", "/Users/x/y", "/v2/Users", "/Users/x/", "/%2e%2e/x", "/Us%00ers"])
 async def test_an_unknown_path_is_a_scim_404(client: Client, path: str) -> None:
     expect_error(await client.get(path), 404)
 

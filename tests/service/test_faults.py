@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
-from dev.check import problems
 
 import function_app
 from dev.azurite import Azurite, free_port
+from dev.check import problems
 from scim.app import Application
-from scim.schema.registry import Registry
+from scim.schema.loading import load
 from scim.settings import Settings
 from tests.support import Client, Request, Wire
 
 Call = Callable[[Client, Any], Any]
-REGISTRY = Registry.load()
+REGISTRY = load()
 
 
 def once(method: str, error: Exception) -> Callable[[Request], Exception | None]:

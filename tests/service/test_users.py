@@ -7,15 +7,15 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from dev.check import problems
 
+from dev.check import problems
 from scim.app import Application
-from scim.schema.registry import Registry
+from scim.schema.loading import load
 from tests.conftest import NewClient
 from tests.support import ENTERPRISE, Client, Wire
 
 MANAGER = f"{ENTERPRISE}:manager"
-REGISTRY = Registry.load()
+REGISTRY = load()
 
 
 def query(filter: str, more: str = "") -> str:

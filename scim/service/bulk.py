@@ -1,0 +1,253 @@
+"""Bulk (RFC 7644 §3.7): many operations in one request, each with its own result.
+
+A resource that a POST will make gets its id before anything runs, so that references by bulkId, forward, backward or
+in a circle, are simply that id. Operations still run after those that they refer to, and one that refers to a POST that
+failed is refused with 409. Neighbouring POSTs share transactions: a hundred users cost a few trips.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scim.errors import BULK_CONFLICT, INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.http import Request, Response
+from scim.schema.registry import ResourceType
+from scim.service import resources
+from scim.service.context import Context
+from scim.store import rows
+from scim.store.gateway import Unavailable
+from scim.store.resources import Creation
+
+REQUEST_URN = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+RESPONSE_URN = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+
+Run = Callable[[Context], Awaitable[Response]]
+_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
+_REFERENCE = re.compile(r"bulkId:(.+)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of the request, and what came of it. `new_id` is the id that a POST will give."""
+
+    number: int
+    method: str
+    path: str
+    bulk_id: str | None
+    version: str | None
+    data: Any
+    resource_type: ResourceType | None
+    new_id: str | None = None
+    refers_to: set[str] = field(default_factory=set)
+    result: dict[str, Any] | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.result is not None and int(self.result["status"]) >= 400
+
+
+async def bulk(context: Context, run: Run) -> Response:
+    """Run the operations; `run` routes a single one. Raises 400 or 413 for the request as a whole."""
+    body = context.request.json(context.settings.max_bulk_bytes, context.settings.max_json_depth + 3)
+    if not isinstance(body, dict):
+        raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a BulkRequest.")
+    members = {name.lower(): value for name, value in body.items()}
+    listed, most_errors = members.get("operations"), members.get("failonerrors")
+    if not isinstance(listed, list):
+        raise ScimError(INVALID_SYNTAX, f"Operations must be an array of operations ({REQUEST_URN}).")
+    if most_errors is not None and (
+        not isinstance(most_errors, int) or isinstance(most_errors, bool) or most_errors < 1
+    ):
+        raise ScimError(INVALID_VALUE, "failOnErrors must be an integer of 1 or more; leave it out to run all.")
+    if len(listed) > context.settings.max_bulk_operations:
+        limit = context.settings.max_bulk_operations
+        raise ScimError(TOO_LARGE, f"The request has {len(listed)} operations; at most {limit} are run. Split it.")
+    operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
+    posts = _posts(operations)
+    for operation in operations:
+        operation.data = _resolved(operation.data, posts, operation)
+        operation.path = str(_resolved(operation.path, posts, operation, in_path=True))
+    await _run(context, _ordered(operations, posts), posts, run, most_errors)
+    results = [operation.result for operation in operations if operation.result is not None]
+    return Response(200, {"schemas": [RESPONSE_URN], "Operations": results})
+
+
+def _operation(context: Context, item: object, number: int) -> Operation:
+    if not isinstance(item, dict):
+        raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with method, path and data.")
+    members = {name.lower(): value for name, value in item.items()}
+    method, path = members.get("method"), members.get("path")
+    bulk_id, version = members.get("bulkid"), members.get("version")
+    if not isinstance(method, str) or method.upper() not in _METHODS:
+        raise ScimError(INVALID_SYNTAX, f"Operation {number}: method must be POST, PUT, PATCH or DELETE.")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ScimError(INVALID_SYNTAX, f"Operation {number}: path must begin with / and name a resource type.")
+    if any(value is not None and not isinstance(value, str) for value in (bulk_id, version)):
+        raise ScimError(INVALID_SYNTAX, f"Operation {number}: bulkId and version must be strings.")
+    method, endpoint = method.upper(), path.strip("/")
+    resource_type = context.registry.by_endpoint(endpoint) if method == "POST" else None
+    new_id = rows.new_id(resource_type) if resource_type else None
+    return Operation(number, method, path, bulk_id, version, members.get("data"), resource_type, new_id)
+
+
+def _posts(operations: list[Operation]) -> dict[str, Operation]:
+    """The POSTs that can be referred to, by bulkId."""
+    posts: dict[str, Operation] = {}
+    for operation in operations:
+        if operation.method == "POST" and operation.bulk_id is not None:
+            if operation.bulk_id in posts:
+                detail = f"Operation {operation.number}: bulkId {operation.bulk_id[:80]!r} is taken by another one."
+                raise ScimError(INVALID_VALUE, detail)
+            posts[operation.bulk_id] = operation
+    return posts
+
+
+def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, in_path: bool = False) -> Any:
+    """`value` with every reference replaced by the id that its POST will give. One that nobody gives stays: the
+    operation is refused when its turn comes."""
+    if isinstance(value, dict):
+        return {name: _resolved(item, posts, operation) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item, posts, operation) for item in value]
+    if not isinstance(value, str):
+        return value
+    head, slash, last = value.rpartition("/") if in_path else ("", "", value)
+    match = _REFERENCE.fullmatch(last)
+    if match is None:
+        return value
+    operation.refers_to.add(match[1])
+    post = posts.get(match[1])
+    return f"{head}{slash}{post.new_id}" if post and post.new_id else value
+
+
+def _ordered(operations: list[Operation], posts: dict[str, Operation]) -> Iterator[Operation]:
+    """The operations, each after the POSTs that it refers to; in a circle, as they come."""
+    seen: set[int] = set()
+    for operation in operations:
+        stack = [(operation, False)]
+        while stack:
+            one, ready = stack.pop()
+            if ready:
+                yield one
+            elif one.number not in seen:
+                seen.add(one.number)
+                stack.append((one, True))
+                stack += [(posts[name], False) for name in sorted(one.refers_to, reverse=True) if name in posts]
+
+
+async def _run(
+    context: Context, ordered: Iterator[Operation], posts: dict[str, Operation], run: Run, most_errors: int | None
+) -> None:
+    """Run until the end, or until as many have failed as the client puts up with."""
+    batch: list[Operation] = []
+    done: list[Operation] = []
+
+    async def finish() -> None:
+        await _create_together(context, batch, posts)
+        for operation in batch:
+            if operation.result is None:
+                operation.result = await _single(context, operation, posts, run)
+            done.append(operation)
+            if _enough(done, most_errors):
+                break
+        batch.clear()
+
+    for operation in ordered:
+        together = most_errors is None and operation.resource_type is not None and not operation.resource_type.members
+        waits_for = {name for other in batch if (name := other.bulk_id)}
+        if batch and (not together or operation.refers_to & waits_for):
+            await finish()
+        batch.append(operation)
+        if not together:
+            await finish()
+        if _enough(done, most_errors):
+            return
+    await finish()
+
+
+def _enough(done: list[Operation], most_errors: int | None) -> bool:
+    return most_errors is not None and sum(operation.failed for operation in done) >= most_errors
+
+
+async def _create_together(context: Context, batch: list[Operation], posts: dict[str, Operation]) -> None:
+    """Try to make the resources of several POSTs in shared transactions. What is refused so is left to be run alone,
+    which tells why."""
+    wanted: list[tuple[Operation, Creation]] = []
+    for operation in batch:
+        if operation.resource_type and operation.new_id and _refusal(operation, posts) is None:
+            own = replace(context, request=_request(context, operation), data=operation.data)
+            if creation := resources.creation(own, operation.resource_type, operation.new_id):
+                wanted.append((operation, creation))
+    if len(wanted) < 2:
+        return
+    try:
+        made = await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted])
+    except Unavailable:
+        return
+    for operation, creation in wanted:
+        if stored := made.get(creation.id):
+            headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
+            operation.result = _result(context, operation, 201, headers, None)
+
+
+def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
+    """Why an operation cannot run: it refers to what is not made."""
+    for name in sorted(operation.refers_to):
+        if name not in posts:
+            return ScimError(INVALID_VALUE, f"bulkId:{name[:80]} is given by no POST of this request.")
+        if posts[name].failed:
+            return ScimError(BULK_CONFLICT, f"bulkId:{name[:80]} was not made: its POST failed.")
+    return None
+
+
+def _request(context: Context, operation: Operation) -> Request:
+    headers = {"if-match": operation.version} if operation.version else {}
+    return Request(operation.method, f"{context.request.base_url}{operation.path}", headers)
+
+
+async def _single(context: Context, operation: Operation, posts: dict[str, Operation], run: Run) -> dict[str, Any]:
+    """Run one operation as a request of its own."""
+    request = _request(context, operation)
+    try:
+        if refusal := _refusal(operation, posts):
+            raise refusal
+        _check_path(context, request)
+        response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
+    except ScimError as error:
+        return _result(context, operation, error.kind.status, {}, error.body())
+    except Unavailable:
+        away = ScimError(UNAVAILABLE, "Storage does not answer at the moment; send this operation again later.")
+        return _result(context, operation, away.kind.status, {}, away.body())
+    return _result(context, operation, response.status, response.headers, None)
+
+
+def _check_path(context: Context, request: Request) -> None:
+    """Raise 400 invalidValue for a path that a bulk operation cannot have: it is about resources alone."""
+    segments = request.segments
+    is_type = bool(segments) and context.registry.by_endpoint(segments[0]) is not None
+    fits = len(segments) == (1 if request.method == "POST" else 2) and ".search" not in segments
+    if not is_type or not fits:
+        place = "a resource type, such as /Users" if request.method == "POST" else "a resource, such as /Users/{id}"
+        raise ScimError(INVALID_VALUE, f"path must name {place}; {'/'.join(segments)[:80]!r} does not.")
+
+
+def _result(
+    context: Context, operation: Operation, status: int, headers: dict[str, str], response: object | None
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"method": operation.method}
+    if operation.bulk_id is not None:
+        result["bulkId"] = operation.bulk_id
+    if version := headers.get("ETag"):
+        result["version"] = version
+    location = headers.get("Location")
+    if location is None and operation.method != "POST":
+        location = context.base_url + operation.path
+    if location is not None:
+        result["location"] = location
+    result["status"] = str(status)
+    if response is not None:
+        result["response"] = response
+    return result

@@ -1,0 +1,82 @@
+"""The parameters of a search (RFC 7644 §3.4.2, RFC 9865 §2), from a URL or from the body of a .search."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scim.errors import INVALID_COUNT, INVALID_SYNTAX, INVALID_VALUE, ScimError
+from scim.settings import Settings
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_LISTS = {"attributes", "excludedattributes"}
+_NUMBERS = {"startindex", "count"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search. `start` counts from 1; `cursor` is None where the client pages by index, "" for a first page."""
+
+    parameters: Mapping[str, str]
+    filter: str | None
+    sort_by: str | None
+    descending: bool
+    start: int
+    count: int
+    cursor: str | None
+
+    def identity(self, *more: str) -> str:
+        """What makes two searches pages of one walk: all but where they stand, and how large their pages are."""
+        parts = (*more, self.filter or "", self.sort_by or "", str(self.descending))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def query(parameters: Mapping[str, str], settings: Settings) -> Query:
+    """The search that parameters (by lower-case name) ask for. An index page out of range is brought into range, as
+    §3.4.2.4 says; raises 400 invalidValue for what is no number, and invalidCount for a cursor's count beyond the
+    largest page."""
+    cursor = parameters.get("cursor")
+    count = max(_integer(parameters, "count", settings.page_size), 0)
+    if cursor is not None and count > settings.max_page_size:
+        raise ScimError(INVALID_COUNT, f"count is {count}; a page has at most {settings.max_page_size} resources.")
+    order = parameters.get("sortorder", "").strip().lower() or "ascending"
+    if order not in ("ascending", "descending"):
+        raise ScimError(INVALID_VALUE, f"sortOrder must be ascending or descending, not {order[:40]!r}.")
+    return Query(
+        parameters=parameters,
+        filter=parameters.get("filter"),
+        sort_by=parameters.get("sortby", "").strip() or None,
+        descending=order == "descending",
+        start=max(_integer(parameters, "startIndex", 1), 1),
+        count=min(count, settings.max_page_size),
+        cursor=cursor,
+    )
+
+
+def from_body(body: object) -> dict[str, str]:
+    """The parameters in a SearchRequest (§3.4.3) in the form of those of a URL. Raises 400."""
+    if not isinstance(body, dict):
+        raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a SearchRequest.")
+    parameters: dict[str, str] = {}
+    for name, value in body.items():
+        lower = name.lower()
+        if lower == "schemas" or value is None:
+            continue
+        if lower in _LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            parameters[lower] = ",".join(value)
+        elif isinstance(value, str) or (lower in _NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
+            parameters[lower] = str(value)
+        else:
+            raise ScimError(INVALID_VALUE, f"{name[:80]} has a value of the wrong type for a SearchRequest.")
+    return parameters
+
+
+def _integer(parameters: Mapping[str, str], name: str, default: int) -> int:
+    text = parameters.get(name.lower(), "").strip()
+    if not text:
+        return default
+    if not _INTEGER.fullmatch(text):
+        raise ScimError(INVALID_VALUE, f"{name} must be an integer, not {text[:40]!r}.")
+    return int(text)

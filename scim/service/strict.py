@@ -1,0 +1,127 @@
+"""What a strict connection refuses and publishes (draft-zollner-scim-interop-profile-01).
+
+The two modes differ here and nowhere else. A strict connection's bodies are checked before the tolerant code sees them:
+nothing unknown (§5.3), no PATCH operation without a path (§6.5.1.1), and a replaced complex attribute replaced whole
+(§6.5.2.1). Its discovery says which types every multi-valued attribute allows (§5.4) and that the profile is met (§4).
+No server can meet the profile and pass Microsoft's own tests, so Entra's connections are not strict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from scim.errors import INVALID_SYNTAX, ScimError
+from scim.filter.parse import parse_path
+from scim.schema.model import Attribute
+from scim.schema.registry import ResourceType, Target
+
+LEAST_PAGE = 100
+"""The count that a client must be granted (§6.4)."""
+CANONICAL_TYPES = ("WindowsAzureActiveDirectoryRole", "other")
+"""The types of multi-valued attributes for which the Entra mode must not publish any (its gallery tests)."""
+
+
+def checked(method: str, body: object, resource_type: ResourceType) -> object:
+    """The body that the tolerant code gets. Raises 400 invalidSyntax where the profile has it refused."""
+    if not isinstance(body, dict):
+        return body  # refused soon enough
+    if method == "PATCH":
+        return _patch(body, resource_type)
+    _resource(body, resource_type)
+    return body
+
+
+def published(attribute: Attribute) -> Attribute:
+    """The attribute as a strict connection's /Schemas shows it: a `type` always says what it may be."""
+    kind = attribute.sub("type")
+    if not attribute.multi_valued or kind is None or kind.canonical_values:
+        return attribute
+    subs = tuple(
+        sub.model_copy(update={"canonical_values": CANONICAL_TYPES}) if sub is kind else sub
+        for sub in attribute.sub_attributes
+    )
+    return attribute.model_copy(update={"sub_attributes": subs})
+
+
+def _resource(body: dict[str, Any], resource_type: ResourceType) -> None:
+    for name, value in body.items():
+        if name.lower() == "schemas":
+            _schemas(value, resource_type)
+            continue
+        target = _known(name, resource_type)
+        if target.attribute is not None:
+            _value(target.sub or target.attribute, value, target.path)
+        else:
+            _container(target.urn or resource_type.core.id, value, resource_type)
+
+
+def _container(urn: str, value: object, resource_type: ResourceType) -> None:
+    """The members of a whole schema's object must be attributes of it."""
+    for name, item in value.items() if isinstance(value, dict) else ():
+        found = _known(f"{urn}:{name}", resource_type)
+        if found.attribute is not None:
+            _value(found.attribute, item, found.path)
+
+
+def _schemas(value: object, resource_type: ResourceType) -> None:
+    known = {resource_type.core.id.lower(), *(urn.lower() for urn in resource_type.extension_attributes)}
+    for urn in value if isinstance(value, list) else []:
+        if not isinstance(urn, str) or urn.lower() not in known:
+            raise _unknown(str(urn))
+
+
+def _known(name: str, resource_type: ResourceType) -> Target:
+    """What a name stands for where it is written in full: an extension's attribute needs its URN."""
+    plain = name[:4].lower() != "urn:"
+    target = resource_type.resolve(name)
+    declared = target is not None and (target.attribute is not None or not target.name)
+    if target is None or not declared or (plain and target.urn is not None):
+        raise _unknown(name)
+    if target.attribute is None and target.urn is not None and target.urn not in resource_type.extension_attributes:
+        raise _unknown(name)
+    return target
+
+
+def _value(attribute: Attribute, value: object, path: str) -> None:
+    """Every member of a complex value must be a sub-attribute."""
+    if attribute.type != "complex":
+        return
+    for element in value if isinstance(value, list) else [value]:
+        for name in element if isinstance(element, dict) else ():
+            if attribute.sub(name) is None:
+                raise _unknown(f"{path}.{name}")
+
+
+def _patch(body: dict[str, Any], resource_type: ResourceType) -> dict[str, Any]:
+    key = next((name for name in body if name.lower() == "operations"), None)
+    if key is None or not isinstance(body[key], list):
+        return body
+    return {**body, key: [done for item in body[key] for done in _operation(item, resource_type)]}
+
+
+def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
+    if not isinstance(item, dict):
+        return [item]
+    members = {name.lower(): value for name, value in item.items()}
+    path, value = members.get("path"), members.get("value")
+    if not isinstance(path, str) or not path.strip():
+        raise ScimError(INVALID_SYNTAX, "Each operation needs a path on a strict connection; name the attribute in it.")
+    parsed = parse_path(path.strip())
+    target = _known(parsed.attribute, resource_type)
+    attribute = target.sub or target.attribute
+    if attribute is None:
+        _container(target.urn or resource_type.core.id, value, resource_type)
+        return [item]
+    if parsed.sub is not None and attribute.sub(parsed.sub) is None:
+        raise _unknown(f"{target.path}.{parsed.sub}")
+    if parsed.sub is None:
+        _value(attribute, value, target.path)
+    whole = attribute.type == "complex" and not attribute.multi_valued and parsed.sub is None
+    if whole and isinstance(value, dict) and str(members.get("op")).lower() == "replace":
+        return [{"op": "remove", "path": path}, {"op": "add", "path": path, "value": value}]
+    return [item]
+
+
+def _unknown(name: str) -> ScimError:
+    return ScimError(INVALID_SYNTAX, f"{name[:200]} is in no schema of this service; /Schemas lists what is.")
