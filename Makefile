@@ -1,7 +1,8 @@
-# make run     the app with Azurite, on port 7071 (PORT, TABLE_PORT and MEMORY: see dev/run.py)
-# make test    the tests; ARGS="-k patch" passes arguments to pytest
-# make check   format, lint and types
-# make clean   removes what the others made, but for local.settings.json and the data in .azurite
+# make run            the app with Azurite, on port 7071 (PORT, TABLE_PORT and MEMORY: see dev/run.py)
+# make test           the tests; ARGS="-k patch" passes arguments to pytest
+# make conformance    the tests of the protocol, and docs/conformance.md from what came out
+# make check          format, lint and types
+# make clean          removes what the others made, but for local.settings.json and the data in .azurite
 #
 # VENV is the virtual environment's folder, PYTHON what it is made from: by default the newest Python that really runs
 # (a pyenv shim may exist and not run).
@@ -15,7 +16,7 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 azurite = dev/node_modules/.installed
 
-.PHONY: run test check clean
+.PHONY: run test conformance check clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -24,6 +25,9 @@ run: $(installed) $(azurite)
 
 test: $(installed) $(azurite)
 	exec $(python) -m pytest $(ARGS)
+
+conformance: $(installed) $(azurite)
+	exec $(python) -m dev.conformance
 
 check: $(installed)
 	$(VENV)/bin/ruff format --check
