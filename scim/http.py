@@ -44,8 +44,8 @@ class Request:
 
     @property
     def segments(self) -> list[str]:
-        """The decoded path segments below /scim. Trailing and doubled slashes do not count (entra.md: admins type
-        tenant URLs by hand), and %2F stays inside its segment."""
+        """The decoded path segments below /scim. Trailing and doubled slashes do not count, since admins type
+        tenant URLs by hand, and %2F stays inside its segment."""
         return [unquote(segment) for segment in self._path[1:]]
 
     @property

@@ -1,7 +1,7 @@
 """Single values: their JSON types, the casts that Entra needs, and when two of them are the same.
 
-Microsoft's client sends "True" for a boolean and its validator puts random strings into every string, so types are
-enforced and formats are not (RFC 7643 §2.3; entra.md rules 2 and 16 in docs/architecture.md's words).
+Microsoft's client sends "True" for a boolean, and its validator puts random strings into every string, so types are
+enforced and formats are not (RFC 7643 §2.3).
 """
 
 from __future__ import annotations
