@@ -138,7 +138,7 @@ class Members:
         for number, at in enumerate(range(0, max(len(edges), 1), PER_TRANSACTION), 1):
             units = list(edges[at : at + PER_TRANSACTION])
             last = at + PER_TRANSACTION >= len(edges)
-            this = write_id if last else f"{write_id}.{number}"
+            this = write_id.partition(".")[0] if last else f"{write_id}.{number}"
             if last:
                 units.append([Write("delete", note)])
             required = [_touch(group, this, time, version if conditional else "*")]
