@@ -45,7 +45,7 @@ def apply(document: Document, operations: Iterable[Operation], resource_type: Re
     for operation in operations:
         _apply(result, operation)
     hold_immutable(document, result, resource_type)
-    require(result, resource_type)
+    require(result, resource_type, document)
     bound(result, resource_type)
     return result
 

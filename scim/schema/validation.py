@@ -10,7 +10,7 @@ it: they follow from the rest.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
@@ -119,30 +119,39 @@ def _place_container(
             _place(document, names, target, item, resource_type)
 
 
-def require(document: Document, resource_type: ResourceType) -> None:
+def require(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
     """Raise 400 invalidValue where a required extension, attribute or sub-attribute has no value. An extension's
-    attributes and an attribute's sub-attributes are required only where it is there."""
-    _require(document, resource_type.core.attributes, "")
+    attributes and an attribute's sub-attributes are required only where it is there.
+
+    What was missing `before` may stay so: a schema that became stricter must not keep anybody from being disabled."""
+    missing = set(_missing(document, resource_type))
+    if missing and before is not None:
+        missing -= set(_missing(before, resource_type))
+    if missing:
+        path = min(missing)
+        raise ScimError(
+            INVALID_VALUE, f"{path} is required and has no value; map a source attribute that is never empty."
+        )
+
+
+def _missing(document: Document, resource_type: ResourceType) -> Iterator[str]:
+    yield from _absent(document, resource_type.core.attributes, "")
     for extension, schema in zip(resource_type.document.schema_extensions, resource_type.extensions, strict=True):
         if schema.id in document:
-            _require(document[schema.id], schema.attributes, f"{schema.id}:")
+            yield from _absent(document[schema.id], schema.attributes, f"{schema.id}:")
         elif extension.required:
-            raise _required(schema.id)
+            yield schema.id
 
 
-def _require(container: Document, attributes: Iterable[Attribute], prefix: str) -> None:
+def _absent(container: Document, attributes: Iterable[Attribute], prefix: str) -> Iterator[str]:
     for attribute in attributes:
         value = container.get(attribute.name)
         if value is None:
             if attribute.required and attribute.mutability != "readOnly":
-                raise _required(prefix + attribute.name)
+                yield prefix + attribute.name
         elif attribute.has_required:
             for element in value if isinstance(value, list) else [value]:
-                _require(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
-
-
-def _required(path: str) -> ScimError:
-    return ScimError(INVALID_VALUE, f"{path} is required and has no value; map a source attribute that is never empty.")
+                yield from _absent(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
 
 
 def bound(document: Document, resource_type: ResourceType) -> None:

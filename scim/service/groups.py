@@ -97,8 +97,7 @@ def _applied(
 ) -> list[Member]:
     """The members after operations that need the present ones: the general PATCH on a document that has them."""
     name = resource_type.members or ""
-    required = {attribute.name: "" for attribute in resource_type.core.attributes if attribute.required}
-    document = apply({**required, name: [edges.member_value(context, m) for m in present]}, changes, resource_type)
+    document = apply({name: [edges.member_value(context, m) for m in present]}, changes, resource_type)
     return _taken_out(context, document, resource_type)
 
 

@@ -663,6 +663,12 @@ def test_a_failed_patch_leaves_the_document() -> None:
     assert document == before
 
 
+def test_what_was_missing_before_keeps_nobody_from_being_disabled() -> None:
+    """A deployer may make an attribute required when there are users without it."""
+    changes = operations({"Operations": [replace("active", "False")]}, USER_TYPE, 1000)
+    assert apply({"active": True}, changes, USER_TYPE) == {"active": False}
+
+
 def test_more_values_than_are_kept_are_refused() -> None:
     with refused(INVALID_VALUE, "roles", "1000"):
         patched(user(), add("roles", [{"value": str(number)} for number in range(1001)]))
