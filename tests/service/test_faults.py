@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,3 +126,14 @@ async def test_a_table_that_hangs_is_given_up(client: Client, wire: Wire, monkey
     answer = await client.get("/Users/u-aaaaaaaaaaaaaaaaaaaaaaaa")
     assert time.monotonic() - began < 2
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+
+
+async def test_no_value_of_an_attribute_reaches_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The worker logs from INFO on, and the SDK would log URLs, which have row keys in them."""
+    caplog.set_level(logging.INFO)
+    user = await client.new_user("very-private-name@contoso.example", emails=[{"value": "very-private-mail"}])
+    await client.get('/Users?filter=emails.value+eq+"very-private-mail"')
+    await client.get('/Users?filter=userName+eq+"very-private-name@contoso.example"')
+    await client.patch(f"/Users/{user['id']}", {"op": "replace", "path": "userName", "value": "very-private-other"})
+    await client.delete(f"/Users/{user['id']}")
+    assert "very-private" not in caplog.text
