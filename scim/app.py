@@ -7,6 +7,7 @@ Functions host would answer every URL with an empty 404.
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,17 +109,25 @@ class Application:
         if self._parts is None:
             from scim.schema.loading import load
             from scim.security.connections import FixedConnections
-            from scim.settings import Settings
-            from scim.store.gateway import TableGateway
+            from scim.settings import Settings, unknown
             from scim.store.store import Store
 
             settings = self._settings or Settings.from_environment()
+            for name in unknown(os.environ):
+                log.warning("%s is no setting of this service; docs/settings.md lists them", name)
             registry = load(_APP / settings.schemas_folder)
-            gateway = self._gateway or TableGateway(
-                settings.table_connection_string, settings.table_name, self._policies
-            )
+            gateway = self._gateway or self._table(settings)
             self._parts = _Parts(settings, FixedConnections(settings.connections), registry, Store.on(gateway))
         return self._parts
+
+    def _table(self, settings: Settings) -> Gateway:
+        from scim.settings import SettingsError
+        from scim.store.gateway import TableGateway
+
+        try:
+            return TableGateway(settings.table_connection_string, settings.table_name, self._policies)
+        except ValueError:  # its text may quote the string, which holds a key
+            raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None
 
     @staticmethod
     def _failure(error: Exception, request_id: str) -> Response:

@@ -110,6 +110,12 @@ class Settings(BaseModel):
             raise SettingsError(_line(error)) from None
 
 
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """What looks like a setting of ours and is none: a slip of the pen would else go unnoticed."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
 def _line(error: ValidationError) -> str:
     """The first complaint as one line; pydantic's own text would carry the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]

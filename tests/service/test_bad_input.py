@@ -297,3 +297,17 @@ async def test_a_broken_configuration_is_a_503_that_keeps_its_secrets(
     assert "retry-after" in answer.headers
     assert "SCIM_CONNECTIONS" in caplog.text
     assert "hunter2" not in caplog.text + answer.body.decode()
+
+
+async def test_a_connection_string_that_is_none_is_told_in_the_log(
+    new_client: NewClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import function_app
+
+    monkeypatch.setattr(function_app, "application", Application())
+    monkeypatch.setenv("SCIM_TABLE_CONNECTION_STRING", "AccountKey=hunter2")
+    monkeypatch.setenv("SCIM_PAGESIZE", "5")
+    expect_error(await new_client().get("/Users"), 503)
+    assert "SCIM_TABLE_CONNECTION_STRING" in caplog.text
+    assert "SCIM_PAGESIZE is no setting" in caplog.text
+    assert "hunter2" not in caplog.text
