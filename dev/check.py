@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scim.schema.loading import load
+from scim.schema.loading import SchemaError, load
 from scim.schema.registry import Registry
 from scim.settings import Settings, SettingsError
 from scim.store import rows
@@ -239,8 +239,14 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environment({**_values(), **os.environ})
         report = asyncio.run(_examined(settings, arguments[0]))
-    except (SettingsError, Unavailable) as error:
+    except (SettingsError, SchemaError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except Unavailable as error:
+        print(f"The table does not answer; SCIM_TABLE_CONNECTION_STRING says where it is: {error}", file=sys.stderr)
+        return 2
+    if not report.rows:
+        print(f"There is no row of a tenant {arguments[0]}: is that its name?", file=sys.stderr)
         return 2
     for line in report.problems:
         print(line)
@@ -259,7 +265,7 @@ async def _examined(settings: Settings, tenant: str) -> Report:
     except ValueError as error:
         raise SettingsError(f"SCIM_TABLE_CONNECTION_STRING cannot be used: {error}") from None
     try:
-        return await examine(gateway, tenant, load())
+        return await examine(gateway, tenant, load(Path(settings.schemas_folder)))
     finally:
         await gateway.close()
 

@@ -64,11 +64,11 @@ def test_the_walk_works_as_printed(served: tuple[str, str]) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) if line else None for line in done.stdout.splitlines()]
-    empty, created, by_mail, read, patched, added, renamed, group, disabled, deleted, left = answers
+    empty, created, by_mail, read, patched, added, renamed, group, disabled, deleted, left, gone = answers
     assert empty["totalResults"] == 0
     assert created["id"] == read["id"] == by_mail["Resources"][0]["id"]
     assert patched["addresses"] == [{"type": "work", "locality": "Bellevue", "country": "United States"}]
-    assert (added, renamed, deleted) == (None, None, None)
+    assert (added, renamed, deleted, gone) == (None, None, None, None)
     assert group["displayName"] == "Sales EMEA"
     assert [member["value"] for member in group["members"]] == [created["id"]]
     assert disabled["active"] is False

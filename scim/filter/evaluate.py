@@ -173,8 +173,10 @@ def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
     wanted = _literal(attribute, path, literal)
     compare = _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     if attribute.type == "dateTime":
-        return lambda value: (moment := instant(value)) is not None and compare(moment, wanted)
-    return lambda value: compare(value, wanted)
+        return lambda value: (moment := instant(str(value))) is not None and compare(moment, wanted)
+    kinds = bool if attribute.type == "boolean" else int | float
+    # A value that was kept before its extension was declared may be of any type: it is then not this one.
+    return lambda value: isinstance(value, kinds) and compare(value, wanted)
 
 
 def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
@@ -188,5 +190,6 @@ def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
     try:
         value = cast(literal.text, attribute, path)
     except ScimError as error:
-        raise ScimError(INVALID_FILTER, f"The filter compares {path} with {literal}: {error.detail}") from None
+        rule = error.detail.partition(";")[0]
+        raise ScimError(INVALID_FILTER, f"The filter compares {path} with {literal}, but {rule}.") from None
     return instant(literal.text) if attribute.type == "dateTime" else value

@@ -27,7 +27,7 @@ async def authenticate(headers: Mapping[str, str], connections: Connections, *, 
     now = datetime.now(UTC)
     if connection.expires is not None and connection.expired(now):
         when = f"{connection.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        raise _refused(f"Connection {connection.name} expired on {when}: make a new key for it.", "invalid_token")
+        raise _refused(f"Connection {connection.name} expired on {when}: give it a later expiry.", "invalid_token")
     if connection.access == "read" and not reads:
         raise ScimError(FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.")
     return connection

@@ -109,16 +109,15 @@ async def _by_index(
 def _key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:
     """What a resource is ordered by: those without a value come last when ascending and first when descending."""
     value = _value(context.resource(resource_type, stored), target) if target else None
-    if value is None:
-        return [1, stored.id]
-    assert target is not None and target.attribute is not None
-    return [0, _comparable(value, target.sub or target.attribute), stored.id]
+    if target is not None and target.attribute is not None and value is not None:
+        value = _comparable(value, target.sub or target.attribute)
+    return [1, stored.id] if value is None else [0, value, stored.id]
 
 
 def _value(resource: dict[str, Any], target: Target) -> Any:
     """The value to sort by: of several the primary one, else the first."""
     container = resource if target.urn is None else resource.get(target.urn, {})
-    value = container.get(target.name)
+    value = container.get(target.name) if isinstance(container, dict) else None
     if isinstance(value, list):
         primary = (element for element in value if isinstance(element, dict) and element.get("primary") is True)
         value = next(primary, value[0] if value else None)
@@ -126,6 +125,10 @@ def _value(resource: dict[str, Any], target: Target) -> Any:
 
 
 def _comparable(value: Any, attribute: Attribute) -> Any:
+    """What values of one attribute are ordered by; None for one that is not of its type, since it was kept before its
+    extension was declared."""
     if attribute.type == "dateTime":
-        return instant(str(value)) or 0
-    return fold(value, attribute) if isinstance(value, str) else value
+        return instant(str(value))
+    if attribute.type in ("boolean", "integer", "decimal"):
+        return value if isinstance(value, int | float) else None
+    return fold(value, attribute) if isinstance(value, str) else None

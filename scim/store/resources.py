@@ -7,7 +7,7 @@ writes a random write id into the resource's row, so that a refusal of what alre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from scim.schema.registry import Index, ResourceType
@@ -28,7 +28,9 @@ _DETACH_SECONDS = 20.0
 class Stored:
     """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
 
-    It is not `settled` while a change of several transactions is on its way, or was cut short."""
+    It is not `settled` while a change of several transactions is on its way, or was cut short. `keys` are those of its
+    index rows: schemas may have changed since it was written, so they are known from the row and not from the document.
+    """
 
     id: str
     document: Document
@@ -36,6 +38,7 @@ class Stored:
     created: str
     modified: str
     settled: bool = True
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Resources:
         except Refused:
             taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
             raise taken or Unavailable("a new id was refused") from None
-        return Stored(creation.id, creation.document, version, time, time)
+        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(writes))
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
         """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
@@ -121,7 +124,10 @@ class Resources:
             found = [await self.read(tenant, creation.id) for creation, _ in batch]
             return {stored.id: stored for stored in found if stored is not None}
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
-        return {c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time) for c, _ in batch}
+        return {
+            c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time, keys=_index_keys(own))
+            for c, own in batch
+        }
 
     async def update(
         self,
@@ -134,19 +140,18 @@ class Resources:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, or
         Stale where `old` is not the newest version."""
         time, write_id = now(), rows.new_write_id()
-        before = rows.index_rows(resource_type, old.id, old.document)
-        after = rows.index_rows(resource_type, old.id, document)
-        values = _values(old.id, document, old.created, time, f"{write_id}.0")
+        index_rows = _kept_rows(resource_type, old, document)
+        values = _values(old.id, document, old.created, time, f"{write_id}.0", index_rows)
         head = [Write("replace", rows.resource_key(old.id), values, old.version)]
-        head += [Write("delete", gone) for gone in before if gone not in after]
-        head += _index_writes({new: values for new, values in after.items() if new not in before})
+        head += [Write("delete", gone) for gone in old.keys if gone not in index_rows]
+        head += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
         try:
             version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
         except Refused as refused:
             if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
                 raise taken from None
             raise Stale from None
-        return Stored(old.id, document, version, old.created, time)
+        return Stored(old.id, document, version, old.created, time, keys=tuple(index_rows))
 
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
         """Remove `old` with its index rows, then its memberships. Raises Stale where it changed since or is gone.
@@ -156,7 +161,7 @@ class Resources:
         has_members = resource_type.members is not None
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
         required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
-        index_rows = [[Write("delete", row)] for row in rows.index_rows(resource_type, old.id, old.document)]
+        index_rows = [[Write("delete", row)] for row in old.keys]
         await self._pending.announce(tenant)
         try:
             await commit_present(self._gateway, tenant, required, index_rows, note.key, str(note.values["write"]))
@@ -226,8 +231,21 @@ class Resources:
         return None
 
 
-def _values(id: str, document: Document, created: str, modified: str, write_id: str) -> rows.Values:
-    return {"id": id, "created": created, "modified": modified, "write": write_id, **rows.document_values(document)}
+def _values(
+    id: str, document: Document, created: str, modified: str, write_id: str, index_rows: Iterable[str]
+) -> rows.Values:
+    values = {"id": id, "created": created, "modified": modified, "write": write_id, "keys": "\n".join(index_rows)}
+    return {**values, **rows.document_values(document)}
+
+
+def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> dict[str, rows.Values]:
+    """The index rows that a resource has from now on. A unique value that was kept before its schema was there, and
+    that this change does not touch, gets none: somebody else may have it too, and a user must still be disabled."""
+    after = rows.index_rows(resource_type, old.id, document)
+    untouched = rows.index_rows(resource_type, old.id, old.document)
+    return {
+        key: row for key, row in after.items() if key in old.keys or key not in untouched or not rows.is_unique(key)
+    }
 
 
 def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:
@@ -241,9 +259,14 @@ def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tupl
 
 
 def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:
-    values = _values(creation.id, creation.document, time, time, write_id)
     index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
+    values = _values(creation.id, creation.document, time, time, write_id, index_rows)
     return [Write("insert", rows.resource_key(creation.id), values), *_index_writes(index_rows)]
+
+
+def _index_keys(writes: Sequence[Write]) -> tuple[str, ...]:
+    """The index rows among the writes of a creation, whose first is the resource's own."""
+    return tuple(write.key for write in writes[1:])
 
 
 def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
@@ -253,5 +276,7 @@ def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
 
 def _stored(row: Row) -> Stored:
     values = row.values
+    keys = tuple(filter(None, values.get("keys", "").split("\n")))
     settled = "." not in values["write"]
-    return Stored(values["id"], rows.document_of(values), row.etag, values["created"], values["modified"], settled)
+    document = rows.document_of(values)
+    return Stored(values["id"], document, row.etag, values["created"], values["modified"], settled, keys)

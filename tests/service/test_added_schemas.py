@@ -648,3 +648,30 @@ def test_a_bad_file_stops_the_local_run_with_the_line(tmp_path: Path) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.splitlines()[-1] == LINE
     assert "Traceback" not in run.stderr and "Azurite" not in run.stderr
+
+
+async def test_a_schema_that_comes_and_goes_leaves_no_index_row_behind(
+    application: Application, settings: Settings, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Index rows are known from the resource's row, not from the schemas of the moment."""
+    urn = "urn:example:params:scim:schemas:extension:shop:2.0:User"
+    attributes = [{"name": "locker", "uniqueness": "server"}, {"name": "size", "type": "integer"}]
+    (tmp_path / "shop.json").write_text(json.dumps({"id": urn, "name": "Shop", "attributes": attributes}))
+    declared = Application(settings.model_copy(update={"schemas_folder": str(tmp_path)}), gateway=application.gateway)
+
+    early = await client.new_user("early", **{urn: {"locker": "L1", "size": "big"}})
+    twin = await client.new_user("twin", **{urn: {"locker": "L1"}})
+    monkeypatch.setattr(function_app, "application", declared)
+    assert (await client.get(f"/Users?filter={urn}:size+gt+1")).json["totalResults"] == 0
+    assert (await client.get(f"/Users?sortBy={urn}:size")).status == 200
+    for user in (early, twin):  # both have L1, and both can still be disabled
+        patch = {"op": "replace", "path": "active", "value": False}
+        assert (await client.patch(f"/Users/{user['id']}", patch)).status == 200
+    late = await client.new_user("late", **{urn: {"locker": "L2"}})
+    move = {"op": "replace", "path": f"{urn}:locker", "value": "L2"}
+    assert (await client.patch(f"/Users/{early['id']}", move)).status == 409
+    monkeypatch.setattr(function_app, "application", application)
+    assert (await client.delete(f"/Users/{late['id']}")).status == 204
+    monkeypatch.setattr(function_app, "application", declared)
+    assert (await client.patch(f"/Users/{early['id']}", move)).status == 200
+    assert (await client.post("/Users", {"userName": "third", urn: {"locker": "L2"}})).status == 409

@@ -31,7 +31,7 @@ TENANT = "tenant"
 LARGE = 100_000
 GROUP, OTHER_GROUP = "g-" + "a" * 24, "g-" + "b" * 24
 TIMES = {"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "write": "0"}
-ANNOUNCED = {TENANT: {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
+ANNOUNCED = {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
 
 
 def member(number: int) -> str:
@@ -42,8 +42,10 @@ def with_group(number: int) -> MemoryGateway:
     """A table with a group of so many members, written as the store would."""
     table = MemoryGateway()
     document = {"displayName": "all"}
-    made = {rows.resource_key(GROUP): {"id": GROUP, **TIMES, **rows.document_values(document)}}
-    made |= rows.index_rows(GROUP_TYPE, GROUP, document)
+    indexed = rows.index_rows(GROUP_TYPE, GROUP, document)
+    keys = {"keys": "\n".join(indexed)}
+    made = {rows.resource_key(GROUP): {"id": GROUP, **TIMES, **keys, **rows.document_values(document)}}
+    made |= indexed
     edges = [{"group": GROUP, "member": member(n)} for n in range(number)]
     made |= {rows.member_key(GROUP, edge["member"]): edge for edge in edges}
     made |= {rows.member_of_key(edge["member"], GROUP): edge for edge in edges}
@@ -233,7 +235,13 @@ def with_users(number: int) -> MemoryGateway:
     """A table of so many users, written as the store would."""
     ids = [f"u-{n:024}" for n in range(number)]
     made: dict[str, dict[str, Any]] = {
-        f"r {id}": {"id": id, **TIMES, "doc0": f'{{"userName":"user-{n:07}"}}'} for n, id in enumerate(ids)
+        f"r {id}": {
+            "id": id,
+            **TIMES,
+            "keys": f"x u username user-{n:07}",
+            "doc0": f'{{"userName":"user-{n:07}"}}',
+        }
+        for n, id in enumerate(ids)
     }
     made |= {f"x u username user-{n:07}": {"id": id} for n, id in enumerate(ids)}
     table = MemoryGateway()
