@@ -14,7 +14,7 @@ from scim.patch.entra import Operation, operations
 from scim.patch.members import delta, identified, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
-from scim.schema.validation import Document, canonical, hold_immutable
+from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
 from scim.store.gateway import Refused
@@ -28,7 +28,7 @@ _MAX_TEXT = 1024
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the group and the members that it was sent with."""
     projection = Projection(resource_type, context.request.query)
-    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    document = resources.sent(context, resource_type)
     projection.written(resources.written(document))
     members = _taken_out(context, document, resource_type)
     stored = await resources.create_stored(context, resource_type, document, members)
@@ -38,7 +38,7 @@ async def create(context: Context, resource_type: ResourceType) -> Response:
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the group; its members become those of the body, none where it has none."""
     projection = Projection(resource_type, context.request.query)
-    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    document = resources.sent(context, resource_type)
     projection.written(resources.written(document))
     wanted = _taken_out(context, document, resource_type)
 

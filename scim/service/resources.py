@@ -31,7 +31,7 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
     projection = Projection(resource_type, context.request.query)
-    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    document = sent(context, resource_type)
     projection.written(written(document))
     stored = await create_stored(context, resource_type, document)
     return context.response(resource_type, stored, projection, 201)
@@ -50,7 +50,7 @@ async def read(context: Context, resource_type: ResourceType, id: str) -> Respon
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
     projection = Projection(resource_type, context.request.query)
-    document = context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    document = sent(context, resource_type)
     projection.written(written(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
@@ -70,6 +70,11 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
         return context.kept(resource_type, apply(old.document, listed, resource_type)), Changes()
 
     return await _updated(context, resource_type, id, change, projection)
+
+
+def sent(context: Context, resource_type: ResourceType) -> Document:
+    """The document that a POST or PUT says. Raises 400 or 413."""
+    return context.kept(resource_type, canonical(context.body(resource_type), resource_type))
 
 
 def written(document: Document) -> list[tuple[str | None, str]]:
@@ -108,7 +113,7 @@ async def create_stored(
 def creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
     """What a POST would make; None where it would be refused."""
     try:
-        return Creation(id, resource_type, canonical(context.body(resource_type), resource_type))
+        return Creation(id, resource_type, sent(context, resource_type))
     except ScimError:
         return None
 

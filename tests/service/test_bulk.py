@@ -594,3 +594,15 @@ async def test_a_strict_connection_is_strict_in_bulk(strict: Client, others: int
     assert statuses(found) == [400] + [201] * others
     assert found[0]["response"]["scimType"] == "invalidSyntax"
     assert len(await names(strict)) == others
+
+
+async def test_users_made_together_are_kept_as_one_made_alone(client: Client) -> None:
+    """The $ref of an id of ours is the server's to make, and is not kept."""
+    boss = await client.new_user("boss")
+    manager = {"value": boss["id"], "$ref": "http://elsewhere.example/Users/x"}
+    body = {f"{ENTERPRISE}": {"manager": manager}}
+    alone = (await client.post("/Users", {"userName": "alone", **body})).json
+    operations = [{"method": "POST", "path": "/Users", "data": {"userName": name, **body}} for name in ("one", "two")]
+    for result in await results(client, *operations):
+        made = (await client.get(result["location"].removeprefix(BASE))).json
+        assert made[ENTERPRISE] == alone[ENTERPRISE] != body[ENTERPRISE]
