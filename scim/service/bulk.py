@@ -175,6 +175,8 @@ def _enough(done: list[Operation], most_errors: int | None) -> bool:
 async def _create_together(context: Context, batch: list[Operation], posts: dict[str, Operation]) -> None:
     """Try to make the resources of several POSTs in shared transactions. What is refused so is left to be run alone,
     which tells why."""
+    if len(batch) < 2:
+        return
     wanted: list[tuple[Operation, Creation]] = []
     for operation in batch:
         if operation.resource_type and operation.new_id and _refusal(operation, posts) is None:

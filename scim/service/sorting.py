@@ -6,7 +6,6 @@ all matching resources, which has a limit.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +21,6 @@ from scim.store.resources import Stored
 
 Typed = tuple[ResourceType, Stored]
 T = TypeVar("T")
-_PARALLEL_READS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +96,7 @@ async def _by_index(
     listed = await context.store.resources.ids_by_value(context.tenant, resource_type, index)
     every = [([key], id) for key, id in (reversed(listed) if wanted.descending else listed)]
     cut, last = _cut(every, wanted, offset, after)
-    found: list[Stored] = []
-    for at in range(0, len(cut), _PARALLEL_READS):
-        some = cut[at : at + _PARALLEL_READS]
-        stored = await asyncio.gather(*(context.store.resources.read(context.tenant, id) for id in some))
-        found += [one for one in stored if one is not None]
+    found = await context.store.resources.read_all(context.tenant, cut)
     return Sorted([(resource_type, one) for one in found], len(every), last)
 
 

@@ -17,11 +17,9 @@ from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS
+from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
 from scim.store.resources import Stored
-
-_PARALLEL_READS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,8 @@ class Listed:
         if known is not None:
             ids = [id for id in ids if start is None or id >= start]
         found: list[Stored] = []
-        for at in range(0, len(ids), _PARALLEL_READS):
-            found += await self._matching(ids[at : at + _PARALLEL_READS])
+        for at in range(0, len(ids), PARALLEL_READS):
+            found += await self._matching(ids[at : at + PARALLEL_READS])
             if known is not None and len(found) > skip + count:
                 break
         rest = [stored for stored in found if start is None or stored.id >= start][skip:]
@@ -84,10 +82,9 @@ class Listed:
 
     async def _matching(self, ids: list[str]) -> list[Stored]:
         """Those of a few candidates that match; one that has gone does not. Rows and edges are read at once."""
-        reads = asyncio.gather(*(self.context.store.resources.read(self.context.tenant, id) for id in ids))
+        reads = self.context.store.resources.read_all(self.context.tenant, ids)
         asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
-        found, links = await asyncio.gather(reads, asked)
-        there = [stored for stored in found if stored is not None]
+        there, links = await asyncio.gather(reads, asked)
         return kept(self.context, self.resource_type, there, links, self.condition)
 
 

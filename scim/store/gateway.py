@@ -23,6 +23,8 @@ TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
 MAX_WRITES = 100
 PAGE_ROWS = 1000
+PARALLEL_READS = 16
+"""Point reads that one request has under way at once."""
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "connection_timeout": 5,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Write
+from scim.store.gateway import Gateway, Refused, Row, Write
 from scim.store.pending import TENANTS, Pending
 from scim.store.transactions import now
 
@@ -39,7 +39,7 @@ class Positions:
     async def find(self, tenant: str, query: str, start: int) -> Position | None:
         """Where the page of that query that begins with the start-th resource starts, if the page before said so."""
         row = await self._gateway.read(tenant, rows.bookmark_key(query, start))
-        if row is None or datetime.now(UTC) - datetime.fromisoformat(row.values["at"]) > FRESH:
+        if row is None or not _fresh(row):
             return None
         return Position(row.values["type"], row.values["next"], int(row.values["total"]))
 
@@ -53,7 +53,7 @@ class Positions:
         """Remove the bookmarks that are no longer fresh."""
         async for page in self._gateway.pages(tenant, *rows.bookmark_range()):
             for row in page:
-                if datetime.now(UTC) - datetime.fromisoformat(row.values["at"]) > FRESH:
+                if not _fresh(row):
                     try:
                         await self._gateway.commit(tenant, [Write("delete", row.key, etag=row.etag)])
                     except Refused:
@@ -73,3 +73,7 @@ class Positions:
             assert row is not None
             self._signing_key = bytes.fromhex(row.values["key"])
         return self._signing_key
+
+
+def _fresh(bookmark: Row) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(bookmark.values["at"]) <= FRESH

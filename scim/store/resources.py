@@ -7,13 +7,14 @@ writes a random write id into the resource's row, so that a refusal of what alre
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, Row, Unavailable, Write
+from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Row, Unavailable, Write
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.transactions import commit, commit_present, now
@@ -75,6 +76,14 @@ class Resources:
         row = await self._gateway.read(tenant, rows.resource_key(id))
         return None if row is None else _stored(row)
 
+    async def read_all(self, tenant: str, ids: Sequence[str]) -> list[Stored]:
+        """The resources of these ids, a few trips at a time; one that is not there is left out."""
+        found: list[Stored] = []
+        for at in range(0, len(ids), PARALLEL_READS):
+            read = await asyncio.gather(*(self.read(tenant, id) for id in ids[at : at + PARALLEL_READS]))
+            found += [stored for stored in read if stored is not None]
+        return found
+
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
         """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
         time, write_id = now(), rows.new_write_id()
@@ -121,8 +130,7 @@ class Resources:
         else:
             return {}
         if len(etags) < len(writes):  # found done after a lost answer, which had the etags
-            found = [await self.read(tenant, creation.id) for creation, _ in batch]
-            return {stored.id: stored for stored in found if stored is not None}
+            return {stored.id: stored for stored in await self.read_all(tenant, [creation.id for creation, _ in batch])}
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
         return {
             c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time, keys=_index_keys(own))
@@ -242,10 +250,9 @@ def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> 
     """The index rows that a resource has from now on. A unique value that was kept before its schema was there, and
     that this change does not touch, gets none: somebody else may have it too, and a user must still be disabled."""
     after = rows.index_rows(resource_type, old.id, document)
-    untouched = rows.index_rows(resource_type, old.id, old.document)
-    return {
-        key: row for key, row in after.items() if key in old.keys or key not in untouched or not rows.is_unique(key)
-    }
+    new = [key for key in after if rows.is_unique(key) and key not in old.keys]
+    untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
+    return {key: row for key, row in after.items() if key not in new or key not in untouched}
 
 
 def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:

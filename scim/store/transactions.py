@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from scim.store.gateway import TRIP_SECONDS, Gateway, Refused, Unavailable, Write
+from scim.store.gateway import PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable, Write
 
 _TRIES = 5
 
@@ -50,7 +50,6 @@ Unit = Sequence[Write]
 
 _LOOKS = 10
 _PATIENCE = 3
-_PARALLEL_READS = 16
 
 
 async def commit_present(
@@ -98,6 +97,6 @@ async def _there(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list
         return write.kind in ("insert", "upsert") or await gateway.read(tenant, write.key) is not None
 
     there: list[bool] = []
-    for at in range(0, len(writes), _PARALLEL_READS):
-        there += await asyncio.gather(*map(exists, writes[at : at + _PARALLEL_READS]))
+    for at in range(0, len(writes), PARALLEL_READS):
+        there += await asyncio.gather(*map(exists, writes[at : at + PARALLEL_READS]))
     return there

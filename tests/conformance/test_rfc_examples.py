@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conversations.test_conversations import problems, steps, values
+from tests.conversations.test_conversations import play
 from tests.support import Client
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
@@ -24,11 +24,4 @@ def test_every_request_section_of_rfc_7644_and_every_resource_of_rfc_7643_has_an
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
 async def test_example(client: Client, sample: Path) -> None:
-    saved: dict[str, str] = {}
-    for number, step in enumerate(steps(sample, saved), 1):
-        sent = step.request
-        came = await client.request(sent.method, sent.path, sent.body, sent.headers)
-        for problem in filter(None, problems(step, came)):
-            where = f"{sample.name}, step {number}, {sent.method} {sent.path}"
-            pytest.fail(f"{where}\n{problem}\nthe answer: {came.status} {came.body.decode()}", pytrace=False)
-        saved |= {name: values(came.json, source)[0] for name, source in step.save.items()}
+    await play(client, sample)

@@ -88,8 +88,8 @@ def problems(step: Step, came: Response) -> Iterator[str | None]:
     yield from (f"body: no single {name} to save" for name in step.save.values() if len(values(came.json, name)) != 1)
 
 
-@pytest.mark.parametrize("file", sorted(Path(__file__).parent.glob("*/*.json")), ids=lambda file: file.stem)
-async def test_conversation(client: Client, file: Path) -> None:
+async def play(client: Client, file: Path) -> None:
+    """Send a file's requests one after the other; fails at the first answer that is not the recorded one."""
     saved: dict[str, str] = {}
     for number, step in enumerate(steps(file, saved), 1):
         sent = step.request
@@ -98,3 +98,8 @@ async def test_conversation(client: Client, file: Path) -> None:
             where = f"{file.name}, step {number}, {sent.method} {sent.path}"
             pytest.fail(f"{where}\n{problem}\nthe answer: {came.status} {came.body.decode()}", pytrace=False)
         saved |= {name: values(came.json, source)[0] for name, source in step.save.items()}
+
+
+@pytest.mark.parametrize("file", sorted(Path(__file__).parent.glob("*/*.json")), ids=lambda file: file.stem)
+async def test_conversation(client: Client, file: Path) -> None:
+    await play(client, file)
