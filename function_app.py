@@ -34,6 +34,16 @@ async def scim(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("oauth2/token", methods=METHODS)
+async def token(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
+@app.route(".well-known/oauth-authorization-server", methods=METHODS)
+async def metadata(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.timer_trigger(schedule="30 */5 * * * *", arg_name="timer")
 async def housekeeping(timer: func.TimerRequest) -> None:
     await application.housekeep()

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scim.app import Application
 from scim.schema.loading import SchemaError, load
 from scim.schema.registry import Registry
 from scim.settings import Settings, SettingsError
 from scim.store import rows
-from scim.store.gateway import Gateway, Row, TableGateway, Unavailable
+from scim.store.gateway import Gateway, Row, Unavailable
 from scim.store.pending import TENANTS
 
 _SETTINGS = Path("local.settings.json")
@@ -260,14 +261,11 @@ def main(arguments: list[str]) -> int:
 
 
 async def _examined(settings: Settings, tenant: str) -> Report:
+    application = Application(settings)
     try:
-        gateway = TableGateway(settings.table_connection_string, settings.table_name)
-    except ValueError as error:
-        raise SettingsError(f"SCIM_TABLE_CONNECTION_STRING cannot be used: {error}") from None
-    try:
-        return await examine(gateway, tenant, load(Path(settings.schemas_folder)))
+        return await examine(application.gateway, tenant, load(Path(settings.schemas_folder)))
     finally:
-        await gateway.close()
+        await application.close()
 
 
 def _values() -> dict[str, str]:

@@ -22,7 +22,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +30,7 @@ import scim
 from dev.azurite import Azurite, StartError, find_node
 from dev.host import Host, read_route_prefix, serve
 from scim.schema.loading import SchemaError, load
+from scim.security.connections import Connection
 from scim.settings import Settings, SettingsError
 
 _SETTINGS = Path("local.settings.json")
@@ -61,6 +61,7 @@ def _run() -> None:
         os.environ.setdefault(name, value)
     azurite = Azurite(port=table_port, memory=memory)
     os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
+    os.environ.pop("SCIM_TABLE_ENDPOINT", None)
     settings = Settings.from_environment()
     load(Path(scim.__file__).parent.parent / settings.schemas_folder)  # as the app does at its first request
     _say(f"Starting Azurite on port {table_port}, data in {'memory' if memory else '.azurite'}")
@@ -82,7 +83,7 @@ async def _serve(settings: Settings, port: int) -> None:
         raise StartError(f"port {port} cannot be served ({error.strerror}); set PORT to another one") from None
     base = f"http://127.0.0.1:{port}" + (f"/{prefix}" if prefix else "")
     for connection in settings.connections.values():
-        print(connection.tenant, f"{base}/scim", _token(connection.keys), flush=True)
+        print(connection.tenant, f"{base}/scim", _token(connection), flush=True)
     await stopped.wait()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # what follows is short, and a second signal must not cut it off
@@ -169,8 +170,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _token(keys: Sequence[str]) -> str:
-    """The key to print of a connection's, the first that is stored as itself."""
+def _token(connection: Connection) -> str:
+    """The secret token to print, the first that is stored as itself; `-` where there is none."""
+    keys = [key.value for key in connection.keys if connection.kind == "api-key"]
     return next((key for key in keys if not key.startswith("sha256:")), "-")
 
 

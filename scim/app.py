@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scim.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, ScimError
-from scim.http import CONTENT_TYPE, Request, Response
+from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.http import CONTENT_TYPE, ROOT, Request, Response
 
 if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
     from scim.schema.registry import Registry
-    from scim.security.connections import Connections
+    from scim.security.security import Security
     from scim.settings import Settings
     from scim.store.gateway import Gateway
     from scim.store.store import Store
@@ -36,14 +37,16 @@ _RETRY_AFTER = {"Retry-After": "30"}
 @dataclass(frozen=True, slots=True)
 class _Parts:
     settings: Settings
-    connections: Connections
+    security: Security
     registry: Registry
     store: Store
+    identity: AsyncTokenCredential | None
 
 
 class Application:
-    """Answers SCIM requests. `settings` come from the environment where none are given; `policies` see every request
-    to the table; a `gateway` takes the table's place."""
+    """Answers requests to all our doors: SCIM, the token endpoint and its metadata. `settings` come from the
+    environment where none are given; `policies` see every request to the table; a `gateway` takes the table's place;
+    `ca_file` replaces the system's trusted certificates towards Key Vault and issuers."""
 
     def __init__(
         self,
@@ -51,22 +54,25 @@ class Application:
         *,
         policies: Sequence[AsyncHTTPPolicy[Any, Any]] = (),
         gateway: Gateway | None = None,
+        ca_file: str | None = None,
     ) -> None:
         self._settings = settings
         self._policies = policies
         self._gateway = gateway
+        self._ca_file = ca_file
         self._parts: _Parts | None = None
 
     async def handle(self, request: Request) -> Response:
-        """The response to a request; its errors are SCIM error documents with a request id that finds the log line."""
+        """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
+        id that finds the log line."""
         request_id = uuid.uuid4().hex
         try:
             response = await self._answer(request)
         except ScimError as error:
-            response = Response(error.kind.status, error.body(), error.headers)
+            response = self._refusal(request, error)
         except Exception as error:
-            response = self._failure(error, request_id)
-        response.headers["Content-Type"] = CONTENT_TYPE
+            response = self._refusal(request, self._failure(error, request_id))
+        response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
         return response
 
@@ -85,15 +91,20 @@ class Application:
         """Give back the connections to the table."""
         parts, self._parts = self._parts, None
         if parts is not None:
+            await parts.security.close()
             await parts.store.gateway.close()
+            if parts.identity is not None:
+                await parts.identity.close()
 
     async def _answer(self, request: Request) -> Response:
+        if request.root != ROOT:
+            return await self._authorize(request)
         from scim.security.authentication import authenticate
         from scim.service.context import Context
         from scim.service.routes import route
 
         parts = self._built()
-        connection = await authenticate(request.headers, parts.connections, reads=request.reads)
+        connection = await authenticate(request.headers, parts.security, reads=request.reads)
         context = Context(
             request=request,
             tenant=connection.tenant,
@@ -105,10 +116,22 @@ class Application:
         )
         return await route(context)
 
+    async def _authorize(self, request: Request) -> Response:
+        """The doors beside SCIM: the token endpoint, and the metadata that announces it."""
+        from scim.security import oauth
+
+        parts = self._built()
+        if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
+            public = parts.settings.public_url
+            return oauth.metadata(request, public.removesuffix(f"/{ROOT}") if public else request.origin)
+        if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
+            raise ScimError(NOT_FOUND, f"There is nothing at this address; the tenant URL ends with /{ROOT}.")
+        return await oauth.answer(request, parts.security)
+
     def _built(self) -> _Parts:
         if self._parts is None:
             from scim.schema.loading import load
-            from scim.security.connections import FixedConnections
+            from scim.security.security import Security
             from scim.settings import Settings, unknown
             from scim.store.store import Store
 
@@ -116,23 +139,50 @@ class Application:
             for name in unknown(os.environ):
                 log.warning("%s is no setting of this service; docs/settings.md lists them", name)
             registry = load(_APP / settings.schemas_folder)
-            gateway = self._gateway or self._table(settings)
-            self._parts = _Parts(settings, FixedConnections(settings.connections), registry, Store.on(gateway))
+            identity = self._identity(settings)
+            store = Store.on(self._gateway or self._table(settings, identity))
+            security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
+            self._parts = _Parts(settings, security, registry, store, identity)
         return self._parts
 
-    def _table(self, settings: Settings) -> Gateway:
+    @staticmethod
+    def _identity(settings: Settings) -> AsyncTokenCredential | None:
+        """What this process shows to Azure, where the table or the vault want to see it."""
+        if settings.key_vault_url is None and settings.table_endpoint is None:
+            return None
+        from scim.security.identity import identity
+
+        return identity(settings.identity_client_id)
+
+    def _table(self, settings: Settings, identity: AsyncTokenCredential | None) -> Gateway:
         from scim.settings import SettingsError
         from scim.store.gateway import TableGateway
 
+        name = settings.table_name
+        if settings.table_endpoint is not None:
+            assert identity is not None
+            return TableGateway.with_identity(settings.table_endpoint, name, identity, self._policies)
+        assert settings.table_connection_string is not None
         try:
-            return TableGateway(settings.table_connection_string, settings.table_name, self._policies)
+            return TableGateway.with_key(settings.table_connection_string, name, self._policies)
         except ValueError:  # its text may quote the string, which holds a key
             raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None
 
     @staticmethod
-    def _failure(error: Exception, request_id: str) -> Response:
+    def _refusal(request: Request, error: ScimError) -> Response:
+        """The error in the form of the door that the request came to."""
+        if request.root == ROOT:
+            return Response(error.kind.status, error.body(), error.headers)
+        code = "temporarily_unavailable" if error.kind is UNAVAILABLE else "server_error"
+        body = {"error": "invalid_request" if error.kind.status < 500 else code, "error_description": error.detail}
+        return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
+
+    @staticmethod
+    def _failure(error: Exception, request_id: str) -> ScimError:
         """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has."""
         from scim.schema.loading import SchemaError
+        from scim.security.connections import Unavailable as SecurityUnavailable
+        from scim.security.signing_keys import NoSigningKeys
         from scim.settings import SettingsError
         from scim.store.gateway import TooLarge, Unavailable
 
@@ -141,11 +191,14 @@ class Application:
         elif isinstance(error, Unavailable):
             log.warning("storage unavailable (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
-        elif isinstance(error, SettingsError | SchemaError):
+        elif isinstance(error, SecurityUnavailable):
+            log.warning("caller not looked up (request %s): %s", request_id, error)
+            kind, detail = UNAVAILABLE, "Who may call cannot be looked up at the moment; send again later"
+        elif isinstance(error, SettingsError | SchemaError | NoSigningKeys):
             log.error("misconfigured (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
         else:
             log.exception("request %s failed", request_id, exc_info=error)
             kind, detail = INTERNAL, "The service failed on this request; its operator finds the cause in the log"
-        headers = dict(_RETRY_AFTER) if kind is UNAVAILABLE else {}
-        return Response(kind.status, ScimError(kind, f"{detail} (request {request_id}).").body(), headers)
+        headers = _RETRY_AFTER if kind is UNAVAILABLE else {}
+        return ScimError(kind, f"{detail} (request {request_id}).", headers)

@@ -43,6 +43,11 @@ class Request:
         return [segment for segment in urlsplit(self.url).path.split("/") if segment]
 
     @property
+    def root(self) -> str:
+        """The first path segment, in lower case: which of our doors the request came to."""
+        return self._path[0].lower() if self._path else ""
+
+    @property
     def segments(self) -> list[str]:
         """The decoded path segments below /scim. Trailing and doubled slashes do not count, since admins type
         tenant URLs by hand, and %2F stays inside its segment."""
@@ -56,10 +61,15 @@ class Request:
         )
 
     @property
+    def origin(self) -> str:
+        """The scheme and host that this request came by."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def base_url(self) -> str:
         """The tenant URL that this request came by, without a trailing slash."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}/{ROOT}"
+        return f"{self.origin}/{ROOT}"
 
     @cached_property
     def query(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from scim.security.connections import Connection
 from scim.security.keys import CONNECTION_NAME
+from scim.security.signing_keys import SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
 
@@ -51,19 +52,47 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
+def _signing_keys(value: object) -> object:
+    return read_signing_keys(value) if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
-    """Each field is the app setting SCIM_<FIELD NAME>; all but the table and the connections have defaults."""
+    """Each field is the app setting SCIM_<FIELD NAME>. One of the first two is needed, the rest has defaults."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    table_connection_string: Annotated[str, BeforeValidator(_resolved)] = Field(
-        min_length=1, description="Connection string of the storage account."
+    table_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s/?#]+/?$",
+        description="Table endpoint of the storage account, opened with the app's identity.",
+    )
+    table_connection_string: Annotated[str | None, BeforeValidator(_resolved)] = Field(
+        default=None, min_length=1, description="In its place: connection string of the storage account, with a key."
     )
     table_name: str = Field(
         default="scim", pattern="^[A-Za-z][A-Za-z0-9]{2,62}$", description="The table of all tenants."
     )
+    key_vault_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s/?#]+/?$",
+        description="The Key Vault that holds connections and signing keys, opened with the app's identity.",
+    )
+    identity_client_id: str | None = Field(
+        default=None, description="Client id of the app's identity, where that is a user-assigned one."
+    )
     connections: Annotated[dict[str, Connection], BeforeValidator(_named), BeforeValidator(_resolved)] = Field(
-        default_factory=dict, description="Who may call: a JSON object of connections by name."
+        default_factory=dict,
+        description="Who may call, where there is no Key Vault: a JSON object of connections by name.",
+    )
+    signing_keys: Annotated[tuple[SigningKey, ...], BeforeValidator(_signing_keys), BeforeValidator(_resolved)] = Field(
+        default=(), description="What access tokens are signed with, where there is no Key Vault: made by the tool."
+    )
+    token_minutes: int = Field(default=60, ge=60, le=360, description="How long an access token is good for.")
+    usage_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=1440,
+        description="How often the use of a credential is noted, and its expiry looked at; 0 for never.",
     )
     public_url: str | None = Field(
         default=None,
@@ -105,9 +134,21 @@ class Settings(BaseModel):
         names = {PREFIX + name.upper(): name for name in Settings.model_fields}
         values: dict[str, Any] = {f: environment[n] for n, f in names.items() if environment.get(n, "").strip()}
         try:
-            return Settings.model_validate(values)
+            settings = Settings.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_line(error)) from None
+        settings._one_of("table_endpoint", "table_connection_string", needed=True)
+        settings._one_of("key_vault_url", "connections")
+        settings._one_of("key_vault_url", "signing_keys")
+        return settings
+
+    def _one_of(self, first: str, second: str, *, needed: bool = False) -> None:
+        """Two sources of the same thing would leave it to chance which one counts."""
+        names = f"{PREFIX}{first.upper()} or {PREFIX}{second.upper()}"
+        if getattr(self, first) and getattr(self, second):
+            raise SettingsError(f"{names}: only one of them may be set.")
+        if needed and not getattr(self, first) and not getattr(self, second):
+            raise SettingsError(f"{names} must be set.")
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:

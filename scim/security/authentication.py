@@ -1,47 +1,173 @@
-"""From an Authorization header to the connection that may act (RFC 6750)."""
+"""From an Authorization header to the connection that may act (RFC 6750).
+
+What a caller learns about a connection (that it expired, is paused, may only read) it learns only with a credential of
+it: to anybody else every connection looks like none.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from scim.errors import FORBIDDEN, UNAUTHORIZED, ScimError
-from scim.security.connections import Connection, Connections
-from scim.security.keys import connection_of, matches
+from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ScimError
+from scim.security.connections import ENTRA_PREFIX, Connection, Credential
+from scim.security.keys import PREFIX, connection_of, matches
+from scim.security.security import Security
 
 _REALM = 'Bearer realm="scim"'
+_MAX_TOKEN = 8192
+"""Characters; Entra's own tokens have some 2,000, ours under 500."""
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_PAUSE = {"Retry-After": "3600"}
+_UNKNOWN = "The secret token is not known here: copy it again, whole, or make a new one."
+_NOT_ALLOWED = (
+    "The token is not one of this service. If no secret token is entered, Entra sends one of its own: enter a secret "
+    "token, or ask the operator to allow Entra's for this tenant."
+)
 
 
-async def authenticate(headers: Mapping[str, str], connections: Connections, *, reads: bool) -> Connection:
+async def authenticate(headers: Mapping[str, str], security: Security, *, reads: bool) -> Connection:
     """The caller's connection for a request that `reads` or writes.
 
-    Raises 401 with WWW-Authenticate, or 403 where a read-only connection writes.
-
-    What a caller learns about a connection (that it expired, that it is read only) it learns only with the right key.
-    """
+    Raises 401 with WWW-Authenticate; 403 where a read-only connection writes; 503 where it is paused (Entra tries
+    again, and would stop provisioning on a 403); Unavailable where the connection or a key cannot be looked up."""
     token = _token(headers.get("authorization", ""))
-    name = connection_of(token)
-    connection = await connections.get(name) if name else None
-    if connection is None or not any([matches(token, key) for key in connection.keys]):  # a list: both are compared
-        raise _refused("The secret token is not known here: copy it again, whole, or make a new one.", "invalid_token")
-    now = datetime.now(UTC)
-    if connection.expires is not None and connection.expired(now):
-        when = f"{connection.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        raise _refused(f"Connection {connection.name} expired on {when}: give it a later expiry.", "invalid_token")
+    if len(token) > _MAX_TOKEN:
+        raise _refused("The token is longer than any that is accepted here.")
+    if _JWT.fullmatch(token):
+        connection, credential = await _by_jwt(token, security)
+    else:
+        connection, credential = await _by_key(token, security)
+    fault = ended(connection, credential)
+    if fault is not None:
+        raise _refused(fault)
+    if connection.paused is not None:
+        raise ScimError(
+            UNAVAILABLE,
+            f"Connection {connection.name} was paused on {shown(connection.paused)}. Nothing is lost: its operator "
+            "resumes it, and provisioning is then restarted in Entra.",
+            _PAUSE,
+        )
     if connection.access == "read" and not reads:
         raise ScimError(FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.")
+    security.usage.note(connection, used_id(connection, credential), connection.ends(credential))
     return connection
+
+
+async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
+    name = connection_of(token) if token.startswith(PREFIX) else None
+    connection = await security.connections.get(name, lambda known: _known(known, token)) if name else None
+    credential = key_of(connection, token) if connection else None
+    if connection is None or credential is None:
+        raise _refused((revoked(connection, token) if connection else None) or _UNKNOWN)
+    if connection.kind != "api-key":
+        raise _refused(
+            f"This is the client secret of connection {name}, not a secret token: enter it in Entra as the client "
+            f"secret, with client id {name}."
+        )
+    return connection, credential
+
+
+async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credential | None]:
+    from scim.security import access_tokens, assertions
+
+    if access_tokens.type_of(token) != access_tokens.TYPE:
+        return await _by_entra_token(token, assertions.unverified(token).get("tid"), security), None
+    claims = await security.tokens.read(token)
+    if claims is None:
+        raise _refused("The access token is not one of ours, or too old: get a new one from the token endpoint.")
+    if claims.expired(datetime.now(UTC)):
+        raise _refused(f"The access token expired on {shown(claims.expires)}: get a new one from the token endpoint.")
+    connection = await security.connections.get(claims.connection, lambda known: claims.suit(known))
+    if connection is None or not claims.suit(connection):
+        raise _refused(
+            f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
+            "token with one that is in force."
+        )
+    credential = next((key for key in connection.keys if key.id == claims.credential), None)
+    return connection, credential
+
+
+async def _by_entra_token(token: str, tenant_id: object, security: Security) -> Connection:
+    from scim.security.assertions import Rejected
+
+    name = f"{ENTRA_PREFIX}{tenant_id}"
+    connection = None
+    if isinstance(tenant_id, str) and _GUID.fullmatch(tenant_id):
+        connection = await security.connections.get(name, lambda known: known.kind == "entra")
+    if connection is None or connection.kind != "entra" or connection.trust is None:
+        raise _refused(_NOT_ALLOWED)
+    try:
+        await security.assertions.check(token, connection.trust)
+    except Rejected as reason:
+        raise _refused(
+            f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED
+        ) from None
+    return connection
+
+
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def key_of(connection: Connection, key: str) -> Credential | None:
+    """The credential of the connection that `key` is; in constant time, whichever of them it is."""
+    found = [credential for credential in connection.keys if matches(key, credential.value)]
+    return found[0] if found else None
+
+
+def revoked(connection: Connection, key: str) -> str | None:
+    """What to tell whoever has a key that was revoked."""
+    at = [old.at for old in connection.revoked_keys if matches(key, old.value)]
+    return (
+        f"This credential of connection {connection.name} was revoked on {shown(at[0])}: use the new one."
+        if at
+        else None
+    )
+
+
+def _known(connection: Connection, key: str) -> bool:
+    return key_of(connection, key) is not None or revoked(connection, key) is not None
+
+
+def ended(connection: Connection, credential: Credential | None) -> str | None:
+    """Why a connection, or a credential of it, is over; None where both are in force."""
+    if connection.revoked is not None:
+        return f"Connection {connection.name} was revoked on {shown(connection.revoked)}: make a new one."
+    ends = connection.ends(credential)
+    if ends is not None and datetime.now(UTC) >= ends:
+        remedy = "give it a later expiry" if ends == connection.expires else "make a new one"
+        what = (
+            f"Connection {connection.name}" if ends == connection.expires else f"This credential of {connection.name}"
+        )
+        return f"{what} expired on {shown(ends)}: {remedy}."
+    return None
+
+
+def used_id(connection: Connection, credential: Credential | None) -> str:
+    """What a credential is called where its use is noted."""
+    if credential is not None:
+        return credential.id
+    assert connection.trust is not None
+    return connection.trust.id
+
+
+def shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _token(header: str) -> str:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise _refused("Send the secret token in the header Authorization: Bearer <token>.")
+        raise ScimError(
+            UNAUTHORIZED,
+            "Send the secret token in the header Authorization: Bearer <token>.",
+            {"WWW-Authenticate": _REALM},
+        )
     token = token.strip()
     # Admins paste "Bearer <token>" into Entra's field, which then sends the word twice.
     return token[7:].strip() if token[:7].lower() == "bearer " else token
 
 
-def _refused(detail: str, error: str | None = None) -> ScimError:
-    challenge = f'{_REALM}, error="{error}"' if error else _REALM
-    return ScimError(UNAUTHORIZED, detail, {"WWW-Authenticate": challenge})
+def _refused(detail: str) -> ScimError:
+    return ScimError(UNAUTHORIZED, detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})

@@ -1,18 +1,61 @@
 """Connections: one identity provider's access to one tenant, and where they are looked up.
 
-A connection is found by the name that a credential carries; nothing is ever listed. The settings are one source;
-any other answers the same one question.
+A connection is found by the name that a credential carries; nothing is ever listed. The settings are one source, Key
+Vault the other; both answer the same one question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from scim.security.keys import CONNECTION_NAME, is_storable
+from scim.security.keys import CONNECTION_NAME, fingerprint, is_storable
+from scim.security.trust import Trust
+
+ENTRA_PREFIX = "entra-"
+"""A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
+
+
+class Credential(BaseModel):
+    """An API key or client secret of ours. In JSON, one that has no dates may be its value alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    value: str
+    """The key itself, or `sha256:` and its hex digest."""
+    created: AwareDatetime | None = None
+    expires: AwareDatetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_value(cls, given: object) -> object:
+        return {"value": given} if isinstance(given, str) else given
+
+    @field_validator("value")
+    @classmethod
+    def _resolved(cls, value: str) -> str:
+        """An unresolved Key Vault reference is text that anybody can guess: it must never become a key."""
+        if value.startswith("@Microsoft.KeyVault("):
+            raise ValueError("holds a Key Vault reference that was not resolved")
+        return value
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits of the digest: what logs and lists call it."""
+        return fingerprint(self.value)
+
+
+class Revoked(BaseModel):
+    """A credential that ended by hand, kept as a digest so that whoever still sends it can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    value: str
+    """`sha256:` and the hex digest."""
+    at: AwareDatetime
 
 
 class Connection(BaseModel):
@@ -23,37 +66,84 @@ class Connection(BaseModel):
     name: str = Field(pattern=f"^{CONNECTION_NAME.pattern}$")
     tenant: str = Field(pattern=f"^{CONNECTION_NAME.pattern}$")
     """The tenant's id, which is the partition of its rows: it never changes while the tenant lives."""
-    kind: Literal["api-key"] = "api-key"
+    kind: Literal["api-key", "oauth", "federation", "entra"] = "api-key"
+    """`api-key`: the key is the bearer token. `oauth`: client credentials for a token of ours. `federation`: the
+    issuer's assertion for a token of ours. `entra`: the bearer token is one that Entra issued."""
+    description: str = Field(default="", max_length=200)
     access: Literal["read", "write"] = "write"
     mode: Literal["entra", "strict"] = "entra"
     """`entra` takes everything that Entra sends; `strict` holds to the SCIM 2.0 Interoperability Profile."""
     expires: AwareDatetime | None = None
-    keys: tuple[str, ...] = Field(min_length=1, max_length=2)
-    """API keys, or `sha256:` and their hex digest; two are valid at once while an admin rotates them."""
-
-    @field_validator("keys")
-    @classmethod
-    def _resolved(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        """An unresolved Key Vault reference is text that anybody can guess: it must never become a key."""
-        if any(key.startswith("@Microsoft.KeyVault(") for key in keys):
-            raise ValueError("holds a Key Vault reference that was not resolved")
-        return keys
+    """When the connection ends, whatever its credentials say."""
+    paused: AwareDatetime | None = None
+    """Since when it is paused: requests get 503 and lose nothing."""
+    revoked: AwareDatetime | None = None
+    """When it was ended by hand."""
+    keys: tuple[Credential, ...] = Field(default=(), max_length=2)
+    """API keys or client secrets; two are valid at once while an admin rotates them."""
+    revoked_keys: tuple[Revoked, ...] = ()
+    trust: Trust | None = None
+    """Whose tokens are accepted, for the kinds without a secret."""
 
     @model_validator(mode="after")
-    def _own_keys(self) -> Connection:
-        if not all(is_storable(key, self.name) for key in self.keys):
+    def _consistent(self) -> Connection:
+        if self.kind in ("federation", "entra"):
+            if self.trust is None or self.keys:
+                raise ValueError(f"a connection of kind {self.kind} has trust and no keys")
+            if self.kind == "federation" and self.trust.subject is None:
+                raise ValueError("trust: subject must be pinned")
+            if self.kind == "entra" and (self.trust.app_id is None or self.name != entra_name(self.trust)):
+                raise ValueError(f"a connection of kind entra pins app_id, and is named {entra_name(self.trust)}")
+        elif self.trust is not None:
+            raise ValueError(f"a connection of kind {self.kind} has keys and no trust")
+        elif not self.keys and self.revoked is None:
+            raise ValueError("keys: one or two are needed")
+        elif not all(is_storable(key.value, self.name) for key in self.keys):
             raise ValueError(f"keys: each must be a key made for connection {self.name}, or sha256:<its hex digest>")
         return self
 
-    def expired(self, now: datetime) -> bool:
-        return self.expires is not None and now >= self.expires
+    def ends(self, credential: Credential | None) -> datetime | None:
+        """When that credential of the connection, or the connection, expires: whichever is first."""
+        ends = [end for end in (self.expires, credential.expires if credential else None) if end is not None]
+        return min(ends, default=None)
+
+    def document(self) -> dict[str, Any]:
+        """The connection as JSON data without its name, as the settings and the vault hold it."""
+        return self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+
+
+def entra_name(trust: Trust) -> str:
+    return f"{ENTRA_PREFIX}{trust.tenant_id}"
+
+
+def read_connection(name: str, document: object) -> Connection:
+    """The connection of a JSON document. ValueError, without any value of it, where it is none."""
+    if not isinstance(document, dict):
+        raise ValueError("is not a JSON object")
+    try:
+        return Connection.model_validate({**document, "name": name})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        known = [str(part) for part in first["loc"] if part in Connection.model_fields]
+        raise ValueError(f"{'.'.join(known) or 'it'}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+Accept = Callable[[Connection], bool]
+
+
+class Unavailable(Exception):
+    """The source of connections or keys does not answer; what it would say is not known."""
 
 
 class Connections(Protocol):
     """A source of connections."""
 
-    async def get(self, name: str) -> Connection | None:
-        """The connection of that name, None where there is none. Raises ScimError 503 where that cannot be told."""
+    async def get(self, name: str, accept: Accept) -> Connection | None:
+        """The connection of that name, None where there is none. A source that keeps answers looks again where the
+        kept one is not accepted. Raises Unavailable where it cannot be told."""
+
+    async def close(self) -> None:
+        """Give back what is open."""
 
 
 class FixedConnections:
@@ -62,5 +152,8 @@ class FixedConnections:
     def __init__(self, connections: Mapping[str, Connection]) -> None:
         self._connections = connections
 
-    async def get(self, name: str) -> Connection | None:
+    async def get(self, name: str, accept: Accept) -> Connection | None:
         return self._connections.get(name)
+
+    async def close(self) -> None:
+        pass

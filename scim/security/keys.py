@@ -1,4 +1,4 @@
-"""API keys: `scim_<connection>_<random><checksum>`, under 200 characters.
+"""API keys and client secrets: `scim_<connection>_<random><checksum>`, under 200 characters.
 
 The key names its connection, so checking it is one lookup whatever the number of customers, and the checksum lets a
 mistyped or invented key be refused without any. The random part has 190 bits; the checksum is no secret.
@@ -46,8 +46,18 @@ def matches(key: str, stored: str) -> bool:
     """Whether `key` is the stored one, which is the key itself or `sha256:` and its hex digest. Constant time."""
     shown = key
     if _DIGEST.fullmatch(stored):
-        shown, stored = "sha256:" + hashlib.sha256(key.encode()).hexdigest(), stored.lower()
+        shown, stored = digest(key), stored.lower()
     return hmac.compare_digest(shown.encode(), stored.encode())
+
+
+def digest(key: str) -> str:
+    """What may be kept in place of the key. A key has 190 random bits: no salt and no slow hash are needed."""
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def fingerprint(stored: str) -> str:
+    """Eight hex digits that name a stored key, whichever way it is stored, and give nothing of it away."""
+    return (stored.lower() if _DIGEST.fullmatch(stored) else digest(stored))[7:15]
 
 
 def is_storable(stored: str, connection: str) -> bool:

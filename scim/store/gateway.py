@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
+
+Policies = Sequence[AsyncHTTPPolicy[Any, Any]]
 
 TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
@@ -102,11 +105,27 @@ class Gateway(Protocol):
 class TableGateway:
     """The gateway on Azure Table Storage or Azurite. `policies` see every request on the wire, retries included."""
 
-    def __init__(self, connection_string: str, table: str, policies: Sequence[AsyncHTTPPolicy[Any, Any]] = ()) -> None:
+    def __init__(self, table: TableClient) -> None:
         # The SDK logs each request's URL at INFO, and with it the row keys: names and addresses of people.
         logging.getLogger("azure").setLevel(logging.WARNING)
-        self._table = TableClient.from_connection_string(
-            connection_string, table, per_retry_policies=list(policies), **_CLIENT_OPTIONS
+        self._table = table
+
+    @staticmethod
+    def with_key(connection_string: str, table: str, policies: Policies = ()) -> TableGateway:
+        """The table that a connection string opens. ValueError, whose text may hold the key, where it is none."""
+        return TableGateway(
+            TableClient.from_connection_string(
+                connection_string, table, per_retry_policies=list(policies), **_CLIENT_OPTIONS
+            )
+        )
+
+    @staticmethod
+    def with_identity(
+        endpoint: str, table: str, credential: AsyncTokenCredential, policies: Policies = ()
+    ) -> TableGateway:
+        """The table at an endpoint, opened with an identity, which stays the caller's to close."""
+        return TableGateway(
+            TableClient(endpoint, table, credential=credential, per_retry_policies=list(policies), **_CLIENT_OPTIONS)
         )
 
     async def read(self, partition: str, key: str) -> Row | None:

@@ -1,10 +1,13 @@
-"""Finishes what was cut short and removes old bookmarks: the timer's work. Idempotent, however often it is killed."""
+"""Finishes what was cut short, removes old bookmarks and forgets expired assertions: the timer's work.
+
+Idempotent, however often it is killed."""
 
 from __future__ import annotations
 
 import logging
 
 from scim.store import rows
+from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
 from scim.store.pending import Job, Pending
@@ -16,17 +19,21 @@ log = logging.getLogger("scim.housekeeping")
 class Housekeeping:
     """Looks through the pending rows of all tenants."""
 
-    def __init__(self, gateway: Gateway, members: Members, pending: Pending, positions: Positions) -> None:
+    def __init__(
+        self, gateway: Gateway, members: Members, pending: Pending, positions: Positions, credentials: Credentials
+    ) -> None:
         self._gateway = gateway
         self._members = members
         self._pending = pending
         self._positions = positions
+        self._credentials = credentials
 
     async def run(self, *, everything: bool = False) -> int:
         """Finish the pending rows that are due, or all of them where nobody else works on them; how many there were.
 
         Raises Unavailable where the table does not answer: the next run goes on."""
         done = 0
+        await self._credentials.tidy()
         async for tenant in self._pending.tenants():
             await self._positions.tidy(tenant)
             async for job in self._pending.due(tenant, everything=everything):

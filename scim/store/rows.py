@@ -180,6 +180,25 @@ def tenants_range() -> tuple[str, str]:
     return key_range("t ")
 
 
+def usage_key(connection: str, credential: str) -> str:
+    """In the partition that is no tenant's: when a credential was used."""
+    return f"u {connection} {credential}"
+
+
+def usage_range(connection: str) -> tuple[str, str]:
+    return key_range(f"u {connection} ")
+
+
+def assertion_key(expires: str, digest: str) -> str:
+    """In the partition that is no tenant's: the sight of an assertion that may come once."""
+    return f"j {expires} {digest}"
+
+
+def assertion_range(until: str) -> tuple[str, str]:
+    """The keys of the assertions that expired before then."""
+    return "j ", f"j {until}"
+
+
 def is_unique(key: str) -> bool:
     return key.startswith(UNIQUE + " ")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway
 from scim.store.housekeeping import Housekeeping
 from scim.store.members import Members
@@ -21,6 +22,7 @@ class Store:
     members: Members
     positions: Positions
     resources: Resources
+    credentials: Credentials
     housekeeping: Housekeeping
 
     @staticmethod
@@ -29,6 +31,6 @@ class Store:
         members = Members(gateway, pending)
         positions = Positions(gateway, pending)
         resources = Resources(gateway, members, pending)
-        return Store(
-            gateway, pending, members, positions, resources, Housekeeping(gateway, members, pending, positions)
-        )
+        credentials = Credentials(gateway)
+        housekeeping = Housekeeping(gateway, members, pending, positions, credentials)
+        return Store(gateway, pending, members, positions, resources, credentials, housekeeping)

@@ -31,7 +31,7 @@ async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
     made: Gateway
     if request.param == "azurite":
         azurite: Azurite = request.getfixturevalue("azurite")
-        made = TableGateway(azurite.connection_string, TABLE)
+        made = TableGateway.with_key(azurite.connection_string, TABLE)
     else:
         made = MemoryGateway(empty_pages=request.param != "memory")
     yield made

@@ -40,7 +40,7 @@ _numbers = count(1)
 async def gateway(azurite: Azurite) -> AsyncIterator[TableGateway]:
     """A table of its own, so that housekeeping finds nobody else's rows."""
     azurite.create_table(TABLE)
-    made = TableGateway(azurite.connection_string, TABLE)
+    made = TableGateway.with_key(azurite.connection_string, TABLE)
     yield made
     await made.close()
 

@@ -324,7 +324,7 @@ async def test_request_costs_the_same_among_many_users(
 @pytest.fixture(scope="module")
 async def real(azurite: Azurite) -> AsyncIterator[TableGateway]:
     """The table that the clients' requests end in."""
-    gateway = TableGateway(azurite.connection_string, TABLE)
+    gateway = TableGateway.with_key(azurite.connection_string, TABLE)
     yield gateway
     await gateway.close()
 

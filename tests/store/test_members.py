@@ -604,7 +604,7 @@ async def check(folder: Path, *arguments: str, **settings: str) -> tuple[int | N
 
 
 async def test_command_checks_the_table_of_the_settings(azurite: Azurite, tmp_path: Path) -> None:
-    gateway = TableGateway(azurite.connection_string, TABLE)
+    gateway = TableGateway.with_key(azurite.connection_string, TABLE)
     group = await new_group(Store.on(gateway), f"checked by {tmp_path.name}", [Member(OTHER)])
     settings = {"SCIM_TABLE_CONNECTION_STRING": azurite.connection_string, "SCIM_TABLE_NAME": TABLE}
     (tmp_path / "local.settings.json").write_text(json.dumps({"Values": settings}))

@@ -1,0 +1,191 @@
+"""What the operator's tool prints: for people, or as JSON. A secret is printed once, by the command that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from scim.connections.commands import View
+from scim.connections.rotation import by_age
+from scim.security.connections import Connection
+from scim.security.usage import Used, days_left, due
+
+_ENTERED = {
+    "api-key": ("Tenant URL", "Secret Token"),
+    "oauth": ("Tenant URL", "Token endpoint", "Client ID", "Client Secret", "Scope"),
+    "federation": ("Tenant URL", "Token endpoint", "Client ID", "Scope"),
+    "entra": ("Tenant URL",),
+}
+_NOTES = {
+    "api-key": "Enter both in Entra: Provisioning, Admin credentials, Bearer authentication. Then Test Connection.",
+    "oauth": "Enter them in Entra: Provisioning, Admin credentials, OAuth2 client credentials grant; any of the ways to"
+    " send credentials. Then Test Connection.",
+    "federation": "Enter them where the identity provider asks for them. There is no secret; only tokens that match the"
+    " issuer, audience and subject above are taken.",
+    "entra": "Enter the tenant URL in Entra and leave the secret token blank. Microsoft means this for tests.",
+}
+
+
+def entered(connection: Connection, url: str, secret: str | None) -> dict[str, str]:
+    """What the admin pastes into Entra, by the name of the field."""
+    every = {
+        "Tenant URL": url,
+        "Secret Token": secret or "",
+        "Token endpoint": url.removesuffix("/scim") + "/oauth2/token",
+        "Client ID": connection.name,
+        "Client Secret": secret or "",
+        "Scope": "scim",
+    }
+    return {field: every[field] for field in _ENTERED[connection.kind]}
+
+
+def instructions(connection: Connection, url: str, secret: str | None) -> str:
+    """Those fields for people, with what is pinned and where to enter them."""
+    fields = entered(connection, url, secret)
+    trust = connection.trust
+    pinned = [
+        (name, value)
+        for name, value in (
+            ("issuer", trust and trust.issuer),
+            ("audience", trust and trust.audience),
+            ("subject", trust and trust.subject),
+            ("Entra tenant", trust and trust.tenant_id),
+            ("application", trust and trust.app_id),
+            ("keys from", trust and trust.jwks_uri),
+        )
+        if value
+    ]
+    lines = [f"Connection {connection.name} ({connection.kind}, {connection.access}) of tenant {connection.tenant}"]
+    lines += [f"  {name}: {value}" for name, value in pinned]
+    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items()), "", _NOTES[connection.kind]]
+    if secret is not None:
+        lines.append("The secret is shown this once.")
+    return "\n".join(lines)
+
+
+def table(views: Sequence[View], now: datetime) -> str:
+    """All connections, one line each."""
+    if not views:
+        return "There are no connections: add makes one."
+    head = ("NAME", "TENANT", "KIND", "ACCESS", "STATE", "EXPIRES", "LAST USED", "DESCRIPTION")
+    rows = [head] + [
+        (
+            view.connection.name,
+            view.connection.tenant,
+            view.connection.kind,
+            view.connection.access,
+            state(view.connection, now),
+            moment(_ends(view.connection), "never"),
+            moment(_last(view), "never" if view.used is not None else "not known"),
+            view.connection.description,
+        )
+        for view in views
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def details(view: View, now: datetime) -> str:
+    """One connection with its credentials and how its rotation stands."""
+    connection = view.connection
+    lines = [
+        f"{connection.name}: {connection.kind}, {connection.access}, {connection.mode}, tenant {connection.tenant}",
+        f"  state: {state(connection, now)}",
+    ]
+    if connection.description:
+        lines.append(f"  description: {connection.description}")
+    if connection.expires:
+        lines.append(f"  the connection expires: {moment(connection.expires)}")
+    for key in by_age(connection):
+        lines.append(f"  credential {key.id}")
+        lines.append(f"    created {moment(key.created, 'not known')}, expires {moment(key.expires, 'never')}")
+        lines.append(f"    {_uses(view, key.id)}")
+    if connection.trust is not None:
+        lines.append(f"  issuer {connection.trust.issuer}, audience {connection.trust.audience}")
+        lines.append(f"    {_uses(view, connection.trust.id)}")
+    if view.rotation is not None:
+        lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
+        lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
+        lines.append(f"  revoke the old one?        {view.rotation.advice}")
+    return "\n".join(lines)
+
+
+def data(view: View, now: datetime) -> dict[str, Any]:
+    """One connection as JSON data, without any secret."""
+    connection = view.connection
+    document = connection.document()
+    document.pop("revoked_keys", None)
+    document["keys"] = [
+        {
+            "id": key.id,
+            "created": _text(key.created),
+            "expires": _text(key.expires),
+            "firstUsed": _text(used.first if used else None),
+            "lastUsed": _text(used.last if used else None),
+        }
+        for key in by_age(connection)
+        for used in [_used(view, key.id)]
+    ]
+    turn = view.rotation
+    return {
+        "name": connection.name,
+        "tenant": connection.tenant,
+        "kind": connection.kind,
+        "access": connection.access,
+        **document,
+        "state": state(connection, now),
+        "lastUsed": _text(_last(view)),
+        "rotation": None if turn is None else {"safeToRevoke": turn.safe, "old": turn.old.id, "advice": turn.advice},
+    }
+
+
+def state(connection: Connection, now: datetime) -> str:
+    """In a few words: whether it works, and what is coming."""
+    ends = _ends(connection)
+    if connection.revoked is not None:
+        return f"revoked on {moment(connection.revoked)}"
+    if ends is not None and now >= ends:
+        return "expired"
+    if connection.paused is not None:
+        return f"paused since {moment(connection.paused)}"
+    words = ["rotating"] if len(connection.keys) > 1 else []
+    soonest = min((end for key in _each(connection) for end in [connection.ends(key)] if end), default=None)
+    if soonest is not None and due(soonest, now):
+        words.append(f"{'a credential ' if words else ''}expires in {days_left(soonest, now)} days")
+    return ", ".join(words) or "active"
+
+
+def moment(at: datetime | None, otherwise: str = "") -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}Z" if at else otherwise
+
+
+def _each(connection: Connection) -> Sequence[Any]:
+    return connection.keys or (None,)
+
+
+def _ends(connection: Connection) -> datetime | None:
+    """When the last of its credentials ends."""
+    ends = [connection.ends(key) for key in _each(connection)]
+    return None if None in ends else max(end for end in ends if end is not None)
+
+
+def _used(view: View, credential: str) -> Used | None:
+    return next((used for used in view.used or () if used.credential == credential), None)
+
+
+def _uses(view: View, credential: str) -> str:
+    if view.used is None:
+        return "uses not known"
+    used = _used(view, credential)
+    return f"first used {moment(used.first)}, last used {moment(used.last)}" if used else "never used"
+
+
+def _last(view: View) -> datetime | None:
+    return max((used.last for used in view.used or ()), default=None)
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None

@@ -1,0 +1,53 @@
+"""How a rotation stands: which of two credentials is in use, and whether the older may be revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from scim.security.connections import Connection, Credential
+from scim.security.usage import EVERY, Used
+
+_QUIET = timedelta(hours=2) + EVERY
+"""Three of Entra's cycles without a use; what is noted of a use may be an hour old."""
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Two credentials of a connection. `safe` where nobody uses the older one any more; `advice` says it in words."""
+
+    old: Credential
+    new: Credential
+    new_first_used: datetime | None
+    old_last_used: datetime | None
+    safe: bool
+    advice: str
+
+
+def by_age(connection: Connection) -> list[Credential]:
+    """The credentials, the oldest first."""
+    return sorted(connection.keys, key=lambda key: key.created or _EVER)
+
+
+def rotation(connection: Connection, used: Sequence[Used] | None, now: datetime) -> Rotation | None:
+    """The rotation under way, None where there is none. `used` is None where it is not known."""
+    if len(connection.keys) < 2:
+        return None
+    old, new = by_age(connection)
+    uses = {each.credential: each for each in used or ()}
+    first = uses[new.id].first if new.id in uses else None
+    last = uses[old.id].last if old.id in uses else None
+    if used is None:
+        safe, advice = False, "not known: the table that notes uses cannot be read"
+    elif first is None:
+        safe, advice = False, "not yet: the new one was never used; enter it in Entra and press Test Connection"
+    elif last is None:
+        safe, advice = True, "safe to revoke: the new one is in use, the old one never was"
+    elif now - last < _QUIET:
+        again = f"{(last + _QUIET).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        safe, advice = False, f"not yet: the old one was used not long ago; look again after {again}"
+    else:
+        safe, advice = True, "safe to revoke: the new one is in use, the old one no more"
+    return Rotation(old, new, first, last, safe, advice)

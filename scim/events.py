@@ -1,0 +1,16 @@
+"""Events: log lines that a query or an alert finds, each one JSON object in one line.
+
+`event` names it; the rest are its fields. Never a secret, and never the value of an attribute of a person.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+log = logging.getLogger("scim")
+
+
+def event(name: str, level: int = logging.INFO, **fields: object) -> None:
+    """Log one event."""
+    log.log(level, "%s", json.dumps({"event": name, **fields}, separators=(",", ":"), default=str))

@@ -1,0 +1,112 @@
+"""Access tokens of our own (RFC 9068), which name the connection and the credential that they were got with.
+
+Only this service reads them, so they are signed with a shared key (HS256). A token says nothing that is taken on trust:
+the connection is looked up for every request, so revoking it, or the credential, ends its tokens within a minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+
+from scim.security.connections import Connection
+from scim.security.signing_keys import NoSigningKeys, SigningKeys, current
+
+SCOPE = "scim"
+TYPE = "at+jwt"
+"""The header's `typ` (RFC 9068 §2.1): it tells our tokens from anybody else's."""
+_ISSUER = "azure-functions-scim"
+_ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one of our tokens says: whose it is, got with which credential, and whether its time is over."""
+
+    connection: str
+    tenant: str
+    credential: str
+    expires: datetime
+
+    def expired(self, now: datetime) -> bool:
+        return now >= self.expires
+
+    def suit(self, connection: Connection) -> bool:
+        """Whether the connection still has the credential, and is the one that it was."""
+        ids = [key.id for key in connection.keys] if connection.kind == "oauth" else []
+        if connection.kind == "federation" and connection.trust is not None:
+            ids = [connection.trust.id]
+        return connection.tenant == self.tenant and self.credential in ids
+
+
+class AccessTokens:
+    """Gives out and reads access tokens of `minutes`."""
+
+    def __init__(self, keys: SigningKeys, minutes: int) -> None:
+        self._keys = keys
+        self.lifetime = timedelta(minutes=minutes)
+
+    async def issue(self, connection: Connection, credential: str) -> str:
+        """A token for that connection. Raises Unavailable, and NoSigningKeys where there are none."""
+        now = datetime.now(UTC)
+        root = current(await self._keys.get(), now)
+        if root is None:
+            raise NoSigningKeys("an access token was asked for, and there are no signing keys")
+        day = _day(now)
+        claims = {
+            "iss": _ISSUER,
+            "aud": SCOPE,
+            "sub": connection.name,
+            "client_id": connection.name,
+            "scope": SCOPE,
+            "tenant": connection.tenant,
+            "credential": credential,
+            "iat": int(now.timestamp()),
+            "exp": int((now + self.lifetime).timestamp()),
+        }
+        return jwt.encode(claims, root.of_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": f"{root.id}.{day}"})
+
+    async def read(self, token: str) -> Claims | None:
+        """What a token of ours says, expired or not; None for any other. Raises Unavailable."""
+        try:
+            root_id, _, day = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
+        except jwt.InvalidTokenError:
+            return None
+        root = next((root for root in await self._keys.get() if root.id == root_id), None)
+        if root is None or day not in _days(datetime.now(UTC)):
+            return None
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                root.of_day(int(day)),
+                [_ALGORITHM],
+                audience=SCOPE,
+                issuer=_ISSUER,
+                options={"require": ["exp"], "verify_exp": False, "verify_iat": False},
+            )
+        except jwt.InvalidTokenError:
+            return None
+        return Claims(
+            claims["sub"], claims["tenant"], claims["credential"], datetime.fromtimestamp(claims["exp"], tz=UTC)
+        )
+
+
+def type_of(token: str) -> str | None:
+    """The `typ` that a token's header claims; None where it is no token."""
+    try:
+        typ: str | None = jwt.get_unverified_header(token).get("typ")
+    except jwt.InvalidTokenError:
+        return None
+    return typ
+
+
+def _day(now: datetime) -> int:
+    return int(now.timestamp()) // 86_400
+
+
+def _days(now: datetime) -> list[str]:
+    """The days whose keys a living token may have; another process's clock may be a little ahead."""
+    return [str(_day(now) + difference) for difference in (-1, 0, 1)]

@@ -1,0 +1,119 @@
+"""Answers of a source that is far away and must not be asked for every request.
+
+An answer, also that there is none, is good for a minute, so what is withdrawn ends within one. What is new works at
+once: a kept answer that refuses the caller is asked for anew. Both are bounded, so that guesses cost no read each.
+While the source is down, kept answers go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from scim.security.connections import Unavailable
+
+T = TypeVar("T")
+
+SECONDS = 60.0
+"""How long an answer is good for."""
+_PAUSE = 10.0
+"""Seconds between tries of a source that is down, for one name."""
+_KEPT = 10_000
+"""Names whose answers are kept."""
+
+
+class Bucket:
+    """`burst` at once, then `rate` a second."""
+
+    def __init__(self, burst: int, rate: float) -> None:
+        self._burst, self._rate = burst, rate
+        self._level, self._at = float(burst), 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one more may go."""
+        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+    def give_back(self) -> None:
+        self._level = min(self._burst, self._level + 1)
+
+
+@dataclass(slots=True)
+class _Answer(Generic[T]):
+    value: T | None
+    until: float
+    failed: bool = False
+    """Whether the last try to ask anew failed."""
+    again: Bucket = field(default_factory=lambda: Bucket(5, 0.2))
+    """How often it is asked for anew before its time, because it refuses somebody."""
+
+
+class Cached(Generic[T]):
+    """The answers of `read`, which raises Unavailable where it cannot tell."""
+
+    def __init__(
+        self, read: Callable[[str], Awaitable[T | None]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._answers: OrderedDict[str, _Answer[T]] = OrderedDict()
+        self._reads: dict[str, asyncio.Task[_Answer[T]]] = {}
+        self._unknown = Bucket(100, 10.0)
+        """Reads for names that turn out to be none: an attacker may make up many."""
+
+    async def get(self, name: str, accept: Callable[[T], bool]) -> T | None:
+        """The value of that name, asked for anew where the kept one is old or not accepted. Raises Unavailable."""
+        answer, now = self._answers.get(name), self._clock()
+        if answer is not None:
+            self._answers.move_to_end(name)
+            accepted = answer.value is not None and accept(answer.value)
+            if now < answer.until and (accepted or (not answer.failed and not answer.again.take(now))):
+                return answer.value
+            if now < answer.until and answer.failed:
+                raise Unavailable("the source did not answer a moment ago")
+        unknown = answer is None or answer.value is None
+        if unknown and not self._unknown.take(now):
+            raise Unavailable("too many unknown names were asked for")
+        answer = await self._asked(name)
+        if unknown and answer.value is not None:
+            self._unknown.give_back()
+        if answer.failed and (answer.value is None or not accept(answer.value)):
+            raise Unavailable("the source does not answer")
+        return answer.value
+
+    async def _asked(self, name: str) -> _Answer[T]:
+        """Ask the source; callers that come meanwhile share the question."""
+        task = self._reads.get(name)
+        if task is None:
+            task = self._reads[name] = asyncio.create_task(self._ask(name))
+            task.add_done_callback(lambda done: self._done(name, done))
+        return await asyncio.shield(task)
+
+    def _done(self, name: str, task: asyncio.Task[_Answer[T]]) -> None:
+        del self._reads[name]
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting any more
+
+    async def _ask(self, name: str) -> _Answer[T]:
+        kept = self._answers.get(name)
+        try:
+            value = await self._read(name)
+        except Unavailable:
+            if kept is None or kept.value is None:
+                raise
+            kept.until, kept.failed = self._clock() + _PAUSE, True
+            return kept
+        answer = kept or _Answer(value, 0.0)
+        answer.value, answer.until, answer.failed = value, self._clock() + SECONDS, False
+        self._answers[name] = answer
+        while len(self._answers) > _KEPT:
+            self._answers.popitem(last=False)
+        return answer

@@ -1,0 +1,221 @@
+"""The token endpoint (RFC 6749 §3.2) and what announces it (RFC 8414).
+
+Three ways to an access token of ours, all for a client that acts for itself: a client secret; an assertion that the
+identity provider signed, as client authentication (RFC 7523 §2.2); and the same assertion as a token to exchange
+(RFC 8693). The client id is the connection's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from scim.http import Request, Response
+from scim.security.access_tokens import SCOPE
+from scim.security.assertions import Rejected, expiry
+from scim.security.authentication import ended, key_of, revoked, used_id
+from scim.security.connections import Connection, Credential
+from scim.security.keys import CONNECTION_NAME, connection_of
+from scim.security.security import Security
+
+ROOT = "oauth2"
+TOKEN = "token"
+METADATA_ROOT = ".well-known"
+METADATA = "oauth-authorization-server"
+
+CLIENT_CREDENTIALS = "client_credentials"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+_SUBJECT_TYPES = ("urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token")
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_BODY = 65_536
+_MAX_ASSERTION = 16_384
+_NO_STORE = {"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache"}
+_UNPRINTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_UNKNOWN = "The client id or the client secret is not known here: copy both again, whole, or make a new secret."
+
+
+class OAuthError(Exception):
+    """A token request ends here, with an error code of RFC 6749 §5.2."""
+
+    def __init__(self, error: str, description: str, status: int = 400, headers: dict[str, str] | None = None) -> None:
+        super().__init__(description)
+        self.error, self.status, self.headers = error, status, headers or {}
+
+    def response(self) -> Response:
+        # The characters that RFC 6749 allows there.
+        body = {"error": self.error, "error_description": _UNPRINTABLE.sub("'", str(self))}
+        return Response(self.status, body, {**_NO_STORE, **self.headers})
+
+
+def metadata(request: Request, origin: str) -> Response:
+    """The authorization server's metadata. `origin` is the issuer."""
+    if request.method not in ("GET", "HEAD"):
+        return OAuthError("invalid_request", "The metadata is read with GET.", 405, {"Allow": "GET, HEAD"}).response()
+    body = {
+        "issuer": origin,
+        "token_endpoint": f"{origin}/{ROOT}/{TOKEN}",
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
+        "grant_types_supported": [CLIENT_CREDENTIALS, EXCHANGE],
+        "response_types_supported": [],
+        "scopes_supported": [SCOPE],
+    }
+    return Response(200, body, {"Content-Type": "application/json"})
+
+
+async def answer(request: Request, security: Security) -> Response:
+    """An access token for whoever proves to be the client, or why not. Raises Unavailable and NoSigningKeys."""
+    try:
+        return await _granted(request, security)
+    except OAuthError as error:
+        return error.response()
+
+
+async def _granted(request: Request, security: Security) -> Response:
+    form = _form(request)
+    _scope(form)
+    grant = form.get("grant_type")
+    if grant == CLIENT_CREDENTIALS and ("client_assertion" in form or "client_assertion_type" in form):
+        connection, credential = await _by_assertion(form, security), None
+    elif grant == CLIENT_CREDENTIALS:
+        connection, credential = await _by_secret(request, form, security)
+    elif grant == EXCHANGE:
+        connection, credential = await _by_exchange(request, form, security), None
+    elif not grant:
+        raise OAuthError("invalid_request", "grant_type is missing: send client_credentials.")
+    else:
+        raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
+    used = used_id(connection, credential)
+    body: dict[str, Any] = {
+        "access_token": await security.tokens.issue(connection, used),
+        "token_type": "Bearer",
+        "expires_in": int(security.tokens.lifetime.total_seconds()),
+        "scope": SCOPE,
+    }
+    if grant == EXCHANGE:
+        body["issued_token_type"] = ACCESS_TOKEN
+    security.usage.note(connection, used, connection.ends(credential))
+    return Response(200, body, dict(_NO_STORE))
+
+
+def _form(request: Request) -> dict[str, str]:
+    if request.method != "POST":
+        raise OAuthError("invalid_request", "A token is requested with POST.", 405, {"Allow": "POST"})
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise OAuthError("invalid_request", f"Content-Type must be {_FORM}.")
+    if len(request.body) > _MAX_BODY:
+        raise OAuthError("invalid_request", f"The body has more than {_MAX_BODY} bytes.", 413)
+    try:
+        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise OAuthError("invalid_request", "The body is no form.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise OAuthError("invalid_request", "A parameter was sent twice (RFC 6749 section 3.2): send each once.")
+    return {name: value for name, value in form.items() if value}
+
+
+def _scope(form: dict[str, str]) -> None:
+    if set(form.get("scope", SCOPE).split()) - {SCOPE}:
+        raise OAuthError("invalid_scope", f"The only scope is {SCOPE}: enter it, or none.")
+
+
+async def _by_secret(request: Request, form: dict[str, str], security: Security) -> tuple[Connection, Credential]:
+    client, secret = _client(request, form)
+    if not client or not secret:
+        raise _invalid_client("Send the client id and the client secret, in the Authorization header or in the body.")
+    # A secret names its connection and has a checksum: what cannot be one is refused without any look.
+    name = connection_of(secret)
+    connection = None
+    if name is not None and name == client:
+        connection = await security.connections.get(name, lambda known: key_of(known, secret) is not None)
+    credential = key_of(connection, secret) if connection else None
+    if connection is None or credential is None:
+        raise _invalid_client((revoked(connection, secret) if connection else None) or _UNKNOWN)
+    if connection.kind != "oauth":
+        raise OAuthError(
+            "unauthorized_client", f"Connection {name} takes its key as a secret token, not as a client secret."
+        )
+    if (fault := ended(connection, credential)) is not None:
+        raise _invalid_client(fault)
+    return connection, credential
+
+
+def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | None]:
+    """The client's id and secret from header, body or both, which then must agree."""
+    in_body = form.get("client_id"), form.get("client_secret")
+    header = request.headers.get("authorization", "")
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return in_body
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise _invalid_client(
+            "The Authorization header is not Basic with base64 of <client id>:<client secret>."
+        ) from None
+    name, _, secret = decoded.partition(":")
+    in_header = unquote_plus(name), unquote_plus(secret)  # RFC 6749 §2.3.1
+    if any(given is not None and given != other for given, other in zip(in_body, in_header, strict=True)):
+        raise OAuthError("invalid_request", "The client id or secret in the body is not the one in the header.")
+    return in_header
+
+
+async def _by_assertion(form: dict[str, str], security: Security) -> Connection:
+    """Client authentication with an assertion (RFC 7523 §2.2), as Entra's workload identity federation does it."""
+    if form.get("client_assertion_type") != JWT_BEARER:
+        raise OAuthError("invalid_request", f"client_assertion_type must be {JWT_BEARER}.")
+    if "client_secret" in form:
+        raise OAuthError("invalid_request", "Send either a client secret or a client assertion.")
+    try:
+        return await _federated(form.get("client_id"), form.get("client_assertion", ""), security)
+    except Rejected as reason:
+        raise _invalid_client(_refusal("client assertion", reason)) from None
+
+
+async def _by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
+    """Token exchange (RFC 8693 §2.1). The connection is named by client_id, or by audience where there is none."""
+    if form.get("subject_token_type") not in _SUBJECT_TYPES:
+        raise OAuthError("invalid_request", f"subject_token_type must be {' or '.join(_SUBJECT_TYPES)}.")
+    if form.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+        raise OAuthError("invalid_request", f"requested_token_type must be {ACCESS_TOKEN}, or absent.")
+    if "actor_token" in form:
+        raise OAuthError("invalid_request", "Delegation (actor_token) is not supported.")
+    client = _client(request, form)[0] or form.get("audience")
+    try:
+        return await _federated(client, form.get("subject_token", ""), security)
+    except Rejected as reason:  # RFC 8693 §2.2.2 has this code for it
+        raise OAuthError("invalid_request", _refusal("subject token", reason)) from None
+
+
+async def _federated(client: str | None, assertion: str, security: Security) -> Connection:
+    """The connection whose trust the assertion meets. Raises Rejected."""
+    if not assertion or len(assertion) > _MAX_ASSERTION:
+        raise Rejected("it is missing, or longer than any", proven=False)
+    if not client or not CONNECTION_NAME.fullmatch(client):
+        raise Rejected("the client id is missing", proven=False)
+    connection = await security.connections.get(client, lambda known: known.kind == "federation")
+    if connection is None or connection.kind != "federation" or connection.trust is None:
+        raise Rejected("the client id is not known", proven=False)
+    claims = await security.assertions.check(assertion, connection.trust)
+    if (fault := ended(connection, None)) is not None:
+        raise _invalid_client(fault)
+    if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):
+        raise Rejected("it was used before (jti)")
+    return connection
+
+
+def _refusal(what: str, reason: Rejected) -> str:
+    if reason.proven:
+        return f"The {what} is refused: {reason}."
+    return f"The client id is not known here for assertions, or the {what} is not signed by the issuer that it trusts."
+
+
+def _invalid_client(description: str) -> OAuthError:
+    return OAuthError("invalid_client", description, 401, {"WWW-Authenticate": 'Basic realm="scim"'})

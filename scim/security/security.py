@@ -1,0 +1,75 @@
+"""The parts that say who may call, put together from the settings. What only some connections need is made when one
+does: a cold start imports no vault, identity or token library that nobody uses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from scim.security.connections import Connections, FixedConnections
+from scim.security.signing_keys import FixedSigningKeys, SigningKeys, VaultSigningKeys
+from scim.security.usage import Usage, UsageLog
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from scim.security.access_tokens import AccessTokens
+    from scim.security.assertions import Assertions
+    from scim.settings import Settings
+
+
+class CredentialLog(UsageLog, Protocol):
+    """What is kept of credentials outside this process."""
+
+    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+        """Whether an assertion of that id comes to the connection for the first time."""
+
+
+class Security:
+    """The connections, the keys, and what is noted of their use. `identity` opens the vault, `ca_file` replaces the
+    system's trusted certificates."""
+
+    connections: Connections
+    signing_keys: SigningKeys
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: CredentialLog,
+        *,
+        identity: AsyncTokenCredential | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        self._minutes = settings.token_minutes
+        self._ca_file = ca_file
+        self.log = log
+        self.usage = Usage(log, settings.usage_minutes)
+        if settings.key_vault_url is None:
+            self.connections = FixedConnections(settings.connections)
+            self.signing_keys = FixedSigningKeys(settings.signing_keys)
+        else:
+            from scim.security.vault import Vault, VaultConnections
+
+            assert identity is not None
+            vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
+            self.connections = VaultConnections(vault)
+            self.signing_keys = VaultSigningKeys(vault)
+
+    @cached_property
+    def tokens(self) -> AccessTokens:
+        from scim.security.access_tokens import AccessTokens
+
+        return AccessTokens(self.signing_keys, self._minutes)
+
+    @cached_property
+    def assertions(self) -> Assertions:
+        from scim.security.assertions import Assertions
+        from scim.security.jwks import PublicKeys
+
+        return Assertions(PublicKeys(ca_file=self._ca_file))
+
+    async def close(self) -> None:
+        """Finish what is being noted, and give back the connections."""
+        await self.usage.close()
+        await self.connections.close()

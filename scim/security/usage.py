@@ -1,0 +1,105 @@
+"""When a credential was first and last used, and warnings before it expires.
+
+Both happen behind the request, at most once in `minutes` for a credential and process, and a failure of either never
+reaches a caller. A warning is an event of its own, 30, 14, 7 and 1 days before the end: an alert can catch it while
+there is time, since the client of an expired credential is refused, and Entra then stops provisioning altogether.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from scim.events import event
+from scim.security.connections import Connection
+
+log = logging.getLogger("scim")
+
+WARNINGS = (1, 7, 14, 30)
+"""Days before the expiry."""
+EVERY = timedelta(hours=1)
+"""How far a last use may lie behind what is written, with the default setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What is kept of one credential of a connection."""
+
+    credential: str
+    first: datetime
+    last: datetime
+    warned: str = ""
+    """The last warning: `<expiry> <days>`."""
+
+
+class UsageLog(Protocol):
+    """Where it is kept."""
+
+    async def used(self, connection: str) -> list[Used]:
+        """What is known of the credentials of a connection."""
+
+    async def write(self, connection: str, used: Used) -> None:
+        """Keep it, in place of what was known."""
+
+
+class Usage:
+    """Notes the uses of credentials. `minutes` is 0 where none are kept."""
+
+    def __init__(self, log: UsageLog, minutes: int) -> None:
+        self._log = log
+        self._seconds = minutes * 60.0
+        self._noted: dict[tuple[str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, connection: Connection, credential: str, ends: datetime | None) -> None:
+        """A credential was used, one that ends then. Returns at once."""
+        key, now = (connection.name, credential), time.monotonic()
+        if not self._seconds or now - self._noted.get(key, -math.inf) < self._seconds:
+            return
+        self._noted[key] = now
+        task = asyncio.create_task(self._write(connection, credential, ends, datetime.now(UTC)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self, connection: Connection, credential: str, ends: datetime | None, now: datetime) -> None:
+        try:
+            known = next(
+                (used for used in await self._log.used(connection.name) if used.credential == credential), None
+            )
+            warning = due(ends, now)
+            mark = "" if ends is None or warning is None else f"{ends.isoformat()} {warning}"
+            if mark and (known is None or known.warned != mark):
+                event(
+                    "credential_expiring",
+                    logging.WARNING,
+                    connection=connection.name,
+                    tenant=connection.tenant,
+                    credential=credential,
+                    days=days_left(ends, now) if ends else None,
+                    threshold=warning,
+                    expires=ends,
+                )
+            await self._log.write(connection.name, Used(credential, known.first if known else now, now, mark))
+        except Exception as error:  # whatever it is, the next hour tries again
+            log.warning("the use of a credential of %s was not noted: %s", connection.name, error)
+
+
+def days_left(ends: datetime, now: datetime) -> int:
+    """Days until then, begun ones counted."""
+    return math.ceil((ends - now) / timedelta(days=1))
+
+
+def due(ends: datetime | None, now: datetime) -> int | None:
+    """The warning that a credential which ends then has come to; None before the first."""
+    if ends is None:
+        return None
+    return next((days for days in WARNINGS if ends - now <= timedelta(days=days)), None)

@@ -1,0 +1,142 @@
+"""Key Vault: connections as secrets, read with this app's identity.
+
+A connection is the secret `connection-<name>`, whose value is the same JSON document as in the settings: one read tells
+everything, and one write changes it as a whole. Secret names are lower-case letters, digits and hyphens, as connection
+names are. What the vault itself says of a secret counts too: disabled or deleted is not there, and its expiry is the
+connection's. The SDKs are imported here only, when a vault is configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.keyvault.secrets.aio import SecretClient
+
+from scim.security.cached import Cached
+from scim.security.connections import Accept, Connection, Unavailable, read_connection
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+log = logging.getLogger("scim.vault")
+
+CONNECTION = "connection-"
+_JSON = "application/json"
+_SECONDS = 8.0
+"""A read with all its tries and, the first time, a token for the vault."""
+_OPTIONS: dict[str, Any] = {
+    "connection_timeout": 3,
+    "read_timeout": 5,
+    "retry_total": 2,
+    "retry_backoff_factor": 0.2,
+    "retry_backoff_max": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that is enabled, with its own expiry."""
+
+    value: str
+    expires: datetime | None
+
+
+class Vault:
+    """One vault. Its methods raise Unavailable where the vault does not answer or refuses us."""
+
+    def __init__(self, url: str, credential: AsyncTokenCredential, *, ca_file: str | None = None) -> None:
+        # The SDKs log each request at INFO, with the names of secrets.
+        logging.getLogger("azure").setLevel(logging.WARNING)
+        verify = {} if ca_file is None else {"connection_verify": ca_file}
+        self._client = SecretClient(url, credential, **_OPTIONS, **verify)
+
+    async def read(self, name: str) -> Secret | None:
+        """The secret of that name; None where there is none, or it is disabled or not yet valid."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                secret = await self._client.get_secret(name)
+        except ResourceNotFoundError:
+            return None
+        except HttpResponseError as error:
+            if _disabled(error):
+                return None
+            raise Unavailable(_reason(error)) from None
+        except (AzureError, TimeoutError, OSError) as error:
+            raise Unavailable(_reason(error)) from None
+        starts, now = secret.properties.not_before, datetime.now(UTC)
+        if secret.value is None or (starts is not None and now < starts):
+            return None
+        return Secret(secret.value, secret.properties.expires_on)
+
+    async def write(self, name: str, value: str, *, expires: datetime | None, tags: dict[str, str]) -> None:
+        """A new version of the secret, in force at once."""
+        try:
+            async with asyncio.timeout(4 * _SECONDS):
+                await self._client.set_secret(name, value, content_type=_JSON, expires_on=expires, tags=tags)
+        except (AzureError, TimeoutError, OSError) as error:
+            raise Unavailable(_reason(error)) from None
+
+    async def names(self, prefix: str) -> list[str]:
+        """The names of the enabled secrets that begin so, without it."""
+        try:
+            async with asyncio.timeout(4 * _SECONDS):
+                found = [
+                    secret.name async for secret in self._client.list_properties_of_secrets() if secret.enabled is True
+                ]
+        except (AzureError, TimeoutError, OSError) as error:
+            raise Unavailable(_reason(error)) from None
+        return sorted(name.removeprefix(prefix) for name in found if name and name.startswith(prefix))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def connection_in(secret: Secret, name: str) -> Connection:
+    """The connection of that name, as its secret's value has it. ValueError where it holds none."""
+    try:
+        return read_connection(name, json.loads(secret.value))
+    except ValueError as error:  # JSON's own message shows a place, no value
+        raise ValueError(f"secret {CONNECTION}{name}: {error}") from None
+
+
+class VaultConnections:
+    """The connections in a vault, kept for a minute."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._cached = Cached(self._read)
+
+    async def get(self, name: str, accept: Accept) -> Connection | None:
+        return await self._cached.get(name, accept)
+
+    async def close(self) -> None:
+        await self._vault.close()
+
+    async def _read(self, name: str) -> Connection | None:
+        secret = await self._vault.read(CONNECTION + name)
+        if secret is None:
+            return None
+        try:
+            connection = connection_in(secret, name)
+        except ValueError as error:
+            log.error("misconfigured: %s", error)
+            raise Unavailable("the secret cannot be read") from None
+        ends = [end for end in (connection.expires, secret.expires) if end is not None]
+        return connection.model_copy(update={"expires": min(ends, default=None)})
+
+
+def _disabled(error: HttpResponseError) -> bool:
+    """Whether a 403 is about the secret and not about us."""
+    inner = getattr(error.error, "innererror", None) or {}
+    return error.status_code == 403 and inner.get("code") == "SecretDisabled"
+
+
+def _reason(error: Exception) -> str:
+    status = getattr(error, "status_code", None)
+    return f"Key Vault: {type(error).__name__}{f' {status}' if status else ''}: {str(error)[:200]}"

@@ -1,0 +1,66 @@
+"""What is kept of credentials: when they were used, and which assertions were seen. No secret is.
+
+The rows stand in the partition that is no tenant's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from scim.security.usage import Used
+from scim.store import rows
+from scim.store.gateway import Gateway, Refused, Write
+from scim.store.pending import TENANTS
+from scim.store.transactions import commit
+
+_SKEW = timedelta(minutes=10)
+"""An assertion may be taken a little after its end, since clocks differ."""
+
+
+class Credentials:
+    """The rows about credentials. Every method raises Unavailable where the table does not answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def used(self, connection: str) -> list[Used]:
+        """What is known of the uses of a connection's credentials."""
+        found = []
+        async for page in self._gateway.pages(TENANTS, *rows.usage_range(connection)):
+            for row in page:
+                first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
+                found.append(Used(row.values["credential"], first, last, row.values.get("warned", "")))
+        return found
+
+    async def write(self, connection: str, used: Used) -> None:
+        values = {
+            "credential": used.credential,
+            "first": used.first.isoformat(),
+            "last": used.last.isoformat(),
+            "warned": used.warned,
+        }
+        await self._gateway.commit(TENANTS, [Write("upsert", rows.usage_key(connection, used.credential), values)])
+
+    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+        """Whether an assertion of that id (its jti) comes to the connection for the first time."""
+        digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
+        key, write_id = rows.assertion_key(_stamp(expires), digest), rows.new_write_id()
+        try:
+            await commit(self._gateway, TENANTS, [Write("insert", key, {"write": write_id})], key, write_id)
+        except Refused:
+            return False
+        return True
+
+    async def tidy(self) -> None:
+        """Forget the assertions that have expired, which nobody accepts any more."""
+        async for page in self._gateway.pages(TENANTS, *rows.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
+            for row in page:
+                try:
+                    await self._gateway.commit(TENANTS, [Write("delete", row.key)])
+                except Refused:
+                    continue  # another run was faster
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
