@@ -44,6 +44,11 @@ async def metadata(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("health", methods=METHODS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.timer_trigger(schedule="30 */5 * * * *", arg_name="timer")
 async def housekeeping(timer: func.TimerRequest) -> None:
     await application.housekeep()

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scim import health, trace
 from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.events import event
+from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
+from scim.request_log import log_request
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -40,11 +45,12 @@ class _Parts:
     security: Security
     registry: Registry
     store: Store
+    health: Health
     identity: AsyncTokenCredential | None
 
 
 class Application:
-    """Answers requests to all our doors: SCIM, the token endpoint and its metadata. `settings` come from the
+    """Answers requests to all our doors: SCIM, the token endpoint and its metadata, health. `settings` come from the
     environment where none are given; `policies` see every request to the table; a `gateway` takes the table's place;
     `ca_file` replaces the system's trusted certificates towards Key Vault and issuers."""
 
@@ -65,7 +71,7 @@ class Application:
     async def handle(self, request: Request) -> Response:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
         id that finds the log line."""
-        request_id = uuid.uuid4().hex
+        request_id, started, gathered = uuid.uuid4().hex, time.perf_counter(), trace.begin()
         try:
             response = await self._answer(request)
         except ScimError as error:
@@ -74,7 +80,20 @@ class Application:
             response = self._refusal(request, self._failure(error, request_id))
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
+        if request.root != health.ROOT:
+            log_request(
+                request,
+                response,
+                gathered,
+                request_id=request_id,
+                milliseconds=(time.perf_counter() - started) * 1000,
+                endpoints=self._endpoints(),
+            )
         return response
+
+    def _endpoints(self) -> list[str]:
+        types = self._parts.registry.resource_types if self._parts else ()
+        return [resource_type.document.endpoint for resource_type in types]
 
     @property
     def gateway(self) -> Gateway:
@@ -85,7 +104,10 @@ class Application:
         """Finish operations that were cut short, those that are due or (where nobody else works) all; how many.
 
         Raises what stopped it; the next run goes on."""
-        return await self._built().store.housekeeping.run(everything=everything)
+        started = time.perf_counter()
+        done = await self._built().store.housekeeping.run(everything=everything)
+        event("housekeeping", {"finished": done, "ms": round((time.perf_counter() - started) * 1000, 1)})
+        return done
 
     async def close(self) -> None:
         """Give back the connections to the table."""
@@ -117,10 +139,12 @@ class Application:
         return await route(context)
 
     async def _authorize(self, request: Request) -> Response:
-        """The doors beside SCIM: the token endpoint, and the metadata that announces it."""
+        """The doors beside SCIM: health, the token endpoint, and the metadata that announces it."""
+        parts = self._built()
+        if request.root == health.ROOT:
+            return await parts.health.answer(request)
         from scim.security import oauth
 
-        parts = self._built()
         if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
             public = parts.settings.public_url
             return oauth.metadata(request, public.removesuffix(f"/{ROOT}") if public else request.origin)
@@ -142,7 +166,8 @@ class Application:
             identity = self._identity(settings)
             store = Store.on(self._gateway or self._table(settings, identity))
             security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
-            self._parts = _Parts(settings, security, registry, store, identity)
+            looks = Health({"table": store.check, "connections": security.check})
+            self._parts = _Parts(settings, security, registry, store, looks, identity)
         return self._parts
 
     @staticmethod

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 
 log = logging.getLogger("scim")
 
 
-def event(name: str, level: int = logging.INFO, **fields: object) -> None:
+def event(name: str, fields: Mapping[str, object], level: int = logging.INFO) -> None:
     """Log one event."""
     log.log(level, "%s", json.dumps({"event": name, **fields}, separators=(",", ":"), default=str))

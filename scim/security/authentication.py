@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from scim import trace
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
 from scim.security.keys import PREFIX, connection_of, matches
@@ -58,6 +59,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
 async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
     name = connection_of(token) if token.startswith(PREFIX) else None
     connection = await security.connections.get(name, lambda known: _known(known, token)) if name else None
+    note(connection)
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
         raise _refused((revoked(connection, token) if connection else None) or _UNKNOWN)
@@ -79,7 +81,8 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
         raise _refused("The access token is not one of ours, or too old: get a new one from the token endpoint.")
     if claims.expired(datetime.now(UTC)):
         raise _refused(f"The access token expired on {shown(claims.expires)}: get a new one from the token endpoint.")
-    connection = await security.connections.get(claims.connection, lambda known: claims.suit(known))
+    connection = await security.connections.get(claims.connection, claims.suit)
+    note(connection)
     if connection is None or not claims.suit(connection):
         raise _refused(
             f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
@@ -96,6 +99,7 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
     connection = None
     if isinstance(tenant_id, str) and _GUID.fullmatch(tenant_id):
         connection = await security.connections.get(name, lambda known: known.kind == "entra")
+        note(connection)
     if connection is None or connection.kind != "entra" or connection.trust is None:
         raise _refused(_NOT_ALLOWED)
     try:
@@ -108,6 +112,12 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
 
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def note(connection: Connection | None) -> None:
+    """For the request's log line: whose caller is refused, if it is."""
+    if connection is not None:
+        trace.caller(connection.name, connection.tenant)
 
 
 def key_of(connection: Connection, key: str) -> Credential | None:

@@ -13,10 +13,11 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
+from scim import trace
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import ended, key_of, revoked, used_id
+from scim.security.authentication import ended, key_of, note, revoked, used_id
 from scim.security.connections import Connection, Credential
 from scim.security.keys import CONNECTION_NAME, connection_of
 from scim.security.security import Security
@@ -81,6 +82,8 @@ async def _granted(request: Request, security: Security) -> Response:
     form = _form(request)
     _scope(form)
     grant = form.get("grant_type")
+    if grant in (CLIENT_CREDENTIALS, EXCHANGE):
+        trace.grant(grant.rpartition(":")[2])
     if grant == CLIENT_CREDENTIALS and ("client_assertion" in form or "client_assertion_type" in form):
         connection, credential = await _by_assertion(form, security), None
     elif grant == CLIENT_CREDENTIALS:
@@ -135,6 +138,7 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
     connection = None
     if name is not None and name == client:
         connection = await security.connections.get(name, lambda known: key_of(known, secret) is not None)
+        note(connection)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
         raise _invalid_client((revoked(connection, secret) if connection else None) or _UNKNOWN)
@@ -201,6 +205,7 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     if not client or not CONNECTION_NAME.fullmatch(client):
         raise Rejected("the client id is missing", proven=False)
     connection = await security.connections.get(client, lambda known: known.kind == "federation")
+    note(connection)
     if connection is None or connection.kind != "federation" or connection.trust is None:
         raise Rejected("the client id is not known", proven=False)
     claims = await security.assertions.check(assertion, connection.trust)

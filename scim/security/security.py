@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from scim.security.connections import Connections, FixedConnections
-from scim.security.signing_keys import FixedSigningKeys, SigningKeys, VaultSigningKeys
+from scim.security.signing_keys import SECRET, FixedSigningKeys, SigningKeys, VaultSigningKeys
 from scim.security.usage import Usage, UsageLog
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from scim.security.access_tokens import AccessTokens
     from scim.security.assertions import Assertions
+    from scim.security.vault import Vault
     from scim.settings import Settings
 
 
@@ -41,6 +42,7 @@ class Security:
         identity: AsyncTokenCredential | None = None,
         ca_file: str | None = None,
     ) -> None:
+        self._vault: Vault | None = None
         self._minutes = settings.token_minutes
         self._ca_file = ca_file
         self.log = log
@@ -55,6 +57,7 @@ class Security:
             vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
             self.connections = VaultConnections(vault)
             self.signing_keys = VaultSigningKeys(vault)
+            self._vault = vault
 
     @cached_property
     def tokens(self) -> AccessTokens:
@@ -68,6 +71,11 @@ class Security:
         from scim.security.jwks import PublicKeys
 
         return Assertions(PublicKeys(ca_file=self._ca_file))
+
+    async def check(self) -> None:
+        """Look whether connections can be looked up at all. Raises Unavailable."""
+        if self._vault is not None:
+            await self._vault.read(SECRET)
 
     async def close(self) -> None:
         """Finish what is being noted, and give back the connections."""

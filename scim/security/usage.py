@@ -8,6 +8,7 @@ there is time, since the client of an expired credential is refused, and Entra t
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import math
 import time
@@ -62,7 +63,10 @@ class Usage:
         if not self._seconds or now - self._noted.get(key, -math.inf) < self._seconds:
             return
         self._noted[key] = now
-        task = asyncio.create_task(self._write(connection, credential, ends, datetime.now(UTC)))
+        # A context of its own: what it costs is not the request's.
+        task = asyncio.create_task(
+            self._write(connection, credential, ends, datetime.now(UTC)), context=contextvars.Context()
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -78,16 +82,15 @@ class Usage:
             warning = due(ends, now)
             mark = "" if ends is None or warning is None else f"{ends.isoformat()} {warning}"
             if mark and (known is None or known.warned != mark):
-                event(
-                    "credential_expiring",
-                    logging.WARNING,
-                    connection=connection.name,
-                    tenant=connection.tenant,
-                    credential=credential,
-                    days=days_left(ends, now) if ends else None,
-                    threshold=warning,
-                    expires=ends,
-                )
+                fields = {
+                    "connection": connection.name,
+                    "tenant": connection.tenant,
+                    "credential": credential,
+                    "days": days_left(ends, now) if ends else None,
+                    "threshold": warning,
+                    "expires": ends and ends.astimezone(UTC).isoformat(timespec="seconds"),
+                }
+                event("credential_expiring", fields, logging.WARNING)
             await self._log.write(connection.name, Used(credential, known.first if known else now, now, mark))
         except Exception as error:  # whatever it is, the next hour tries again
             log.warning("the use of a credential of %s was not noted: %s", connection.name, error)

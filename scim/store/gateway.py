@@ -16,9 +16,12 @@ from typing import Any, Literal, Protocol
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
-from azure.core.pipeline.policies import AsyncHTTPPolicy
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
+
+from scim import trace
 
 Policies = Sequence[AsyncHTTPPolicy[Any, Any]]
 
@@ -102,6 +105,13 @@ class Gateway(Protocol):
         """Give back the connections."""
 
 
+class _Counter(SansIOHTTPPolicy[Any, Any]):
+    """Counts trips for the request's log line."""
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        trace.trip()
+
+
 class TableGateway:
     """The gateway on Azure Table Storage or Azurite. `policies` see every request on the wire, retries included."""
 
@@ -115,7 +125,7 @@ class TableGateway:
         """The table that a connection string opens. ValueError, whose text may hold the key, where it is none."""
         return TableGateway(
             TableClient.from_connection_string(
-                connection_string, table, per_retry_policies=list(policies), **_CLIENT_OPTIONS
+                connection_string, table, per_retry_policies=[_Counter(), *policies], **_CLIENT_OPTIONS
             )
         )
 
@@ -125,7 +135,9 @@ class TableGateway:
     ) -> TableGateway:
         """The table at an endpoint, opened with an identity, which stays the caller's to close."""
         return TableGateway(
-            TableClient(endpoint, table, credential=credential, per_retry_policies=list(policies), **_CLIENT_OPTIONS)
+            TableClient(
+                endpoint, table, credential=credential, per_retry_policies=[_Counter(), *policies], **_CLIENT_OPTIONS
+            )
         )
 
     async def read(self, partition: str, key: str) -> Row | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scim.store import rows
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway
 from scim.store.housekeeping import Housekeeping
 from scim.store.members import Members
-from scim.store.pending import Pending
+from scim.store.pending import TENANTS, Pending
 from scim.store.positions import Positions
 from scim.store.resources import Resources
 
@@ -24,6 +25,10 @@ class Store:
     resources: Resources
     credentials: Credentials
     housekeeping: Housekeeping
+
+    async def check(self) -> None:
+        """Look whether the table answers. Raises Unavailable."""
+        await self.gateway.read(TENANTS, rows.SIGNING_KEY)
 
     @staticmethod
     def on(gateway: Gateway) -> Store:

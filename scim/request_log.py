@@ -1,0 +1,67 @@
+"""One event for each request: who did what, what came out, and what it cost. Never a value of an attribute.
+
+A path and a filter may hold names and addresses of people, so the operation is told by known words alone, and the
+resource by its id, which is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from scim.events import event
+from scim.http import ROOT, Request, Response
+from scim.trace import Trace
+
+_WORDS = {
+    word.lower(): word
+    for word in ("Bulk", "Me", "Schemas", "ResourceTypes", "ServiceProviderConfig", ".search", "token")
+}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def log_request(
+    request: Request,
+    response: Response,
+    trace: Trace,
+    *,
+    request_id: str,
+    milliseconds: float,
+    endpoints: Collection[str],
+) -> None:
+    """Log the event `request`, or `token` at the token endpoint. `endpoints` are those of the resource types."""
+    fields: dict[str, object] = {"request": request_id, "tenant": trace.tenant, "connection": trace.connection}
+    error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
+    if request.root == ROOT:
+        fields |= {
+            "operation": _operation(request, endpoints),
+            "resource": _resource(request, response, endpoints),
+            "status": response.status,
+            "scimType": error.get("scimType"),
+        }
+    else:
+        fields |= {"grant": trace.grant, "status": response.status, "error": error.get("error")}
+    fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
+    event("request" if request.root == ROOT else "token", fields)
+
+
+def _operation(request: Request, endpoints: Collection[str]) -> str:
+    """Such as `PATCH Users/{id}`, `GET Users?filter` or `POST Bulk`; `?` for what is none."""
+    method = request.method if request.method in _METHODS else "?"
+    words = _WORDS | {endpoint.strip("/").lower(): endpoint.strip("/") for endpoint in endpoints}
+    segments = request.segments
+    path = [words.get(segment.lower(), "?") for segment in segments[:1]]
+    path += [".search" if segment == ".search" else "{id}" for segment in segments[1:2]]
+    filtered = "?filter" if method == "GET" and len(segments) == 1 and "filter" in request.query else ""
+    return f"{method} {'/'.join(path) or '/'}{filtered}"
+
+
+def _resource(request: Request, response: Response, endpoints: Collection[str]) -> str | None:
+    """The id of the one resource that the request was about, if it is one of ours or was just made."""
+    from scim.store.rows import is_id
+
+    segments = request.segments
+    if len(segments) == 2 and is_id(segments[1]):
+        return segments[1]
+    if response.status == 201 and isinstance(response.body, dict) and isinstance(made := response.body.get("id"), str):
+        return made
+    return None
