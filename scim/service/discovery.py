@@ -54,7 +54,14 @@ async def service_provider_config(context: Context) -> Response:
                 "description": "A secret token in the Authorization header; it decides the tenant.",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "OAuth 2.0 client credentials",
+                "description": "A client secret, or an assertion that the identity provider signed, for an access token.",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                "primary": False,
+            },
         ],
         "meta": _meta(context, "ServiceProviderConfig", "ServiceProviderConfig"),
     }
