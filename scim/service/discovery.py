@@ -58,7 +58,7 @@ async def service_provider_config(context: Context) -> Response:
             {
                 "type": "oauth2",
                 "name": "OAuth 2.0 client credentials",
-                "description": "A client secret, or an assertion that the identity provider signed, for an access token.",
+                "description": "An access token for a client secret or for a signed assertion.",
                 "specUri": "https://www.rfc-editor.org/info/rfc6749",
                 "primary": False,
             },

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
-from azure.core import MatchConditions
+from azure.core.credentials import AzureSasCredential
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline import PipelineRequest
-from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import HttpRequest
 from azure.data.tables.aio import TableClient
 
 from scim import trace
-
-Policies = Sequence[AsyncHTTPPolicy[Any, Any]]
+from scim.store import batch
+from scim.store.pipeline import Policies, open_pipeline
 
 TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
@@ -32,14 +34,7 @@ PAGE_ROWS = 1000
 PARALLEL_READS = 16
 """Point reads that one request has under way at once."""
 
-_CLIENT_OPTIONS: dict[str, Any] = {
-    "connection_timeout": 5,
-    "read_timeout": 10,
-    "retry_total": 4,
-    "retry_backoff_factor": 0.2,
-    "retry_backoff_max": 2,
-    "logging_enable": False,
-}
+_RETRIES: dict[str, Any] = {"retry_total": 4, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,32 +108,34 @@ class _Counter(SansIOHTTPPolicy[Any, Any]):
 
 
 class TableGateway:
-    """The gateway on Azure Table Storage or Azurite. `policies` see every request on the wire, retries included."""
+    """The gateway on Azure Table Storage or Azurite. Reads are the SDK's; writes are encoded here (see batch.py) and go
+    through a pipeline of the same credential and connections. `policies` see every request on the wire, retries
+    included."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: Callable[..., TableClient], policies: Policies) -> None:
         # The SDK logs each request's URL at INFO, and with it the row keys: names and addresses of people.
         logging.getLogger("azure").setLevel(logging.WARNING)
-        self._table = table
+        watched: list[Any] = [_Counter(), *policies]
+        transport = AioHttpTransport(connection_timeout=5, read_timeout=10)
+        self._table = table(transport=transport, per_retry_policies=watched, logging_enable=False, **_RETRIES)
+        self._endpoint = self._table.url.rstrip("/")
+        self._table_url = f"{self._endpoint}/{self._table.table_name}"
+        credential = self._table.credential
+        if isinstance(credential, AzureSasCredential):
+            raise ValueError("a shared access signature expires: use an account's key, or an identity")
+        self._pipeline = open_pipeline(self._endpoint, credential, transport, watched, **_RETRIES)
 
     @staticmethod
     def with_key(connection_string: str, table: str, policies: Policies = ()) -> TableGateway:
         """The table that a connection string opens. ValueError, whose text may hold the key, where it is none."""
-        return TableGateway(
-            TableClient.from_connection_string(
-                connection_string, table, per_retry_policies=[_Counter(), *policies], **_CLIENT_OPTIONS
-            )
-        )
+        return TableGateway(partial(TableClient.from_connection_string, connection_string, table), policies)
 
     @staticmethod
     def with_identity(
         endpoint: str, table: str, credential: AsyncTokenCredential, policies: Policies = ()
     ) -> TableGateway:
         """The table at an endpoint, opened with an identity, which stays the caller's to close."""
-        return TableGateway(
-            TableClient(
-                endpoint, table, credential=credential, per_retry_policies=[_Counter(), *policies], **_CLIENT_OPTIONS
-            )
-        )
+        return TableGateway(partial(TableClient, endpoint, table, credential=credential), policies)
 
     async def read(self, partition: str, key: str) -> Row | None:
         try:
@@ -170,28 +167,32 @@ class TableGateway:
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         if not 0 < len(writes) <= MAX_WRITES:
             raise ValueError(f"a transaction has 1 to {MAX_WRITES} writes, not {len(writes)}")
+        alone = len(writes) == 1
+        request = (
+            batch.single(self._table_url, partition, writes[0])
+            if alone
+            else batch.transaction(self._endpoint, self._table_url, partition, writes)
+        )
         async with _bounded(writing=True):
-            if len(writes) == 1:
-                return [await self._single(partition, writes[0])]
-            results = await self._table.submit_transaction([_operation(partition, write) for write in writes])
-        return [result.get("etag") or "" for result in results]
-
-    async def _single(self, partition: str, write: Write) -> str:
-        """One write alone needs no multipart body, which costs the SDK most of a transaction's time."""
-        if write.kind == "delete":  # the SDK's delete_entity hides a missing row
-            await self._table.submit_transaction([_operation(partition, write)])
-            return ""
-        entity = {"PartitionKey": partition, "RowKey": write.key, **write.values}
-        if write.kind == "insert":
-            result = await self._table.create_entity(entity)
-        elif write.kind == "upsert":
-            result = await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)
-        else:
-            result = await self._table.update_entity(entity, **_condition(write), mode=_mode(write))
-        return str(result["etag"])
+            sent = HttpRequest(request.method, request.url, headers=request.headers, content=request.body)
+            response = await self._pipeline.send_request(sent)
+            body = response.content
+        if response.status_code >= 300:
+            code, _ = batch.error_of(body)
+            raise _failure(response.status_code, code, 0, Uncertain)
+        if alone:
+            return ["" if writes[0].kind == "delete" else str(response.headers.get("ETag", ""))]
+        try:
+            result = batch.result(body)
+        except ValueError as error:
+            raise Uncertain(str(error)) from None
+        if result.status:
+            raise _failure(result.status, result.code, result.index, Uncertain)
+        return result.etags
 
     async def close(self) -> None:
         await self._table.close()
+        await self._pipeline.close()
 
 
 @contextlib.asynccontextmanager
@@ -210,22 +211,23 @@ async def _bounded(*, writing: bool) -> AsyncIterator[None]:
 def _translated(unanswered: type[Unavailable]) -> Iterator[None]:
     try:
         yield
-    except TableTransactionError as error:
-        raise _http_failure(error, error.index, unanswered) from error
     except HttpResponseError as error:
-        raise _http_failure(error, 0, unanswered) from error
+        raise _http_failure(error, unanswered) from error
     except ServiceRequestError as error:
         raise Unavailable(_reason(error)) from error
     except ServiceResponseError as error:
         raise unanswered(_reason(error)) from error
 
 
-def _http_failure(error: HttpResponseError, index: int, unanswered: type[Unavailable]) -> Exception:
-    status = error.status_code or 0
-    if status in (404, 409, 412) and getattr(error, "error_code", None) != "TableNotFound":
+def _http_failure(error: HttpResponseError, unanswered: type[Unavailable]) -> Exception:
+    return _failure(error.status_code or 0, getattr(error, "error_code", None) or "", 0, unanswered)
+
+
+def _failure(status: int, code: str, index: int, unanswered: type[Unavailable]) -> Exception:
+    if status in (404, 409, 412) and code != "TableNotFound":
         return Refused(status, index)
-    if status in (401, 403) or status == 404:
-        return Unavailable(f"the table refuses us: {status} {getattr(error, 'error_code', '')}")
+    if status in (401, 403, 404):
+        return Unavailable(f"the table refuses us: {status} {code}")
     if status == 413:
         return TooLarge("the transaction has more bytes than the table takes")
     if status in (429, 503):
@@ -234,6 +236,8 @@ def _http_failure(error: HttpResponseError, index: int, unanswered: type[Unavail
         )
     if status >= 500:
         return unanswered(f"status {status}")
+    error = HttpResponseError(f"the table answers {status} {code}")  # a fault of ours
+    error.status_code = status
     return error
 
 
@@ -245,26 +249,3 @@ def _row(entity: Mapping[str, Any]) -> Row:
     values = {name: value for name, value in entity.items() if name not in ("PartitionKey", "RowKey")}
     metadata: Mapping[str, Any] = getattr(entity, "metadata", {})
     return Row(str(entity.get("RowKey", "")), values, str(metadata.get("etag", "")))
-
-
-def _operation(partition: str, write: Write) -> Any:
-    entity = {"PartitionKey": partition, "RowKey": write.key, **write.values}
-    match write.kind:
-        case "insert":
-            return ("create", entity)
-        case "upsert":
-            return ("upsert", entity, {"mode": UpdateMode.MERGE})
-        case "delete":
-            return ("delete", entity, _condition(write))
-        case _:
-            return ("update", entity, {**_condition(write), "mode": _mode(write)})
-
-
-def _mode(write: Write) -> UpdateMode:
-    return UpdateMode.MERGE if write.kind == "merge" else UpdateMode.REPLACE
-
-
-def _condition(write: Write) -> dict[str, Any]:
-    if write.etag == "*":
-        return {"match_condition": MatchConditions.Unconditionally}
-    return {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}

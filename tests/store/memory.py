@@ -205,7 +205,11 @@ class Door:
         self.token = new_key(tenant)
         connections = {tenant: {"tenant": tenant, "keys": [self.token]}}
         settings = Settings.from_environment(
-            {"SCIM_TABLE_CONNECTION_STRING": "none", "SCIM_CONNECTIONS": json.dumps(connections)}
+            {
+                "SCIM_TABLE_CONNECTION_STRING": "none",
+                "SCIM_CONNECTIONS": json.dumps(connections),
+                "SCIM_USAGE_MINUTES": "0",  # trips are counted
+            }
         )
         self.application = Application(settings, gateway=gateway)
 

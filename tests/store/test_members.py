@@ -627,11 +627,11 @@ async def test_command_checks_the_table_of_the_settings(azurite: Azurite, tmp_pa
 COMMANDS: dict[str, tuple[list[str], str | None, str]] = {
     "no tenant": ([], None, "usage"),
     "two tenants": (["a", "b"], None, "usage"),
-    "no settings": (["a"], None, "SCIM_TABLE_CONNECTION_STRING is not set"),
+    "no settings": (["a"], None, "SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING must be set"),
     "settings that are of no use": (
         ["a"],
         '{"Values": {"SCIM_TABLE_CONNECTION_STRING": "x"}}',
-        "SCIM_TABLE_CONNECTION_STRING cannot be used",
+        "SCIM_TABLE_CONNECTION_STRING is no connection string",
     ),
     "settings that are not JSON": (["a"], "{", "local.settings.json cannot be read"),
     "settings without values": (["a"], "{}", "local.settings.json cannot be read"),

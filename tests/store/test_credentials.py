@@ -1,0 +1,195 @@
+"""What the table keeps of credentials: uses, and assertions that may come once; on Azurite and in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from azure.core.exceptions import ServiceResponseError
+
+from dev.azurite import Azurite
+from scim.security.usage import Used
+from scim.store import rows
+from scim.store.credentials import Credentials
+from scim.store.gateway import Gateway, TableGateway, Unavailable, Uncertain, Write
+from scim.store.pending import TENANTS
+from scim.store.store import Store
+from tests.conftest import TABLE
+from tests.core import cases
+from tests.store.memory import Faulty, MemoryGateway
+from tests.support import Request, Wire
+
+START = datetime(2026, 3, 1, 12, 30, 15, 123456, UTC)
+_numbers = count()
+
+
+@pytest.fixture(scope="module", params=["azurite", "memory", "memory with empty pages"])
+async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
+    made: Gateway
+    if request.param == "azurite":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        made = TableGateway.with_key(azurite.connection_string, TABLE)
+    else:
+        made = MemoryGateway(empty_pages=request.param != "memory")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def faulty(gateway: Gateway) -> Faulty:
+    return Faulty(gateway)
+
+
+@pytest.fixture
+def credentials(faulty: Faulty) -> Credentials:
+    return Credentials(faulty)
+
+
+@pytest.fixture
+def name() -> str:
+    """A connection that nobody has used."""
+    return f"noted-{next(_numbers)}"
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+async def test_uses_are_read_as_they_were_written(credentials: Credentials, name: str) -> None:
+    assert await credentials.used(name) == []
+    first = Used("aaaaaaaa", START, START + timedelta(days=1), f"{START.isoformat()} 30")
+    second = Used("bbbbbbbb", START, START)
+    for used in (first, second):
+        await credentials.write(name, used)
+    assert await credentials.used(name) == [first, second]
+
+
+async def test_use_is_written_over(credentials: Credentials, name: str) -> None:
+    await credentials.write(name, Used("aaaaaaaa", START, START, "mark"))
+    newer = Used("aaaaaaaa", START, START + timedelta(days=1))
+    await credentials.write(name, newer)
+    assert await credentials.used(name) == [newer]
+
+
+async def test_connections_with_one_beginning_are_kept_apart(credentials: Credentials, name: str) -> None:
+    names = [name, f"{name}-a", f"{name}a", f"a{name}"]
+    for number, each in enumerate(names):
+        await credentials.write(each, Used(f"{number:08}", START, START))
+    assert [[used.credential for used in await credentials.used(each)] for each in names] == [
+        [f"{number:08}"] for number in range(len(names))
+    ]
+
+
+async def test_assertion_is_seen_once(credentials: Credentials, name: str) -> None:
+    expires = later()
+    assert [await credentials.first_sight(name, "a-1", expires) for _ in range(3)] == [True, False, False]
+    assert await credentials.first_sight(name, "a-2", expires)
+    assert await credentials.first_sight(f"{name}-b", "a-1", expires)
+
+
+IDS = {
+    "nothing": "",
+    "characters that no key may have": "a/b\\c#d?e\n\t\x7f",
+    "long": "x" * 100_000,
+    "other letters": "schlüssel-鍵",
+    "half of a pair": "\ud800",
+    "zero": "\x00",
+}
+
+
+@pytest.mark.parametrize("assertion", cases(IDS))
+async def test_any_text_is_an_id(credentials: Credentials, name: str, assertion: str) -> None:
+    expires = later()
+    assert [await credentials.first_sight(name, assertion, expires) for _ in range(2)] == [True, False]
+
+
+async def test_one_of_many_at_once_is_the_first(credentials: Credentials, name: str) -> None:
+    expires = later()
+    seen = await asyncio.gather(*(credentials.first_sight(name, "a-1", expires) for _ in range(20)))
+    assert sorted(seen) == [False] * 19 + [True]
+
+
+async def lose_first(number: int, writes: Sequence[Write]) -> None:
+    if number == 1:
+        raise Uncertain("the answer was lost")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_first_sight_is_the_first_though_its_answer_was_lost(
+    credentials: Credentials, faulty: Faulty, name: str, when: str
+) -> None:
+    expires = later()
+    faulty.disturb(**{when: lose_first})  # type: ignore[arg-type]
+    assert await credentials.first_sight(name, "a-1", expires)
+    assert faulty.number == 2
+    assert not await credentials.first_sight(name, "a-1", expires)
+
+
+async def test_first_sight_on_a_wire_that_loses_an_answer(azurite: Azurite, name: str) -> None:
+    """Here it is the SDK that sends again, unseen."""
+    wire = Wire()
+    gateway = TableGateway.with_key(azurite.connection_string, TABLE, [wire])
+    lost = [ServiceResponseError("reset")]
+
+    def lose(request: Request) -> Exception | None:
+        return lost.pop() if lost and request.http_request.method == "POST" else None
+
+    wire.after = lose
+    expires = later()
+    assert [await Credentials(gateway).first_sight(name, "a-1", expires) for _ in range(2)] == [True, False]
+    assert lost == []
+    await gateway.close()
+
+
+async def down(number: int, writes: Sequence[Write]) -> None:
+    raise Unavailable("down")
+
+
+async def test_sight_is_not_taken_on_trust_while_the_table_is_down(
+    credentials: Credentials, faulty: Faulty, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scim.store.transactions.TRIP_SECONDS", 0.3)
+    faulty.disturb(before=down)
+    with pytest.raises(Unavailable):
+        await credentials.first_sight(name, "a-1", later())
+    with pytest.raises(Unavailable):
+        await credentials.write(name, Used("aaaaaaaa", START, START))
+
+
+async def kept(gateway: Gateway) -> list[str]:
+    pages = gateway.pages(TENANTS, *rows.key_range("j "))
+    return [row.key async for page in pages for row in page]
+
+
+async def test_housekeeping_forgets_only_what_has_expired(gateway: Gateway, name: str) -> None:
+    now = datetime.now(UTC)
+    credentials = Store.on(gateway).credentials
+    await credentials.write(name, Used("aaaaaaaa", START, START))
+    before = set(await kept(gateway))
+    ends = [timedelta(days=-400), timedelta(days=-1), timedelta(minutes=-11), timedelta(minutes=-9), timedelta(hours=1)]
+    for number, end in enumerate(ends):
+        assert await credentials.first_sight(name, f"a-{number}", now + end)
+    made = sorted(set(await kept(gateway)) - before)
+    await Store.on(gateway).housekeeping.run()
+    assert [key for key in await kept(gateway) if key in made] == made[3:]
+    for number, end in enumerate(ends):
+        assert await credentials.first_sight(name, f"a-{number}", now + end) == (number < 3)
+    assert [used.credential for used in await credentials.used(name)] == ["aaaaaaaa"]
+
+
+async def test_tidying_twice_at_once(gateway: Gateway, name: str) -> None:
+    credentials = Credentials(gateway)
+    for number in range(20):
+        await credentials.first_sight(name, f"a-{number}", datetime.now(UTC) - timedelta(days=1))
+    await asyncio.gather(*(credentials.tidy() for _ in range(3)))
+    assert await credentials.first_sight(name, "a-0", datetime.now(UTC) - timedelta(days=1))
+    await credentials.tidy()
+
+
+async def test_rows_hold_no_assertion(gateway: Gateway, name: str) -> None:
+    await Credentials(gateway).first_sight(name, "secret-jti", later())
+    found = [row async for page in gateway.pages(TENANTS, "", "\uffff") for row in page]
+    assert not any("secret-jti" in f"{row.key} {row.values}" for row in found)
