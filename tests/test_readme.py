@@ -23,7 +23,8 @@ def settings_table() -> list[str]:
     rows = []
     for name, field in Settings.model_fields.items():
         required = field.default is PydanticUndefined and field.default_factory is None
-        default = "required" if required else {None: "none", PydanticUndefined: "{}", (): "[]"}.get(field.default, field.default)
+        shown = {None: "none", PydanticUndefined: "{}", (): "[]"}.get(field.default, field.default)
+        default = "required" if required else shown
         shown = str(default).lower() if default is False else default
         rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
     return rows

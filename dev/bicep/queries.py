@@ -1,0 +1,142 @@
+"""KQL: every query is well formed, skips lines that are not ours, and reads only what the app logs.
+
+The workbook has the queries' own text, and the alerts read columns that the queries have."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.bicep.source import Finding, Node, Template, arguments, called, literal, member, walk
+from dev.bicep.workbook import build
+
+FIELDS = {
+    "request": {
+        "event", "request", "tenant", "connection", "operation", "resource", "status", "scimType", "trips", "ms",
+    },
+    "token": {"event", "request", "tenant", "connection", "grant", "status", "error", "trips", "ms"},
+    "housekeeping": {"event", "finished", "ms"},
+    "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
+}  # fmt: skip
+"""The fields of each event that the app logs."""
+
+TABLES = ("traces", "requests")
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_GUARD = '| where message startswith "{"'
+_TOKEN = re.compile(r"//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|.", re.DOTALL)
+
+
+def check(infra: Path) -> Iterator[Finding]:
+    """Each query file, and the workbook."""
+    for path in sorted((infra / "queries").glob("*.kql")):
+        name = path.relative_to(infra.parent).as_posix()
+        yield from (Finding(name, line, text) for line, text in problems(path.read_text(encoding="utf-8")))
+    yield from _workbook(infra)
+
+
+def problems(text: str) -> Iterator[tuple[int, str]]:
+    """(line, what is wrong) in a query."""
+    yield from _balance(text)
+    lines = text.splitlines()
+    body = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("//")]
+    if not lines or not lines[0].startswith("// "):
+        yield 1, "does not begin with a comment; say what it shows in one line after //"
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            yield number, "is blank, which ends a query in the portal; remove the line"
+    if not text.endswith("\n"):
+        yield len(lines), "does not end with a line break, and a clause may follow; add one"
+    if body and body[0][1] not in TABLES:
+        yield body[0][0], f"reads {body[0][1]}; begin with {' or '.join(TABLES)}"
+    parsed = next((number for number, line in body if "parse_json(" in line), None)
+    if parsed is not None and _GUARD not in text:
+        yield parsed, f"parses lines that are no JSON too; write {_GUARD} before"
+    events = list(dict.fromkeys(re.findall(r'event\)? == "(\w+)"', text)))
+    for number, line in body:
+        for event in re.findall(r'event\)? == "(\w+)"', line):
+            if event not in FIELDS:
+                yield number, f"the app logs no event {event}; it is one of {', '.join(FIELDS)}"
+        known = set().union(*(FIELDS.get(event, set()) for event in events or FIELDS))
+        for field in re.findall(r"\bline\.(\w+)", line):
+            if field not in known:
+                yield number, f"{field} is no field of {' or '.join(events or FIELDS)}; correct the name"
+
+
+def _balance(text: str) -> Iterator[tuple[int, str]]:
+    stack: list[tuple[str, int]] = []
+    line = 1
+    for token in _TOKEN.findall(text):
+        if token in "([{":
+            stack.append((token, line))
+        elif token in _PAIRS:
+            if not stack or stack.pop()[0] != _PAIRS[token]:
+                yield line, f"{token} closes nothing; remove it or open it before"
+                return
+        elif token in "\"'":
+            yield line, "a string does not end on its line; close it"
+            return
+        line += token.count("\n")
+    if stack:
+        yield stack[-1][1], f"{stack[-1][0]} is never closed; close it"
+
+
+def _workbook(infra: Path) -> Iterator[Finding]:
+    path = infra / "workbook.json"
+    name = path.relative_to(infra.parent).as_posix()
+    text = path.read_text(encoding="utf-8")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        yield Finding(name, getattr(error, "lineno", 1), "is no JSON; run python -m dev.bicep.workbook")
+        return
+    wanted = build(infra / "queries")
+    if found != wanted:
+        lines = text.splitlines()
+        same = json.dumps(wanted, indent=2).splitlines()
+        line = next((n for n, pair in enumerate(zip(lines, same, strict=False), 1) if pair[0] != pair[1]), len(lines))
+        yield Finding(name, line, "is not made from infra/queries; run python -m dev.bicep.workbook")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An alert: a query and a clause, and the column that is compared, for each value of the dimension."""
+
+    template: Template
+    node: Node
+    path: str
+    """The query's file, from the template's folder."""
+
+    @property
+    def file(self) -> Path:
+        return self.template.path.parent / self.path
+
+    @property
+    def query(self) -> str:
+        """What runs: the file's text and the clause."""
+        return self.file.read_text(encoding="utf-8") + (literal(member(self.node, "clause")) or "")
+
+    def name(self, kind: str) -> str:
+        """The name of the `column` or `dimension`; empty where there is none."""
+        return literal(member(self.node, kind)) or ""
+
+
+def rules(templates: list[Template]) -> Iterator[Rule]:
+    """The alerts whose query is a file."""
+    for template in templates:
+        for node in walk(template.root):
+            load = member(node, "query")
+            if load is not None and called(load) == "loadTextContent":
+                yield Rule(template, node, literal(arguments(load)[0]) or "")
+
+
+def check_alerts(templates: list[Template]) -> Iterator[Finding]:
+    """Where a rule names a column and a dimension, its query has them."""
+    for rule in rules(templates):
+        text = rule.file.read_text(encoding="utf-8") if rule.file.is_file() else None
+        for kind in ("column", "dimension") if text is not None else ():
+            name, node = rule.name(kind), member(rule.node, kind)
+            if name and node is not None and not re.search(rf"\b{name}\b(?! ?\()", text or ""):
+                yield rule.template.at(node, f"{rule.path} has no column {name}; correct the name")

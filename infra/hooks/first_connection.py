@@ -1,0 +1,99 @@
+"""After `azd provision`: make the first connection, and print what to type in Entra.
+
+azd runs this from the project's folder, with the outputs of the deployment in the environment: SCIM_KEY_VAULT_URL,
+SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection is called `entra`, or what `azd env set SCIM_CONNECTION <name>` says.
+Where the vault has a connection already, nothing is made. The commands run from the project's virtual environment,
+.venv, which is made where there is none.
+
+Right after a deployment the vault refuses whoever deployed: a new role takes minutes to work. So it is tried again.
+
+Exit code 0 when a connection is there, or when the vault is closed to this machine because it stands in a virtual
+network; 1, and the last error, when it cannot be made; 2 where the environment or Python is not what is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+TRIES = 10
+PAUSE = 20
+"""Seconds between two tries."""
+
+Run = Callable[["list[str]"], "subprocess.CompletedProcess[str]"]
+"""Runs a command, captures its standard output and standard error as text."""
+
+
+def main() -> int:
+    """Make the environment, then the connection; the exit code."""
+    missing = [name for name in ("SCIM_KEY_VAULT_URL", "SCIM_TENANT_URL") if not os.environ.get(name)]
+    if missing:
+        return _fail(2, f"{', '.join(missing)} is not set: run azd provision, which runs this")
+    if sys.version_info < (3, 11):  # noqa: UP036 - it is not the project's Python that azd finds
+        return _fail(2, "Python 3.11 or newer is needed; put one first in PATH and run azd provision again")
+    try:
+        python = _environment(Path(".venv"))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return _fail(1, f"the virtual environment .venv could not be made: {error}")
+    return connect(str(python), os.environ, _run, time.sleep)
+
+
+def connect(python: str, environment: Mapping[str, str], run: Run, pause: Callable[[float], object]) -> int:
+    """Make a connection unless there is one; the exit code."""
+    command = [python, "-m", "scim.connections"]
+    vault = ["--vault", environment["SCIM_KEY_VAULT_URL"]]
+    url = ["--url", environment["SCIM_TENANT_URL"]]
+    add = [*command, "add", environment.get("SCIM_CONNECTION") or "entra", *vault, *url]
+    another = " ".join([*command, "add", "NAME", *vault, *url])
+    done: subprocess.CompletedProcess[str] | None = None
+    for number in range(TRIES):
+        if number:
+            print(f"{_last_line(done)}: trying again in {PAUSE} s", file=sys.stderr)
+            pause(PAUSE)
+        done = run([*command, "list", *vault, "--json"])
+        if done.returncode == 0 and json.loads(done.stdout):
+            names = ", ".join(str(connection["name"]) for connection in json.loads(done.stdout))
+            print(f"The vault has a connection already ({names}). To make another one:\n  {another}")
+            return 0
+        if done.returncode == 0:
+            done = run(add)
+        if done.returncode == 0:
+            print(done.stdout, end="")
+            return 0
+    if environment.get("SCIM_VNET_ENABLED", "").lower() == "true":
+        print(f"The vault is closed to this machine. In the virtual network, run:\n  {' '.join(add)}")
+        return 0
+    return _fail(1, f"no connection was made: {_last_line(done)}. Once that is remedied, run:\n  {' '.join(add)}")
+
+
+def _environment(folder: Path) -> Path:
+    """The Python of the project's virtual environment, with the app's packages. Raises CalledProcessError."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([str(python), "-m", "pip", "install", *quiet, "-r", "requirements.txt"], check=True)
+    return python
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _last_line(done: subprocess.CompletedProcess[str] | None) -> str:
+    lines = done.stderr.strip().splitlines() if done else []
+    return lines[-1] if lines else "no error was told"
+
+
+def _fail(code: int, message: str) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

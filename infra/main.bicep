@@ -1,0 +1,335 @@
+// The whole deployment: a resource group and everything in it. Only the environment's name and the region are asked
+// for; main.parameters.json takes every other value from the azd environment, under the name of the app setting.
+
+targetScope = 'subscription'
+
+@description('Name of the environment: it names the resource group and is part of every generated name.')
+@minLength(1)
+@maxLength(40)
+param environmentName string
+
+@description('Region of all resources; it must offer the Flex Consumption plan.')
+@minLength(1)
+@metadata({
+  azd: {
+    type: 'location'
+  }
+})
+param location string
+
+@description('Object id of who deploys: may write connections to the vault and read when credentials were last used. Empty for nobody.')
+param principalId string = ''
+
+@description('Kind of principalId: a person, or the service principal of a pipeline.')
+@allowed([
+  'User'
+  'Group'
+  'ServicePrincipal'
+])
+param principalType string = 'User'
+
+// ---- Scale ----
+
+@description('Memory of an instance in MB, and with it its share of a core.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int = 2048
+
+@description('Requests that one instance serves at the same time. The platform starts Python with one, an instance for each request.')
+@minValue(1)
+@maxValue(1000)
+param perInstanceConcurrency int = 16
+
+@description('HTTP instances that are always running. 0 costs nothing while idle and pays with cold starts.')
+@minValue(0)
+param alwaysReadyInstances int = 0
+
+@description('Instances at the most.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 100
+
+@description('Redundancy of the account that holds the users and groups. Zone redundancy is not offered in every region.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_RAGRS'
+  'Standard_GZRS'
+  'Standard_RAGZRS'
+])
+param dataRedundancy string = 'Standard_LRS'
+
+// ---- Network ----
+
+@description('Put storage and vault behind private endpoints in a virtual network, closed to the internet. The SCIM endpoint stays public.')
+param vnetEnabled bool = false
+
+@description('Let only the addresses of Microsoft Entra ID (service tag AzureActiveDirectory) reach the endpoint. It does not replace credentials.')
+param entraOnly bool = false
+
+// ---- Operation ----
+
+@description('Who is told of alerts, by e-mail. Empty: alerts are shown in Azure Monitor and nobody is told.')
+param alertEmail string = ''
+
+@description('Days that logs are kept.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('Log every read and write of the table. Row keys are in that log, and user names are in row keys.')
+param tableLogs bool = false
+
+// ---- The app's settings (docs/settings.md), with its own defaults ----
+
+@description('The table of all tenants.')
+@minLength(3)
+@maxLength(63)
+param tableName string = 'scim'
+
+@description('The tenant URL that clients use, such as https://scim.example.com/scim, where it is not the one of the function app.')
+param publicUrl string = ''
+
+@description('Minutes that an access token is good for.')
+@minValue(60)
+@maxValue(360)
+param tokenMinutes int = 60
+
+@description('Minutes between two records of when a credential was last used; 0 for none.')
+@minValue(0)
+@maxValue(1440)
+param usageMinutes int = 60
+
+@description('Bytes of a request body.')
+@minValue(1024)
+param maxBodyBytes int = 1048576
+
+@description('Bytes of a request body for a group.')
+@minValue(1024)
+param maxGroupBodyBytes int = 8388608
+
+@description('Bytes of the body of a bulk request.')
+@minValue(1024)
+param maxBulkBytes int = 8388608
+
+@description('Operations of one bulk request.')
+@minValue(1)
+param maxBulkOperations int = 1000
+
+@description('Levels of nesting in a request body.')
+@minValue(4)
+@maxValue(500)
+param maxJsonDepth int = 32
+
+@description('Characters of a filter.')
+@minValue(64)
+param maxFilterLength int = 4096
+
+@description('Levels of nesting in a filter.')
+@minValue(1)
+@maxValue(100)
+param maxFilterDepth int = 32
+
+@description('Operations of one PATCH.')
+@minValue(1)
+param maxPatchOperations int = 1000
+
+@description('Answer the PATCH of a group with 200 and the group, for clients that insist, else with 204.')
+param groupPatchReturnsResource bool = false
+
+@description('Resources on a page where the client names no count.')
+@minValue(1)
+@maxValue(1000)
+param pageSize int = 100
+
+@description('Resources on a page at the most.')
+@minValue(1)
+@maxValue(1000)
+param maxPageSize int = 1000
+
+@description('Resources read for a filter that no index serves, before 400 tooMany.')
+@minValue(1)
+param scanLimit int = 100000
+
+@description('Resources sorted by an attribute without a fitting index, before 400 tooMany.')
+@minValue(1)
+param sortLimit int = 10000
+
+@description('Folder of added schema documents, from the folder of the app.')
+@minLength(1)
+param schemasFolder string = 'schemas'
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = {
+  'azd-env-name': environmentName
+}
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'modules/identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    name: 'id-scim-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    retentionDays: logRetentionDays
+    identityPrincipalId: identity.outputs.principalId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    dataRedundancy: dataRedundancy
+    tableName: tableName
+    publicAccess: !vnetEnabled
+    identityPrincipalId: identity.outputs.principalId
+    deployerId: principalId
+    deployerType: principalType
+    tableLogs: tableLogs
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  name: 'vault'
+  scope: group
+  params: {
+    name: 'kv-${token}'
+    location: location
+    tags: tags
+    publicAccess: !vnetEnabled
+    identityPrincipalId: identity.outputs.principalId
+    deployerId: principalId
+    deployerType: principalType
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module network 'modules/network.bicep' = if (vnetEnabled) {
+  name: 'network'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    hostAccountId: storage.outputs.hostAccountId
+    dataAccountId: storage.outputs.dataAccountId
+    vaultId: vault.outputs.id
+  }
+}
+
+module app 'modules/app.bicep' = {
+  name: 'app'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    hostAccountName: storage.outputs.hostAccountName
+    packageContainerUrl: storage.outputs.packageContainerUrl
+    componentConnectionString: monitoring.outputs.connectionString
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
+    entraOnly: entraOnly
+    instanceMemoryMB: instanceMemoryMB
+    perInstanceConcurrency: perInstanceConcurrency
+    alwaysReadyInstances: alwaysReadyInstances
+    maximumInstanceCount: maximumInstanceCount
+    settings: {
+      SCIM_TABLE_ENDPOINT: storage.outputs.tableEndpoint
+      SCIM_TABLE_NAME: tableName
+      SCIM_KEY_VAULT_URL: vault.outputs.url
+      SCIM_IDENTITY_CLIENT_ID: identity.outputs.clientId
+      SCIM_PUBLIC_URL: publicUrl
+      SCIM_TOKEN_MINUTES: string(tokenMinutes)
+      SCIM_USAGE_MINUTES: string(usageMinutes)
+      SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
+      SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
+      SCIM_MAX_BULK_BYTES: string(maxBulkBytes)
+      SCIM_MAX_BULK_OPERATIONS: string(maxBulkOperations)
+      SCIM_MAX_JSON_DEPTH: string(maxJsonDepth)
+      SCIM_MAX_FILTER_LENGTH: string(maxFilterLength)
+      SCIM_MAX_FILTER_DEPTH: string(maxFilterDepth)
+      SCIM_MAX_PATCH_OPERATIONS: string(maxPatchOperations)
+      SCIM_GROUP_PATCH_RETURNS_RESOURCE: string(groupPatchReturnsResource)
+      SCIM_PAGE_SIZE: string(pageSize)
+      SCIM_MAX_PAGE_SIZE: string(maxPageSize)
+      SCIM_SCAN_LIMIT: string(scanLimit)
+      SCIM_SORT_LIMIT: string(sortLimit)
+      SCIM_SCHEMAS_FOLDER: schemasFolder
+    }
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    email: alertEmail
+    componentId: monitoring.outputs.componentId
+    tableServiceId: storage.outputs.tableServiceId
+  }
+}
+
+var base = empty(publicUrl) ? 'https://${app.outputs.hostName}' : substring(publicUrl, 0, max(0, length(publicUrl) - length('/scim')))
+
+@description('Region of the deployment.')
+output AZURE_LOCATION string = location
+
+@description('The Entra tenant of the subscription.')
+output AZURE_TENANT_ID string = tenant().tenantId
+
+@description('Resource group of the deployment.')
+output AZURE_RESOURCE_GROUP string = group.name
+
+@description('Name of the function app, for func azure functionapp publish.')
+output AZURE_FUNCTION_APP_NAME string = app.outputs.name
+
+@description('Name of the Application Insights resource: its workbook shows how provisioning goes.')
+output AZURE_APPLICATION_INSIGHTS_NAME string = monitoring.outputs.componentName
+
+@description('What the admin types as Tenant URL in Entra.')
+output SCIM_TENANT_URL string = '${base}/scim'
+
+@description('What the admin types as token endpoint in Entra.')
+output SCIM_TOKEN_ENDPOINT string = '${base}/oauth2/token'
+
+@description('The vault that holds the connections.')
+output SCIM_KEY_VAULT_URL string = vault.outputs.url
+
+@description('Table endpoint of the account that holds users and groups.')
+output SCIM_TABLE_ENDPOINT string = storage.outputs.tableEndpoint
+
+@description('The table of all tenants.')
+output SCIM_TABLE_NAME string = tableName
+
+@description('Whether vault and storage can be reached only from the virtual network.')
+output SCIM_VNET_ENABLED bool = vnetEnabled

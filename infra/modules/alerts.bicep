@@ -1,0 +1,228 @@
+// Alerts on what makes Entra put a provisioning job into quarantine, and on what comes before it.
+
+@description('Makes names unique.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Who is told, by e-mail. Empty for nobody.')
+param email string
+
+@description('Resource id of the Application Insights component.')
+param componentId string
+
+@description('Resource id of the table service of users and groups.')
+param tableServiceId string
+
+// Each rule compares one column of a query, per dimension, with a threshold. A clause may leave out what is no alarm.
+var rules = [
+  {
+    name: 'auth-failures'
+    title: 'SCIM: a connection is refused'
+    description: 'Entra quarantines a job whose credentials are refused at once. Look at the credentials of this connection.'
+    query: loadTextContent('../queries/auth-failures.kql')
+    clause: '| where connection != "(unknown)"'
+    column: 'failures'
+    dimension: 'connection'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 3
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'failing'
+    title: 'SCIM: more than 40 % of the requests of a tenant fail'
+    description: 'Entra quarantines a job when more than 40 % of its changes fail. failures.kql says what fails.'
+    query: loadTextContent('../queries/provisioning.kql')
+    clause: '| where requests >= 50'
+    column: 'failedPercent'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 40
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+  }
+  {
+    name: 'server-errors'
+    title: 'SCIM: the service fails'
+    description: 'Requests were answered with 5xx, as those of a paused connection are. Entra tries them again 40 minutes later.'
+    query: loadTextContent('../queries/provisioning.kql')
+    clause: ''
+    column: 'serverErrors'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 5
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'credential-expiring'
+    title: 'SCIM: a credential ends soon'
+    description: 'When it has ended, Entra is refused and quarantines the job. Add a new one, change it in Entra, remove the old one.'
+    query: loadTextContent('../queries/expiring-credentials.kql')
+    clause: ''
+    column: 'days'
+    dimension: 'connection'
+    aggregation: 'Minimum'
+    operator: 'LessThanOrEqual'
+    threshold: 30
+    severity: 2
+    frequency: 'PT1H'
+    window: 'P1D'
+  }
+  {
+    name: 'storage-busy'
+    title: 'SCIM: storage is too busy for a tenant'
+    description: 'Requests were answered with 503 or 429 because Table Storage did not keep up.'
+    query: loadTextContent('../queries/storage.kql')
+    clause: '| summarize busy = sum(busy) by tenant'
+    column: 'busy'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 5
+    severity: 2
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'housekeeping'
+    title: 'SCIM: housekeeping fails or does not run'
+    description: 'Changes that were cut short stay unfinished and nobody is warned of credentials that end. Look at the log of the function housekeeping.'
+    query: loadTextContent('../queries/housekeeping.kql')
+    clause: ''
+    column: 'problems'
+    dimension: ''
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 0
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+  }
+]
+
+resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
+  name: 'ag-scim-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'scim'
+    emailReceivers: [
+      {
+        name: 'operator'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+var recipientIds = empty(email) ? [] : [
+  recipients.id
+]
+
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
+  name: 'alert-${rule.name}-${token}'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: rule.title
+    description: rule.description
+    severity: rule.severity
+    enabled: true
+    autoMitigate: true
+    skipQueryValidation: true // a component that was made a moment ago may not know its tables yet
+    scopes: [
+      componentId
+    ]
+    evaluationFrequency: rule.frequency
+    windowSize: rule.window
+    criteria: {
+      allOf: [
+        {
+          query: '${rule.query}${rule.clause}'
+          timeAggregation: rule.aggregation
+          metricMeasureColumn: rule.column
+          dimensions: empty(rule.dimension) ? [] : [
+            {
+              name: rule.dimension
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+          ]
+          operator: rule.operator
+          threshold: rule.threshold
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    actions: {
+      actionGroups: recipientIds
+    }
+  }
+}]
+
+// Storage says itself that it throttles, before a request fails: the client tries again first.
+resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+  name: 'alert-storage-throttling-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Table Storage throttles the table of users and groups: 20,000 rows per second in the account, 2,000 for a tenant.'
+    severity: 3
+    enabled: true
+    autoMitigate: true
+    scopes: [
+      tableServiceId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          criterionType: 'StaticThresholdCriterion'
+          name: 'throttled'
+          metricNamespace: 'Microsoft.Storage/storageAccounts/tableServices'
+          metricName: 'Transactions'
+          timeAggregation: 'Total'
+          operator: 'GreaterThan'
+          threshold: 20
+          dimensions: [
+            {
+              name: 'ResponseType'
+              operator: 'Include'
+              values: [
+                'ServerBusyError'
+                'ServerTimeoutError'
+                'ClientThrottlingError'
+                'ClientAccountRequestThrottlingError'
+              ]
+            }
+          ]
+        }
+      ]
+    }
+    actions: [for id in recipientIds: {
+      actionGroupId: id
+    }]
+  }
+}

@@ -1,0 +1,170 @@
+// The function app on its Flex Consumption plan. Everything it reaches, it reaches as its own identity.
+
+@description('Makes names unique.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of the identity of the app.')
+param identityId string
+
+@description('Client id of the identity of the app.')
+param identityClientId string
+
+@description('Name of the storage account of the Functions host.')
+param hostAccountName string
+
+@description('Where the package of the app is kept.')
+param packageContainerUrl string
+
+@description('Where telemetry goes.')
+param componentConnectionString string
+
+@description('Resource id of the subnet that the app sends from, empty without a virtual network.')
+param subnetId string
+
+@description('Let only the addresses of Microsoft Entra ID in.')
+param entraOnly bool
+
+@description('Memory of an instance in MB.')
+param instanceMemoryMB int
+
+@description('Requests that one instance serves at the same time.')
+param perInstanceConcurrency int
+
+@description('HTTP instances that are always running.')
+param alwaysReadyInstances int
+
+@description('Instances at the most.')
+param maximumInstanceCount int
+
+@description('The settings of the app, by name.')
+param settings object
+
+// What the host and its telemetry need. The worker's runtime and version stand in functionAppConfig, never here.
+var hostSettings = {
+  AzureWebJobsStorage__accountName: hostAccountName
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identityClientId
+  AzureWebJobsDisableHomepage: 'true'
+  APPLICATIONINSIGHTS_CONNECTION_STRING: componentConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+}
+
+var entraAddresses = [
+  {
+    name: 'Entra'
+    description: 'Addresses that Microsoft Entra ID provisions from'
+    action: 'Allow'
+    priority: 100
+    tag: 'ServiceTag'
+    ipAddress: 'AzureActiveDirectory'
+  }
+]
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: 'plan-scim-${token}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource site 'Microsoft.Web/sites@2024-04-01' = {
+  name: 'func-scim-${token}'
+  location: location
+  tags: union(tags, {
+    'azd-service-name': 'api'
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [
+          {
+            name: 'http'
+            instanceCount: alwaysReadyInstances
+          }
+        ]
+        triggers: {
+          http: {
+            perInstanceConcurrency: perInstanceConcurrency
+          }
+        }
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      ipSecurityRestrictionsDefaultAction: entraOnly ? 'Deny' : 'Allow'
+      ipSecurityRestrictions: entraOnly ? entraAddresses : []
+      scmIpSecurityRestrictionsUseMain: false
+    }
+  }
+}
+
+resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: site
+  name: 'appsettings'
+  properties: union(hostSettings, settings)
+}
+
+// Who deploys has an Entra account: no passwords.
+resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: site
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: site
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+@description('Name of the function app.')
+output name string = site.name
+
+@description('Its host name.')
+output hostName string = site.properties.defaultHostName

@@ -1,0 +1,169 @@
+// Two storage accounts: one for the Functions host and the app's package, one for the users and groups. Neither has keys
+// that work. The table is made here: the app never makes one.
+
+@description('Makes names unique.')
+param token string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Redundancy of the data account.')
+param dataRedundancy string
+
+@description('Name of the table of all tenants.')
+param tableName string
+
+@description('Whether the accounts can be reached from outside of the virtual network.')
+param publicAccess bool
+
+@description('Object id of the identity of the app.')
+param identityPrincipalId string
+
+@description('Object id of who deploys, empty for nobody.')
+param deployerId string
+
+@description('Kind of deployerId.')
+param deployerType string
+
+@description('Log every read and write of the table.')
+param tableLogs bool
+
+@description('Resource id of the workspace that takes the logs.')
+param workspaceId string
+
+var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+var storageTableDataReader = '76199698-9eea-4c19-bc75-cec21354c6b6'
+
+var protected = {
+  allowSharedKeyAccess: false
+  allowBlobPublicAccess: false
+  allowCrossTenantReplication: false
+  defaultToOAuthAuthentication: true
+  minimumTlsVersion: 'TLS1_2'
+  supportsHttpsTrafficOnly: true
+  publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
+  networkAcls: {
+    bypass: 'None'
+    defaultAction: publicAccess ? 'Allow' : 'Deny'
+  }
+}
+
+resource host 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+  name: 'sthost${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: 'Standard_LRS'
+  }
+  properties: protected
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+  parent: host
+  name: 'default'
+}
+
+resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+  parent: blobs
+  name: 'package'
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
+resource data 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+  name: 'stscim${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: dataRedundancy
+  }
+  properties: protected
+}
+
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2024-01-01' = {
+  parent: data
+  name: 'default'
+}
+
+resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = {
+  parent: tables
+  name: tableName
+}
+
+// What the host needs: its package, its keys, and the lease that lets one instance run the timer.
+resource hostOwner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: host
+  name: guid(host.id, identityPrincipalId, storageBlobDataOwner)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageBlobDataOwner)
+    principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: table
+  name: guid(table.id, identityPrincipalId, storageTableDataContributor)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
+    principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource tableReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerId)) {
+  scope: table
+  name: guid(table.id, deployerId, storageTableDataReader)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataReader)
+    principalId: deployerId
+    principalType: deployerType
+  }
+}
+
+resource tableDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (tableLogs) {
+  scope: tables
+  name: 'table-logs'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'StorageRead'
+        enabled: true
+      }
+      {
+        category: 'StorageWrite'
+        enabled: true
+      }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Name of the account of the Functions host.')
+output hostAccountName string = host.name
+
+@description('Resource id of the account of the Functions host.')
+output hostAccountId string = host.id
+
+@description('Where the package of the app is kept.')
+output packageContainerUrl string = '${host.properties.primaryEndpoints.blob}${package.name}'
+
+@description('Resource id of the account of users and groups.')
+output dataAccountId string = data.id
+
+@description('Resource id of its table service.')
+output tableServiceId string = tables.id
+
+@description('Its table endpoint, without a slash at the end.')
+output tableEndpoint string = 'https://${data.name}.table.${environment().suffixes.storage}'

@@ -1,0 +1,21 @@
+"""A copy of the templates and of the files beside them, to put mistakes into."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CHECKED = ("infra", ".github", ".devcontainer", "azure.yaml")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in CHECKED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tmp_path)
+    return tmp_path

@@ -1,0 +1,72 @@
+"""What the queries know of the log is what the app logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dev.bicep.queries import FIELDS
+from dev.host import Host
+from scim.app import Application
+from scim.security.connections import Connection
+from scim.security.keys import new_key
+from scim.security.usage import Usage, Used
+from tests.core import cases
+from tests.support import Client
+
+
+class NoLog:
+    """A log of uses that knows nothing and keeps nothing."""
+
+    async def used(self, connection: str) -> list[Used]:
+        return []
+
+    async def write(self, connection: str, used: Used) -> None:
+        await asyncio.sleep(0)
+
+
+async def request(host: Host, client: Client, application: Application) -> None:
+    await client.get("/Users")
+
+
+async def token(host: Host, client: Client, application: Application) -> None:
+    await host.request("POST", "http://scim.test/oauth2/token", {"Host": "scim.test"}, b"")
+
+
+async def housekeeping(host: Host, client: Client, application: Application) -> None:
+    await application.housekeep()
+
+
+async def credential_expiring(host: Host, client: Client, application: Application) -> None:
+    usage, ends = Usage(NoLog(), 60), datetime.now(UTC) + timedelta(days=6)
+    usage.note(Connection.model_validate({"name": "a", "tenant": "a", "keys": [new_key("a")]}), "0a1b2c3d", ends)
+    await usage.close()
+
+
+Cause = Callable[[Host, Client, Application], Awaitable[None]]
+CAUSES: dict[str, Cause] = {
+    "request": request,
+    "token": token,
+    "housekeeping": housekeeping,
+    "credential_expiring": credential_expiring,
+}
+
+
+@pytest.mark.parametrize("cause", cases(CAUSES))
+async def test_fields_of_an_event(
+    host: Host, client: Client, application: Application, caplog: pytest.LogCaptureFixture, cause: Cause
+) -> None:
+    caplog.set_level(logging.INFO, "scim")
+    await cause(host, client, application)
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.getMessage().startswith("{")]
+    (line,) = [line for line in lines if line["event"] == cause.__name__]
+    assert set(line) == FIELDS[cause.__name__]
+
+
+def test_every_event_is_caused() -> None:
+    assert set(CAUSES) == set(FIELDS)
