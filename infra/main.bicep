@@ -104,6 +104,10 @@ param tokenMinutes int = 60
 @maxValue(1440)
 param usageMinutes int = 60
 
+@description('Requests a second of one tenant in one process, before 429; 0 for no limit.')
+@minValue(0)
+param tenantRate int = 400
+
 @description('Bytes of a request body.')
 @minValue(1024)
 param maxBodyBytes int = 1048576
@@ -268,6 +272,7 @@ module app 'modules/app.bicep' = {
       SCIM_PUBLIC_URL: publicUrl
       SCIM_TOKEN_MINUTES: string(tokenMinutes)
       SCIM_USAGE_MINUTES: string(usageMinutes)
+      SCIM_TENANT_RATE: string(tenantRate)
       SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
       SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
       SCIM_MAX_BULK_BYTES: string(maxBulkBytes)

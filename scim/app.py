@@ -20,6 +20,7 @@ from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.events import event
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
+from scim.limits import TenantLimits
 from scim.request_log import log_request
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class _Parts:
     registry: Registry
     store: Store
     health: Health
+    limits: TenantLimits
     identity: AsyncTokenCredential | None
 
 
@@ -127,6 +129,7 @@ class Application:
 
         parts = self._built()
         connection = await authenticate(request.headers, parts.security, reads=request.reads)
+        parts.limits.check(connection.tenant)
         context = Context(
             request=request,
             tenant=connection.tenant,
@@ -167,7 +170,9 @@ class Application:
             store = Store.on(self._gateway or self._table(settings, identity))
             security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
             looks = Health({"table": store.check, "connections": security.check})
-            self._parts = _Parts(settings, security, registry, store, looks, identity)
+            self._parts = _Parts(
+                settings, security, registry, store, looks, TenantLimits(settings.tenant_rate), identity
+            )
         return self._parts
 
     @staticmethod

@@ -99,6 +99,11 @@ class Settings(BaseModel):
         pattern=r"^https?://[^\s?#]+/scim$",
         description="The tenant URL that clients use, where it is not the one that requests arrive with.",
     )
+    tenant_rate: int = Field(
+        default=400,
+        ge=0,
+        description="Requests a second of one tenant in one process, before 429; 0 for no limit.",
+    )
     max_body_bytes: int = Field(default=2**20, ge=1024, description="Bytes of a request body.")
     max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
     max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")

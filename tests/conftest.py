@@ -52,6 +52,7 @@ def settings(azurite: Azurite, keys: dict[str, str]) -> Settings:
             "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
             "SCIM_TABLE_NAME": TABLE,
             "SCIM_CONNECTIONS": json.dumps(connections),
+            "SCIM_TENANT_RATE": "0",
             "SCIM_USAGE_MINUTES": "0",  # its trips come when they like, and tests count trips
         }
     )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from scim.limits import Bucket
 from scim.security.connections import Unavailable
 
 T = TypeVar("T")
@@ -24,26 +25,6 @@ _PAUSE = 10.0
 """Seconds between tries of a source that is down, for one name."""
 _KEPT = 10_000
 """Names whose answers are kept."""
-
-
-class Bucket:
-    """`burst` at once, then `rate` a second."""
-
-    def __init__(self, burst: int, rate: float) -> None:
-        self._burst, self._rate = burst, rate
-        self._level, self._at = float(burst), 0.0
-
-    def take(self, now: float) -> bool:
-        """Whether one more may go."""
-        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
-        if self._level < 1:
-            return False
-        self._level -= 1
-        return True
-
-    def give_back(self) -> None:
-        self._level = min(self._burst, self._level + 1)
 
 
 @dataclass(slots=True)

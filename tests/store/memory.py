@@ -208,6 +208,7 @@ class Door:
             {
                 "SCIM_TABLE_CONNECTION_STRING": "none",
                 "SCIM_CONNECTIONS": json.dumps(connections),
+                "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
             }
         )

@@ -1,0 +1,56 @@
+"""How often something may happen: so much at once, then so much a second."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from scim.errors import TOO_MANY_REQUESTS, ScimError
+
+
+class Bucket:
+    """`burst` at once, then `rate` a second."""
+
+    def __init__(self, burst: float, rate: float) -> None:
+        self._burst, self._rate = burst, rate
+        self._level, self._at = burst, -math.inf
+
+    def take(self, now: float) -> bool:
+        """Whether one more may go at this moment (seconds)."""
+        if now > self._at:
+            self._level = min(self._burst, self._level + (now - self._at) * self._rate)
+            self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+    def give_back(self) -> None:
+        """What was taken turned out not to count."""
+        self._level = min(self._burst, self._level + 1)
+
+
+class TenantLimits:
+    """`rate` requests a second for each tenant in this process, twice as many at once; none where it is 0.
+
+    Far above what an identity provider sends: it keeps one tenant's runaway client from slowing the others down."""
+
+    def __init__(self, rate: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+
+    def check(self, tenant: str) -> None:
+        """Count a request of the tenant. Raises 429 with Retry-After."""
+        if not self._rate:
+            return
+        bucket = self._buckets.get(tenant)
+        if bucket is None:
+            bucket = self._buckets[tenant] = Bucket(2.0 * self._rate, self._rate)
+        if not bucket.take(self._clock()):
+            raise ScimError(
+                TOO_MANY_REQUESTS,
+                f"This tenant sends more than {self._rate} requests a second: slow down. Nothing was done; send again.",
+                {"Retry-After": "1"},
+            )
