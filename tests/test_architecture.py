@@ -1,0 +1,118 @@
+"""The house holds: imports run downwards, SDKs stay behind their one door, a cold start imports what it needs alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCIM = ROOT / "scim"
+
+FLOORS = [
+    {"app"},
+    {"connections"},
+    {"service"},
+    {"store", "patch"},
+    {"filter"},
+    {"settings"},
+    {"security", "schema"},
+    {"http", "health", "request_log", "limits"},
+    {"events", "trace"},
+    {"errors"},
+]
+"""From the top; a module may import from its own floor (its own folder, or a neighbour) and from those below."""
+
+KNOWN = {
+    ("store", "security"),  # the store keeps what security notes
+    ("http", "schema"),  # what text and numbers storage can hold
+    ("request_log", "store"),  # what an id looks like
+}
+DOORS = {
+    "azure.data": {"store/gateway.py"},
+    "azure.core": {"store/gateway.py", "store/pipeline.py", "security/vault.py"},
+    "azure.keyvault": {"security/vault.py"},
+    "azure.identity": {"security/identity.py"},
+    "jwt": {"security/access_tokens.py", "security/assertions.py", "security/jwks.py"},
+    "azure.functions": set(),
+}
+
+
+def imported(path: Path, *, at_run_time: bool = True) -> Iterator[str]:
+    """The modules that a file imports, those for type checkers apart."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and at_run_time:
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules() -> list[Path]:
+    return sorted(SCIM.rglob("*.py"))
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if name.count(".") else ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SCIM)))
+def test_imports_run_downwards(path: Path) -> None:
+    own = path.relative_to(SCIM).with_suffix("").parts[0]
+    heights = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+    if own == "__init__":
+        return
+    above = {
+        other
+        for name in imported(path)
+        if name.startswith("scim.") and (other := room(name)) != own
+        if heights[other] < heights[own] and (own, other) not in KNOWN
+    }
+    assert above == set()
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_packages_stay_behind_their_door(package: str) -> None:
+    users = {
+        path.relative_to(SCIM).as_posix()
+        for path in modules()
+        if any(name == package or name.startswith(f"{package}.") for name in imported(path))
+    }
+    assert users == DOORS[package]
+
+
+FIRST_REQUEST = """
+import asyncio, json, sys
+import function_app
+at_import = set(sys.modules)
+from scim.http import Request
+request = Request("GET", "https://x.test/scim/Users", {"authorization": f"Bearer {sys.argv[1]}"})
+asyncio.run(function_app.application.handle(request))
+print(json.dumps([sorted(at_import), sorted(sys.modules)]))
+"""
+
+
+def test_cold_start_imports_only_what_it_needs() -> None:
+    from scim.security.keys import new_key
+
+    key = new_key("contoso")
+    away = "DefaultEndpointsProtocol=http;AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:9/x;"
+    environment = {
+        "PATH": "",
+        "SCIM_TABLE_CONNECTION_STRING": away,
+        "SCIM_CONNECTIONS": json.dumps({"contoso": {"tenant": "contoso", "keys": [key]}}),
+    }
+    command = [sys.executable, "-c", FIRST_REQUEST, key]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    at_import, at_request = map(set, json.loads(done.stdout))
+    assert not {"azure.data.tables", "azure.core", "aiohttp", "jwt"} & at_import
+    assert "azure.data.tables" in at_request
+    assert not {"jwt", "msal", "azure.identity", "azure.keyvault", "cryptography"} & at_request
