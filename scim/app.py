@@ -37,6 +37,8 @@ log = logging.getLogger("scim")
 
 _APP = Path(__file__).parents[1]
 """The app's own folder, wherever the process was started."""
+_LOGGED = {ROOT, "oauth2"}
+"""The doors whose requests leave a line in the log."""
 _RETRY_AFTER = {"Retry-After": "30"}
 
 
@@ -82,7 +84,7 @@ class Application:
             response = self._refusal(request, self._failure(error, request_id))
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
-        if request.root != health.ROOT:
+        if request.root in _LOGGED:
             log_request(
                 request,
                 response,

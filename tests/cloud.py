@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ from jwt.algorithms import RSAAlgorithm
 
 HEADER = "this-is-the-app"
 """What the identity endpoint must be shown (IDENTITY_HEADER)."""
+
+_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
+"""What a secret may be called."""
 
 
 @dataclass
@@ -50,6 +55,8 @@ class Vault:
         """Names of secrets that were asked for with a good token."""
         self.fault: int | None = None
         """The status that everything is answered with."""
+        self.deleted: set[str] = set()
+        """Names that cannot be taken before a deleted secret is purged (soft delete)."""
         self.delay = 0.0
         self.tokens: set[str] = set()
         self.base = ""
@@ -69,8 +76,8 @@ class Vault:
             return refusal
         self.reads.append(name)
         await asyncio.sleep(self.delay)
-        if self.fault is not None:
-            return _error(self.fault, "Fault", "told to fail")
+        if (failure := self._failure(name)) is not None:
+            return failure
         secret = self.secrets.get(name)
         if secret is None:
             return _error(404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault.")
@@ -82,6 +89,12 @@ class Vault:
         if (refusal := self._refusal(request)) is not None:
             return refusal
         name, body = request.match_info["name"], await request.json()
+        if (failure := self._failure(name)) is not None:
+            return failure
+        if name in self.deleted:
+            return _error(
+                409, "Conflict", f"Secret {name} is deleted and can be recovered.", "ObjectIsDeletedButRecoverable"
+            )
         attributes = body.get("attributes") or {}
         known = self.secrets.get(name)
         self.secrets[name] = secret = Secret(
@@ -99,6 +112,8 @@ class Vault:
         """In pages, as the real one."""
         if (refusal := self._refusal(request)) is not None:
             return refusal
+        if (failure := self._failure("a-list")) is not None:
+            return failure
         start, size = int(request.query.get("$skiptoken", 0)), 2
         items = [self._bundle(name, secret) for name, secret in sorted(self.secrets.items())]
         more = f"{self.base}/secrets?$skiptoken={start + size}&api-version=7.5" if start + size < len(items) else None
@@ -114,6 +129,13 @@ class Vault:
         return web.json_response(
             {"error": {"code": "Unauthorized"}}, status=401, headers={"WWW-Authenticate": challenge}
         )
+
+    def _failure(self, name: str) -> web.Response | None:
+        if self.fault is not None:
+            return _error(self.fault, "Fault", "told to fail")
+        if not _NAME.fullmatch(name):
+            return _error(400, "BadParameter", "The request URI contains an invalid name.")
+        return None
 
     def _bundle(self, name: str, secret: Secret) -> dict[str, Any]:
         attributes = {
@@ -138,6 +160,12 @@ def _error(status: int, code: str, message: str, inner: str | None = None) -> we
     return web.json_response({"error": error}, status=status)
 
 
+@cache
+def _private_key(kid: str) -> rsa.RSAPrivateKey:
+    """Made once in a run, since it takes its time."""
+    return rsa.generate_private_key(65537, 2048)
+
+
 class Issuer:
     """An identity provider: signs tokens, and publishes its public keys."""
 
@@ -145,11 +173,12 @@ class Issuer:
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.published: list[str] = []
         self.asked = 0
-        self.fault: int | None = None
+        self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+        """Answers in place of the public keys."""
         self.add_key("key-1")
 
     def add_key(self, kid: str, *, publish: bool = True) -> None:
-        self.keys[kid] = rsa.generate_private_key(65537, 2048)
+        self.keys[kid] = _private_key(kid)
         if publish:
             self.published.append(kid)
 
@@ -170,11 +199,17 @@ class Issuer:
         claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(claims, key or self.keys[kid], alg, headers={"kid": kid, **(header or {})})
 
-    async def _jwks(self, request: web.Request) -> web.Response:
+    def fail(self, status: int = 500, **response: Any) -> None:
+        """Answer so from now on."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, **response)
+
+        self.answer = answer
+
+    async def _jwks(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
-        if self.fault is not None:
-            return web.Response(status=self.fault)
-        return web.json_response(self.jwks())
+        return await self.answer(request) if self.answer else web.json_response(self.jwks())
 
 
 class Cloud:
@@ -184,6 +219,8 @@ class Cloud:
         self.vault = Vault()
         self.issuer = Issuer()
         self.identity_requests: list[dict[str, str]] = []
+        self.identity_fault: int | None = None
+        """The status that the identity endpoint answers with."""
         self.ca_file = str(folder / "ca.pem")
         self._authority = trustme.CA()
         self._authority.cert_pem.write_to_path(self.ca_file)
@@ -217,6 +254,10 @@ class Cloud:
         self.identity_requests.append(dict(request.query))
         if request.headers.get("X-IDENTITY-HEADER") != HEADER:
             return web.Response(status=401)
+        if self.identity_fault is not None:
+            return web.json_response(
+                {"statusCode": self.identity_fault, "message": "told to fail"}, status=self.identity_fault
+            )
         token = base64.urlsafe_b64encode(json.dumps(dict(request.query)).encode()).decode()
         self.vault.tokens.add(token)
         expires = int(datetime.now(UTC).timestamp()) + 86_000

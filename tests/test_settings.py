@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from scim.security.connections import Credential
 from scim.security.keys import new_key
+from scim.security.signing_keys import SigningKey, rotated, write_signing_keys
 from scim.settings import Settings, SettingsError
 from tests.core import cases
 
@@ -49,7 +51,7 @@ def test_values() -> None:
         "contoso",
         "t-1",
         "read",
-        (KEY,),
+        (Credential(value=KEY),),
     )
 
 
@@ -64,8 +66,13 @@ def test_settings_come_from_the_process_by_default(monkeypatch: pytest.MonkeyPat
     assert Settings.from_environment().page_size == 7
 
 
+NO_TABLE = "SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING must be set."
+VAULT = {"SCIM_KEY_VAULT_URL": "https://vault.example"}
+ROOT = write_signing_keys(rotated(()))
+(ROOT_KEY,) = (key.key for key in read(SCIM_SIGNING_KEYS=ROOT).signing_keys)
+
 FAULTS: dict[str, tuple[dict[str, str], str]] = {
-    "no storage": ({"SCIM_TABLE_CONNECTION_STRING": " "}, "SCIM_TABLE_CONNECTION_STRING is not set."),
+    "no storage": ({"SCIM_TABLE_CONNECTION_STRING": " "}, NO_TABLE),
     "unresolved reference as storage": ({"SCIM_TABLE_CONNECTION_STRING": REFERENCE}, "SCIM_TABLE_CONNECTION_STRING"),
     "table name with a hyphen": ({"SCIM_TABLE_NAME": "my-table"}, "SCIM_TABLE_NAME: "),
     "table name that is too short": ({"SCIM_TABLE_NAME": "ab"}, "SCIM_TABLE_NAME: "),
@@ -82,10 +89,13 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "unresolved reference": ({"SCIM_CONNECTIONS": REFERENCE}, "SCIM_CONNECTIONS is a Key Vault reference that was not"),
     "unresolved reference as a key": (
         {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": [REFERENCE]})},
-        "SCIM_CONNECTIONS (contoso.keys) holds a Key Vault reference that was not resolved.",
+        "SCIM_CONNECTIONS (contoso.keys.0.value) holds a Key Vault reference that was not resolved.",
     ),
     "no tenant": ({"SCIM_CONNECTIONS": connections(contoso={"keys": [KEY]})}, "SCIM_CONNECTIONS (contoso.tenant)"),
-    "no keys": ({"SCIM_CONNECTIONS": connections(contoso={"tenant": "t"})}, "SCIM_CONNECTIONS (contoso.keys)"),
+    "no keys": (
+        {"SCIM_CONNECTIONS": connections(contoso={"tenant": "t"})},
+        "SCIM_CONNECTIONS (contoso): keys: one or two are needed.",
+    ),
     "keys as text": (
         {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": KEY})},
         "SCIM_CONNECTIONS (contoso.keys)",
@@ -112,6 +122,34 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"SCIM_CONNECTIONS": f'{{"contoso": {json.dumps(CONTOSO)}, "contoso": {json.dumps(CONTOSO)}}}'},
         "SCIM_CONNECTIONS",
     ),
+    "table and its key": (
+        {"SCIM_TABLE_ENDPOINT": "https://x.table.example"},
+        "SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING: only one of them may be set.",
+    ),
+    "table without TLS": ({"SCIM_TABLE_ENDPOINT": "http://x.table.example"}, "SCIM_TABLE_ENDPOINT: "),
+    "table with a path": ({"SCIM_TABLE_ENDPOINT": "https://x.table.example/scim"}, "SCIM_TABLE_ENDPOINT: "),
+    "vault without TLS": ({"SCIM_KEY_VAULT_URL": "http://vault.example"}, "SCIM_KEY_VAULT_URL: "),
+    "vault with a path": ({"SCIM_KEY_VAULT_URL": "https://vault.example/secrets/x"}, "SCIM_KEY_VAULT_URL: "),
+    "vault and connections": (
+        {**VAULT, "SCIM_CONNECTIONS": connections(contoso=CONTOSO)},
+        "SCIM_KEY_VAULT_URL or SCIM_CONNECTIONS: only one of them may be set.",
+    ),
+    "vault and signing keys": (
+        {**VAULT, "SCIM_SIGNING_KEYS": ROOT},
+        "SCIM_KEY_VAULT_URL or SCIM_SIGNING_KEYS: only one of them may be set.",
+    ),
+    "signing keys that are no JSON": ({"SCIM_SIGNING_KEYS": ROOT[:-1]}, "SCIM_SIGNING_KEYS is no list of signing keys"),
+    "signing key as text": ({"SCIM_SIGNING_KEYS": json.dumps([ROOT_KEY])}, "SCIM_SIGNING_KEYS is no list"),
+    "signing key that is too short": ({"SCIM_SIGNING_KEYS": ROOT.replace(ROOT_KEY, ROOT_KEY[:40])}, "32 bytes"),
+    "signing key with another member": (
+        {"SCIM_SIGNING_KEYS": ROOT.replace('"id"', '"x": 1, "id"')},
+        "SCIM_SIGNING_KEYS is no list of signing keys",
+    ),
+    "unresolved reference as signing keys": ({"SCIM_SIGNING_KEYS": REFERENCE}, "SCIM_SIGNING_KEYS is a Key Vault"),
+    "access tokens of less than an hour": ({"SCIM_TOKEN_MINUTES": "59"}, "SCIM_TOKEN_MINUTES: "),
+    "access tokens of more than six hours": ({"SCIM_TOKEN_MINUTES": "361"}, "SCIM_TOKEN_MINUTES: "),
+    "uses noted less than daily": ({"SCIM_USAGE_MINUTES": "1441"}, "SCIM_USAGE_MINUTES: "),
+    "uses noted in the past": ({"SCIM_USAGE_MINUTES": "-1"}, "SCIM_USAGE_MINUTES: "),
     "second connection": (
         {"SCIM_CONNECTIONS": connections(contoso=CONTOSO, fabrikam={**CONTOSO, "access": "all"})},
         "SCIM_CONNECTIONS (fabrikam.access)",
@@ -126,10 +164,32 @@ def test_fault_is_named_on_one_line_without_the_value(environment: dict[str, str
     text = str(caught.value)
     assert mention in text
     assert "\n" not in text
-    assert not any(secret in text for secret in (KEY, STORAGE, "c2VjcmV0"))
-    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert not any(secret in text for secret in (KEY, STORAGE, "c2VjcmV0", ROOT_KEY, ROOT_KEY[:40]))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_missing_settings_are_named() -> None:
-    with pytest.raises(SettingsError, match=r"^SCIM_TABLE_CONNECTION_STRING is not set\.$"):
+    with pytest.raises(SettingsError) as caught:
         Settings.from_environment({})
+    assert str(caught.value) == NO_TABLE
+
+
+def test_table_by_identity_is_enough() -> None:
+    settings = Settings.from_environment({"SCIM_TABLE_ENDPOINT": "https://x.table.example/", **VAULT})
+    assert (settings.table_endpoint, settings.table_connection_string) == ("https://x.table.example/", None)
+    assert (settings.key_vault_url, settings.identity_client_id) == ("https://vault.example", None)
+
+
+def test_vault_with_empty_connections_and_signing_keys() -> None:
+    """What is in a template and says nothing is no second source."""
+    settings = read(**VAULT, SCIM_CONNECTIONS="{}", SCIM_SIGNING_KEYS="[]")
+    assert (settings.connections, settings.signing_keys) == ({}, ())
+
+
+def test_signing_keys() -> None:
+    keys = rotated(rotated(()))
+    settings = read(SCIM_SIGNING_KEYS=write_signing_keys(keys), SCIM_TOKEN_MINUTES="360", SCIM_USAGE_MINUTES="0")
+    assert settings.signing_keys == keys
+    assert all(isinstance(key, SigningKey) for key in keys)
+    assert (settings.token_minutes, settings.usage_minutes) == (360, 0)

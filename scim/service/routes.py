@@ -23,12 +23,19 @@ async def _me(context: Context) -> Response:
     raise ScimError(NOT_IMPLEMENTED, "/Me needs a credential that names a user; this one names a connection.")
 
 
+async def _openapi(context: Context) -> Response:
+    from scim.service.openapi import openapi  # few ask for it, and every cold start would pay
+
+    return await openapi(context)
+
+
 _ROOT: dict[tuple[str, ...], _Methods] = {
     (): {"GET": search.search_root},
     (".search",): {"POST": search.search_root_by_post},
     ("serviceproviderconfig",): {"GET": discovery.service_provider_config},
     ("resourcetypes",): {"GET": discovery.resource_types},
     ("schemas",): {"GET": discovery.schemas},
+    ("openapi.json",): {"GET": _openapi},
     ("bulk",): {"POST": _bulk},
     ("me",): {"GET": _me, "POST": _me, "PUT": _me, "PATCH": _me, "DELETE": _me},
 }

@@ -18,13 +18,15 @@ from dev.azurite import Azurite
 from dev.host import Host
 from scim.app import Application
 from scim.connections.__main__ import main
+from scim.security.keys import new_key
 from scim.settings import Settings
-from tests.cloud import Cloud
+from tests.cloud import Cloud, Secret
 from tests.conftest import TABLE
-from tests.support import Client, Response
+from tests.support import Client, Response, Wire
 
 ORIGIN = "http://scim.test"
 TENANT_URL = f"{ORIGIN}/scim"
+TOKEN_URL = f"{ORIGIN}/oauth2/token"
 
 _numbers = count()
 
@@ -51,10 +53,16 @@ def deployed_settings(cloud: Cloud, azurite: Azurite) -> Settings:
 
 
 @pytest.fixture
-async def deployed(cloud: Cloud, deployed_settings: Settings) -> AsyncIterator[Application]:
+def table() -> Wire:
+    """The watch on the table of the deployed app."""
+    return Wire()
+
+
+@pytest.fixture
+async def deployed(cloud: Cloud, deployed_settings: Settings, table: Wire) -> AsyncIterator[Application]:
     """The application on that vault. It starts at its first request, with nothing kept."""
     original = function_app.application
-    application = function_app.application = Application(deployed_settings, ca_file=cloud.ca_file)
+    application = function_app.application = Application(deployed_settings, policies=[table], ca_file=cloud.ca_file)
     yield application
     function_app.application = original
     await application.close()
@@ -66,40 +74,99 @@ class Deployment:
 
     cloud: Cloud
     host: Host
-    run: Callable[..., Awaitable[str]]
+    application: Application
+    table: Wire
+    command: Callable[..., Awaitable[tuple[int, str, str]]]
 
     def name(self) -> str:
         """A name, for a connection and its tenant, that no other test has."""
         return f"vaulted-{next(_numbers)}"
 
+    async def run(self, *arguments: str) -> str:
+        """Run the operator's tool; what it prints."""
+        code, out, err = await self.command(*arguments)
+        assert code == 0, err
+        return out
+
     async def tool(self, *arguments: str) -> Any:
         """Run the operator's tool; the JSON that it prints."""
         return json.loads(await self.run(*arguments, "--json"))
 
-    async def token(self, url: str, headers: dict[str, str] | None = None, **form: str) -> Response:
+    async def refused(self, *arguments: str) -> str:
+        """Run the operator's tool, which must refuse; what it says, which is one line."""
+        code, out, err = await self.command(*arguments)
+        assert (code, out, len(err.splitlines())) == (1, "", 1), (out, err)
+        return err.strip()
+
+    def keep(self, name: str, document: object, **attributes: Any) -> None:
+        """Write a secret of the vault as it is, past the tool."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        self.cloud.vault.secrets[f"connection-{name}"] = Secret(text, **attributes)
+
+    def kept(self, name: str) -> Any:
+        """The document of a connection in the vault."""
+        return json.loads(self.cloud.vault.secrets[f"connection-{name}"].value)
+
+    def connect(self, **members: Any) -> tuple[str, str]:
+        """Keep a connection of these members, with one new key where they say nothing else; its name and the key."""
+        name = self.name()
+        key = new_key(name)
+        self.keep(name, {"tenant": name, "keys": [key], **members})
+        return name, key
+
+    def reads(self, name: str) -> int:
+        """How often the vault was asked for a connection."""
+        return self.cloud.vault.reads.count(f"connection-{name}")
+
+    def later(self, seconds: float) -> None:
+        """Let that much time pass for what the app keeps of the vault, for which time stands still otherwise."""
+        security = self.application._built().security
+        for source in (security.connections, security.signing_keys):
+            now = source._cached._clock() + seconds  # type: ignore[attr-defined]
+            source._cached._clock = lambda now=now: now  # type: ignore[attr-defined]
+
+    async def token(self, url: str = TOKEN_URL, headers: dict[str, str] | None = None, **form: str) -> Response:
         """POST a form to the token endpoint."""
-        body = urlencode(form).encode()
+        return await self.post(urlencode(form).encode(), url, headers)
+
+    async def post(self, body: bytes, url: str = TOKEN_URL, headers: dict[str, str] | None = None) -> Response:
+        """POST any body to the token endpoint."""
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
-        answer = await self.host.request("POST", url, {**sent, **(headers or {})}, body)
+        return await self.request("POST", url, {**sent, **(headers or {})}, body)
+
+    async def request(
+        self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> Response:
+        answer = await self.host.request(method, url, headers, body)
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
 
     def client(self, tenant: str, token: str) -> Client:
         return Client(self.host, tenant, token)
 
 
+def _run(arguments: tuple[str, ...], ca_file: str) -> int:
+    try:
+        return main(arguments, ca_file=ca_file)
+    except SystemExit as exit:  # argparse's own
+        return int(exit.code or 0)
+
+
 @pytest.fixture
 def deployment(
-    cloud: Cloud, azurite: Azurite, deployed: Application, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+    cloud: Cloud,
+    azurite: Azurite,
+    deployed: Application,
+    table: Wire,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: Any,
 ) -> Iterator[Deployment]:
     monkeypatch.setenv("SCIM_KEY_VAULT_URL", cloud.vault_url)
     monkeypatch.setenv("SCIM_TABLE_NAME", TABLE)
     monkeypatch.setenv("SCIM_TENANT_URL", TENANT_URL)
 
-    async def run(*arguments: str) -> str:
+    async def command(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = await asyncio.to_thread(main, arguments, ca_file=cloud.ca_file)
-        printed = capsys.readouterr()
-        assert code == 0, printed.err
-        return printed.out
+        code = await asyncio.to_thread(_run, arguments, cloud.ca_file)
+        return code, *capsys.readouterr()
 
-    yield Deployment(cloud, Host(function_app.app), run)
+    yield Deployment(cloud, Host(function_app.app), deployed, table, command)

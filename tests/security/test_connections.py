@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from scim.errors import FORBIDDEN, UNAUTHORIZED, ErrorKind, ScimError
+from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ErrorKind, ScimError
 from scim.http import Request
 from scim.security.authentication import authenticate
-from scim.security.connections import Connection, FixedConnections
-from scim.security.keys import new_key
+from scim.security.connections import Accept, Connection, Connections, Credential, FixedConnections, read_connection
+from scim.security.keys import fingerprint, new_key
+from scim.security.security import Security
+from scim.security.usage import Used
+from scim.settings import Settings
 from tests.core import cases
 
 KEY, OLD_KEY, FOREIGN_KEY = new_key("contoso"), new_key("contoso"), new_key("fabrikam")
@@ -30,12 +34,29 @@ def test_defaults() -> None:
         "name": "contoso",
         "tenant": "t-1",
         "kind": "api-key",
+        "description": "",
         "access": "write",
         "mode": "entra",
         "expires": None,
-        "keys": (KEY,),
+        "paused": None,
+        "revoked": None,
+        "keys": ({"value": KEY, "created": None, "expires": None},),
+        "revoked_keys": (),
+        "trust": None,
     }
 
+
+def test_key_may_be_its_value_alone_or_have_dates() -> None:
+    dated = {"value": KEY, "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z"}
+    assert connection(keys=[dated, OLD_KEY]).keys == (
+        Credential(value=KEY, created=datetime(2026, 1, 1, tzinfo=UTC), expires=datetime(2027, 1, 1, tzinfo=UTC)),
+        Credential(value=OLD_KEY),
+    )
+
+
+TENANT_ID = "0a1b2c3d-1111-2222-3333-444455556666"
+UNPINNED = {"issuer": "https://x", "audience": "a", "jwks_uri": "https://x/keys"}
+TRUST = {**UNPINNED, "subject": "s"}
 
 FAULTS = {
     "capitals in the name": ({"name": "Contoso"}, "name"),
@@ -43,6 +64,25 @@ FAULTS = {
     "tenant that breaks a row key": ({"tenant": "a/b"}, "tenant"),
     "empty tenant": ({"tenant": ""}, "tenant"),
     "no keys": ({"keys": []}, "keys"),
+    "key with another member": ({"keys": [{"value": KEY, "name": "x"}]}, "name"),
+    "key without a value": ({"keys": [{"created": "2026-01-31T08:00:00Z"}]}, "value"),
+    "key that is a number": ({"keys": [5]}, "keys"),
+    "key with an expiry without an offset": ({"keys": [{"value": KEY, "expires": "2026-01-31"}]}, "expires"),
+    "description that is too long": ({"description": "x" * 201}, "description"),
+    "trust beside keys": ({"trust": TRUST}, "keys and no trust"),
+    "federation with keys": ({"kind": "federation", "trust": TRUST}, "trust and no keys"),
+    "federation without trust": ({"kind": "federation", "keys": []}, "trust and no keys"),
+    "federation for any subject": ({"kind": "federation", "keys": [], "trust": UNPINNED}, "subject must be pinned"),
+    "Entra's token for any application": ({"kind": "entra", "keys": [], "trust": TRUST}, "pins app_id"),
+    "Entra's token under another name": (
+        {"kind": "entra", "keys": [], "trust": {**TRUST, "tenant_id": TENANT_ID, "app_id": TENANT_ID}},
+        f"named entra-{TENANT_ID}",
+    ),
+    "issuer without TLS": ({"kind": "federation", "keys": [], "trust": {**TRUST, "issuer": "http://x"}}, "issuer"),
+    "keys of an issuer without TLS": (
+        {"kind": "federation", "keys": [], "trust": {**TRUST, "jwks_uri": "http://x/keys"}},
+        "jwks_uri",
+    ),
     "three keys": ({"keys": [KEY, OLD_KEY, DIGEST]}, "keys"),
     "key of another connection": ({"keys": [FOREIGN_KEY]}, "contoso"),
     "mistyped key": ({"keys": [KEY[:-1]]}, "contoso"),
@@ -65,17 +105,88 @@ def test_connection_that_is_refused(given: dict[str, Any], mention: str) -> None
     assert not any(secret in text for secret in (KEY, OLD_KEY, FOREIGN_KEY, KEY[:-1], "hunter2"))
 
 
-def test_connection_expires_at_its_instant() -> None:
-    dated = connection(expires=NOW)
-    assert [dated.expired(NOW + timedelta(seconds=s)) for s in (-1, 0, 1)] == [False, True, True]
-    assert not connection().expired(NOW)
+@pytest.mark.parametrize("given", [given for given, _ in FAULTS.values() if not {"name"} & set(given)])
+def test_document_that_is_no_connection_is_told_in_one_line(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as caught:
+        read_connection("contoso", {"tenant": "t-1", "keys": [KEY], **given})
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not any(secret in text for secret in (KEY, OLD_KEY, FOREIGN_KEY, KEY[:-1], "hunter2", "https://x/y"))
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 5, [{"tenant": "t-1"}]])
+def test_json_that_is_no_object_is_no_connection(document: object) -> None:
+    with pytest.raises(ValueError, match=r"^is not a JSON object$"):
+        read_connection("contoso", document)
+
+
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "key": {},
+    "everything": {
+        "description": "Contoso",
+        "access": "read",
+        "mode": "strict",
+        "expires": NOW,
+        "paused": NOW,
+        "revoked_keys": [{"value": DIGEST, "at": NOW}],
+        "keys": [{"value": KEY, "created": NOW, "expires": NOW}, DIGEST],
+    },
+    "revoked": {"keys": [], "revoked": NOW},
+    "federation": {"kind": "federation", "keys": [], "trust": TRUST},
+}
+
+
+@pytest.mark.parametrize("given", cases(DOCUMENTS))
+def test_document_of_a_connection_is_read_back(given: dict[str, Any]) -> None:
+    written = json.loads(json.dumps(connection(**given).document()))
+    assert "name" not in written
+    assert read_connection("contoso", written) == connection(**given)
+
+
+def ends(whole: int | None, key: int | None) -> tuple[datetime | None, datetime | None]:
+    """The ends of a connection that ends after so many hours, with and without its key."""
+    whole_end, key_end = (None if hours is None else NOW + timedelta(hours=hours) for hours in (whole, key))
+    dated = connection(expires=whole_end, keys=[{"value": KEY, "expires": key_end}])
+    return dated.ends(dated.keys[0]), dated.ends(None)
+
+
+def test_a_credential_ends_with_itself_or_with_its_connection() -> None:
+    assert ends(None, None) == (None, None)
+    assert ends(1, None) == (NOW + timedelta(hours=1), NOW + timedelta(hours=1))
+    assert ends(None, 2) == (NOW + timedelta(hours=2), None)
+    assert ends(1, 2) == (NOW + timedelta(hours=1), NOW + timedelta(hours=1))
+    assert ends(2, 1) == (NOW + timedelta(hours=1), NOW + timedelta(hours=2))
+
+
+class NothingNoted:
+    """A log of credentials that knows of none."""
+
+    async def used(self, connection: str) -> list[Used]:
+        return []
+
+    async def write(self, connection: str, used: Used) -> None:
+        raise AssertionError("nothing is noted where usage_minutes is 0")
+
+    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+        raise AssertionError("no assertion is looked at")
+
+
+SETTINGS = Settings.from_environment(
+    {"SCIM_TABLE_CONNECTION_STRING": "UseDevelopmentStorage=true", "SCIM_USAGE_MINUTES": "0"}
+)
+
+
+def security(connections: Connections) -> Security:
+    """What authenticates callers of these connections, and notes nothing."""
+    made = Security(SETTINGS, NothingNoted())
+    made.connections = connections
+    return made
 
 
 async def caller(header: str | None, method: str = "GET", **given: Any) -> Connection:
     headers = {} if header is None else {"authorization": header}
-    return await authenticate(
-        headers, FixedConnections({"contoso": connection(**given)}), reads=Request(method, "https://x/scim/Users").reads
-    )
+    known = FixedConnections({"contoso": connection(**given)})
+    return await authenticate(headers, security(known), reads=Request(method, "https://x/scim/Users").reads)
 
 
 HEADERS = {
@@ -100,7 +211,7 @@ async def test_caller_with_one_of_the_keys(keys: list[str]) -> None:
     assert (await caller(f"Bearer {KEY}", keys=keys)).name == "contoso"
 
 
-async def refusal(kind: ErrorKind, header: str | None, method: str = "GET", **given: Any) -> ScimError:
+async def refusal(kind: ErrorKind, header: str | None, method: str = "GET", /, **given: Any) -> ScimError:
     with pytest.raises(ScimError) as caught:
         await caller(header, method, **given)
     assert caught.value.kind == kind
@@ -179,19 +290,112 @@ async def test_read_only_connection_does_not_write(method: str) -> None:
 async def test_only_the_named_connection_is_asked() -> None:
     asked: list[str] = []
 
-    class Source:
-        async def get(self, name: str) -> Connection | None:
+    class Source(FixedConnections):
+        async def get(self, name: str, accept: Accept) -> Connection | None:
             asked.append(name)
             return None
 
     for token in (KEY, FOREIGN_KEY, KEY[:-1], "x"):
         with pytest.raises(ScimError):
-            await authenticate({"authorization": f"Bearer {token}"}, Source(), reads=True)
+            await authenticate({"authorization": f"Bearer {token}"}, security(Source({})), reads=True)
     assert asked == ["contoso", "fabrikam"]
+
+
+async def test_source_is_told_which_answer_would_do() -> None:
+    """A kept answer that does not know the key is asked for anew; one that knows it, revoked or not, is not."""
+    seen: list[bool] = []
+
+    class Source(FixedConnections):
+        async def get(self, name: str, accept: Accept) -> Connection | None:
+            revoked = {"value": DIGEST, "at": NOW}
+            seen.extend(
+                accept(connection(**given))
+                for given in ({}, {"keys": [OLD_KEY]}, {"keys": [OLD_KEY], "revoked_keys": [revoked]})
+            )
+            return connection()
+
+    await authenticate({"authorization": f"Bearer {KEY}"}, security(Source({})), reads=True)
+    assert seen == [True, False, True]
+
+
+async def test_every_stored_value_is_compared_whole_and_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(first: bytes, second: bytes) -> bool:
+        compared.append((first, second))
+        return False
+
+    monkeypatch.setattr("scim.security.keys.hmac.compare_digest", compare)
+    revoked = {"value": "sha256:" + "0" * 64, "at": NOW}
+    await refusal(
+        UNAUTHORIZED, f"Bearer {KEY}", keys=[KEY, DIGEST.upper().replace("SHA", "sha")], revoked_keys=[revoked]
+    )
+    shown = (KEY.encode(), DIGEST.encode())
+    assert compared == [(shown[0], KEY.encode()), (shown[1], DIGEST.encode()), (shown[1], revoked["value"].encode())]
+
+
+REVOKED = {"value": DIGEST, "at": "2026-02-03T04:05:06Z"}
+
+
+async def test_revoked_key_is_told_to_its_holder_only() -> None:
+    given = {"keys": [OLD_KEY], "revoked_keys": [REVOKED]}
+    told = await refusal(UNAUTHORIZED, f"Bearer {KEY}", **given)
+    assert "connection contoso was revoked on 2026-02-03 04:05 UTC" in told.detail
+    stranger = await refusal(UNAUTHORIZED, f"Bearer {new_key('contoso')}", **given)
+    assert "revoked" not in stranger.detail and "contoso" not in stranger.detail
+
+
+async def test_revoked_connection() -> None:
+    given = {"keys": [], "revoked": NOW, "revoked_keys": [REVOKED]}
+    assert "revoked" in (await refusal(UNAUTHORIZED, f"Bearer {KEY}", **given)).detail
+    assert "revoked" not in (await refusal(UNAUTHORIZED, f"Bearer {OLD_KEY}", **given)).detail
+
+
+async def test_connection_that_is_revoked_with_a_key_left() -> None:
+    error = await refusal(UNAUTHORIZED, f"Bearer {KEY}", revoked="2026-02-03T04:05:06Z")
+    assert "Connection contoso was revoked on 2026-02-03 04:05 UTC" in error.detail
+
+
+async def test_each_key_has_its_own_expiry() -> None:
+    keys = [{"value": OLD_KEY, "expires": "2026-01-31T08:00:00Z"}, {"value": KEY, "expires": NOW + timedelta(hours=1)}]
+    assert (await caller(f"Bearer {KEY}", keys=keys)).name == "contoso"
+    error = await refusal(UNAUTHORIZED, f"Bearer {OLD_KEY}", keys=keys)
+    assert "This credential of contoso expired on 2026-01-31 08:00 UTC: make a new one" in error.detail
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_paused_connection_is_an_outage_and_no_refusal(method: str) -> None:
+    paused = {"paused": "2026-02-03T04:05:06Z"}
+    error = await refusal(UNAVAILABLE, f"Bearer {KEY}", method, access="read", **paused)
+    assert "contoso was paused on 2026-02-03 04:05 UTC" in error.detail
+    assert int(error.headers["Retry-After"]) > 0
+    assert "paused" not in (await refusal(UNAUTHORIZED, f"Bearer {OLD_KEY}", **paused)).detail
+
+
+async def test_what_is_over_is_told_before_a_pause() -> None:
+    await refusal(UNAUTHORIZED, f"Bearer {KEY}", paused=NOW, expires="2026-01-31T08:00:00Z")
+
+
+async def test_client_secret_is_no_secret_token() -> None:
+    error = await refusal(UNAUTHORIZED, f"Bearer {KEY}", kind="oauth")
+    assert "client secret of connection contoso" in error.detail
+    assert "contoso" not in (await refusal(UNAUTHORIZED, f"Bearer {OLD_KEY}", kind="oauth")).detail
+
+
+async def test_token_that_is_too_long_is_not_looked_at() -> None:
+    error = await refusal(UNAUTHORIZED, "Bearer " + "a" * 8193)
+    assert "longer than any" in error.detail
+    await refusal(UNAUTHORIZED, "Bearer " + "a" * 2**20)
+
+
+@pytest.mark.parametrize("stored", [KEY, DIGEST, DIGEST.upper().replace("SHA", "sha")])
+def test_id_of_a_credential_is_the_same_however_it_is_kept(stored: str) -> None:
+    assert Credential(value=stored).id == fingerprint(KEY) == DIGEST[7:15]
 
 
 async def test_fixed_connections() -> None:
     known = connection()
     connections = FixedConnections({"contoso": known})
-    assert await connections.get("contoso") is known
-    assert await connections.get("fabrikam") is None
+    for accepted in (True, False):
+        assert await connections.get("contoso", lambda _, accepted=accepted: accepted) is known
+        assert await connections.get("fabrikam", lambda _, accepted=accepted: accepted) is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim.security.keys import connection_of, is_storable, matches, new_key
+from scim.security.keys import connection_of, fingerprint, is_storable, matches, new_key
 from tests.core import cases
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
@@ -90,6 +90,7 @@ def test_no_text_is_a_key(text: str) -> None:
 def test_key_matches_itself_and_its_digest() -> None:
     assert matches(KEY, KEY)
     assert matches(KEY, digest(KEY))
+    assert matches(KEY, digest(KEY).upper().replace("SHA", "Sha"))
 
 
 OTHERS = {
@@ -104,6 +105,13 @@ OTHERS = {
 @pytest.mark.parametrize("stored", cases(OTHERS))
 def test_key_matches_nothing_else(stored: str) -> None:
     assert not matches(KEY, stored)
+
+
+@given(NAMES)
+def test_fingerprint_is_the_same_for_a_key_and_its_digest(name: str) -> None:
+    key = new_key(name)
+    assert fingerprint(key) == fingerprint(digest(key)) == fingerprint(digest(key).upper()) == digest(key)[7:15]
+    assert fingerprint(key) not in key
 
 
 def test_digest_is_not_its_own_key() -> None:
