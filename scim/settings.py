@@ -158,7 +158,7 @@ class Settings(BaseModel):
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
     """What looks like a setting of ours and is none: a slip of the pen would else go unnoticed."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"SCIM_TENANT_URL"}  # the operator's tool's
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scim.connections import printed
 from scim.connections.commands import CommandError, Commands, View
 from scim.connections.kept import Kept, KeptError, KeptInSettings, KeptInVault
-from scim.security.connections import Unavailable, entra_name
+from scim.security.connections import ENTRA_PREFIX, Unavailable, entra_name
 from scim.security.trust import Trust, entra_federation, entra_issued, federation
 from scim.security.vault import Vault
 from scim.store.credentials import Credentials
@@ -128,6 +128,11 @@ _AFTER = {
 def _given(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """The name and the members of the connection to make. Raises CommandError."""
     trust = _trust(options)
+    stray = [each for each in _PINNED if trust is None and getattr(options, each)]
+    if stray:
+        raise CommandError(f"--{stray[0].replace('_', '-')} is for --kind federation or entra: which one is it?")
+    if trust is not None and options.hash_only:
+        raise CommandError(f"--hash-only is about a secret, and a connection of kind {options.kind} has none.")
     name = entra_name(trust) if options.kind == "entra" and trust else options.name
     if not name or (options.name and options.name != name):
         raise CommandError(
@@ -135,6 +140,8 @@ def _given(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             if options.name
             else "Give the connection a name: a-z, 0-9 and inner hyphens."
         )
+    if options.kind != "entra" and name.startswith(ENTRA_PREFIX):
+        raise CommandError(f"Names that begin with {ENTRA_PREFIX} are for --kind entra: choose another one.")
     if options.kind == "entra" and not options.tenant:
         raise CommandError("--tenant is missing: whose users does Entra's own token reach?")
     given: dict[str, Any] = {
@@ -145,6 +152,9 @@ def _given(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "mode": "strict" if options.strict else "entra",
     }
     return name, given if trust is None else {**given, "trust": trust.model_dump()}
+
+
+_PINNED = ("tenant_id", "app_id", "subject", "issuer", "audience", "jwks_uri")
 
 
 def _trust(options: argparse.Namespace) -> Trust | None:
@@ -175,13 +185,18 @@ def _expiry(options: argparse.Namespace) -> datetime | None:
     text = str(options.expires)
     if text == "never":
         return None
+    now = datetime.now(UTC).replace(microsecond=0)
     if days := re.fullmatch(r"(\d{1,5})d", text):
-        return datetime.now(UTC).replace(microsecond=0) + timedelta(days=int(days[1]))
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandError("--expires must be never, days such as 365d, or a date such as 2027-11-21.") from None
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
+        given = now + timedelta(days=int(days[1]))
+    else:
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            raise CommandError("--expires must be never, days such as 365d, or a date such as 2027-11-21.") from None
+    given = given if given.tzinfo else given.replace(tzinfo=UTC)
+    if given <= now:
+        raise CommandError(f"--expires {text} is over already.")
+    return given
 
 
 def _url(options: argparse.Namespace, environment: Mapping[str, str]) -> str:
@@ -215,7 +230,8 @@ def _table(
     try:
         if endpoint and identity:
             return TableGateway.with_identity(endpoint, name, identity)
-        if identity is None and (key := environment.get("SCIM_TABLE_CONNECTION_STRING")):
+        # That of the settings file is of this machine, and says nothing of a deployment.
+        if key := (os.environ if identity else environment).get("SCIM_TABLE_CONNECTION_STRING"):
             return TableGateway.with_key(key, name)
     except ValueError:
         print("When credentials were used is not known: the table's address is none.", file=sys.stderr)
@@ -231,8 +247,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     place = common.add_argument_group("where connections are kept")
-    place.add_argument("--vault", metavar="URL", help="the Key Vault, such as https://NAME.vault.azure.net")
-    place.add_argument("--local", metavar="FILE", help="a settings file, even where a vault is configured")
+    one = place.add_mutually_exclusive_group()
+    one.add_argument("--vault", metavar="URL", help="the Key Vault, such as https://NAME.vault.azure.net")
+    one.add_argument("--local", metavar="FILE", help="a settings file, even where a vault is configured")
     place.add_argument("--table", metavar="URL", help="the table endpoint that last uses are read from")
     place.add_argument("--url", help="the tenant URL to print")
     common.add_argument("--json", action="store_true", help="print JSON")

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from scim.connections.kept import Kept
+from scim.connections.kept import Kept, KeptError
 from scim.connections.rotation import Rotation, rotation
 from scim.security.connections import Connection, Revoked, read_connection
-from scim.security.keys import digest, new_key
+from scim.security.keys import CONNECTION_NAME, digest, new_key
 from scim.security.signing_keys import rotated
 from scim.security.usage import UsageLog, Used
 from scim.store.gateway import Unavailable
@@ -36,6 +36,14 @@ class View:
     rotation: Rotation | None
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A connection that is kept and cannot be read, and why."""
+
+    name: str
+    reason: str
+
+
 class Commands:
     """The commands, on what is kept and on what was noted of uses (None where that cannot be read)."""
 
@@ -49,7 +57,7 @@ class Commands:
     ) -> tuple[Connection, str | None]:
         """Make a connection of these members, and its secret where it has one. `expires` is when the secret ends, or
         the connection where there is none; `hashed` keeps the secret's digest alone."""
-        if not replace and await self._kept.get(name) is not None:
+        if not replace and await self._found(name) is not None:
             raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
         secret = None
         document = {member: value for member, value in given.items() if value is not None}
@@ -67,9 +75,15 @@ class Commands:
         await self._kept.put(connection)
         return connection, secret
 
-    async def list(self) -> list[View]:
-        """All connections, with what is known of their use."""
-        return [await self.show(name) for name in await self._kept.names()]
+    async def list(self) -> list[View | Unreadable]:
+        """All connections, with what is known of their use; one that cannot be read hides no other."""
+        found: list[View | Unreadable] = []
+        for name in await self._kept.names():
+            try:
+                found.append(await self.show(name))
+            except (CommandError, KeptError) as error:
+                found.append(Unreadable(name, str(error)))
+        return found
 
     async def show(self, name: str) -> View:
         connection = await self._connection(name)
@@ -134,10 +148,15 @@ class Commands:
         return await self._changed(await self._connection(name), paused=None)
 
     async def _connection(self, name: str) -> Connection:
-        connection = await self._kept.get(name)
+        connection = await self._found(name)
         if connection is None:
-            raise CommandError(f"There is no connection {name}: list shows all.")
+            raise CommandError(f"There is no connection {name} that is in force: list shows all.")
         return connection
+
+    async def _found(self, name: str) -> Connection | None:
+        if not CONNECTION_NAME.fullmatch(name):
+            raise CommandError(f"{name!r} is no connection name: use a-z, 0-9 and inner hyphens, 63 at most.")
+        return await self._kept.get(name)
 
     async def _changed(self, connection: Connection, **members: object) -> Connection:
         """Keep the connection with other members. The model is made anew, so that its rules hold."""

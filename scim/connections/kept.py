@@ -62,9 +62,8 @@ class KeptInVault:
             raise KeptError(f"{error}; mend or disable the secret in the vault") from None
 
     async def put(self, connection: Connection) -> None:
-        ends = [connection.ends(key) for key in connection.keys] or [connection.expires]
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
-        expires = None if None in ends else max(end for end in ends if end is not None)
+        expires = connection.last_end()
         tags = {"tenant": connection.tenant, "kind": connection.kind}
         value = json.dumps(connection.document())
         await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)

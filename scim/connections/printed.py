@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scim.connections.commands import View
+from scim.connections.commands import Unreadable, View
 from scim.connections.rotation import by_age
 from scim.security.connections import Connection
 from scim.security.usage import Used, days_left, due
@@ -64,27 +64,31 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
     return "\n".join(lines)
 
 
-def table(views: Sequence[View], now: datetime) -> str:
+def table(views: Sequence[View | Unreadable], now: datetime) -> str:
     """All connections, one line each."""
     if not views:
         return "There are no connections: add makes one."
     head = ("NAME", "TENANT", "KIND", "ACCESS", "STATE", "EXPIRES", "LAST USED", "DESCRIPTION")
-    rows = [head] + [
-        (
-            view.connection.name,
-            view.connection.tenant,
-            view.connection.kind,
-            view.connection.access,
-            state(view.connection, now),
-            moment(_ends(view.connection), "never"),
-            moment(_last(view), "never" if view.used is not None else "not known"),
-            view.connection.description,
-        )
-        for view in views
-    ]
+    rows = [head, *(_line(view, now) for view in views)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _line(view: View | Unreadable, now: datetime) -> tuple[str, ...]:
+    if isinstance(view, Unreadable):
+        return view.name, "", "", "", "unreadable", "", "", view.reason
+    connection = view.connection
+    return (
+        connection.name,
+        connection.tenant,
+        connection.kind,
+        connection.access,
+        state(connection, now),
+        moment(connection.last_end(), "never"),
+        moment(_last(view), "never" if view.used is not None else "not known"),
+        connection.description,
     )
 
 
@@ -113,8 +117,10 @@ def details(view: View, now: datetime) -> str:
     return "\n".join(lines)
 
 
-def data(view: View, now: datetime) -> dict[str, Any]:
+def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
     """One connection as JSON data, without any secret."""
+    if isinstance(view, Unreadable):
+        return {"name": view.name, "state": "unreadable", "reason": view.reason}
     connection = view.connection
     document = connection.document()
     document.pop("revoked_keys", None)
@@ -144,7 +150,7 @@ def data(view: View, now: datetime) -> dict[str, Any]:
 
 def state(connection: Connection, now: datetime) -> str:
     """In a few words: whether it works, and what is coming."""
-    ends = _ends(connection)
+    ends = connection.last_end()
     if connection.revoked is not None:
         return f"revoked on {moment(connection.revoked)}"
     if ends is not None and now >= ends:
@@ -164,12 +170,6 @@ def moment(at: datetime | None, otherwise: str = "") -> str:
 
 def _each(connection: Connection) -> Sequence[Any]:
     return connection.keys or (None,)
-
-
-def _ends(connection: Connection) -> datetime | None:
-    """When the last of its credentials ends."""
-    ends = [connection.ends(key) for key in _each(connection)]
-    return None if None in ends else max(end for end in ends if end is not None)
 
 
 def _used(view: View, credential: str) -> Used | None:

@@ -49,6 +49,11 @@ class AccessTokens:
         self._keys = keys
         self.lifetime = timedelta(minutes=minutes)
 
+    async def ready(self) -> None:
+        """Raises what issuing a token would: for who uses up something before."""
+        if not await self._keys.get():
+            raise NoSigningKeys("an access token was asked for, and there are no signing keys")
+
     async def issue(self, connection: Connection, credential: str) -> str:
         """A token for that connection. Raises Unavailable, and NoSigningKeys where there are none."""
         now = datetime.now(UTC)

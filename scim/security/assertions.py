@@ -59,7 +59,11 @@ def unverified(token: str) -> dict[str, Any]:
 
 
 def expiry(claims: dict[str, Any]) -> datetime:
-    return datetime.fromtimestamp(claims["exp"], tz=UTC)
+    """When a token that was checked ends; as late as can be told where its issuer says later."""
+    try:
+        return datetime.fromtimestamp(int(claims["exp"]), tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _header(token: str) -> dict[str, Any]:

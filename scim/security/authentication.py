@@ -58,7 +58,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
 
 async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
     name = connection_of(token) if token.startswith(PREFIX) else None
-    connection = await security.connections.get(name, lambda known: _known(known, token)) if name else None
+    connection = await security.connections.get(name, lambda known: knows(known, token)) if name else None
     note(connection)
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
@@ -136,7 +136,8 @@ def revoked(connection: Connection, key: str) -> str | None:
     )
 
 
-def _known(connection: Connection, key: str) -> bool:
+def knows(connection: Connection, key: str) -> bool:
+    """Whether `key` is a credential of the connection, or was one."""
     return key_of(connection, key) is not None or revoked(connection, key) is not None
 
 

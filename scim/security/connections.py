@@ -107,6 +107,11 @@ class Connection(BaseModel):
         ends = [end for end in (self.expires, credential.expires if credential else None) if end is not None]
         return min(ends, default=None)
 
+    def last_end(self) -> datetime | None:
+        """When the last of its credentials expires, or the connection; None for never."""
+        ends = [self.ends(key) for key in self.keys] or [self.expires]
+        return None if None in ends else max(end for end in ends if end is not None)
+
     def document(self) -> dict[str, Any]:
         """The connection as JSON data without its name, as the settings and the vault hold it."""
         return self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
@@ -125,7 +130,8 @@ def read_connection(name: str, document: object) -> Connection:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         known = [str(part) for part in first["loc"] if part in Connection.model_fields]
-        raise ValueError(f"{'.'.join(known) or 'it'}: {first['msg'].removeprefix('Value error, ')}") from None
+        where = "".join(f"{part}: " for part in [".".join(known)] if part)
+        raise ValueError(where + first["msg"].removeprefix("Value error, ")) from None
 
 
 Accept = Callable[[Connection], bool]

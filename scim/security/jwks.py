@@ -48,6 +48,8 @@ class PublicKeys:
     async def get(self, jwks_uri: str, kid: str) -> jwt.PyJWK | None:
         """The key of that id; None where the issuer does not have it. Raises Unavailable where that is not known."""
         keys = self._issuers.setdefault(jwks_uri, _Keys())
+        if kid in keys.by_id and self._clock() - keys.answered <= _OLD:
+            return keys.by_id[kid]  # who is known waits for no question about others
         async with keys.lock:
             now = self._clock()
             if (kid not in keys.by_id or now - keys.answered > _OLD) and now - keys.asked >= _AGAIN:
@@ -71,7 +73,12 @@ class PublicKeys:
         ):
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
-            body = await response.content.read(_MAX_BYTES + 1)
-            if len(body) > _MAX_BYTES or not response.content.at_eof():
-                raise ValueError(f"more than {_MAX_BYTES} bytes")
-        return {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(body)).keys if key.key_id}
+            body = b""
+            async for part in response.content.iter_any():
+                body += part
+                if len(body) > _MAX_BYTES:
+                    raise ValueError(f"more than {_MAX_BYTES} bytes")
+        document = json.loads(body)
+        if not isinstance(document, dict):
+            raise ValueError("no JSON object")
+        return {key.key_id: key for key in jwt.PyJWKSet.from_dict(document).keys if key.key_id}

@@ -17,7 +17,7 @@ from scim import trace
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import ended, key_of, note, revoked, used_id
+from scim.security.authentication import ended, key_of, knows, note, revoked, used_id
 from scim.security.connections import Connection, Credential
 from scim.security.keys import CONNECTION_NAME, connection_of
 from scim.security.security import Security
@@ -137,7 +137,7 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
     name = connection_of(secret)
     connection = None
     if name is not None and name == client:
-        connection = await security.connections.get(name, lambda known: key_of(known, secret) is not None)
+        connection = await security.connections.get(name, lambda known: knows(known, secret))
         note(connection)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
@@ -211,6 +211,7 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     claims = await security.assertions.check(assertion, connection.trust)
     if (fault := ended(connection, None)) is not None:
         raise _invalid_client(fault)
+    await security.tokens.ready()  # an assertion is used up only where a token comes of it
     if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):
         raise Rejected("it was used before (jti)")
     return connection

@@ -127,8 +127,11 @@ class VaultConnections:
         except ValueError as error:
             log.error("misconfigured: %s", error)
             raise Unavailable("the secret cannot be read") from None
-        ends = [end for end in (connection.expires, secret.expires) if end is not None]
-        return connection.model_copy(update={"expires": min(ends, default=None)})
+        # The tool sets the vault's expiry to the last of the credentials': only an earlier one says more.
+        known = connection.last_end()
+        if secret.expires is None or (known is not None and known.replace(microsecond=0) <= secret.expires):
+            return connection
+        return connection.model_copy(update={"expires": secret.expires})
 
 
 def _disabled(error: HttpResponseError) -> bool:
@@ -139,4 +142,4 @@ def _disabled(error: HttpResponseError) -> bool:
 
 def _reason(error: Exception) -> str:
     status = getattr(error, "status_code", None)
-    return f"Key Vault: {type(error).__name__}{f' {status}' if status else ''}: {str(error)[:200]}"
+    return f"Key Vault: {type(error).__name__}{f' {status}' if status else ''}: {' '.join(str(error).split())[:200]}"

@@ -105,7 +105,10 @@ def test_connection_that_is_refused(given: dict[str, Any], mention: str) -> None
     assert not any(secret in text for secret in (KEY, OLD_KEY, FOREIGN_KEY, KEY[:-1], "hunter2"))
 
 
-@pytest.mark.parametrize("given", [given for given, _ in FAULTS.values() if not {"name"} & set(given)])
+UNNAMED = {case: given for case, (given, _) in FAULTS.items() if "name" not in given}
+
+
+@pytest.mark.parametrize("given", cases(UNNAMED))
 def test_document_that_is_no_connection_is_told_in_one_line(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError) as caught:
         read_connection("contoso", {"tenant": "t-1", "keys": [KEY], **given})
@@ -388,7 +391,10 @@ async def test_token_that_is_too_long_is_not_looked_at() -> None:
     await refusal(UNAUTHORIZED, "Bearer " + "a" * 2**20)
 
 
-@pytest.mark.parametrize("stored", [KEY, DIGEST, DIGEST.upper().replace("SHA", "sha")])
+WAYS = {"key": KEY, "digest": DIGEST, "digest in capitals": DIGEST.upper().replace("SHA", "sha")}
+
+
+@pytest.mark.parametrize("stored", cases(WAYS))
 def test_id_of_a_credential_is_the_same_however_it_is_kept(stored: str) -> None:
     assert Credential(value=stored).id == fingerprint(KEY) == DIGEST[7:15]
 

@@ -1,0 +1,367 @@
+"""The service as an OpenAPI 3.1 document, made from the schemas that validate, so that the two cannot drift.
+
+What a client gets and what it may send are two schemas, `Users.resource` and `Users.input`: a client may ask for a few
+attributes (RFC 7644 §3.9), so hardly any is required in an answer, and what it may not write, or not read, is in one of
+them only. Names begin with the endpoint, since nothing else of a resource type is sure to be fit for one.
+Canonical values are examples, since others are kept too. The service reads more than the document says (Entra's string
+booleans, one value for a list of one, unknown attributes); what it answers is as the document says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from scim.errors import ERROR_URN
+from scim.http import CONTENT_TYPE, ROOT, Response
+from scim.patch.entra import PATCH_URN
+from scim.schema.model import Attribute
+from scim.schema.registry import Registry, ResourceType
+from scim.service import bulk, discovery, search
+from scim.service.context import Context
+
+Json = dict[str, Any]
+
+SEARCH_URN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+_TYPES: dict[str, Json] = {
+    "string": {"type": "string"},
+    "reference": {"type": "string"},
+    "binary": {"type": "string", "contentEncoding": "base64"},
+    "dateTime": {"type": "string"},
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1},
+    "decimal": {"type": "number"},
+}
+_EXTENSION: Json = {"type": "object", "description": "An extension; one that has no schema here is as it was sent."}
+_STRING: Json = {"type": "string"}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_ERRORS = {
+    400: "The request cannot be read or breaks a rule; scimType and detail say which.",
+    401: "The credential is missing, wrong or no longer good.",
+    403: "The credential does not allow it, or discovery was to be filtered.",
+    404: "There is no such resource.",
+    409: "A unique value is taken.",
+    412: "The resource is not at the version that the precondition names.",
+    413: "The request is larger than this service reads or keeps.",
+    415: "The body is of a type that is not read.",
+    429: "The tenant sends too many requests; Retry-After says when to go on.",
+    500: "The service failed; X-Request-Id finds the cause in its log.",
+    503: "The service is away for a moment, paused or not configured; send again later.",
+}
+_ALWAYS = (401, 403, 429, 500, 503)
+"""Any request may be answered so."""
+
+
+async def openapi(context: Context) -> Response:
+    """GET /openapi.json: 200 with the document."""
+    origin = context.base_url.removesuffix(f"/{ROOT}")
+    body = {**document(context.registry), "servers": [{"url": context.base_url}]}
+    body["components"] = {**body["components"], "securitySchemes": _security(origin)}
+    return Response(200, body, {"Content-Type": "application/json"})
+
+
+@lru_cache(maxsize=8)
+def document(registry: Registry) -> Json:
+    """The document but for what depends on the address: `servers` and the security schemes. It is kept and shared, so
+    nobody may change it."""
+    types = registry.resource_types
+    schemas = {name: schema for resource_type in types for name, schema in _schemas(resource_type).items()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "SCIM 2.0", "version": "2.0", "description": "RFC 7643, RFC 7644 and RFC 9865."},
+        "security": [{"bearer": []}, {"clientCredentials": []}],
+        "paths": {path: item for resource_type in types for path, item in _paths(resource_type).items()}
+        | _common_paths(types),
+        "components": {
+            "schemas": schemas | _messages(types),
+            "parameters": _parameters(),
+            "responses": {str(status): _error(text) for status, text in _ERRORS.items()},
+        },
+    }
+
+
+# Schemas --------------------------------------------------------------------------------------------------------------
+
+
+def _schemas(resource_type: ResourceType) -> dict[str, Json]:
+    """The resource as it is returned, as it is sent, and a page of it."""
+    name = _name(resource_type)
+    return {
+        f"{name}.resource": _resource(resource_type, sent=False),
+        f"{name}.input": _resource(resource_type, sent=True),
+        f"{name}.page": _list(_ref(f"{name}.resource")),
+    }
+
+
+def _name(resource_type: ResourceType) -> str:
+    return resource_type.document.endpoint[1:]
+
+
+def _resource(resource_type: ResourceType, *, sent: bool) -> Json:
+    schema = _object((*resource_type.common, *resource_type.core.attributes), sent=sent)
+    if sent:
+        schema["properties"]["schemas"] = _array(_STRING)
+        if resource_type.members:
+            member = schema["properties"][resource_type.members]["items"]
+            member["properties"]["value"] = {**member["properties"]["value"], "minLength": 1}
+            member["required"] = ["value"]
+    else:
+        schema["required"] = ["schemas", "id"]
+    for extension, declared in zip(resource_type.extensions, resource_type.document.schema_extensions, strict=True):
+        schema["properties"][extension.id] = _object(extension.attributes, sent=sent)
+        if sent and declared.required:
+            schema.setdefault("required", []).append(extension.id)
+    schema["patternProperties"] = {"^[uU][rR][nN]:": _EXTENSION}
+    return {"description": resource_type.document.description, **schema}
+
+
+def _object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
+    """An object with the attributes that go this way. What is sent must have what is required."""
+    shown = [a for a in attributes if (a.mutability != "readOnly" if sent else not a.hidden)]
+    schema: Json = {"type": "object", "properties": {a.name: _attribute(a, sent=sent) for a in shown}}
+    if sent and (required := [a.name for a in shown if a.required]):
+        schema["required"] = required
+    if not sent:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _attribute(attribute: Attribute, *, sent: bool) -> Json:
+    one: Json = (
+        _object(attribute.sub_attributes, sent=sent) if attribute.type == "complex" else _simple(attribute, sent)
+    )
+    schema = _array(one) if attribute.multi_valued else one
+    if sent and attribute.required and attribute.multi_valued:
+        schema["minItems"] = 1
+    rule = " It is set once." if attribute.mutability == "immutable" else ""
+    if text := attribute.description + rule:
+        schema["description"] = text.strip()
+    if attribute.mutability == "readOnly":
+        schema["readOnly"] = True
+    elif attribute.hidden:
+        schema["writeOnly"] = True
+    return schema
+
+
+def _simple(attribute: Attribute, sent: bool) -> Json:
+    schema = dict(_TYPES[attribute.type])
+    if attribute.type == "dateTime" and (sent or attribute.mutability == "readOnly"):
+        schema["format"] = "date-time"  # a client may leave out the offset, and gets back what it sent
+    if sent and attribute.required and schema["type"] == "string":
+        schema["minLength"] = 1
+    if attribute.canonical_values:
+        schema["examples"] = list(attribute.canonical_values)
+    return schema
+
+
+def _messages(types: Iterable[ResourceType]) -> dict[str, Json]:
+    """The messages of RFC 7644 and the resources of RFC 7643 §5 to §7."""
+    operation = {"op": {"enum": ["add", "replace", "remove"]}, "path": _STRING, "value": {}}
+    searched = {"filter": _STRING, "sortBy": _STRING, "sortOrder": _ORDER, "startIndex": _START, "count": _COUNT}
+    listed = {"attributes": _array(_STRING), "excludedAttributes": _array(_STRING)}
+    part = {"method": {"enum": ["POST", "PUT", "PATCH", "DELETE"]}, "path": {**_STRING, "pattern": "^/"}}
+    result = {"method": _STRING, "bulkId": _STRING, "version": _STRING, "location": _STRING, "status": _STATUS}
+    options = ("patch", "bulk", "filter", "changePassword", "sort", "etag")
+    return {
+        "Error": _message(
+            ERROR_URN,
+            {"status": _STATUS, "scimType": _STRING, "detail": _STRING},
+            required=["schemas", "status", "detail"],
+        ),
+        "PatchOp": _message(PATCH_URN, {"Operations": _array(_part(operation, "op"))}, required=["Operations"]),
+        "SearchRequest": _message(SEARCH_URN, {**searched, "cursor": _STRING, **listed}),
+        "BulkRequest": _message(
+            bulk.REQUEST_URN,
+            {
+                "failOnErrors": {"type": "integer", "minimum": 1},
+                "Operations": _array(
+                    _part({**part, "bulkId": _STRING, "version": _STRING, "data": {}}, "method", "path")
+                ),
+            },
+            required=["Operations"],
+        ),
+        "BulkResponse": _message(
+            bulk.RESPONSE_URN,
+            {"Operations": _array(_part({**result, "response": _ref("Error")}, "method", "status"))},
+            required=["schemas", "Operations"],
+        ),
+        "AnyList": _list({"anyOf": [_ref(f"{_name(resource_type)}.resource") for resource_type in types]}),
+        "ServiceProviderConfig": _message(
+            discovery.CONFIG_URN,
+            {option: _part({"supported": {"type": "boolean"}}, "supported") for option in options},
+            required=["schemas", *options],
+        ),
+        "ResourceType": _message(
+            discovery.RESOURCE_TYPE_URN,
+            {name: _STRING for name in ("id", "name", "endpoint", "description", "schema")}
+            | {"schemaExtensions": _array(_part({"schema": _STRING, "required": {"type": "boolean"}}, "schema"))},
+            required=["schemas", "name", "endpoint", "schema"],
+        ),
+        "Schema": _message(
+            discovery.SCHEMA_URN,
+            {"id": _STRING, "name": _STRING, "description": _STRING, "attributes": _array({"type": "object"})},
+            required=["schemas", "id", "attributes"],
+        ),
+        "ResourceTypeList": _list(_ref("ResourceType")),
+        "SchemaList": _list(_ref("Schema")),
+    }
+
+
+_STATUS: Json = {**_STRING, "pattern": "^[1-5][0-9]{2}$"}
+_ORDER: Json = {**_STRING, "enum": ["ascending", "descending"]}
+_START: Json = {"type": "integer", "minimum": 1}
+
+
+def _message(urn: str, properties: Json, *, required: list[str] | None = None) -> Json:
+    schema = _part({"schemas": _array({"const": urn}), **properties}, *(required or ()))
+    return schema
+
+
+def _list(item: Json) -> Json:
+    page = {"totalResults": _COUNT, "itemsPerPage": _COUNT, "startIndex": _START, "nextCursor": _STRING}
+    required = ["schemas", "totalResults", "itemsPerPage", "Resources"]
+    return _message(search.LIST_URN, {**page, "Resources": _array(item)}, required=required)
+
+
+def _part(properties: Json, *required: str) -> Json:
+    schema: Json = {"type": "object", "properties": properties}
+    return {**schema, "required": list(required)} if required else schema
+
+
+def _array(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str, kind: str = "schemas") -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+# Paths ----------------------------------------------------------------------------------------------------------------
+
+_SEARCH = ("filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "attributes", "excludedAttributes")
+_SHOWN = ("attributes", "excludedAttributes")
+_HEADERS: Json = {
+    "Location": {"schema": _STRING, "required": True, "description": "Where the resource is."},
+    "ETag": {"schema": _STRING, "required": True, "description": "Its version, meta.version."},
+}
+
+
+def _parameters() -> dict[str, Json]:
+    """The parameters by name (RFC 7644 §3.4.2, §3.9 and §3.14, RFC 9865 §2)."""
+    queries: dict[str, tuple[Json, str]] = {
+        "filter": (_STRING, 'Which resources, such as `userName eq "ada@example.com"`.'),
+        "sortBy": (_STRING, "The attribute to sort by; without it the order is that of the ids."),
+        "sortOrder": (_ORDER, "Ascending where nothing is said."),
+        "startIndex": (_START, "The first resource of the page, from 1."),
+        "count": (_COUNT, "How many resources a page has."),
+        "cursor": (
+            _STRING,
+            "Empty for the first page, then the nextCursor of the page before, in place of startIndex.",
+        ),
+        "attributes": (_array(_STRING), "The attributes to return; what is always returned comes too."),
+        "excludedAttributes": (_array(_STRING), "The attributes not to return; not together with attributes."),
+    }
+    parameters: dict[str, Json] = {
+        name: {"name": name, "in": "query", "schema": schema, "description": text}
+        | ({"style": "form", "explode": False} if schema["type"] == "array" else {})
+        | ({"allowEmptyValue": True} if name == "cursor" else {})
+        for name, (schema, text) in queries.items()
+    }
+    for name, text in (("If-Match", "Only at this version."), ("If-None-Match", "Not at this version.")):
+        parameters[name] = {"name": name, "in": "header", "schema": _STRING, "description": text}
+    parameters["id"] = {"name": "id", "in": "path", "required": True, "schema": {**_STRING, "minLength": 1}}
+    return parameters
+
+
+def _paths(resource_type: ResourceType) -> dict[str, Json]:
+    """The operations of one resource type."""
+    name, endpoint = _name(resource_type), resource_type.document.endpoint
+    sent, page = _ref(f"{name}.input"), _answer(f"A page of {name}.", _ref(f"{name}.page"))
+    one = _answer(f"The {resource_type.name}.", _ref(f"{name}.resource"), _HEADERS)
+    unchanged: Json = {"304": {"description": "The client has this version.", "headers": {"ETag": _HEADERS["ETag"]}}}
+    modified: Json = {"200": one}
+    if resource_type.members:
+        modified["204"] = {"description": "Done; ask for attributes to get them.", "headers": _HEADERS}
+    links: Json = {
+        method: {"operationId": f"{name}.{method}", "parameters": {"id": "$response.body#/id"}}
+        for method in ("read", "replace", "modify", "delete")
+    }
+    conditions = (*_SHOWN, "If-Match", "If-None-Match")
+    return {
+        endpoint: {
+            "get": _operation(f"{name}.list", _SEARCH, {"200": page}, (400,)),
+            "post": _operation(f"{name}.create", _SHOWN, {"201": {**one, "links": links}}, (400, 409, 413, 415), sent),
+        },
+        f"{endpoint}/.search": {
+            "post": _operation(f"{name}.search", (), {"200": page}, (400, 413, 415), _ref("SearchRequest"))
+        },
+        f"{endpoint}/{{id}}": {
+            "parameters": [_ref("id", "parameters")],
+            "get": _operation(f"{name}.read", (*_SHOWN, "If-None-Match"), {"200": one, **unchanged}, (400, 404)),
+            "put": _operation(f"{name}.replace", conditions, {"200": one}, _WRITING, sent),
+            "patch": _operation(f"{name}.modify", conditions, modified, _WRITING, _ref("PatchOp")),
+            "delete": _operation(f"{name}.delete", conditions[2:], {"204": {"description": "It is gone."}}, (404, 412)),
+        },
+    }
+
+
+_WRITING = (400, 404, 409, 412, 413, 415)
+
+
+def _common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
+    """Searches over all types, bulk, and what the service says of itself."""
+    page = {"200": _answer("A page of resources of all types.", _ref("AnyList"))}
+    done = {"200": _answer("What came of each operation that was run.", _ref("BulkResponse"))}
+    paths: dict[str, Json] = {
+        "/": {"get": _operation("list", _SEARCH, page, (400,))},
+        "/.search": {"post": _operation("search", (), page, (400, 413, 415), _ref("SearchRequest"))},
+        "/Bulk": {"post": _operation("bulk", (), done, (400, 413, 415), _ref("BulkRequest"))},
+    }
+    for path, schema, parameter in (
+        ("/ServiceProviderConfig", "ServiceProviderConfig", None),
+        ("/ResourceTypes", "ResourceTypeList", None),
+        ("/ResourceTypes/{name}", "ResourceType", "name"),
+        ("/Schemas", "SchemaList", None),
+        ("/Schemas/{urn}", "Schema", "urn"),
+    ):
+        answer = {"200": _answer(f"The {schema}.", _ref(schema))}
+        paths[path] = {"get": _operation(f"read{schema}", (), answer, (404,) if parameter else ())}
+        if parameter:
+            known = [t.name for t in types] if parameter == "name" else [t.core.id for t in types]
+            schema_of = {**_STRING, "minLength": 1, "examples": known}
+            paths[path]["parameters"] = [{"name": parameter, "in": "path", "required": True, "schema": schema_of}]
+    described = {"200": _answer("This document.", {"type": "object"}, content_type="application/json")}
+    paths["/openapi.json"] = {"get": _operation("readOpenApi", (), described, ())}
+    return paths
+
+
+def _operation(
+    id: str, parameters: Iterable[str], answers: Json, errors: Iterable[int], body: Json | None = None
+) -> Json:
+    """One operation. JSON is read under both of its names."""
+    operation: Json = {"operationId": id}
+    if refs := [_ref(name, "parameters") for name in parameters]:
+        operation["parameters"] = refs
+    if body is not None:
+        content = {name: {"schema": body} for name in (CONTENT_TYPE, "application/json")}
+        operation["requestBody"] = {"required": True, "content": content}
+    refused = {str(status): _ref(str(status), "responses") for status in sorted({*errors, *_ALWAYS})}
+    return {**operation, "responses": {**answers, **refused}}
+
+
+def _answer(text: str, schema: Json, headers: Json | None = None, *, content_type: str = CONTENT_TYPE) -> Json:
+    answer: Json = {"description": text, "content": {content_type: {"schema": schema}}}
+    return {**answer, "headers": headers} if headers else answer
+
+
+def _error(text: str) -> Json:
+    return _answer(text, _ref("Error"))
+
+
+def _security(origin: str) -> Json:
+    token = {"tokenUrl": f"{origin}/oauth2/token", "scopes": {}}
+    return {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A secret token; it decides the tenant."},
+        "clientCredentials": {"type": "oauth2", "flows": {"clientCredentials": token}},
+    }
