@@ -1,6 +1,7 @@
 # make run            the app with Azurite, on port 7071 (PORT, TABLE_PORT and MEMORY: see dev/run.py)
 # make test           the tests; ARGS="-k patch" passes arguments to pytest
 # make conformance    the tests of the protocol, and docs/conformance.md from what came out
+# make rehearse       Entra's provisioning played against a SCIM endpoint; ARGS="URL TOKEN --html rehearsal.html"
 # make check          format, lint and types
 # make clean          removes what the others made, but for local.settings.json and the data in .azurite
 #
@@ -16,7 +17,7 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 azurite = dev/node_modules/.installed
 
-.PHONY: run test conformance check clean
+.PHONY: run test conformance rehearse check clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -28,6 +29,9 @@ test: $(installed) $(azurite)
 
 conformance: $(installed) $(azurite)
 	exec $(python) -m dev.conformance
+
+rehearse: $(installed)
+	exec $(python) -m dev.rehearse $(ARGS)
 
 check: $(installed)
 	$(VENV)/bin/ruff format --check
