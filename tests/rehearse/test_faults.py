@@ -18,6 +18,8 @@ import pytest
 from dev.rehearse.results import Report
 from tests.rehearse.conftest import Target
 
+pytestmark = pytest.mark.long
+
 Body = dict[str, Any]
 
 

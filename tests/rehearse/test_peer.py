@@ -17,6 +17,8 @@ from dev.rehearse.client import Client
 from dev.rehearse.rehearsal import rehearse
 from dev.rehearse.stage import Options
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def peer() -> Iterator[str]:

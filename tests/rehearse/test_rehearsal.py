@@ -20,6 +20,8 @@ from dev.rehearse.scenarios import CATALOGUE
 from dev.rehearse.stage import Options
 from tests.rehearse.conftest import Target
 
+pytestmark = pytest.mark.long
+
 Problems = Callable[[Report], list[str]]
 
 

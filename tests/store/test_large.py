@@ -354,6 +354,7 @@ async def test_patch_of_5000_members(client: Client, wire: Wire, real: TableGate
     assert (report.memberships, report.pending) == (5_010, 0)
 
 
+@pytest.mark.long
 async def test_life_of_a_group_of_10000(
     client: Client, application: Application, wire: Wire, real: TableGateway
 ) -> None:
