@@ -24,8 +24,9 @@ from scim.schema.loading import SchemaError, load
 from scim.schema.registry import Registry
 from scim.settings import Settings, SettingsError
 from scim.store import rows
-from scim.store.gateway import Gateway, Row, Unavailable
+from scim.store.gateway import Gateway, Unavailable
 from scim.store.pending import TENANTS
+from scim.store.row import Row
 
 _SETTINGS = Path("local.settings.json")
 _EVERYTHING = ("", "\uffff")

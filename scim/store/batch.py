@@ -12,11 +12,10 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from scim.store.gateway import Write
+from scim.store.row import Write
 
 _HEADERS = {
     "Content-Type": "application/json",

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from scim.security.usage import Used
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Write
+from scim.store.gateway import Gateway, Refused
 from scim.store.pending import TENANTS
+from scim.store.row import Write
 from scim.store.transactions import commit
 
 _SKEW = timedelta(minutes=10)

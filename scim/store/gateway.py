@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from azure.core.credentials import AzureSasCredential
 from azure.core.credentials_async import AsyncTokenCredential
@@ -26,6 +25,7 @@ from azure.data.tables.aio import TableClient
 from scim import trace
 from scim.store import batch
 from scim.store.pipeline import Policies, open_pipeline
+from scim.store.row import Row, Write
 
 TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
@@ -35,28 +35,6 @@ PARALLEL_READS = 16
 """Point reads that one request has under way at once."""
 
 _RETRIES: dict[str, Any] = {"retry_total": 4, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the tenant's partition. `values` are its own properties; `etag` changes with every write."""
-
-    key: str
-    values: dict[str, Any]
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One row's part in a transaction.
-
-    insert fails with Refused 409 where the key is taken; replace and merge need the row (404) with that etag (412),
-    `*` being any; delete likewise; upsert inserts the row or merges into it, and always succeeds."""
-
-    kind: Literal["insert", "upsert", "replace", "merge", "delete"]
-    key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    etag: str = "*"
 
 
 class Unavailable(Exception):

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway, Refused, Row, Write
+from scim.store.gateway import MAX_WRITES, Gateway, Refused
 from scim.store.pending import Job, Pending
+from scim.store.row import Row, Write
 from scim.store.transactions import Unit, commit, commit_present, now
 
 PER_TRANSACTION = 49

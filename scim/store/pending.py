@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Row, Write
+from scim.store.gateway import Gateway, Refused
+from scim.store.row import Row, Write
 from scim.store.transactions import commit, now
 
 TENANTS = "~"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Row, Write
+from scim.store.gateway import Gateway, Refused
 from scim.store.pending import TENANTS, Pending
+from scim.store.row import Row, Write
 from scim.store.transactions import now
 
 FRESH = timedelta(hours=1)

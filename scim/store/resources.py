@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Row, Unavailable, Write
+from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Unavailable
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
+from scim.store.row import Row, Write
 from scim.store.transactions import commit, commit_present, now
 
 _BATCH_TRIES = 4

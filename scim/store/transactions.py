@@ -7,7 +7,8 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from scim.store.gateway import PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable, Write
+from scim.store.gateway import PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable
+from scim.store.row import Write
 
 _TRIES = 5
 

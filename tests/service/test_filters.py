@@ -14,8 +14,9 @@ from dev.host import Host
 from scim.filter.parse import parse_filter
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
-from scim.store.gateway import Row, TableGateway
+from scim.store.gateway import TableGateway
 from scim.store.plan import NOTHING, ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union, plan
+from scim.store.row import Row
 from tests.support import BASE, ENTERPRISE, USER, Client
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"

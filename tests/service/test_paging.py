@@ -23,7 +23,8 @@ import function_app
 from dev.host import Host
 from scim.app import Application
 from scim.settings import Settings
-from scim.store.gateway import PAGE_ROWS, Refused, Row, Write
+from scim.store.gateway import PAGE_ROWS, Refused
+from scim.store.row import Row, Write
 from tests.conftest import NewClient
 from tests.support import Client, Response
 

@@ -26,9 +26,10 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.security.keys import new_key
 from scim.settings import Settings
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, Row, TooLarge, Write
+from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, TooLarge
 from scim.store.members import Member
 from scim.store.resources import Creation, Stored
+from scim.store.row import Row, Write
 from scim.store.rows import new_id
 from scim.store.store import Store
 from tests.support import Client

@@ -14,8 +14,9 @@ from dev.azurite import Azurite
 from scim.security.usage import Used
 from scim.store import rows
 from scim.store.credentials import Credentials
-from scim.store.gateway import Gateway, TableGateway, Unavailable, Uncertain, Write
+from scim.store.gateway import Gateway, TableGateway, Unavailable, Uncertain
 from scim.store.pending import TENANTS
+from scim.store.row import Write
 from scim.store.store import Store
 from tests.conftest import TABLE
 from tests.core import cases

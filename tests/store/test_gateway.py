@@ -18,7 +18,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from dev.azurite import Azurite
-from scim.store.gateway import Gateway, Refused, Row, TableGateway, TooLarge, Write
+from scim.store.gateway import Gateway, Refused, TableGateway, TooLarge
+from scim.store.row import Row, Write
 from tests.conftest import TABLE
 from tests.core import cases
 from tests.store.memory import MemoryGateway, Rejected

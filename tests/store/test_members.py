@@ -24,10 +24,11 @@ from dev.azurite import Azurite
 from dev.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import Refused, TableGateway, Write
+from scim.store.gateway import Refused, TableGateway
 from scim.store.members import PER_TRANSACTION, Changes, Member, difference
 from scim.store.pending import TENANTS, Pending
 from scim.store.resources import Stale
+from scim.store.row import Write
 from scim.store.store import Store
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, TEXTS, USER_TYPE, cases

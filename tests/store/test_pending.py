@@ -23,10 +23,11 @@ import pytest
 from dev.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import pending, rows
-from scim.store.gateway import Gateway, Refused, Unavailable, Uncertain, Write
+from scim.store.gateway import Gateway, Refused, Unavailable, Uncertain
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import TENANTS, Pending
 from scim.store.resources import Stale, Stored, Taken
+from scim.store.row import Write
 from scim.store.store import Store
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
 from tests.store.memory import Door, Faulty, Hook, MemoryGateway, create

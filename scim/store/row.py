@@ -1,0 +1,29 @@
+"""Rows of the table, and what a transaction does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the tenant's partition. `values` are its own properties; `etag` changes with every write."""
+
+    key: str
+    values: dict[str, Any]
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row's part in a transaction.
+
+    insert fails with Refused 409 where the key is taken; replace and merge need the row (404) with that etag (412),
+    `*` being any; delete likewise; upsert inserts the row or merges into it, and always succeeds."""
+
+    kind: Literal["insert", "upsert", "replace", "merge", "delete"]
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    etag: str = "*"
