@@ -2,6 +2,7 @@
 # make test           the tests; ARGS="-k patch" passes arguments to pytest
 # make conformance    the tests of the protocol, and docs/conformance.md from what came out
 # make rehearse       Entra's provisioning played against a SCIM endpoint; ARGS="URL TOKEN --html rehearsal.html"
+# make chaos          clients at work while network, table and app fail; ARGS="--minutes 30 --seed 7"
 # make check          format, lint and types
 # make clean          removes what the others made, but for local.settings.json and the data in .azurite
 #
@@ -17,7 +18,7 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 azurite = dev/node_modules/.installed
 
-.PHONY: run test conformance rehearse check clean
+.PHONY: run test conformance rehearse chaos check clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -33,13 +34,16 @@ conformance: $(installed) $(azurite)
 rehearse: $(installed)
 	exec $(python) -m dev.rehearse $(ARGS)
 
+chaos: $(installed) $(azurite)
+	exec $(python) -m dev.chaos $(ARGS)
+
 check: $(installed)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Progress goes to standard error: the standard output of `make run` is the app's.

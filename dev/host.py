@@ -192,7 +192,7 @@ async def serve(host: Host, port: int) -> web.AppRunner:
             yield
 
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", r"/{path:[\s\S]*}", answer)
     app.cleanup_ctx.append(schedules)
     runner = web.AppRunner(
         app,

@@ -50,8 +50,10 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
         else:
             members = {member["value"]: member for member in identified(operation.value, operation.target)}
             if operation.op == "add":
-                result.add.update(members)
-                result.remove.difference_update(members)
+                if result.remove & members.keys():
+                    return None  # who goes and comes back has lost what was known of them before
+                for id, member in members.items():
+                    result.add[id] = {**result.add.get(id, {}), **member}
                 continue
             ids = set(members)
         result.remove.update(ids)

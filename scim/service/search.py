@@ -7,6 +7,7 @@ A search reads one source for each resource type, in order; pages are cut by sta
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from scim.service import cursors, edges, sorting
 from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import Condition, Source, source
+from scim.store.gateway import Unavailable
 from scim.store.plan import edges_asked, plan
 from scim.store.positions import Position
 from scim.store.resources import Stored
@@ -171,7 +173,8 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
 
 async def _keep(context: Context, bookmark: tuple[str, int, Position] | None) -> None:
     if bookmark is not None:
-        await context.store.positions.keep(context.tenant, *bookmark)
+        with contextlib.suppress(Unavailable):  # a hint: without it the next page costs more reads
+            await context.store.positions.keep(context.tenant, *bookmark)
 
 
 async def _shown(context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query) -> list[Document]:

@@ -105,7 +105,8 @@ def _key(context: Context, resource_type: ResourceType, target: Target | None, s
     value = _value(context.resource(resource_type, stored), target) if target else None
     if target is not None and target.attribute is not None and value is not None:
         value = _comparable(value, target.sub or target.attribute)
-    return [1, stored.id] if value is None else [0, value, stored.id]
+    rank = 0 if isinstance(value, str) else -1  # types may disagree on what a name holds
+    return [1, stored.id] if value is None else [rank, value, stored.id]
 
 
 def _value(resource: dict[str, Any], target: Target) -> Any:

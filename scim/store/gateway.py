@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from azure.core.credentials import AzureSasCredential
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import HttpResponseError, IncompleteReadError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
@@ -38,7 +38,7 @@ _RETRIES: dict[str, Any] = {"retry_total": 4, "retry_backoff_factor": 0.2, "retr
 
 
 class Unavailable(Exception):
-    """The table did not answer in time, or not at all; nothing was written."""
+    """The table did not answer in time, or not at all."""
 
 
 class Uncertain(Unavailable):
@@ -189,11 +189,11 @@ async def _bounded(*, writing: bool) -> AsyncIterator[None]:
 def _translated(unanswered: type[Unavailable]) -> Iterator[None]:
     try:
         yield
+    except IncompleteReadError as error:  # an HttpResponseError to the SDK, but no answer of the service
+        raise unanswered(_reason(error)) from error
     except HttpResponseError as error:
         raise _http_failure(error, unanswered) from error
-    except ServiceRequestError as error:
-        raise Unavailable(_reason(error)) from error
-    except ServiceResponseError as error:
+    except (ServiceRequestError, ServiceResponseError) as error:  # even the first may come when it was sent already
         raise unanswered(_reason(error)) from error
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from time import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import scim2_models
+from openapi_spec_validator import validate
 
 import function_app
 from scim.app import Application
 from scim.schema.loading import load
+from scim.service import openapi
 from scim.service.discovery import CONFIG_URN, RESOURCE_TYPE_URN, SCHEMA_URN
 from scim.settings import Settings
 from tests.support import BASE, ENTERPRISE, USER, Client, Response
@@ -417,3 +420,82 @@ async def test_entra_finds_a_groups_attributes_in_the_group_schema(client: Clien
     """displayName and externalId are a user's too, so the flattened set alone would not miss them."""
     found = {name for attribute in (await published(client))[GROUP] for name in mapped(attribute)}
     assert {"displayName", "externalId", "members"} <= found
+
+
+# OpenAPI --------------------------------------------------------------------------------------------------------------
+
+ADDED = Path(__file__).parents[1] / "schema" / "added"
+DEVICE = "urn:example:params:scim:schemas:core:2.0:Device"
+ACME = "urn:example:params:scim:schemas:extension:acme:2.0:User"
+
+
+async def test_the_openapi_document_is_valid_and_of_this_address(client: Client) -> None:
+    answer = await client.get("/openapi.json")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    validate(answer.json)
+    assert answer.json["openapi"].startswith("3.1.")
+    assert answer.json["servers"] == [{"url": BASE}]
+    schemes = answer.json["components"]["securitySchemes"]
+    assert {name for scheme in answer.json["security"] for name in scheme} == schemes.keys()
+    token_url = schemes["clientCredentials"]["flows"]["clientCredentials"]["tokenUrl"]
+    assert token_url == f"{BASE.removesuffix('/scim')}/oauth2/token"
+
+
+async def test_the_openapi_document_is_for_callers_only_and_read_only(client: Client) -> None:
+    assert (await client.request("GET", "/openapi.json", headers={"Authorization": ""})).status == 401
+    assert (await client.post("/openapi.json", {})).status == 405
+
+
+async def test_the_openapi_document_names_every_operation_and_no_other(client: Client) -> None:
+    paths = (await client.get("/openapi.json")).json["paths"]
+    found = {path: {name for name in item if name != "parameters"} for path, item in paths.items()}
+    expected = {"/": {"get"}, "/.search": {"post"}, "/Bulk": {"post"}, "/openapi.json": {"get"}}
+    expected |= {path: {"get"} for path in ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas")}
+    expected |= {"/ResourceTypes/{name}": {"get"}, "/Schemas/{urn}": {"get"}}
+    for endpoint in ("/Users", "/Groups"):
+        expected |= {endpoint: {"get", "post"}, f"{endpoint}/.search": {"post"}}
+        expected |= {f"{endpoint}/{{id}}": {"get", "put", "patch", "delete"}}
+    assert found == expected
+    for path, methods in found.items():
+        for method in {"get", "post", "put", "patch", "delete"} - methods:
+            answer = await client.request(method.upper(), re.sub("{.*}", "x", path), {})
+            assert answer.status == 405, (method, path)
+
+
+def test_the_openapi_document_says_what_the_schemas_say() -> None:
+    schemas = openapi.document(load(ADDED))["components"]["schemas"]
+    given, sent = schemas["Users.resource"], schemas["Users.input"]
+    assert given["required"] == ["schemas", "id"]
+    assert sent["required"] == ["userName"]
+    assert "id" in given["properties"] and given["properties"]["groups"]["readOnly"]
+    assert not {"id", "meta", "groups"} & sent["properties"].keys()
+    assert given["properties"]["active"]["type"] == "boolean"
+    type = given["properties"]["emails"]["items"]["properties"]["type"]
+    assert "work" in type["examples"]
+    assert "enum" not in type
+    assert schemas["Groups.input"]["properties"]["members"]["items"]["required"] == ["value"]
+
+
+def test_the_openapi_document_has_what_is_added() -> None:
+    described = openapi.document(load(ADDED))
+    validate({**described, "components": {**described["components"], "securitySchemes": {}}, "security": []})
+    schemas = described["components"]["schemas"]
+    assert "/Devices/{id}" in described["paths"]
+    device = schemas["Devices.input"]["properties"]
+    assert device["bought"] == {"type": "string", "format": "date-time", "description": "When it was bought."}
+    assert device["unlockCode"]["writeOnly"]
+    assert "unlockCode" not in schemas["Devices.resource"]["properties"]
+    assert "is set once" in device["model"]["description"]
+    given, sent = (schemas[f"Users.{way}"]["properties"][ACME] for way in ("resource", "input"))
+    assert sent["required"] == ["badge"]
+    assert {"pin", "hint"} <= sent["properties"].keys() - given["properties"].keys()
+    assert given["properties"]["synced"]["readOnly"] and "synced" not in sent["properties"]
+    assert (sent["properties"]["level"]["type"], sent["properties"]["quota"]["type"]) == ("integer", "number")
+    assert "checksum" not in given["properties"]["permits"]["items"]["properties"]
+    assert DEVICE not in schemas["Users.resource"]["properties"]
+
+
+def test_the_openapi_document_is_made_once_for_a_registry() -> None:
+    registry = load()
+    assert openapi.document(registry) is openapi.document(registry)
+    assert "Devices.input" not in openapi.document(registry)["components"]["schemas"]

@@ -1,0 +1,79 @@
+"""What goes wrong between the app and the table, drawn from a seed.
+
+The n-th request on the wire gets the same fault in every run of a seed; which request is the n-th depends on how the
+clients' requests overtake each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+Kind = Literal[
+    "none",
+    "slow",
+    "dropped before",
+    "dropped after",
+    "reset before",
+    "reset after",
+    "refused before",
+    "refused after",
+    "cut",
+    "hung before",
+    "hung after",
+]
+"""What happens to a request. "before": it never reaches the table; "after": the table has done it and its answer is
+lost. dropped: the connection is closed; reset: by a RST; refused: the proxy answers an error itself; cut: the answer
+ends in its middle; hung: nothing is heard any more."""
+
+WEIGHTS: dict[Kind, float] = {
+    "slow": 6.0,
+    "dropped before": 2.0,
+    "dropped after": 2.0,
+    "reset before": 1.0,
+    "reset after": 1.0,
+    "refused before": 2.0,
+    "refused after": 2.0,
+    "cut": 1.0,
+    "hung before": 0.05,
+    "hung after": 0.05,
+}
+"""How often each happens, relative to the others."""
+
+STATUSES = (500, 503, 429)
+_SLOW = (0.005, 0.3)
+_HUNG = 20.0
+"""Longer than the app waits for a trip (scim/store/gateway.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to one request; `seconds` it waits, `status` is the proxy's own answer."""
+
+    kind: Kind = "none"
+    seconds: float = 0.0
+    status: int = 0
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults of a run. `rate` is the share of requests that get one; `injected` counts them by kind."""
+
+    seed: str
+    rate: float
+    number: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+
+    def next(self) -> Fault:
+        """The fault of the next request on the wire."""
+        self.number += 1
+        dice = Random(f"{self.seed} {self.number}")
+        if dice.random() >= self.rate:
+            return Fault()
+        kind = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        seconds = _HUNG if kind.startswith("hung") else dice.uniform(*_SLOW) if kind == "slow" else 0.0
+        status = dice.choice(STATUSES) if kind.startswith("refused") else 0
+        self.injected[f"{kind} {status}" if status else kind] += 1
+        return Fault(kind, seconds, status)

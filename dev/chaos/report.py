@@ -1,0 +1,45 @@
+"""A run in words: one line while it lasts, and what it did and found."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+
+from dev.chaos.run import Report
+
+_SHOWN = 50
+"""Findings that are printed in full."""
+
+
+def progress(report: Report) -> None:
+    """The line that a terminal shows while the run lasts."""
+    kills = sum(report.events.values())
+    line = f"{report.seconds:5.0f} s  {report.log.requests} requests  {kills} kills  {len(report.findings)} findings"
+    if sys.stderr.isatty():
+        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+    elif int(report.seconds) % 15 == 0:
+        print(line, file=sys.stderr, flush=True)
+
+
+def text(report: Report) -> str:
+    """The report at the end."""
+    lines = [
+        f"seed {report.seed}: {report.log.requests} requests in {report.seconds:.0f} s,"
+        f" {report.log.writes} acknowledged writes, {report.trips} requests to the table",
+        f"  answers: {_counted(report.log.answers)}",
+        f"  faults: {sum(report.faults.values())}: {_counted(report.faults)}",
+        f"  killed: {_counted(report.events)}",
+        f"  at the end: {report.resources} resources, {report.left} left with an unknown outcome,"
+        f" housekeeping ran {report.housekeepings} times",
+    ]
+    if not report.findings:
+        return "\n".join([*lines, "  nothing was found"])
+    kinds = Counter(finding.kind for finding in report.findings)
+    lines.append(f"  FOUND {len(report.findings)}: {_counted(kinds)}")
+    lines += [f"    {finding}" for finding in report.findings[:_SHOWN]]
+    return "\n".join(lines)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "none"

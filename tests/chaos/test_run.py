@@ -1,0 +1,88 @@
+"""Short runs with faults and kills find nothing; and a run into whose data somebody meddles finds that.
+
+The long form is `python -m dev.chaos`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dev.chaos.machines import Table
+from dev.chaos.report import text
+from dev.chaos.run import TABLE, Plan, Report, Run, run, started
+from scim.store import rows
+from scim.store.gateway import TableGateway
+from scim.store.row import Write
+
+pytestmark = pytest.mark.long
+
+PLAN = Plan(
+    seed=0,
+    clients=8,
+    tenants=4,
+    requests=1000,
+    seconds=16.0,
+    rate=0.12,
+    kill_every=150,
+    kills={"app killed": 3.0, "table stopped": 1.0, "table killed": 1.0},
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_nothing_is_lost_halved_or_done_twice(seed: int, tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    report = await run(replace(PLAN, seed=seed), log=log)
+    assert not report.findings, f"{text(report)}\n\n{log.read_text()[-5000:]}"
+    assert report.log.writes > 50, text(report)
+    assert report.faults, text(report)
+
+
+async def meddled(parts: Run) -> None:
+    """Remove a user and one side of a membership, and repeat a value, as no request can."""
+    tenant = parts.plan.names[0]
+    gateway = TableGateway.with_key(parts.table.connection_string, TABLE)
+    try:
+        users, edges = [], []
+        async for page in gateway.pages(tenant, "", "\uffff"):
+            users += [row for row in page if row.key.startswith("r u-")]
+            edges += [row for row in page if row.key.startswith("m ")]
+        marked = next(row for row in users if "phoneNumbers" in rows.document_of(row.values))
+        document = rows.document_of(marked.values)
+        document["phoneNumbers"] *= 2
+        await gateway.commit(tenant, [Write("merge", marked.key, rows.document_values(document))])
+        lost = next(row for row in users if row.key != marked.key)
+        await gateway.commit(tenant, [Write("delete", lost.key), Write("delete", edges[0].key)])
+    finally:
+        await gateway.close()
+
+
+async def test_what_is_wrong_at_the_end_is_found() -> None:
+    plan = replace(PLAN, seed=3, clients=2, tenants=1, requests=80, rate=0.0, kill_every=0)
+    report = Report(plan.seed)
+    async with started(plan, report) as parts:
+        await parts.work(lambda _: None)
+        assert report.findings == []
+        await meddled(parts)
+        await parts.conclude()
+    kinds = {finding.kind for finding in report.findings}
+    assert kinds >= {"broken rows", "acknowledged write lost", "applied twice"}, text(report)
+
+
+async def test_a_killed_table_keeps_what_it_has_saved(tmp_path: Path) -> None:
+    table = Table(tmp_path, TABLE)
+    table.start()
+    try:
+        gateway = TableGateway.with_key(table.connection_string, TABLE)
+        await gateway.commit("tenant", [Write("insert", "r kept", {"text": json.dumps("x")})])
+        await asyncio.to_thread(table.save)
+        table.kill()
+        table.start()
+        assert await gateway.read("tenant", "r kept") is not None
+        await gateway.close()
+    finally:
+        table.stop()
