@@ -675,3 +675,20 @@ async def test_a_schema_that_comes_and_goes_leaves_no_index_row_behind(
     monkeypatch.setattr(function_app, "application", declared)
     assert (await client.patch(f"/Users/{early['id']}", move)).status == 200
     assert (await client.post("/Users", {"userName": "third", urn: {"locker": "L2"}})).status == 409
+
+
+async def test_types_that_disagree_on_what_a_name_holds_are_sorted_all_the_same(
+    client: Client, settings: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = Path(shutil.copytree(folder, tmp_path / "schemas"))
+    schema = json.loads((added / "device.json").read_text())
+    schema["attributes"].append({"name": "title", "type": "integer"})
+    (added / "device.json").write_text(json.dumps(schema))
+    own = Application(settings.model_copy(update={"schemas_folder": str(added)}))
+    monkeypatch.setattr(function_app, "application", own)
+    await make(client, {**user("a"), "title": "Engineer"})
+    await make(client, {**device("1"), "title": 5})
+    answer = await client.get("/?sortBy=title")
+    await own.close()
+    assert answer.status == 200, answer.body
+    assert [found["title"] for found in answer.json["Resources"]] == [5, "Engineer"]
