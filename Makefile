@@ -2,6 +2,7 @@
 # make test           the tests; ARGS="-k patch" passes arguments to pytest
 # make conformance    the tests of the protocol, and docs/conformance.md from what came out
 # make rehearse       Entra's provisioning played against a SCIM endpoint; ARGS="URL TOKEN --html rehearsal.html"
+# make bench          measures the app beside its floors, and writes docs/benchmarks.md; ARGS="http --quick"
 # make chaos          clients at work while network, table and app fail; ARGS="--minutes 30 --seed 7"
 # make check          format, lint and types
 # make clean          removes what the others made, but for local.settings.json and the data in .azurite
@@ -18,7 +19,7 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 azurite = dev/node_modules/.installed
 
-.PHONY: run test conformance rehearse chaos check clean
+.PHONY: run test conformance rehearse bench chaos check clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -33,6 +34,9 @@ conformance: $(installed) $(azurite)
 
 rehearse: $(installed)
 	exec $(python) -m dev.rehearse $(ARGS)
+
+bench: $(installed) $(azurite)
+	exec $(python) -m dev.bench --write $(ARGS)
 
 chaos: $(installed) $(azurite)
 	exec $(python) -m dev.chaos $(ARGS)

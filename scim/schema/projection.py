@@ -11,7 +11,7 @@ from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType
+from scim.schema.registry import ResourceType, Rule, Rules
 from scim.schema.validation import Document
 
 Wanted = dict[tuple[str | None, str], set[str] | None]
@@ -27,6 +27,8 @@ class Projection:
         self._only = self._names(query.get("attributes"))
         self._without = self._names(query.get("excludedattributes"))
         self._written: set[tuple[str | None, str]] = set()
+        # What was found out about an attribute; for requests that name none, once for all of them.
+        self._rules: Rules = {} if self.given else resource_type.shown
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
 
@@ -38,6 +40,7 @@ class Projection:
         """Say what the request has written, as (URN or None, attribute): who writes an attribute that is returned on
         request gets it back."""
         self._written.update(names)
+        self._rules = {}
 
     def includes(self, name: str) -> bool:
         """Whether a core attribute of that declared name can appear at all, so that it need not be read otherwise."""
@@ -88,13 +91,22 @@ class Projection:
             return False, None
         return self._without.get(key, set()) is not None, None
 
-    def _add(self, result: Document, urn: str | None, attribute: Attribute, value: Any) -> None:
+    def _rule(self, urn: str | None, attribute: Attribute) -> Rule:
+        """Whether an attribute is shown, and which of its sub-attributes; None for an attribute that has none."""
         shown, subs = self._shown(urn, attribute)
+        if attribute.type != "complex":
+            return shown, None
+        hidden = self._without.get((urn, attribute.name)) or set()
+        return shown, frozenset(sub.name for sub in attribute.sub_attributes if _keeps(sub, subs, hidden))
+
+    def _add(self, result: Document, urn: str | None, attribute: Attribute, value: Any) -> None:
+        rule = self._rules.get((urn, attribute.name))
+        if rule is None:
+            rule = self._rules[urn, attribute.name] = self._rule(urn, attribute)
+        shown, keep = rule
         if not shown:
             return
-        if attribute.type == "complex":
-            hidden = self._without.get((urn, attribute.name)) or set()
-            keep = {sub.name for sub in attribute.sub_attributes if _keeps(sub, subs, hidden)}
+        if keep is not None:
             if isinstance(value, list):
                 value = [kept for element in value if (kept := _only(element, keep))]
             else:
@@ -126,5 +138,5 @@ def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
     return sub.name not in hidden and (asked is None or sub.name in asked)
 
 
-def _only(value: Document, keep: set[str]) -> Document:
+def _only(value: Document, keep: frozenset[str]) -> Document:
     return {name: item for name, item in value.items() if name in keep}

@@ -9,15 +9,23 @@ attribute, because Entra writes `manager` and `department` so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
 
 _NAME = re.compile(r"[A-Za-z$][\w$-]*")
 _WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
 """An undeclared URN that ends `…:2.0:User` names the extension; with one more part, an attribute of it."""
+
+
+_REMEMBERED = 200
+"""Characters of a name whose meaning is remembered."""
+
+Rule = tuple[bool, frozenset[str] | None]
+"""Whether an attribute is shown, and which of its sub-attributes; None for one that has none."""
+Rules = dict[tuple[str | None, str], Rule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +40,12 @@ class Target:
     name: str
     attribute: Attribute | None = None
     sub: Attribute | None = None
+    path: str = field(init=False, compare=False)
+    """The name in its declared case, as errors and indexes show it."""
 
-    @property
-    def path(self) -> str:
-        """The name in its declared case, as errors and indexes show it."""
+    def __post_init__(self) -> None:
         path = ":".join(part for part in (self.urn, self.name) if part)
-        return f"{path}.{self.sub.name}" if self.sub else path
+        object.__setattr__(self, "path", f"{path}.{self.sub.name}" if self.sub else path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +119,20 @@ class ResourceType:
         urns.append((self.core.id.lower(), None))
         return sorted(urns, key=lambda pair: -len(pair[0]))
 
+    @cached_property
+    def shown(self) -> Rules:
+        """What a projection without parameters has found out about attributes."""
+        return {}
+
+    @cached_property
+    def _known(self) -> Callable[[str], Target | None]:
+        return lru_cache(maxsize=1024)(self._resolve)
+
     def resolve(self, name: str) -> Target | None:
         """What `name` stands for; None for a name that no schema of the resource type knows."""
+        return self._known(name) if len(name) <= _REMEMBERED else self._resolve(name)
+
+    def _resolve(self, name: str) -> Target | None:
         if name[:4].lower() == "urn:":
             return self._resolve_urn(name)
         found = self._attribute(None, self.core_attributes, name)

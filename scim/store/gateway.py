@@ -7,23 +7,22 @@ outlive any request, so every trip has tight timeouts and a bound over all its t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from azure.core.credentials import AzureSasCredential
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import HttpResponseError, IncompleteReadError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.core.rest import HttpRequest
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.data.tables.aio import TableClient
 
 from scim import trace
-from scim.store import batch
+from scim.store import wire
 from scim.store.pipeline import Policies, open_pipeline
 from scim.store.row import Row, Write
 
@@ -86,16 +85,16 @@ class _Counter(SansIOHTTPPolicy[Any, Any]):
 
 
 class TableGateway:
-    """The gateway on Azure Table Storage or Azurite. Reads are the SDK's; writes are encoded here (see batch.py) and go
-    through a pipeline of the same credential and connections. `policies` see every request on the wire, retries
-    included."""
+    """The gateway on Azure Table Storage or Azurite. The SDK's client opens it; requests are encoded by wire.py and go
+    through a pipeline of the same credential. `policies` see every request on the wire, retries included."""
 
     def __init__(self, table: Callable[..., TableClient], policies: Policies) -> None:
         # The SDK logs each request's URL at INFO, and with it the row keys: names and addresses of people.
         logging.getLogger("azure").setLevel(logging.WARNING)
         watched: list[Any] = [_Counter(), *policies]
-        transport = AioHttpTransport(connection_timeout=5, read_timeout=10)
-        self._table = table(transport=transport, per_retry_policies=watched, logging_enable=False, **_RETRIES)
+        # With the environment's proxies and passwords, each request would wait for a thread twice.
+        transport = AioHttpTransport(connection_timeout=5, read_timeout=10, use_env_settings=False)
+        self._table = table(transport=transport)
         self._endpoint = self._table.url.rstrip("/")
         self._table_url = f"{self._endpoint}/{self._table.table_name}"
         credential = self._table.credential
@@ -116,89 +115,67 @@ class TableGateway:
         return TableGateway(partial(TableClient, endpoint, table, credential=credential), policies)
 
     async def read(self, partition: str, key: str) -> Row | None:
-        try:
-            async with _bounded(writing=False):
-                return _row(await self._table.get_entity(partition, key))
-        except Refused as refused:
-            if refused.status == 404:
-                return None
-            raise
+        response = await self._sent(wire.read(self._table_url, partition, key), Unavailable)
+        if response.status_code == 404 and wire.error_of(response.content)[0] != "TableNotFound":
+            return None
+        _check(response, Unavailable)
+        return wire.row(response.content, response.headers.get("ETag", ""))
 
     async def pages(
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
-        pages = self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @start and RowKey lt @end",
-            parameters={"partition": partition, "start": start, "end": end},
-            results_per_page=size,
-            select=["RowKey"] if keys_only else None,
-        ).by_page()
+        after: dict[str, str] = {}
         while True:
-            async with _bounded(writing=False):
-                try:
-                    page = await anext(pages)
-                except StopAsyncIteration:
-                    return
-                rows = [_row(entity) async for entity in page]
-            yield rows
+            request = wire.page(self._table_url, partition, start, end, size, keys_only=keys_only, after=after)
+            response = await self._sent(request, Unavailable)
+            _check(response, Unavailable)
+            yield wire.rows(response.content)
+            after = wire.end_of(response.headers)
+            if not after:
+                return
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         if not 0 < len(writes) <= MAX_WRITES:
             raise ValueError(f"a transaction has 1 to {MAX_WRITES} writes, not {len(writes)}")
         alone = len(writes) == 1
         request = (
-            batch.single(self._table_url, partition, writes[0])
+            wire.single(self._table_url, partition, writes[0])
             if alone
-            else batch.transaction(self._endpoint, self._table_url, partition, writes)
+            else wire.transaction(self._endpoint, self._table_url, partition, writes)
         )
-        async with _bounded(writing=True):
-            sent = HttpRequest(request.method, request.url, headers=request.headers, content=request.body)
-            response = await self._pipeline.send_request(sent)
-            body = response.content
-        if response.status_code >= 300:
-            code, _ = batch.error_of(body)
-            raise _failure(response.status_code, code, 0, Uncertain)
+        response = await self._sent(request, Uncertain)
+        _check(response, Uncertain)
         if alone:
-            return ["" if writes[0].kind == "delete" else str(response.headers.get("ETag", ""))]
+            return ["" if writes[0].kind == "delete" else response.headers.get("ETag", "")]
         try:
-            result = batch.result(body)
+            result = wire.result(response.content)
         except ValueError as error:
             raise Uncertain(str(error)) from None
         if result.status:
             raise _failure(result.status, result.code, result.index, Uncertain)
         return result.etags
 
+    async def _sent(self, request: wire.Request, unanswered: type[Unavailable]) -> AsyncHttpResponse:
+        """One trip, bounded in time with all its retries. Raises `unanswered` where no whole answer comes."""
+        sent = HttpRequest(request.method, request.url, headers=request.headers, content=request.body or None)
+        try:
+            async with asyncio.timeout(TRIP_SECONDS):
+                return await self._pipeline.send_request(sent)
+        except TimeoutError:
+            raise unanswered(f"no answer within {TRIP_SECONDS} s") from None
+        except ClientAuthenticationError as error:
+            raise Unavailable(f"the table refuses us: {error.status_code}") from error
+        except AzureError as error:  # not sent, not answered, or an answer that ends in its middle
+            raise unanswered(f"{type(error).__name__}: {str(error)[:200]}") from error
+
     async def close(self) -> None:
         await self._table.close()
         await self._pipeline.close()
 
 
-@contextlib.asynccontextmanager
-async def _bounded(*, writing: bool) -> AsyncIterator[None]:
-    """One trip: bounded in time, its failures told apart."""
-    unanswered = Uncertain if writing else Unavailable
-    try:
-        async with asyncio.timeout(TRIP_SECONDS):
-            with _translated(unanswered):
-                yield
-    except TimeoutError:
-        raise unanswered(f"no answer within {TRIP_SECONDS} s") from None
-
-
-@contextlib.contextmanager
-def _translated(unanswered: type[Unavailable]) -> Iterator[None]:
-    try:
-        yield
-    except IncompleteReadError as error:  # an HttpResponseError to the SDK, but no answer of the service
-        raise unanswered(_reason(error)) from error
-    except HttpResponseError as error:
-        raise _http_failure(error, unanswered) from error
-    except (ServiceRequestError, ServiceResponseError) as error:  # even the first may come when it was sent already
-        raise unanswered(_reason(error)) from error
-
-
-def _http_failure(error: HttpResponseError, unanswered: type[Unavailable]) -> Exception:
-    return _failure(error.status_code or 0, getattr(error, "error_code", None) or "", 0, unanswered)
+def _check(response: AsyncHttpResponse, unanswered: type[Unavailable]) -> None:
+    if response.status_code >= 300:
+        raise _failure(response.status_code, wire.error_of(response.content)[0], 0, unanswered)
 
 
 def _failure(status: int, code: str, index: int, unanswered: type[Unavailable]) -> Exception:
@@ -217,13 +194,3 @@ def _failure(status: int, code: str, index: int, unanswered: type[Unavailable]) 
     error = HttpResponseError(f"the table answers {status} {code}")  # a fault of ours
     error.status_code = status
     return error
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]}"
-
-
-def _row(entity: Mapping[str, Any]) -> Row:
-    values = {name: value for name, value in entity.items() if name not in ("PartitionKey", "RowKey")}
-    metadata: Mapping[str, Any] = getattr(entity, "metadata", {})
-    return Row(str(entity.get("RowKey", "")), values, str(metadata.get("etag", "")))

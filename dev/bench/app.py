@@ -1,0 +1,154 @@
+"""The app as the bench asks it: function_app's own handlers on Azurite or another gateway, in this process.
+
+Its log goes where a worker's would go at INFO, but to nowhere: writing the request's line is part of a request.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol
+
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+from multidict import CIMultiDict
+
+import function_app
+from dev.azurite import Azurite
+from dev.bench import payloads
+from dev.host import Answer, Host
+from scim.app import Application
+from scim.http import Request
+from scim.security.keys import new_key
+from scim.settings import Settings
+from scim.store.gateway import Gateway
+
+TABLE = "scim"
+BASE = "http://scim.example/scim"
+
+
+class Unexpected(Exception):
+    """An answer that is not what the operation should give: what was measured would be something else."""
+
+
+class Door(Protocol):
+    """What answers requests: a Host, or an application without one."""
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
+
+
+class Client:
+    """One tenant's identity provider."""
+
+    def __init__(self, host: Door, tenant: str, token: str) -> None:
+        self.tenant = tenant
+        self._host = host
+        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/scim+json; charset=utf-8"}
+
+    async def ask(self, method: str, path: str, body: object | None = None, *, status: int = 200) -> Answer:
+        """The answer, whose status must be that. `body` is JSON data or its bytes."""
+        sent = body if isinstance(body, bytes) else b"" if body is None else payloads.encoded(body)
+        answer = await self._host.request(method, BASE + path, self._headers, sent)
+        if answer.status != status:
+            raise Unexpected(f"{method} {path}: {answer.status} {answer.body[:300]!r}, not {status}")
+        return answer
+
+    async def json(self, method: str, path: str, body: object | None = None, *, status: int = 200) -> Any:
+        """What the answer holds."""
+        return json.loads((await self.ask(method, path, body, status=status)).body)
+
+    async def add_users(self, first: int, number: int) -> list[str]:
+        """The ids of so many new users, made in bulk."""
+        ids: list[str] = []
+        for at in range(first, first + number, 500):
+            made = await self.json("POST", "/Bulk", payloads.bulk(at, min(500, first + number - at)))
+            for operation in made["Operations"]:
+                if operation["status"] != "201":
+                    raise Unexpected(f"POST /Bulk: {operation}")
+                ids.append(operation["location"].rpartition("/")[2])
+        return ids
+
+
+def settings_values(table: str, keys: Mapping[str, str]) -> dict[str, str]:
+    """The app settings for the table behind a connection string, with a connection for each tenant."""
+    connections = {tenant: {"tenant": tenant, "keys": [key]} for tenant, key in keys.items()}
+    return {
+        "SCIM_TABLE_CONNECTION_STRING": table,
+        "SCIM_TABLE_NAME": TABLE,
+        "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_USAGE_MINUTES": "0",  # its trips come when they like
+        "SCIM_TENANT_RATE": "0",  # a bench is the runaway client that this limit is for
+    }
+
+
+@asynccontextmanager
+async def clients(
+    table: str,
+    tenants: Sequence[str],
+    *,
+    gateway: Gateway | None = None,
+    policies: Sequence[AsyncHTTPPolicy[Any, Any]] = (),
+) -> AsyncIterator[dict[str, Client]]:
+    """A client for each tenant of an app on the table, or on a gateway in its place."""
+    keys = {tenant: new_key(tenant) for tenant in tenants}
+    settings = Settings.from_environment(settings_values(table, keys))
+    application = Application(settings, gateway=gateway, policies=policies)
+    original, function_app.application = function_app.application, application
+    try:
+        with _logging():
+            host = Host(function_app.app)
+            yield {tenant: Client(host, tenant, key) for tenant, key in keys.items()}
+    finally:
+        function_app.application = original
+        await application.close()
+
+
+class _Direct:
+    """An application that is asked without Functions."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        response = await self._application.handle(Request(method, url, headers, body))
+        return Answer(response.status, CIMultiDict(response.headers), response.encoded())
+
+
+def direct(gateway: Gateway, tenant: str) -> Client:
+    """A client of an application of its own on a gateway: several stand side by side. Its log is not written."""
+    key = new_key(tenant)
+    settings = Settings.from_environment(settings_values("none", {tenant: key}))
+    return Client(_Direct(Application(settings, gateway=gateway)), tenant, key)
+
+
+@contextmanager
+def azurite() -> Iterator[Azurite]:
+    """An Azurite in memory with an empty table."""
+    with Azurite(port=0, memory=True) as server:
+        server.create_table(TABLE)
+        yield server
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """The app's log at INFO, written to nowhere; warnings on standard error, since they say why a request failed."""
+    log = logging.getLogger("scim")
+    level, propagate = log.level, log.propagate
+    with open(os.devnull, "w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        warnings = logging.StreamHandler(sys.stderr)
+        warnings.setLevel(logging.WARNING)
+        log.addHandler(handler)
+        log.addHandler(warnings)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.removeHandler(warnings)
+            log.setLevel(level)
+            log.propagate = propagate

@@ -1,0 +1,234 @@
+"""Part `peer`: requests per second over HTTP, beside scim2-server, each in a process of its own, asked in turns.
+
+scim2-server runs as its documentation says, by its own command, and keeps everything in memory. Ours keeps everything
+in Azurite, which shares the machine with it. No more than four at a time: its command closes each connection and has
+five waiting at most, so more would measure lost connection attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from dev.azurite import StartError, free_port
+from dev.bench import payloads
+from dev.bench.app import Unexpected, azurite, settings_values
+from dev.bench.figures import Figure, Result, Table, compare, least, median, number
+from dev.bench.measure import Ask, Burst, in_turns, latency
+from dev.bench.options import Options
+from scim.security.keys import new_key
+
+_PART = "peer"
+_START_SECONDS = 30.0
+
+
+class Server:
+    """A SCIM server by its tenant URL and token, and what it holds."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
+        self.users: list[str] = []
+        self.group = ""
+        self._session, self._url = session, url
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
+
+    async def ask(
+        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
+    ) -> bytes:
+        """The answer's body; Unexpected for another status."""
+        data = None if body is None else payloads.encoded(body)
+        async with self._session.request(method, self._url + path, data=data, headers=self._headers) as response:
+            answer = await response.read()
+        if response.status not in status:
+            raise Unexpected(f"{method} {self._url}{path}: {response.status} {answer[:300]!r}")
+        return answer
+
+    async def json(
+        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
+    ) -> Any:
+        return json.loads(await self.ask(method, path, body, status=status))
+
+    async def fill(self, users: int) -> None:
+        """Users, and a group of them all."""
+        for one in range(users):
+            made = await self.json("POST", "/Users", payloads.user(one), status=(201,))
+            self.users.append(made["id"])
+        body = payloads.group("Everybody", self.users)
+        self.group = (await self.json("POST", "/Groups", body, status=(201,)))["id"]
+        for start in range(1, users, 100):
+            await self.ask("GET", f"/Users?startIndex={start}&count=100")
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    name: str
+    target: float
+    """Requests per second of ours, over theirs, at least."""
+    ask: Callable[[Server, int], Awaitable[object]]
+    share: float = 1.0
+    """How many are asked, as a part of the rest: a slow one need not be asked as often."""
+
+
+def _name(server: Server, number: int) -> str:
+    return str(payloads.user(number % len(server.users))["userName"])
+
+
+def _id(server: Server, number: int) -> str:
+    return server.users[number % len(server.users)]
+
+
+def _title(number: int) -> payloads.Body:
+    return payloads.patch({"op": "replace", "path": "title", "value": f"Manager {number}"})
+
+
+OPERATIONS = (
+    _Operation("POST user", 0.5, lambda s, n: s.ask("POST", "/Users", payloads.user(1_000_000 + n), status=(201,))),
+    _Operation("GET user", 0.5, lambda s, n: s.ask("GET", f"/Users/{_id(s, n)}")),
+    _Operation("PATCH user", 0.5, lambda s, n: s.ask("PATCH", f"/Users/{_id(s, n)}", _title(n), status=(200, 204))),
+    _Operation("search: userName eq", 1, lambda s, n: s.ask("GET", f"/Users?filter=userName+eq+%22{_name(s, n)}%22")),
+    _Operation(
+        "search: userName sw, 10 found",
+        1,
+        lambda s, n: s.ask("GET", f"/Users?count=10&filter=userName+sw+%22User.00000{n % 10}%22"),
+        0.3,
+    ),
+    _Operation(
+        "search: displayName co, 10 found",
+        1,
+        lambda s, n: s.ask("GET", f"/Users?count=10&filter=displayName+co+%22User+00000{n % 10}%22"),
+        0.1,
+    ),
+    _Operation("list: first 100", 1, lambda s, n: s.ask("GET", "/Users?count=100"), 0.15),
+    _Operation(
+        "list: 100 from the middle",
+        1,
+        lambda s, n: s.ask("GET", f"/Users?startIndex={len(s.users) // 200 * 100 + 1}&count=100"),
+        0.15,
+    ),
+    _Operation(
+        "group: add one member",
+        1,
+        lambda s, n: s.ask(
+            "PATCH",
+            f"/Groups/{s.group}",
+            payloads.patch({"op": "add", "path": "members", "value": [{"value": payloads.stranger(n)}]}),
+            status=(200, 204),
+        ),
+        0.5,
+    ),
+    _Operation(
+        "group: read without members", 1, lambda s, n: s.ask("GET", f"/Groups/{s.group}?excludedAttributes=members")
+    ),
+    _Operation("group: read whole", 1, lambda s, n: s.ask("GET", f"/Groups/{s.group}"), 0.1),
+)
+
+
+async def run(options: Options) -> Result:
+    """Every operation at both servers, one and four at a time."""
+    users = 100 if options.tiny else 1000
+    turns, lone, crowd = (1, 2, 4) if options.tiny else (3, 40, 80) if options.quick else (5, 80, 160)
+    figures: list[Figure] = []
+    rows: list[list[str]] = []
+    async with _both() as servers:
+        await asyncio.gather(*(server.fill(users) for server in servers.values()))
+        for operation in OPERATIONS:
+            first = 0
+            for at_once, each in ((1, lone), (4, crowd)):
+                each = max(2, round(each * operation.share))
+                sides = {name: _ask(operation, server) for name, server in servers.items()}
+                got = await in_turns(sides, turns=turns, number=each, at_once=at_once, first=first)
+                first += (turns + 1) * each
+                rates = ([took.per_second for took in got[side]] for side in ("ours", "theirs"))
+                figures.append(
+                    compare(
+                        _PART,
+                        f"{operation.name}, {at_once} at a time",
+                        *rates,
+                        unit="/s",
+                        against="scim2-server",
+                        target=least(operation.target),
+                    )
+                )
+                rows += [_row(operation.name, at_once, side, bursts) for side, bursts in got.items()]
+    method = (
+        f"{users:,} users and a group of all of them; {turns} turns of up to {lone} requests one at a time and {crowd} "
+        "four at a time; one client process; where the time of ours goes: the profiles of `http`"
+    )
+    head = ("operation", "at a time", "server", "requests/s", "p50 ms", "p95 ms")
+    return Result(figures, method, (Table("Beside scim2-server", head, rows),))
+
+
+def _ask(operation: _Operation, server: Server) -> Ask:
+    return lambda number: operation.ask(server, number)
+
+
+def _row(name: str, at_once: int, side: str, bursts: list[Burst]) -> list[str]:
+    rate = number(median(took.per_second for took in bursts))
+    server = "ours" if side == "ours" else "scim2-server"
+    return [name, str(at_once), server, rate, *(number(latency(bursts, part) * 1000) for part in (0.5, 0.95))]
+
+
+@contextlib.asynccontextmanager
+async def _both() -> AsyncIterator[dict[str, Server]]:
+    """Both servers, with a client for each."""
+    token, port = new_key("tenant"), free_port()
+    with azurite() as storage, contextlib.ExitStack() as stack:
+        environment = {**os.environ, **settings_values(storage.connection_string, {"tenant": token})}
+        our_port = stack.enter_context(our_server(environment))
+        stack.enter_context(_their_server(port))
+        async with aiohttp.ClientSession() as session:
+            theirs = Server(session, f"http://127.0.0.1:{port}/v2", "secret")
+            await _wait_for(theirs)
+            yield {"ours": Server(session, f"http://127.0.0.1:{our_port}/scim", token), "theirs": theirs}
+
+
+@contextlib.contextmanager
+def our_server(environment: dict[str, str]) -> Iterator[int]:
+    """dev.bench.server with that environment; its port."""
+    command = [sys.executable, "-m", "dev.bench.server"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+@contextlib.contextmanager
+def _their_server(port: int) -> Iterator[None]:
+    command = Path(sys.executable).with_name("scim2-server")
+    if not command.exists():
+        raise StartError("scim2-server is not installed; run: pip install -r requirements-dev.txt")
+    # One line for each request goes to its standard error, as ours writes its log: to nowhere.
+    process = subprocess.Popen(
+        [str(command), "--port", str(port), "--bearer-token", "secret"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _wait_for(server: Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            await server.ask("GET", "/ServiceProviderConfig")
+            return
+        except aiohttp.ClientError:
+            if time.monotonic() > deadline:
+                raise StartError("scim2-server does not answer") from None
+            await asyncio.sleep(0.1)
