@@ -1,8 +1,8 @@
 """`python -m dev.check <tenant>`: reads all of a tenant's rows and names every broken invariant, one line each.
 
-The table is the one that SCIM_TABLE_CONNECTION_STRING and SCIM_TABLE_NAME name, in the environment or else among the
-Values of local.settings.json. Nothing is written. A tenant that is being written to meanwhile may show what is none,
-since a read of many pages is no snapshot: run it again.
+The table is the one that SCIM_TABLE_ENDPOINT (opened as whoever is signed in) or SCIM_TABLE_CONNECTION_STRING, and
+SCIM_TABLE_NAME, name, in the environment or else among the Values of local.settings.json. Nothing is written. A tenant
+that is being written to meanwhile may show what is none, since a read of many pages is no snapshot: run it again.
 
 Exit code 0 where every invariant holds, 1 where one does not, 2 and one line where the table cannot be read.
 """
@@ -239,7 +239,10 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m dev.check <tenant>", file=sys.stderr)
         return 2
     try:
-        settings = Settings.from_environment({**_values(), **os.environ})
+        values = _values()
+        if os.environ.get("SCIM_TABLE_ENDPOINT"):  # a deployment's table, not this machine's
+            values.pop("SCIM_TABLE_CONNECTION_STRING", None)
+        settings = Settings.from_environment({**values, **os.environ})
         report = asyncio.run(_examined(settings, arguments[0]))
     except (SettingsError, SchemaError) as error:
         print(error, file=sys.stderr)

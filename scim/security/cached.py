@@ -52,23 +52,36 @@ class Cached(Generic[T]):
 
     async def get(self, name: str, accept: Callable[[T], bool]) -> T | None:
         """The value of that name, asked for anew where the kept one is old or not accepted. Raises Unavailable."""
-        answer, now = self._answers.get(name), self._clock()
+        answer = self._answers.get(name)
         if answer is not None:
             self._answers.move_to_end(name)
-            accepted = answer.value is not None and accept(answer.value)
-            if now < answer.until and (accepted or (not answer.failed and not answer.again.take(now))):
+            if self._clock() < answer.until and _suits(answer, accept):
                 return answer.value
-            if now < answer.until and answer.failed:
-                raise Unavailable("the source did not answer a moment ago")
+        if name in self._reads:  # begun before this caller came, so what it brings may be older than what is accepted
+            answer = await self._asked(name)
+            if _suits(answer, accept):
+                return answer.value
+        if name not in self._reads and not self._may_ask(answer):
+            return answer.value if answer is not None else None
         unknown = answer is None or answer.value is None
-        if unknown and not self._unknown.take(now):
-            raise Unavailable("too many unknown names were asked for")
         answer = await self._asked(name)
         if unknown and answer.value is not None:
             self._unknown.give_back()
-        if answer.failed and (answer.value is None or not accept(answer.value)):
+        if answer.failed and not _suits(answer, accept):
             raise Unavailable("the source does not answer")
         return answer.value
+
+    def _may_ask(self, answer: _Answer[T] | None) -> bool:
+        """Whether the source may be asked now, in place of what is kept. Raises Unavailable where that says nothing."""
+        now = self._clock()
+        if answer is not None and now < answer.until:
+            if answer.failed:
+                raise Unavailable("the source did not answer a moment ago")
+            if not answer.again.take(now):
+                return False
+        if (answer is None or answer.value is None) and not self._unknown.take(now):
+            raise Unavailable("too many unknown names were asked for")
+        return True
 
     async def _asked(self, name: str) -> _Answer[T]:
         """Ask the source; callers that come meanwhile share the question."""
@@ -98,3 +111,7 @@ class Cached(Generic[T]):
         while len(self._answers) > _KEPT:
             self._answers.popitem(last=False)
         return answer
+
+
+def _suits(answer: _Answer[T], accept: Callable[[T], bool]) -> bool:
+    return answer.value is not None and accept(answer.value)

@@ -18,6 +18,8 @@ from scim.store.gateway import TableGateway, Unavailable
 from scim.store.row import Row, Write
 from scim.store.transactions import commit
 
+pytestmark = pytest.mark.long
+
 TABLE = "faults"
 _tenants = count(1)
 

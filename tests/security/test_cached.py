@@ -20,15 +20,20 @@ class Source:
         self.now = 1000.0
         self.down = False
         self.gate: asyncio.Event | None = None
+        self.held: asyncio.Event | None = None
         self.cached = Cached(self.read, clock=lambda: self.now)
 
     async def read(self, name: str) -> str | None:
         self.reads.append(name)
+        value = self.values.get(name)
+        if self.held is not None:
+            self.values[name] = "new"  # the moment after it was read
+            self.held.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.down:
             raise Unavailable("down")
-        return self.values.get(name)
+        return value
 
     async def get(self, name: str, *accepted: str) -> str | None:
         """The answer for a caller that is content with any value, or with the accepted ones."""
@@ -242,3 +247,27 @@ def test_bucket() -> None:
     for _ in range(10):
         bucket.give_back()
     assert taken(1e6) == 3
+
+
+async def test_many_callers_with_what_is_new_share_one_question(source: Source) -> None:
+    """A rotation under load: all of a client's requests change to the new key in the same moment."""
+    source.values["a"] = "old"
+    assert await source.get("a", "old") == "old"
+    source.values["a"] = "new"
+    assert await asyncio.gather(*(source.get("a", "new") for _ in range(50))) == ["new"] * 50
+    assert len(source.reads) == 2
+
+
+async def test_question_that_began_too_early_is_asked_again(source: Source) -> None:
+    source.values["a"] = "old"
+    assert await source.get("a", "old") == "old"
+    source.now += SECONDS
+    source.gate = asyncio.Event()
+    began = source.held = asyncio.Event()
+    early = asyncio.create_task(source.get("a", "old"))
+    await began.wait()
+    late = [asyncio.create_task(source.get("a", "new")) for _ in range(20)]
+    await asyncio.sleep(0)
+    source.gate.set()
+    assert await early == "old"
+    assert await asyncio.gather(*late) == ["new"] * 20

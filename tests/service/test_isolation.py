@@ -33,6 +33,8 @@ from tests.core import ENTERPRISE, USER
 from tests.store.memory import MemoryGateway
 from tests.support import PATCH, Client, Response
 
+pytestmark = pytest.mark.long
+
 TENANTS = ("contoso", "fabrikam", "litware")
 SECRETS = {tenant: f"{tenant}-keeps-this" for tenant in TENANTS}
 """A word in each resource of a tenant, which no other ever sends."""

@@ -31,6 +31,8 @@ from tests.core import GROUP_TYPE, REGISTRY, cases
 from tests.store.memory import Door, create
 from tests.support import PATCH
 
+pytestmark = pytest.mark.long
+
 TABLE = "killed"
 REPOSITORY = Path(__file__).parents[2]
 _numbers = count(1)

@@ -27,6 +27,8 @@ from tests.core import GROUP_TYPE, REGISTRY, cases
 from tests.store.memory import Door, MemoryGateway, create
 from tests.support import Client, Response, Wire
 
+pytestmark = pytest.mark.long
+
 TENANT = "tenant"
 LARGE = 100_000
 GROUP, OTHER_GROUP = "g-" + "a" * 24, "g-" + "b" * 24
@@ -354,7 +356,6 @@ async def test_patch_of_5000_members(client: Client, wire: Wire, real: TableGate
     assert (report.memberships, report.pending) == (5_010, 0)
 
 
-@pytest.mark.long
 async def test_life_of_a_group_of_10000(
     client: Client, application: Application, wire: Wire, real: TableGateway
 ) -> None:
