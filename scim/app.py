@@ -91,13 +91,9 @@ class Application:
                 gathered,
                 request_id=request_id,
                 milliseconds=(time.perf_counter() - started) * 1000,
-                endpoints=self._endpoints(),
+                registry=self._parts.registry if self._parts else None,
             )
         return response
-
-    def _endpoints(self) -> list[str]:
-        types = self._parts.registry.resource_types if self._parts else ()
-        return [resource_type.document.endpoint for resource_type in types]
 
     @property
     def gateway(self) -> Gateway:

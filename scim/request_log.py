@@ -6,11 +6,14 @@ resource by its id, which is random.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from scim.events import event
 from scim.http import ROOT, Request, Response
 from scim.trace import Trace
+
+if TYPE_CHECKING:
+    from scim.schema.registry import Registry
 
 _WORDS = {
     word.lower(): word
@@ -26,15 +29,16 @@ def log_request(
     *,
     request_id: str,
     milliseconds: float,
-    endpoints: Collection[str],
+    registry: Registry | None,
 ) -> None:
-    """Log the event `request`, or `token` at the token endpoint. `endpoints` are those of the resource types."""
+    """Log the event `request`, or `token` at the token endpoint. `registry` knows the resource types; None where the
+    service could not start."""
     fields: dict[str, object] = {"request": request_id, "tenant": trace.tenant, "connection": trace.connection}
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
     if request.root == ROOT:
         fields |= {
-            "operation": _operation(request, endpoints),
-            "resource": _resource(request, response, endpoints),
+            "operation": _operation(request, registry),
+            "resource": _resource(request, response),
             "status": response.status,
             "scimType": error.get("scimType"),
         }
@@ -44,18 +48,23 @@ def log_request(
     event("request" if request.root == ROOT else "token", fields)
 
 
-def _operation(request: Request, endpoints: Collection[str]) -> str:
+def _operation(request: Request, registry: Registry | None) -> str:
     """Such as `PATCH Users/{id}`, `GET Users?filter` or `POST Bulk`; `?` for what is none."""
     method = request.method if request.method in _METHODS else "?"
-    words = _WORDS | {endpoint.strip("/").lower(): endpoint.strip("/") for endpoint in endpoints}
     segments = request.segments
-    path = [words.get(segment.lower(), "?") for segment in segments[:1]]
+    path = [_word(segment, registry) for segment in segments[:1]]
     path += [".search" if segment == ".search" else "{id}" for segment in segments[1:2]]
     filtered = "?filter" if method == "GET" and len(segments) == 1 and "filter" in request.query else ""
     return f"{method} {'/'.join(path) or '/'}{filtered}"
 
 
-def _resource(request: Request, response: Response, endpoints: Collection[str]) -> str | None:
+def _word(segment: str, registry: Registry | None) -> str:
+    """A path's first segment, if it is a word of ours."""
+    resource_type = registry.by_endpoint(segment) if registry else None
+    return resource_type.document.endpoint.strip("/") if resource_type else _WORDS.get(segment.lower(), "?")
+
+
+def _resource(request: Request, response: Response) -> str | None:
     """The id of the one resource that the request was about, if it is one of ours or was just made."""
     from scim.store.rows import is_id
 

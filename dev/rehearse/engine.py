@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Set
 from functools import partial
+from typing import TypeVar
 
 from dev.rehearse import dialect as bodies
 from dev.rehearse import expect
@@ -25,6 +26,12 @@ from dev.rehearse.stage import Stage
 REFERENCE_QUERIES = 3
 """Members of a group that are asked for before its members are changed."""
 
+
+_OF_USERS = ("create", "update", "manager")
+_OF_GROUPS = ("create", "update", "add members", "remove members")
+"""The steps that a user or a group may wait in escrow for."""
+
+Linked = TypeVar("Linked", UserLink, GroupLink)
 
 Write = Callable[[], Awaitable[str]]
 """What writes one object; its result is what a cycle counts it as."""
@@ -99,7 +106,7 @@ class Engine:
         if not hold:
             gone = [(key, link) for key, link in self.users.items() if key not in directory.people]
             work += [
-                self._export("delete", key, link.name, partial(self._delete_user, key, link), cycle)
+                self._export("delete", key, link.name, partial(self._delete, self.users, key, _OF_USERS), cycle)
                 for key, link in gone
             ]
         await self.stage.all(f"{cycle.title}: users", work)
@@ -156,17 +163,6 @@ class Engine:
             return "users restored" if changes["active"] else "users disabled"
         return "users updated"
 
-    async def _delete_user(self, key: str, link: UserLink) -> str:
-        self.stage.tally.drop(key, "create", "update", "manager")
-        answer = await self.stage.client.send("delete user", "DELETE", resource(USERS, link.id))
-        with self.stage.strictly("users are deleted", link.name):
-            expected = (204, 200, 404) if link.maybe_deleted else (204, 200)
-            link.maybe_deleted = answer.uncertain
-            expect.status("Delete a user", answer, *expected)
-        del self.users[key]
-        self.deleted.add(link.id)
-        return "users deleted"
-
     async def _manager(self, person: Person, cycle: Cycle) -> None:
         link, manager = self.users.get(person.key), self.users.get(person.manager or "")
         wanted = manager.id if manager else None
@@ -197,7 +193,7 @@ class Engine:
         if not hold:
             gone = [(key, link) for key, link in self.groups.items() if key not in directory.teams]
             work += [
-                self._export("delete", key, link.name, partial(self._delete_group, key, link), cycle)
+                self._export("delete", key, link.name, partial(self._delete, self.groups, key, _OF_GROUPS), cycle)
                 for key, link in gone
             ]
         await self.stage.all(f"{cycle.title}: groups", work)
@@ -237,16 +233,19 @@ class Engine:
         link.name, link.doubtful_names = name, set()
         return "groups renamed"
 
-    async def _delete_group(self, key: str, link: GroupLink) -> str:
-        self.stage.tally.drop(key, "create", "update", "add members", "remove members")
-        answer = await self.stage.client.send("delete group", "DELETE", resource(GROUPS, link.id))
-        with self.stage.strictly("groups are deleted", link.name):
+    async def _delete(self, links: dict[str, Linked], key: str, steps: tuple[str, ...]) -> str:
+        """Delete what is linked; `steps` are those that are not tried again for it."""
+        link = links[key]
+        noun, collection = ("user", USERS) if isinstance(link, UserLink) else ("group", GROUPS)
+        self.stage.tally.drop(key, *steps)
+        answer = await self.stage.client.send(f"delete {noun}", "DELETE", resource(collection, link.id))
+        with self.stage.strictly(f"{noun}s are deleted", link.name):
             expected = (204, 200, 404) if link.maybe_deleted else (204, 200)
             link.maybe_deleted = answer.uncertain
-            expect.status("Delete a group", answer, *expected)
-        del self.groups[key]
+            expect.status(f"Delete a {noun}", answer, *expected)
+        del links[key]
         self.deleted.add(link.id)
-        return "groups deleted"
+        return f"{noun}s deleted"
 
     async def _members(self, team: Team, cycle: Cycle) -> None:
         link, lookup = self.groups.get(team.key), Lookup(self.stage)

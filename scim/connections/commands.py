@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scim.connections.kept import Kept, KeptError
 from scim.connections.rotation import Rotation, rotation
 from scim.security.connections import Connection, Revoked, read_connection
-from scim.security.keys import CONNECTION_NAME, digest, new_key
+from scim.security.keys import CONNECTION_NAME, digest, digested, new_key
 from scim.security.signing_keys import rotated
 from scim.security.usage import UsageLog, Used
 from scim.store.gateway import Unavailable
@@ -130,7 +130,7 @@ class Commands:
             ended = [key for key in connection.keys if key.id == credential]
             if not ended:
                 raise CommandError(f"Connection {name} has no credential {credential}: show lists them.")
-        revoked = [Revoked(value=_hidden(key.value), at=now) for key in ended]
+        revoked = [Revoked(value=digested(key.value), at=now) for key in ended]
         left = tuple(key for key in connection.keys if key not in ended)
         return await self._changed(
             connection,
@@ -168,7 +168,3 @@ class Commands:
 
 def _credential(secret: str, expires: datetime | None, hashed: bool) -> dict[str, object]:
     return {"value": digest(secret) if hashed else secret, "created": datetime.now(UTC), "expires": expires}
-
-
-def _hidden(value: str) -> str:
-    return value if value.startswith("sha256:") else digest(value)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from scim.security.authentication import shown
 from scim.security.connections import Connection, Credential
 from scim.security.usage import EVERY, Used
 
@@ -46,8 +47,7 @@ def rotation(connection: Connection, used: Sequence[Used] | None, now: datetime)
     elif last is None:
         safe, advice = True, "safe to revoke: the new one is in use, the old one never was"
     elif now - last < _QUIET:
-        again = f"{(last + _QUIET).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        safe, advice = False, f"not yet: the old one was used not long ago; look again after {again}"
+        safe, advice = False, f"not yet: the old one was used not long ago; look again after {shown(last + _QUIET)}"
     else:
         safe, advice = True, "safe to revoke: the new one is in use, the old one no more"
     return Rotation(old, new, first, last, safe, advice)

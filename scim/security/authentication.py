@@ -15,6 +15,7 @@ from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
 from scim.security.keys import PREFIX, connection_of, matches
 from scim.security.security import Security
+from scim.security.trust import GUID
 
 _REALM = 'Bearer realm="scim"'
 _MAX_TOKEN = 8192
@@ -97,7 +98,7 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
 
     name = f"{ENTRA_PREFIX}{tenant_id}"
     connection = None
-    if isinstance(tenant_id, str) and _GUID.fullmatch(tenant_id):
+    if isinstance(tenant_id, str) and GUID.fullmatch(tenant_id):
         connection = await security.connections.get(name, lambda known: known.kind == "entra")
         note(connection)
     if connection is None or connection.kind != "entra" or connection.trust is None:
@@ -109,9 +110,6 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
             f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED
         ) from None
     return connection
-
-
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def note(connection: Connection | None) -> None:

@@ -55,9 +55,14 @@ def digest(key: str) -> str:
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
+def digested(stored: str) -> str:
+    """The digest of a stored key, whichever way it is stored."""
+    return stored.lower() if _DIGEST.fullmatch(stored) else digest(stored)
+
+
 def fingerprint(stored: str) -> str:
-    """Eight hex digits that name a stored key, whichever way it is stored, and give nothing of it away."""
-    return (stored.lower() if _DIGEST.fullmatch(stored) else digest(stored))[7:15]
+    """Eight hex digits that name a stored key and give nothing of it away."""
+    return digested(stored)[7:15]
 
 
 def is_storable(stored: str, connection: str) -> bool:

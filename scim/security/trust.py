@@ -12,7 +12,8 @@ import re
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_IS_GUID = re.compile(_GUID)
+GUID = re.compile(_GUID)
+"""An id of Entra's, in lower case."""
 _URL = r"^https://[^\s?#]+$"
 
 _ENTRA = "https://login.microsoftonline.com"
@@ -46,12 +47,12 @@ class Trust(BaseModel):
     @classmethod
     def _bare(cls, audience: str) -> str:
         bare = audience.strip().lower().removeprefix("api://").removesuffix("/.default")
-        return bare if _IS_GUID.fullmatch(bare) else audience
+        return bare if GUID.fullmatch(bare) else audience
 
     @property
     def audiences(self) -> list[str]:
         """The values of `aud` that are this audience."""
-        if _IS_GUID.fullmatch(self.audience):
+        if GUID.fullmatch(self.audience):
             return [self.audience, f"api://{self.audience}", f"api://{self.audience}/.default"]
         return [self.audience]
 

@@ -185,12 +185,8 @@ def _failure(status: int, code: str, index: int, unanswered: type[Unavailable]) 
         return Unavailable(f"the table refuses us: {status} {code}")
     if status == 413:
         return TooLarge("the transaction has more bytes than the table takes")
-    if status in (429, 503):
-        return (
-            Unavailable(f"the table is busy: {status}") if unanswered is Unavailable else Uncertain(f"status {status}")
-        )
-    if status >= 500:
-        return unanswered(f"status {status}")
+    if status == 429 or status >= 500:
+        return unanswered(f"the table answers {status} {code}")
     error = HttpResponseError(f"the table answers {status} {code}")  # a fault of ours
     error.status_code = status
     return error

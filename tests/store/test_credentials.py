@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -20,23 +20,11 @@ from scim.store.row import Write
 from scim.store.store import Store
 from tests.conftest import TABLE
 from tests.core import cases
-from tests.store.memory import Faulty, MemoryGateway
+from tests.store.memory import Faulty
 from tests.support import Request, Wire
 
 START = datetime(2026, 3, 1, 12, 30, 15, 123456, UTC)
 _numbers = count()
-
-
-@pytest.fixture(scope="module", params=["azurite", "memory", "memory with empty pages"])
-async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    made: Gateway
-    if request.param == "azurite":
-        azurite: Azurite = request.getfixturevalue("azurite")
-        made = TableGateway.with_key(azurite.connection_string, TABLE)
-    else:
-        made = MemoryGateway(empty_pages=request.param != "memory")
-    yield made
-    await made.close()
 
 
 @pytest.fixture

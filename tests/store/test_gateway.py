@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -17,26 +17,12 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from dev.azurite import Azurite
-from scim.store.gateway import Gateway, Refused, TableGateway, TooLarge
+from scim.store.gateway import Gateway, Refused, TooLarge
 from scim.store.row import Row, Write
-from tests.conftest import TABLE
 from tests.core import cases
 from tests.store.memory import MemoryGateway, Rejected
 
 _numbers = count(1)
-
-
-@pytest.fixture(scope="module", params=["azurite", "memory", "memory with empty pages"])
-async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    made: Gateway
-    if request.param == "azurite":
-        azurite: Azurite = request.getfixturevalue("azurite")
-        made = TableGateway.with_key(azurite.connection_string, TABLE)
-    else:
-        made = MemoryGateway(empty_pages=request.param != "memory")
-    yield made
-    await made.close()
 
 
 @pytest.fixture
