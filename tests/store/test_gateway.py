@@ -210,10 +210,14 @@ RANGES: dict[str, tuple[str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("kind", ["", "r "])
 @pytest.mark.parametrize(("start", "end", "keys"), cases(RANGES))
-async def test_range(gateway: Gateway, partition: str, start: str, end: str, keys: list[str], size: int) -> None:
-    await gateway.commit(partition, [insert(key) for key in reversed(IN_ORDER)])
-    assert [row.key for row in await contents(gateway, partition, start, end, size=size)] == keys
+async def test_range(
+    gateway: Gateway, partition: str, start: str, end: str, keys: list[str], kind: str, size: int
+) -> None:
+    await gateway.commit(partition, [insert(kind + key) for key in reversed(IN_ORDER)])
+    found = await contents(gateway, partition, kind + start, kind + end, size=size)
+    assert [row.key for row in found] == [kind + key for key in keys]
 
 
 async def test_pages_have_the_size(gateway: Gateway, partition: str) -> None:

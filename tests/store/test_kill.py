@@ -1,7 +1,7 @@
 """A real process, killed in the middle of a request: what it leaves is made whole by housekeeping, or by a retry.
 
 test_pending.py cuts every operation at every transaction; here are a few places of each, with SIGKILL, a socket and
-Azurite. Most groups have 1,000 members because Azurite's time grows with the square of that.
+Azurite.
 """
 
 from __future__ import annotations
@@ -170,8 +170,8 @@ async def by_housekeeping_killed_too(killable: Killable, request: Request, path:
 
 RECOVERIES: dict[str, tuple[Recover, bool, int]] = {
     "housekeeping": (by_housekeeping, False, 5_000),
-    "retry, housekeeping": (by_a_retry, True, 1_000),
-    "housekeeping killed, housekeeping": (by_housekeeping_killed_too, False, 1_000),
+    "retry, housekeeping": (by_a_retry, True, 5_000),
+    "housekeeping killed, housekeeping": (by_housekeeping_killed_too, False, 5_000),
 }
 """With whether the request must have been done then (without a retry it may also never have been), and the members."""
 

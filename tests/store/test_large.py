@@ -1,7 +1,7 @@
 """Size: what a request costs does not grow with the tenant or the group, and large groups are whole.
 
-Sizes beyond some ten thousand rows are on a table in memory, where trips and rows read are counted: Azurite searches a
-partition from end to end, which Azure does not. The slow tests here are the last ones, on Azurite, over HTTP.
+Sizes beyond some ten thousand rows are on a table in memory, where trips and rows read are counted. The slow tests here
+are the last ones, on Azurite, over HTTP.
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ async def test_request_costs_the_same_among_many_users(
     assert rows_read[0] == rows_read[1]
 
 
-# On Azurite, over HTTP. Its time grows with the square of a group's size: of 10,000 members it takes two minutes.
+# On Azurite, over HTTP.
 
 
 @pytest.fixture(scope="module")
