@@ -33,9 +33,11 @@ from azure.data.tables.aio import TableClient
 from azure.core.pipeline.transport import AioHttpTransport
 import aiohttp
 from pydantic import BaseModel
+class Model(BaseModel):
+    name: str
 """
 """What the app imports of others until its first answer, where a connection's key is in the settings. The names matter:
-pydantic and azure.core import theirs when they are asked for."""
+pydantic and azure.core import theirs when they are asked for, and pydantic half of itself with the first model."""
 
 _BEGIN = "import time; wall, cpu = time.perf_counter(), time.process_time()\n"
 _END = """

@@ -20,7 +20,7 @@ from scim.store.members import Member
 Edges = dict[str, list[Document]]
 """By the resource's id, the values of its edge attribute."""
 
-_FEW = 8
+FEW = 8
 """Point reads are made for so many resources; for more, one range read is cheaper."""
 
 
@@ -55,14 +55,14 @@ async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[s
                 edges[id].append(value)
         return None
 
-    if len(ids) > 1 and (neighbours or len(ids) > _FEW):
+    if len(ids) > 1 and (neighbours or len(ids) > FEW):
         most = context.settings.scan_limit + 1 if neighbours else 2 * PAGE_ROWS
         given_up = await collect(min(ids), max(ids), most)
         rest = [id for id in ids if given_up is not None and id >= given_up]
     for id in rest:
         edges[id].clear()
-    for at in range(0, len(rest), _FEW):
-        await asyncio.gather(*(collect(id, id, context.settings.scan_limit + 1) for id in rest[at : at + _FEW]))
+    for at in range(0, len(rest), FEW):
+        await asyncio.gather(*(collect(id, id, context.settings.scan_limit + 1) for id in rest[at : at + FEW]))
     return edges
 
 
@@ -86,7 +86,7 @@ async def linked_to(context: Context, resource_type: ResourceType, other: str) -
 
 
 async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> list[str]:
-    if len(ids) > _FEW:
+    if len(ids) > FEW:
         return await linked_to(context, resource_type, other)
     pairs = [(id, other) if resource_type.members else (other, id) for id in ids]
     held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))

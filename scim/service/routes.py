@@ -3,60 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 
 from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, ScimError
 from scim.http import Response
 from scim.schema.registry import ResourceType
-from scim.service import discovery, groups, resources, search
-from scim.service.bulk import bulk
 from scim.service.context import Context
 
 _Operation = Callable[..., Awaitable[Response]]
-_Methods = Mapping[str, _Operation]
+_Methods = Mapping[str, str]
+"""Operations by method, as module and function of this package: a cold start imports only what its request needs."""
+
+_ROOT: dict[tuple[str, ...], _Methods] = {
+    (): {"GET": "search.search_root"},
+    (".search",): {"POST": "search.search_root_by_post"},
+    ("serviceproviderconfig",): {"GET": "discovery.service_provider_config"},
+    ("resourcetypes",): {"GET": "discovery.resource_types"},
+    ("schemas",): {"GET": "discovery.schemas"},
+    ("openapi.json",): {"GET": "openapi.openapi"},
+    ("bulk",): {"POST": "routes.bulk"},
+    ("me",): dict.fromkeys(["GET", "POST", "PUT", "PATCH", "DELETE"], "routes.me"),
+}
+_NAMED: dict[str, _Methods] = {
+    "resourcetypes": {"GET": "discovery.resource_type"},
+    "schemas": {"GET": "discovery.schema"},
+}
+_COLLECTION: _Methods = {"GET": "search.search", "POST": "resources.create"}
+_SEARCH: _Methods = {"POST": "search.search_by_post"}
+_SINGLE: _Methods = {
+    "GET": "resources.read",
+    "PUT": "resources.replace",
+    "PATCH": "resources.modify",
+    "DELETE": "resources.delete",
+}
+_GROUPS = {
+    "resources.create": "groups.create",
+    "resources.replace": "groups.replace",
+    "resources.modify": "groups.modify",
+}
+"""What a resource type with members does otherwise."""
 
 
-async def _bulk(context: Context) -> Response:
+async def bulk(context: Context) -> Response:
+    """POST to /Bulk, whose operations come back here."""
+    from scim.service.bulk import bulk
+
     return await bulk(context, route)
 
 
-async def _me(context: Context) -> Response:
+async def me(context: Context) -> Response:
+    """Any request to /Me (RFC 7644 §3.11)."""
     raise ScimError(NOT_IMPLEMENTED, "/Me needs a credential that names a user; this one names a connection.")
-
-
-async def _openapi(context: Context) -> Response:
-    from scim.service.openapi import openapi  # few ask for it, and every cold start would pay
-
-    return await openapi(context)
-
-
-_ROOT: dict[tuple[str, ...], _Methods] = {
-    (): {"GET": search.search_root},
-    (".search",): {"POST": search.search_root_by_post},
-    ("serviceproviderconfig",): {"GET": discovery.service_provider_config},
-    ("resourcetypes",): {"GET": discovery.resource_types},
-    ("schemas",): {"GET": discovery.schemas},
-    ("openapi.json",): {"GET": _openapi},
-    ("bulk",): {"POST": _bulk},
-    ("me",): {"GET": _me, "POST": _me, "PUT": _me, "PATCH": _me, "DELETE": _me},
-}
-_NAMED: dict[str, _Methods] = {
-    "resourcetypes": {"GET": discovery.resource_type},
-    "schemas": {"GET": discovery.schema},
-}
-_COLLECTION: _Methods = {"GET": search.search, "POST": resources.create}
-_SEARCH: _Methods = {"POST": search.search_by_post}
-_SINGLE: _Methods = {
-    "GET": resources.read,
-    "PUT": resources.replace,
-    "PATCH": resources.modify,
-    "DELETE": resources.delete,
-}
-_GROUPS: dict[_Operation, _Operation] = {
-    resources.create: groups.create,
-    resources.replace: groups.replace,
-    resources.modify: groups.modify,
-}
-"""What a resource type with members does otherwise."""
 
 
 async def route(context: Context) -> Response:
@@ -80,12 +77,22 @@ async def route(context: Context) -> Response:
 
 
 def _operation(methods: _Methods, method: str, resource_type: ResourceType) -> _Operation:
-    operation = _allowed(methods, method)
-    return _GROUPS.get(operation, operation) if resource_type.members else operation
+    name = _named(methods, method)
+    return _imported(_GROUPS.get(name, name) if resource_type.members else name)
 
 
 def _allowed(methods: _Methods, method: str) -> _Operation:
+    return _imported(_named(methods, method))
+
+
+def _named(methods: _Methods, method: str) -> str:
     if method not in methods:
         allow = ", ".join(methods)
         raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
     return methods[method]
+
+
+def _imported(name: str) -> _Operation:
+    module, _, function = name.partition(".")
+    operation: _Operation = getattr(import_module(f"scim.service.{module}"), function)
+    return operation

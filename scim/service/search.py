@@ -20,7 +20,7 @@ from scim.http import Response
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.service import cursors, edges, sorting
+from scim.service import cursors, edges
 from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import Condition, Source, source
@@ -34,10 +34,11 @@ LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 @dataclass(slots=True)
 class Page:
-    """A page of a search: its resources with their types, how many there are in all, and where the next page begins
-    (`next`, None on the last)."""
+    """A page of a search: its resources with their types, the edges that were read with them, how many there are in
+    all, and where the next page begins (`next`, None on the last)."""
 
     resources: list[tuple[ResourceType, Stored]] = field(default_factory=list)
+    edges: edges.Edges = field(default_factory=dict)
     total: int = 0
     next: dict[str, Any] | None = None
 
@@ -65,7 +66,7 @@ async def search_root_by_post(context: Context) -> Response:
 async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
     wanted = query(parameters, context.settings)
     projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
-    sources = _sources(context, types, wanted.filter)
+    sources = _sources(context, types, wanted, projections)
     if wanted.sort_by is None:
         page, kept = await _walk(context, sources, wanted)
     else:
@@ -82,16 +83,19 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     return Response(200, {**body, "itemsPerPage": len(resources), "Resources": resources})
 
 
-def _sources(context: Context, types: Sequence[ResourceType], text: str | None) -> list[Source]:
+def _sources(
+    context: Context, types: Sequence[ResourceType], wanted: Query, projections: Mapping[str, Projection]
+) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
-    if text is None:
+    if wanted.filter is None:
         return [source(context, resource_type, None) for resource_type in types]
     settings = context.settings
-    tree = parse_filter(text, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
+    tree = parse_filter(wanted.filter, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
     for name in names(tree):
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say
-    return [source(context, t, _condition(tree, t, foreign=len(types) > 1)) for t in types]
+    shown = [t.name for t in types if wanted.sort_by is None and edges.shown(t, projections[t.name])]
+    return [source(context, t, _condition(tree, t, foreign=len(types) > 1), shows_edges=t.name in shown) for t in types]
 
 
 def _condition(tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
@@ -151,6 +155,7 @@ async def _read(sources: Sequence[Source], wanted: Query, place: Position | None
         room = wanted.count - len(page.resources)
         found = await one.take(start, skipped, room, known=place.total if place else None)
         page.resources += [(one.resource_type, stored) for stored in found.resources]
+        page.edges |= found.edges
         page.total += found.total or 0
         skip = max(skip - (found.total or 0), 0)
         if page.next is None and found.next is not None:
@@ -162,13 +167,16 @@ async def _read(sources: Sequence[Source], wanted: Query, place: Position | None
 
 async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) -> Page:
     """A page in the order of an attribute; a cursor holds what the last resource before it is ordered by."""
+    from scim.service import sorting  # few ask for it, and every cold start would pay
+
     after, offset = None, wanted.start - 1
     if wanted.cursor is not None:
         offset = 0
         if wanted.cursor:
             after = (await _unsealed(context, _identity(context, sources, wanted), wanted))["after"]
     found = await sorting.page(context, sources, wanted, offset, after)
-    return Page(found.resources, found.total, {"after": found.last} if found.last is not None else None)
+    next = {"after": found.last} if found.last is not None else None
+    return Page(found.resources, total=found.total, next=next)
 
 
 async def _keep(context: Context, bookmark: tuple[str, int, Position] | None) -> None:
@@ -185,11 +193,11 @@ async def _shown(context: Context, page: Page, projections: Mapping[str, Project
         if not group:
             continue
         resource_type = group[0][0]
-        found: edges.Edges = {}
-        if edges.shown(resource_type, projection):
+        found = page.edges
+        unread = [stored.id for _, stored in group if stored.id not in found]
+        if unread and edges.shown(resource_type, projection):
             neighbours = wanted.filter is None and wanted.sort_by is None
-            ids = [stored.id for _, stored in group]
-            found = await edges.of_page(context, resource_type, ids, neighbours=neighbours)
+            found = found | await edges.of_page(context, resource_type, unread, neighbours=neighbours)
         for _, stored in group:
             shown[stored.id] = projection.apply(context.resource(resource_type, stored, found.get(stored.id)))
     return [shown[stored.id] for _, stored in page.resources]

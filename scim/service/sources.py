@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from scim.errors import TOO_MANY, ScimError
@@ -24,12 +24,13 @@ from scim.store.resources import Stored
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A stretch of a source: the resources, the one after them (None at the end), and how many the source has in all
-    (None where that was not asked)."""
+    """A stretch of a source: the resources, the one after them (None at the end), how many the source has in all (None
+    where that was not asked), and the edges that were read on the way."""
 
     resources: list[Stored]
     next: Stored | None
     total: int | None
+    edges: edges.Edges = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -56,11 +57,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The resources that an index leads to, read and tested before the page is cut."""
+    """The resources that an index leads to, read and tested before the page is cut. `shows_edges` says that whatever is
+    found will need its edges."""
 
     context: Context
     resource_type: ResourceType
     condition: Condition
+    shows_edges: bool
 
     async def take(self, start: str | None, skip: int, count: int, *, known: int | None) -> Found:
         scanned = Scanned(self.context, self.resource_type, self.condition)
@@ -73,19 +76,28 @@ class Listed:
         if known is not None:
             ids = [id for id in ids if start is None or id >= start]
         found: list[Stored] = []
+        # Nearly every candidate matches, and the groups of a resource are few (the members of one may be many).
+        early = self.shows_edges and self.resource_type.member_of is not None and len(ids) <= min(count, edges.FEW)
+        links: edges.Edges = {}
         for at in range(0, len(ids), PARALLEL_READS):
-            found += await self._matching(ids[at : at + PARALLEL_READS])
+            matching, links = await self._matching(ids[at : at + PARALLEL_READS], whole=early)
+            found += matching
             if known is not None and len(found) > skip + count:
                 break
         rest = [stored for stored in found if start is None or stored.id >= start][skip:]
-        return Found(rest[:count], rest[count] if len(rest) > count else None, len(found) if known is None else None)
+        following = rest[count] if len(rest) > count else None
+        return Found(rest[:count], following, len(found) if known is None else None, links if early else {})
 
-    async def _matching(self, ids: list[str]) -> list[Stored]:
-        """Those of a few candidates that match; one that has gone does not. Rows and edges are read at once."""
+    async def _matching(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
+        """Those of a few candidates that match; one that has gone does not. Rows and edges are read at once: all edges,
+        or those that the filter asks for."""
         reads = self.context.store.resources.read_all(self.context.tenant, ids)
-        asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
+        if whole:
+            asked = edges.of_page(self.context, self.resource_type, ids, neighbours=False)
+        else:
+            asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
         there, links = await asyncio.gather(reads, asked)
-        return kept(self.context, self.resource_type, there, links, self.condition)
+        return kept(self.context, self.resource_type, there, links, self.condition), links
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +149,15 @@ class Scanned:
         return Found(wanted[:count], wanted[count] if len(wanted) > count else None, total if known is None else None)
 
 
-def source(context: Context, resource_type: ResourceType, condition: Condition | None) -> Source:
+def source(
+    context: Context, resource_type: ResourceType, condition: Condition | None, *, shows_edges: bool = False
+) -> Source:
     """The source of a resource type for a search."""
     if condition is None:
         return All(context, resource_type)
     if isinstance(condition.plan, Scan):
         return Scanned(context, resource_type, condition)
-    return Listed(context, resource_type, condition)
+    return Listed(context, resource_type, condition, shows_edges)
 
 
 def too_many(context: Context) -> ScimError:

@@ -19,7 +19,7 @@ from schemathesis.openapi import from_dict
 
 from scim.app import Application
 from scim.http import Response
-from scim.service import routes
+from scim.service import resources
 from scim.service.context import Context
 from tests.fuzz.shim import connected, served
 from tests.store.memory import MemoryGateway
@@ -118,7 +118,7 @@ async def _undocumented(context: Context, resource_type: object, id: str) -> Res
 
 @pytest.mark.parametrize(("broken", "told"), [(_fails, "server_error"), (_undocumented, "response_schema_conformance")])
 def test_a_broken_route_is_found(monkeypatch: pytest.MonkeyPatch, broken: Any, told: str) -> None:
-    monkeypatch.setitem(routes._SINGLE, "GET", broken)  # type: ignore[index]
+    monkeypatch.setattr(resources, "read", broken)
     settings, token = connected(TENANT)
     with served(Application(settings, gateway=MemoryGateway())) as origin:
         tried = run(origin, token, 2, phases=("fuzzing",), only="/Users/{id}")

@@ -12,6 +12,7 @@ from dev.check import problems
 from scim.app import Application
 from scim.schema.loading import load
 from tests.conftest import NewClient
+from tests.store.memory import Door, MemoryGateway
 from tests.support import ENTERPRISE, Client, Wire
 
 MANAGER = f"{ENTERPRISE}:manager"
@@ -115,6 +116,7 @@ TRIPS: list[tuple[str, Any, int]] = [
     ("read a group's id", lambda c, u: c.get("/Users/g-aaaaaaaaaaaaaaaaaaaaaaaa"), 0),
     ("match id", lambda c, u: c.get(query(f'id eq "{u["id"]}"', "&attributes=id")), 1),
     ("match userName: hit", lambda c, u: c.get(query('userName eq "TRIPS@contoso.example"', "&attributes=id")), 2),
+    ("match userName: hit with groups", lambda c, u: c.get(query('userName eq "TRIPS@contoso.example"')), 3),
     ("match userName: miss", lambda c, u: c.get(query('userName eq "nobody"')), 1),
     ("match externalId: hit", lambda c, u: c.get(query('externalId eq "e-9"', "&attributes=id")), 2),
     ("match externalId: miss", lambda c, u: c.get(query('externalId eq "E-9"')), 1),
@@ -163,6 +165,41 @@ async def test_trips(client: Client, wire: Wire, call: Any, trips: int) -> None:
     wire.reset()
     assert (await call(client, user)).status < 500
     assert len(wire.trips) == trips, wire.trips
+
+
+class Overlaps(MemoryGateway):
+    """Knows how many trips were under way at the same time, at most."""
+
+    under_way = most = 0
+
+    async def _trip(self, kind: str) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.01)
+        await super()._trip(kind)
+        self.under_way -= 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda c, u: c.get(f"/Users/{u['id']}"), id="read"),
+        pytest.param(lambda c, u: c.get(query('userName eq "somebody"')), id="match userName"),
+        pytest.param(lambda c, u: c.get(query('externalId eq "e-9"')), id="match externalId"),
+        pytest.param(
+            lambda c, u: c.patch(f"/Users/{u['id']}", {"op": "replace", "path": "title", "value": "t"}), id="patch"
+        ),
+    ],
+)
+async def test_a_user_and_its_groups_are_read_at_the_same_time(call: Any) -> None:
+    table = Overlaps()
+    client = Door(table).client
+    user = await client.new_user("somebody", externalId="e-9")
+    group = (await client.post("/Groups", {"displayName": "g", "members": [{"value": user["id"]}]})).json
+    table.most = 0
+    response = await call(client, user)
+    assert [one["value"] for one in response.json.get("Resources", [response.json])[0]["groups"]] == [group["id"]]
+    assert table.most == 2
 
 
 async def test_ids_are_random_and_never_come_again(client: Client) -> None:
