@@ -22,7 +22,7 @@ FLOORS = [
     {"filter"},
     {"settings"},
     {"security", "schema"},
-    {"http", "health", "request_log", "limits"},
+    {"http", "body", "health", "request_log", "limits"},
     {"events", "trace"},
     {"errors"},
 ]
@@ -30,7 +30,7 @@ FLOORS = [
 
 KNOWN = {
     ("store", "security"),  # the store keeps what security notes
-    ("http", "schema"),  # what text and numbers storage can hold
+    ("body", "schema"),  # what text and numbers storage can hold
     ("request_log", "store"),  # what an id looks like
 }
 DOORS = {

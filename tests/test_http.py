@@ -145,6 +145,9 @@ BAD_BODIES: dict[str, tuple[Any, ...]] = {
     "Infinity": ("-Infinity", INVALID_SYNTAX, "-Infinity"),
     "name twice": ('{"b": 1, "a": 1, "a": 2}', INVALID_SYNTAX, "a appears twice"),
     "name twice inside": ('[{"x": {"ü": 1, "ü": 2}}]', INVALID_SYNTAX, r"\xfc appears twice"),
+    "name twice in two spellings": ('{"a": 1, "\\u0061" : 2}', INVALID_SYNTAX, "a appears twice"),
+    "name twice beside texts with colons": ('{"a":":", "b":"c", "a" :2}', INVALID_SYNTAX, "a appears twice"),
+    "name twice behind a backslash": (r'{"a": "\\", "a": "\":"}', INVALID_SYNTAX, "a appears twice"),
     "65 bits": ('{"a": {"b": 9223372036854775808}}', INVALID_VALUE, "a.b", "64 bits"),
     "65 bits in a list": ('{"a": [1, -9223372036854775809]}', INVALID_VALUE, "a", "64 bits"),
     "65 bits alone": ("9223372036854775808", INVALID_VALUE, "The body", "64 bits"),
@@ -236,6 +239,47 @@ def test_any_bytes_are_json_or_refused(body: bytes) -> None:
         assert Response(400, error.body()).encoded()
     else:
         assert json.loads(Response(200, data).encoded() or b"null") == data
+
+
+NAMES = st.sampled_from(["a", "b", ":", "\\", '"', "a\\", "é"])
+
+
+@st.composite
+def spelled(draw: st.DrawFn, depth: int = 3) -> str:
+    """JSON text in which names come twice, in any spelling, beside texts that look like names."""
+    kind = draw(st.sampled_from(["text", "number", "array", "object"][: 4 if depth else 2]))
+    if kind == "text":
+        return draw(st.sampled_from(['":"', r'"\":"', r'"\\"', '"a"', r'"\u0061"', '"', r'"\"']))
+    if kind == "number":
+        return draw(st.sampled_from(["1", "-0", "0.5", "1e30", "99999999999999999999", "9223372036854775808", "NaN"]))
+    items = draw(st.lists(spelled(depth - 1), max_size=3))
+    if kind == "array":
+        return f"[{', '.join(items)}]"
+    names = [json.dumps(draw(NAMES), ensure_ascii=draw(st.booleans())) for _ in items]
+    gap = draw(st.sampled_from(["", " ", "\n\t"]))
+    return "{" + ",".join(f"{name}{gap}:{item}" for name, item in zip(names, items, strict=True)) + "}"
+
+
+@given(spelled())
+@settings(max_examples=500)
+def test_a_body_is_read_as_one_value_or_refused_whoever_parses_it(text: str) -> None:
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        if len(dict(items)) != len(items):
+            raise ValueError("twice")
+        return dict(items)
+
+    def integer(digits: str) -> int:
+        if abs(int(digits)) >= 2**63:
+            raise ValueError("too large")
+        return int(digits)
+
+    try:
+        data = json.loads(text, object_pairs_hook=pairs, parse_constant=int, parse_int=integer)
+    except ValueError:
+        with pytest.raises(ScimError):
+            read(text)
+    else:
+        assert read(text) == data
 
 
 VERSION = "W/\"datetime'2026-11-21T08%3A30%3A00.0000000Z'\""

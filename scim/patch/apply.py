@@ -23,16 +23,13 @@ from scim.schema.validation import (
     assign,
     assign_container,
     bound,
-    canonical_element,
-    canonical_value,
-    empty,
     hold_immutable,
     immutable,
     own_name,
     require,
-    single_primary,
     undeclared,
 )
+from scim.schema.validators import canonical_element, canonical_value, empty, single_primary
 from scim.schema.values import fold
 
 _HUSK = {"type", "primary", "display"}

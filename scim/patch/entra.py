@@ -17,7 +17,7 @@ from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
-from scim.schema.validation import empty
+from scim.schema.validators import empty
 
 Op = Literal["add", "replace", "remove"]
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

@@ -13,7 +13,8 @@ from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
 from scim.patch.entra import Operation
 from scim.schema.registry import ResourceType, Target
-from scim.schema.validation import Document, canonical_value
+from scim.schema.validation import Document
+from scim.schema.validators import canonical_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,15 @@ class Attribute(_Document):
         """Whether no client ever gets to see a value: what may only be written is not shown either (RFC 7643 §7)."""
         return self.returned == "never" or self.mutability == "writeOnly"
 
+    @property
+    def must_have_value(self) -> bool:
+        """Whether a client must give it a value."""
+        return self.required and self.mutability != "readOnly"
+
     @cached_property
     def has_required(self) -> bool:
         """Whether a value of the attribute must have certain sub-attributes."""
-        return any(sub.required and sub.mutability != "readOnly" for sub in self.sub_attributes)
+        return any(sub.must_have_value for sub in self.sub_attributes)
 
     @cached_property
     def is_reference(self) -> bool:

@@ -7,15 +7,20 @@ Names that no schema knows are ignored, as Entra asks for its own mappings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType, Rule, Rules
+from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 
 Wanted = dict[tuple[str | None, str], set[str] | None]
 """(URN or None, attribute name) -> sub-attribute names, or None for the whole attribute. Name "" is a whole schema."""
+_Rule = tuple[str, bool, frozenset[str] | None]
+"""An attribute's name, whether it is shown, and which of its sub-attributes; None for one that has none."""
+_Rules = dict[str | tuple[str, str], _Rule]
+"""By name, for an extension's attributes by URN and name."""
 
 
 class Projection:
@@ -24,11 +29,9 @@ class Projection:
     def __init__(self, resource_type: ResourceType, query: Mapping[str, str]) -> None:
         """Raises 400 invalidValue where both parameters are given (RFC 7644 §3.9 has them exclude each other)."""
         self._type = resource_type
-        self._only = self._names(query.get("attributes"))
-        self._without = self._names(query.get("excludedattributes"))
+        asked = query.get("attributes") or "", query.get("excludedattributes") or ""
+        self._only, self._without, self._rules = _selection(resource_type, *asked)
         self._written: set[tuple[str | None, str]] = set()
-        # What was found out about an attribute; for requests that name none, once for all of them.
-        self._rules: Rules = {} if self.given else resource_type.shown
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
 
@@ -51,30 +54,16 @@ class Projection:
         """The resource as the client gets it. What its schema does not know any more is not shown."""
         result: Document = {}
         for name, value in resource.items():
-            if name in self._type.extension_attributes:
-                if container := self._container(name, value, self._type.extension_attributes[name]):
-                    result[name] = container
+            rule = self._rules.get(name)
+            if rule is not None:
+                _show(result, rule, value)
             elif name[:4].lower() == "urn:":
-                if container := self._undeclared(name, value):
+                if container := self._container(name, value):
                     result[name] = container
             elif attribute := self._type.core_attributes.get(name.lower()):
-                self._add(result, None, attribute, value)
+                rule = self._rules[name] = self._rule(None, attribute)
+                _show(result, rule, value)
         return result
-
-    def _names(self, text: str | None) -> Wanted:
-        wanted: Wanted = {}
-        for name in (text or "").split(","):
-            target = self._type.resolve(name.strip()) if name.strip() else None
-            if target is None:
-                continue
-            key = (target.urn, target.name)
-            if target.sub is None:
-                wanted[key] = None
-            elif (subs := wanted.setdefault(key, set())) is not None:
-                subs.add(target.sub.name)
-        if (text or "").strip() and not wanted:
-            wanted[(None, "\0")] = None  # only unknown names: nothing beyond what is always returned
-        return wanted
 
     def _shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
         """Whether an attribute is shown, and which of its sub-attributes (None: all)."""
@@ -91,34 +80,24 @@ class Projection:
             return False, None
         return self._without.get(key, set()) is not None, None
 
-    def _rule(self, urn: str | None, attribute: Attribute) -> Rule:
-        """Whether an attribute is shown, and which of its sub-attributes; None for an attribute that has none."""
+    def _rule(self, urn: str | None, attribute: Attribute) -> _Rule:
         shown, subs = self._shown(urn, attribute)
         if attribute.type != "complex":
-            return shown, None
+            return attribute.name, shown, None
         hidden = self._without.get((urn, attribute.name)) or set()
-        return shown, frozenset(sub.name for sub in attribute.sub_attributes if _keeps(sub, subs, hidden))
+        return attribute.name, shown, frozenset(s.name for s in attribute.sub_attributes if _keeps(s, subs, hidden))
 
-    def _add(self, result: Document, urn: str | None, attribute: Attribute, value: Any) -> None:
-        rule = self._rules.get((urn, attribute.name))
-        if rule is None:
-            rule = self._rules[urn, attribute.name] = self._rule(urn, attribute)
-        shown, keep = rule
-        if not shown:
-            return
-        if keep is not None:
-            if isinstance(value, list):
-                value = [kept for element in value if (kept := _only(element, keep))]
-            else:
-                value = _only(value, keep)
-        if value not in ({}, []):
-            result[attribute.name] = value
-
-    def _container(self, urn: str, value: Document, attributes: Mapping[str, Attribute]) -> Document:
+    def _container(self, urn: str, value: Any) -> Any:
+        attributes = self._type.extension_attributes.get(urn)
+        if attributes is None:
+            return self._undeclared(urn, value)
         container: Document = {}
         for name, item in value.items():
-            if attribute := attributes.get(name.lower()):
-                self._add(container, urn, attribute, item)
+            rule = self._rules.get((urn, name))
+            if rule is None and (attribute := attributes.get(name.lower())):
+                rule = self._rules[urn, name] = self._rule(urn, attribute)
+            if rule is not None:
+                _show(container, rule, item)
         return container
 
     def _undeclared(self, urn: str, value: Any) -> Any:
@@ -127,6 +106,43 @@ class Projection:
         if self._only:
             return value if "" in asked else {n: v for n, v in value.items() if n.lower() in asked}
         return {} if "" in asked else {n: v for n, v in value.items() if n.lower() not in asked}
+
+
+@lru_cache(maxsize=256)
+def _selection(resource_type: ResourceType, attributes: str, excluded: str) -> tuple[Wanted, Wanted, _Rules]:
+    """What the two parameters name, and room for what is found out by it about attributes: clients send the same ones
+    again and again."""
+    return _names(resource_type, attributes), _names(resource_type, excluded), {}
+
+
+def _names(resource_type: ResourceType, text: str) -> Wanted:
+    wanted: Wanted = {}
+    for name in text.split(","):
+        target = resource_type.resolve(name.strip()) if name.strip() else None
+        if target is None:
+            continue
+        key = (target.urn, target.name)
+        if target.sub is None:
+            wanted[key] = None
+        elif (subs := wanted.setdefault(key, set())) is not None:
+            subs.add(target.sub.name)
+    if text.strip() and not wanted:
+        wanted[(None, "\0")] = None  # only unknown names: nothing beyond what is always returned
+    return wanted
+
+
+def _show(result: Document, rule: _Rule, value: Any) -> None:
+    name, shown, keep = rule
+    if not shown:
+        return
+    if keep is not None:
+        if isinstance(value, list):
+            value = [kept for element in value if (kept := _only(element, keep))]
+        else:
+            value = _only(value, keep)
+        if not value:
+            return
+    result[name] = value
 
 
 def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
@@ -139,4 +155,4 @@ def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
 
 
 def _only(value: Document, keep: frozenset[str]) -> Document:
-    return {name: item for name, item in value.items() if name in keep}
+    return value if value.keys() <= keep else {name: item for name, item in value.items() if name in keep}

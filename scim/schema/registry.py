@@ -23,10 +23,6 @@ _WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
 _REMEMBERED = 200
 """Characters of a name whose meaning is remembered."""
 
-Rule = tuple[bool, frozenset[str] | None]
-"""Whether an attribute is shown, and which of its sub-attributes; None for one that has none."""
-Rules = dict[tuple[str | None, str], Rule]
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -42,10 +38,14 @@ class Target:
     sub: Attribute | None = None
     path: str = field(init=False, compare=False)
     """The name in its declared case, as errors and indexes show it."""
+    key: str = field(init=False, compare=False)
+    """The path in lower case."""
 
     def __post_init__(self) -> None:
         path = ":".join(part for part in (self.urn, self.name) if part)
-        object.__setattr__(self, "path", f"{path}.{self.sub.name}" if self.sub else path)
+        path = f"{path}.{self.sub.name}" if self.sub else path
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "key", path.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,10 @@ class Index:
         return self.path.lower()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResourceType:
-    """A resource type with its schemas joined: what its resources may hold and how names in requests are understood."""
+    """A resource type with its schemas joined: what its resources may hold and how names in requests are understood.
+    Each is itself alone, so that what is found out about it can be remembered by it."""
 
     document: ResourceTypeDocument
     core: Schema
@@ -120,9 +121,10 @@ class ResourceType:
         return sorted(urns, key=lambda pair: -len(pair[0]))
 
     @cached_property
-    def shown(self) -> Rules:
-        """What a projection without parameters has found out about attributes."""
-        return {}
+    def demanding(self) -> dict[str | None, list[Attribute]]:
+        """By URN (None for the core), the attributes that must have a value, or whose values must have something."""
+        schemas = [(None, self.core), *((extension.id, extension) for extension in self.extensions)]
+        return {urn: [a for a in s.attributes if a.must_have_value or a.has_required] for urn, s in schemas}
 
     @cached_property
     def _known(self) -> Callable[[str], Target | None]:

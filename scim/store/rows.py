@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
+
+import orjson
 
 from scim.errors import INVALID_VALUE, TOO_LARGE, ScimError
 from scim.schema.registry import Index, ResourceType
@@ -205,7 +206,7 @@ def is_unique(key: str) -> bool:
 
 def document_values(document: Document, what: str = "The resource") -> Values:
     """The properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    text = orjson.dumps(document).decode()
     if len(text) > _MAX_UNITS or (not text.isascii() and len(text.encode("utf-16-le")) > 2 * _MAX_UNITS):
         raise ScimError(TOO_LARGE, f"{what} is too large: {_MAX_UNITS} characters are kept. Send less at a time.")
     size = _CHUNK if text.isascii() else _CHUNK // 2  # a character outside the BMP takes two units
@@ -217,7 +218,7 @@ def document_of(values: Values) -> Document:
     text, number = "", 0
     while (part := values.get(f"doc{number}")) is not None:
         text, number = text + part, number + 1
-    document: Document = json.loads(text)
+    document: Document = orjson.loads(text)
     return document
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
+
 from scim.store.row import Row, Write
 
 _ACCEPTED = {"Accept": "application/json;odata=minimalmetadata", "DataServiceVersion": "3.0"}
@@ -61,12 +63,12 @@ def page(
 
 def row(body: bytes, etag: str) -> Row:
     """The row of an answer to `read`."""
-    return _row(json.loads(body), etag)
+    return _row(orjson.loads(body), etag)
 
 
 def rows(body: bytes) -> list[Row]:
     """The rows of an answer to `page`."""
-    return [_row(entity) for entity in json.loads(body)["value"]]
+    return [_row(entity) for entity in orjson.loads(body)["value"]]
 
 
 def end_of(headers: Mapping[str, str]) -> dict[str, str]:

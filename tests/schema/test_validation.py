@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ErrorKind, ScimError
-from scim.schema.validation import canonical, single_primary
+from scim.schema.validation import canonical
+from scim.schema.validators import single_primary
 from tests.core import (
     BODIES,
     CUSTOM,
@@ -226,6 +227,17 @@ REFUSED: dict[str, tuple[Any, ...]] = {
         {"userName": "x", "department": "a", f"{ENTERPRISE}:department": "b"},
         INVALID_SYNTAX,
         "department",
+    ),
+    "neither is the declared spelling": ({"USERNAME": "x", "username": "y"}, INVALID_SYNTAX, "USERNAME", "username"),
+    "an undeclared extension in two cases": (
+        {"userName": "x", "urn:x:y:2.0:User": {"a": 1}, "URN:x:y:2.0:User": {"b": 1}},
+        INVALID_SYNTAX,
+        "URN:x:y:2.0:User",
+    ),
+    "an undeclared extension's attribute in two cases": (
+        {"userName": "x", "urn:x:y:2.0:User:site": "a", "urn:x:y:2.0:User:Site": "b"},
+        INVALID_SYNTAX,
+        "urn:x:y:2.0:User:Site",
     ),
     "one part in two cases": (
         {"userName": "x", "name": {"givenName": "a", "GivenName": "b"}},

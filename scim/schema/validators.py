@@ -1,0 +1,161 @@
+"""Values as their attributes have them: one validator for each attribute, made from its schema when first used.
+
+A validator takes a client's value and the attribute's path, and gives the canonical form of the value or None where it
+is no value. It raises 400 invalidValue for a value of another type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from scim.errors import INVALID_SYNTAX, ScimError
+from scim.schema.model import Attribute
+from scim.schema.registry import Target
+from scim.schema.values import cast, check_text, wrong_type
+
+_ROLES = {"roles", "entitlements"}
+"""The attributes whose values Entra may write as JSON text."""
+_ROLE_KEYS = {"id", "value", "displayname", "display", "type", "primary", "description", "$ref"}
+_DISPLAY_NAME = "displayName"
+"""What stands for `display` in Entra's role expressions and in Microsoft's examples for members."""
+_TEXTS = {"string", "binary", "reference"}
+
+Validator = Callable[[object, str], Any]
+_Known = dict[str, tuple[str, bool, Validator]]
+"""Sub-attributes by name, as declared and in lower case: the name, whether it is one text, the validator."""
+_of_values: dict[int, Validator] = {}
+_of_elements: dict[int, Validator] = {}
+"""By the identity of the attribute, which its validator keeps alive."""
+
+
+def canonical_value(value: object, target: Target) -> Any:
+    """The canonical form of a value for `target` (a declared attribute or sub-attribute), None where it is no value."""
+    attribute = target.sub or target.attribute
+    assert attribute is not None
+    validator = _of_values.get(id(attribute))
+    if validator is None:
+        one = _one(attribute, "")
+        validator = _of_values[id(attribute)] = _many(one) if attribute.multi_valued else one
+    return validator(value, target.path)
+
+
+def canonical_element(value: object, target: Target) -> Any:
+    """The same for one element of a multi-valued attribute."""
+    attribute = target.attribute
+    assert attribute is not None
+    validator = _of_elements.get(id(attribute))
+    if validator is None:
+        validator = _of_elements[id(attribute)] = _one(attribute, "")
+    return validator(value, target.path)
+
+
+def empty(value: object) -> bool:
+    """Whether a client's value means "no value" (RFC 7643 §2.5; Entra's tests clear with "" and null)."""
+    return value is None or value == "" or value == []
+
+
+def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
+    """The elements with one primary at most (RFC 7643 §2.4): the one at index `keep`, else the first.
+
+    Entra's default mappings may mark several; refusing the user for it would help nobody."""
+    primaries = [
+        i for i, element in enumerate(elements) if isinstance(element, dict) and element.get("primary") is True
+    ]
+    if len(primaries) < 2:
+        return elements
+    kept = keep if keep in primaries else primaries[0]
+    return [{**e, "primary": False} if i in primaries and i != kept else e for i, e in enumerate(elements)]
+
+
+def _one(attribute: Attribute, suffix: str) -> Validator:
+    """The validator of one value; `suffix` is what its errors add to the path that it is given."""
+    return _complex(attribute) if attribute.type == "complex" else _simple(attribute, suffix)
+
+
+def _simple(attribute: Attribute, suffix: str) -> Validator:
+    is_text = attribute.type in _TEXTS
+
+    def validate(value: object, path: str) -> Any:
+        if is_text and isinstance(value, str):
+            return value or None
+        return None if empty(value) else cast(value, attribute, path + suffix)
+
+    return validate
+
+
+def _many(one: Validator) -> Validator:
+    def validate(value: object, path: str) -> Any:
+        if empty(value):
+            return None
+        values = value if isinstance(value, list) else [value]
+        elements = [element for item in values if (element := one(item, path)) is not None]
+        return (single_primary(elements) if len(elements) > 1 else elements) or None
+
+    return validate
+
+
+def _complex(attribute: Attribute) -> Validator:
+    """Sub-attributes are never complex themselves (loading.py sees to it)."""
+    known: _Known = {}
+    for sub in attribute.sub_attributes:
+        if sub.mutability != "readOnly":
+            one = _one(sub, f".{sub.name}")
+            is_text = sub.type in _TEXTS and not sub.multi_valued
+            known[sub.name] = known[sub.name.lower()] = (sub.name, is_text, _many(one) if sub.multi_valued else one)
+    if attribute.multi_valued and "display" in known and "displayname" not in known:
+        known["displayname"] = (_DISPLAY_NAME, *known["display"][1:])
+    is_role = attribute.name in _ROLES and attribute.multi_valued
+
+    def validate(value: object, path: str) -> Any:
+        if not isinstance(value, dict):
+            if empty(value):
+                return None
+            value = _as_object(value, path, attribute, known)
+        if is_role:
+            value = _role(value, path)
+        result: dict[str, Any] = {}
+        for name, item in value.items():
+            found = known.get(name) or known.get(name.lower())
+            if found is None:
+                continue
+            inner, is_text, validator = found
+            if inner in result:
+                raise ScimError(INVALID_SYNTAX, f"{path}.{inner} appears twice in one value; send it once.")
+            if not (is_text and item and type(item) is str):  # most are such text, and a call would take longer
+                item = validator(item, path)
+            if item is not None:
+                result[inner] = item
+        if _DISPLAY_NAME in result:
+            result.setdefault("display", result.pop(_DISPLAY_NAME))
+        return result or None
+
+    return validate
+
+
+def _as_object(value: object, path: str, attribute: Attribute, known: _Known) -> dict[str, Any]:
+    """A complex value that was not sent as an object."""
+    if isinstance(value, list) and len(value) == 1 and not attribute.multi_valued:
+        value = value[0]  # the manager of old Entra jobs: [{"$ref": …, "value": …}]
+    if isinstance(value, str) and "value" in known:
+        value = {"value": value}  # the manager of today's: the bare id
+    if not isinstance(value, dict):
+        raise wrong_type(path, attribute, value)
+    return value
+
+
+def _role(value: dict[str, Any], path: str) -> dict[str, Any]:
+    """Entra's role expressions: a whole role may stand as JSON text inside `value`."""
+    key = next((name for name in value if name.lower() == "value"), "")
+    text = value.get(key)
+    if isinstance(text, str) and text.startswith("{"):
+        try:
+            role = json.loads(text)
+        except (ValueError, RecursionError):
+            role = None
+        if isinstance(role, dict) and isinstance(role.get("value"), str) and {k.lower() for k in role} <= _ROLE_KEYS:
+            for item in role.values():
+                check_text(item if isinstance(item, str) else "", f"{path}.value")
+            return {**{name: item for name, item in value.items() if name != key}, **role}
+    return value
