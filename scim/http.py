@@ -56,13 +56,13 @@ class Request:
             self.method == "POST" and self.segments[-1:] == [".search"]
         )
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """The scheme and host that this request came by."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         """The tenant URL that this request came by, without a trailing slash."""
         return f"{self.origin}/{ROOT}"

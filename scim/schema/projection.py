@@ -55,14 +55,18 @@ class Projection:
         result: Document = {}
         for name, value in resource.items():
             rule = self._rules.get(name)
-            if rule is not None:
-                _show(result, rule, value)
-            elif name[:4].lower() == "urn:":
-                if container := self._container(name, value):
-                    result[name] = container
-            elif attribute := self._type.core_attributes.get(name.lower()):
+            if rule is None:
+                if name[:4].lower() == "urn:":
+                    if container := self._container(name, value):
+                        result[name] = container
+                    continue
+                attribute = self._type.core_attributes.get(name.lower())
+                if attribute is None:
+                    continue
                 rule = self._rules[name] = self._rule(None, attribute)
-                _show(result, rule, value)
+            declared, shown, keep = rule
+            if shown and (keep is None or (value := _kept(value, keep))):
+                result[declared] = value
         return result
 
     def _shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
@@ -94,10 +98,14 @@ class Projection:
         container: Document = {}
         for name, item in value.items():
             rule = self._rules.get((urn, name))
-            if rule is None and (attribute := attributes.get(name.lower())):
+            if rule is None:
+                attribute = attributes.get(name.lower())
+                if attribute is None:
+                    continue
                 rule = self._rules[urn, name] = self._rule(urn, attribute)
-            if rule is not None:
-                _show(container, rule, item)
+            declared, shown, keep = rule
+            if shown and (keep is None or (item := _kept(item, keep))):
+                container[declared] = item
         return container
 
     def _undeclared(self, urn: str, value: Any) -> Any:
@@ -131,18 +139,11 @@ def _names(resource_type: ResourceType, text: str) -> Wanted:
     return wanted
 
 
-def _show(result: Document, rule: _Rule, value: Any) -> None:
-    name, shown, keep = rule
-    if not shown:
-        return
-    if keep is not None:
-        if isinstance(value, list):
-            value = [kept for element in value if (kept := _only(element, keep))]
-        else:
-            value = _only(value, keep)
-        if not value:
-            return
-    result[name] = value
+def _kept(value: Any, keep: frozenset[str]) -> Any:
+    """A complex value, or a list of them, with these sub-attributes alone."""
+    if isinstance(value, list):
+        return [kept for element in value if (kept := _only(element, keep))]
+    return _only(value, keep)
 
 
 def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:

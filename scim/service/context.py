@@ -57,7 +57,7 @@ class Context:
     ) -> Document:
         """The whole resource (RFC 7643 §3): the document with schemas, id, meta, the $ref of what it refers to and,
         where they were read, its members or groups."""
-        extensions = [name for name in stored.document if name[:4].lower() == "urn:"]
+        extensions = [name for name in stored.document if ":" in name and name[:4].lower() == "urn:"]
         groups = [edge["value"] for edge in edges or ()] if resource_type.member_of else []
         meta = {
             "resourceType": resource_type.name,

@@ -22,7 +22,8 @@ from scim.store.row import Row, Write
 _ACCEPTED = {"Accept": "application/json;odata=minimalmetadata", "DataServiceVersion": "3.0"}
 _HEADERS = {**_ACCEPTED, "Content-Type": "application/json", "Prefer": "return-no-content"}
 _NEXT = ("NextPartitionKey", "NextRowKey")
-_NOT_OURS = {"PartitionKey", "RowKey", "Timestamp"}
+_NOT_OURS = {"PartitionKey", "Timestamp"}
+_TYPE = "@odata.type"
 _METHODS = {"upsert": "PATCH", "merge": "PATCH", "replace": "PUT", "delete": "DELETE"}
 _INT32 = range(-(2**31), 2**31)
 
@@ -78,12 +79,14 @@ def end_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _row(entity: dict[str, Any], etag: str = "") -> Row:
-    values = {
-        name: int(value) if entity.get(f"{name}@odata.type") == "Edm.Int64" else value
-        for name, value in entity.items()
-        if name not in _NOT_OURS and "odata." not in name
-    }
-    return Row(entity.get("RowKey", ""), values, etag or entity.get("odata.etag", ""))
+    """The row of an entity, which is used up."""
+    key, found = entity.pop("RowKey", ""), entity.pop("odata.etag", "")
+    for name in [name for name in entity if name in _NOT_OURS or "odata." in name]:
+        kind = entity.pop(name)
+        if kind == "Edm.Int64" and name.endswith(_TYPE):  # sent as text, since JavaScript would round it
+            value = name.removesuffix(_TYPE)
+            entity[value] = int(entity[value])
+    return Row(key, entity, etag or found)
 
 
 def _literal(text: str) -> str:
