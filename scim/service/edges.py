@@ -14,14 +14,16 @@ from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service.context import Context
-from scim.store.gateway import PAGE_ROWS
+from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.members import Member
 
 Edges = dict[str, list[Document]]
 """By the resource's id, the values of its edge attribute."""
 
-FEW = 8
-"""Point reads are made for so many resources; for more, one range read is cheaper."""
+FEW = PARALLEL_READS
+"""A read each is made for so many resources; for more, one range read is quicker."""
+_FEW_ASKED = 8
+"""Of so many resources, each is asked for one edge; for more, all edges to the other end are read."""
 
 
 def shown(resource_type: ResourceType, projection: Projection) -> bool:
@@ -86,7 +88,7 @@ async def linked_to(context: Context, resource_type: ResourceType, other: str) -
 
 
 async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> list[str]:
-    if len(ids) > FEW:
+    if len(ids) > _FEW_ASKED:
         return await linked_to(context, resource_type, other)
     pairs = [(id, other) if resource_type.members else (other, id) for id in ids]
     held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))

@@ -7,7 +7,7 @@ source a resource type gets follows from the filter's plan: listed candidates, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +19,8 @@ from scim.service.context import Context
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
-from scim.store.resources import Stored
+from scim.store.resources import Stored, stored
+from scim.store.row import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Listed:
             found += matching
             if known is not None and len(found) > skip + count:
                 break
-        rest = [stored for stored in found if start is None or stored.id >= start][skip:]
+        rest = [one for one in found if start is None or one.id >= start][skip:]
         following = rest[count] if len(rest) > count else None
         return Found(rest[:count], following, len(found) if known is None else None, links if early else {})
 
@@ -132,21 +133,38 @@ class Scanned:
         wanted: list[Stored] = []
         total = read = 0
         size = PAGE_ROWS if known is None else min(count + 1, PAGE_ROWS)  # a page needs no more than what it holds
+        batch = await self._rows(start, size)
         while True:
-            batch = await self.context.store.resources.stretch(self.context.tenant, self.resource_type, start, size)
             read += len(batch)
             if read > self.context.settings.scan_limit:
                 raise too_many(self.context)
-            ids = [stored.id for stored in batch]
-            links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
-            matching = kept(self.context, self.resource_type, batch, links, self.condition)
+            is_last = len(batch) < size
+            start, size = rows.after(rows.id_of(batch[-1].key)) if batch else None, min(size * 2, PAGE_ROWS)
+            ahead = None
+            if known is None and not is_last:  # all are counted: the table reads on while we look at these
+                ahead = asyncio.ensure_future(self._rows(start, size))
+            await asyncio.sleep(0)  # other requests of this process get their turn between pages
+            try:
+                matching = await self._matching(batch)
+            except BaseException:
+                if ahead is not None:
+                    ahead.cancel()
+                raise
             wanted += matching[max(skip - total, 0) : max(skip + count + 1 - total, 0)]
             total += len(matching)
-            if len(batch) < size or (len(wanted) > count and known is not None):
+            if is_last or (len(wanted) > count and known is not None):
                 break
-            start, size = rows.after(ids[-1]), min(size * 2, PAGE_ROWS)
-            await asyncio.sleep(0)  # other requests of this process get their turn between pages
+            batch = await (ahead or self._rows(start, size))
         return Found(wanted[:count], wanted[count] if len(wanted) > count else None, total if known is None else None)
+
+    async def _rows(self, start: str | None, size: int) -> list[Row]:
+        return await self.context.store.resources.rows(self.context.tenant, self.resource_type, start, size)
+
+    async def _matching(self, batch: list[Row]) -> list[Stored]:
+        """One after the other, so that of those that do not match nothing stays."""
+        ids = [rows.id_of(row.key) for row in batch]
+        links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
+        return kept(self.context, self.resource_type, map(stored, batch), links, self.condition)
 
 
 def source(
@@ -181,16 +199,12 @@ async def asked_edges(
 def kept(
     context: Context,
     resource_type: ResourceType,
-    batch: Sequence[Stored],
+    batch: Iterable[Stored],
     links: edges.Edges,
     condition: Condition,
 ) -> list[Stored]:
     """The resources that match."""
-    result = []
-    for stored in batch:
-        if condition.matches(context.resource(resource_type, stored, links.get(stored.id))):
-            result.append(stored)
-    return result
+    return [one for one in batch if condition.matches(context.resource(resource_type, one, links.get(one.id)))]
 
 
 async def _candidates(context: Context, resource_type: ResourceType, plan: Plan) -> list[str]:

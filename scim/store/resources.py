@@ -8,7 +8,7 @@ writes a random write id into the resource's row, so that a refusal of what alre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scim.schema.registry import Index, ResourceType
@@ -75,7 +75,7 @@ class Resources:
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
-        return None if row is None else _stored(row)
+        return None if row is None else stored(row)
 
     async def read_all(self, tenant: str, ids: Sequence[str]) -> list[Stored]:
         """The resources of these ids, a few trips at a time; one that is not there is left out."""
@@ -178,21 +178,19 @@ class Resources:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
 
-    async def scan(
-        self, tenant: str, resource_type: ResourceType, start: str | None, size: int
-    ) -> AsyncIterator[list[Stored]]:
-        """All resources of the type in id order, from the id `start` on, a page of rows a trip."""
-        async for page in self._gateway.pages(tenant, *rows.resource_range(resource_type, start), size=size):
-            yield [_stored(row) for row in page]
-
-    async def stretch(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Stored]:
-        """`count` resources of the type in id order, from the id `start` on."""
-        found: list[Stored] = []
-        async for page in self.scan(tenant, resource_type, start, min(count, PAGE_ROWS)):
+    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Row]:
+        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one."""
+        found: list[Row] = []
+        key_range = rows.resource_range(resource_type, start)
+        async for page in self._gateway.pages(tenant, *key_range, size=min(count, PAGE_ROWS)):
             found += page
             if len(found) >= count:
                 break
         return found[:count]
+
+    async def stretch(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Stored]:
+        """The same as resources."""
+        return [stored(row) for row in await self.rows(tenant, resource_type, start, count)]
 
     async def ids(self, tenant: str, resource_type: ResourceType) -> list[str]:
         """The ids of all resources of the type, in order: 1,000 a trip."""
@@ -286,7 +284,8 @@ def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
     return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
 
 
-def _stored(row: Row) -> Stored:
+def stored(row: Row) -> Stored:
+    """The resource that a row holds."""
     values = row.values
     keys = tuple(filter(None, values.get("keys", "").split("\n")))
     settled = "." not in values["write"]
