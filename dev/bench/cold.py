@@ -114,17 +114,24 @@ def _imports(settings: Mapping[str, str]) -> str:
 def _own_times(code: str, settings: Mapping[str, str]) -> dict[str, int]:
     """Microseconds of each module's own body, as the interpreter's -X importtime tells them."""
     command = [sys.executable, "-X", "importtime", "-c", code]
-    environment = {**os.environ, **settings, "PYTHONPATH": str(_ROOT)}
-    done = subprocess.run(command, env=environment, cwd=_ROOT, capture_output=True, check=True, text=True)
+    done = subprocess.run(
+        command, env=_environment(settings, _ROOT), cwd=_ROOT, capture_output=True, check=True, text=True
+    )
     found = re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", done.stderr, re.MULTILINE)
     return {name: int(took) for took, name in found}
+
+
+def _environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Compiled code is kept, as Python does of itself: installed packages come with theirs, and so must our modules."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **settings, "PYTHONPATH": str(folder)}
 
 
 def in_turns(
     ours: Sequence[str], floor: Sequence[str], turns: int, settings: Mapping[str, str], folder: Path = _ROOT
 ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """Start both commands in turn, the other first each time, after one of each that fills caches."""
-    environment = {**os.environ, **settings, "PYTHONPATH": str(folder)}
+    environment = _environment(settings, folder)
     took: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     for turn in range(turns + 1):
         for side in (0, 1) if turn % 2 else (1, 0):

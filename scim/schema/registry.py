@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
 
@@ -48,8 +49,7 @@ class Target:
         object.__setattr__(self, "key", path.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """An attribute whose values have rows of their own; unique ones have one row for each value."""
 
     path: str

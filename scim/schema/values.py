@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from scim.errors import INVALID_VALUE, ScimError
-from scim.schema.model import Attribute
+
+if TYPE_CHECKING:
+    from scim.schema.model import Attribute
 
 _INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")

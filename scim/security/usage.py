@@ -12,9 +12,8 @@ import contextvars
 import logging
 import math
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scim.events import event
 from scim.security.connections import Connection
@@ -27,8 +26,7 @@ EVERY = timedelta(hours=1)
 """How far a last use may lie behind what is written, with the default setting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(NamedTuple):
     """What is kept of one credential of a connection."""
 
     credential: str

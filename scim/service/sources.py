@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
@@ -46,8 +46,7 @@ class Source(Protocol):
         the search found when it began; None to count them now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A filter bound to a resource type. `asked` are the ids that it looks for among a resource's edges, None being
     all of them."""
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from scim.store import rows
 from scim.store.gateway import MAX_WRITES, Gateway, Refused
@@ -25,8 +25,7 @@ _DETACHED_PER_TRANSACTION = 33
 """Groups that one transaction takes a member out of: their rows get a new version too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member as the group holds it: `value` is its id. `display` is kept where it was sent, and `type` where the id
     is not one of ours, which say their type."""
 
@@ -112,7 +111,7 @@ class Members:
         gone = [[write] for write in head if write.kind == "delete"]
         required = [write for write in head if write.kind != "delete"]
         if len(head) + 2 * len(edges) <= MAX_WRITES:
-            settled = replace(required[0], values={**required[0].values, "write": write_id})
+            settled = required[0]._replace(values={**required[0].values, "write": write_id})
             return await commit_present(self._gateway, tenant, [settled, *required[1:]], [*gone, *edges], key, write_id)
         content = {"kind": "change", "group": group, "write": write_id, "time": time, **changes.content()}
         note = Pending.note(content)

@@ -7,8 +7,8 @@ a walk reads each row once. Bookmarks are hints: one that is missing or old only
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from scim.store import rows
 from scim.store.gateway import Gateway, Refused
@@ -20,8 +20,7 @@ FRESH = timedelta(hours=1)
 """How long a bookmark or cursor is good for: longer than any client waits between two pages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a walk: the resource type and the id that come next, and how many resources there are in all."""
 
     resource_type: str

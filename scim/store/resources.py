@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
@@ -26,8 +26,7 @@ _DETACH_SECONDS = 20.0
 """How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
 
     It is not `settled` while a change of several transactions is on its way, or was cut short. `keys` are those of its
@@ -43,8 +42,7 @@ class Stored:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Creation:
+class Creation(NamedTuple):
     """A resource to be made, with the id that it gets."""
 
     id: str

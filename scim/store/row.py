@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of the tenant's partition. `values` are its own properties; `etag` changes with every write."""
 
     key: str
@@ -16,8 +15,7 @@ class Row:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One row's part in a transaction.
 
     insert fails with Refused 409 where the key is taken; replace and merge need the row (404) with that etag (412),
@@ -25,5 +23,5 @@ class Write:
 
     kind: Literal["insert", "upsert", "replace", "merge", "delete"]
     key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
     etag: str = "*"

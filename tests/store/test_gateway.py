@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -107,7 +106,7 @@ async def prepare(gateway: Gateway, partition: str, present: bool, write: Write)
     """Write what is there before; the write with the etag that it wants."""
     rows = [insert("other 0", x="old"), insert("other 1", x="old")]
     etags = await gateway.commit(partition, [*rows, *([insert("key", **PRESENT)] if present else [])])
-    return replace(write, etag=etags[2]) if write.etag == CURRENT else write
+    return write._replace(etag=etags[2]) if write.etag == CURRENT else write
 
 
 @pytest.mark.parametrize(("before", "after"), cases(POSITIONS))
