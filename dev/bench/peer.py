@@ -1,8 +1,10 @@
 """Part `peer`: requests per second over HTTP, beside scim2-server, each in a process of its own, asked in turns.
 
 scim2-server runs as its documentation says, by its own command, and keeps everything in memory. Ours keeps everything
-in Azurite, which shares the machine with it. No more than four at a time: its command closes each connection and has
-five waiting at most, so more would measure lost connection attempts.
+in Azurite, which shares the machine with it. What Azurite alone takes is measured in the same turns: the requests to
+the table that ours cannot do without, hand-encoded, with no server between the client and Azurite. No more than four at
+a time: scim2-server's command closes each connection and has five waiting at most, so more would measure lost
+connection attempts.
 """
 
 from __future__ import annotations
@@ -23,13 +25,18 @@ import aiohttp
 
 from dev.azurite import StartError, free_port
 from dev.bench import payloads
-from dev.bench.app import Unexpected, azurite, settings_values
-from dev.bench.figures import Figure, Result, Table, compare, least, median, number
+from dev.bench.app import TABLE, Client, Unexpected, azurite, clients, settings_values
+from dev.bench.figures import Figure, Result, Table, Target, compare, least, median, number
+from dev.bench.floors import Copy, Floor
+from dev.bench.http import open_floors
 from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
+from dev.bench.profiling import profile
 from scim.security.keys import new_key
+from scim.store.gateway import TableGateway
 
 _PART = "peer"
+_TENANT = "tenant"
 _START_SECONDS = 30.0
 
 
@@ -69,6 +76,19 @@ class Server:
             await self.ask("GET", f"/Users?startIndex={start}&count=100")
 
 
+class _Near(Server):
+    """Our app in this process, to see where its time goes."""
+
+    def __init__(self, client: Client) -> None:
+        self.users, self.group = [], ""
+        self._client = client
+
+    async def ask(
+        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
+    ) -> bytes:
+        return (await self._client.ask(method, path, body, status=status[0])).body
+
+
 @dataclass(frozen=True, slots=True)
 class _Operation:
     name: str
@@ -77,6 +97,8 @@ class _Operation:
     ask: Callable[[Server, int], Awaitable[object]]
     share: float = 1.0
     """How many are asked, as a part of the rest: a slow one need not be asked as often."""
+    floor: str = ""
+    """The floor's method with the same requests to the table, where it has one."""
 
 
 def _name(server: Server, number: int) -> str:
@@ -92,10 +114,25 @@ def _title(number: int) -> payloads.Body:
 
 
 OPERATIONS = (
-    _Operation("POST user", 0.5, lambda s, n: s.ask("POST", "/Users", payloads.user(1_000_000 + n), status=(201,))),
-    _Operation("GET user", 0.5, lambda s, n: s.ask("GET", f"/Users/{_id(s, n)}")),
-    _Operation("PATCH user", 0.5, lambda s, n: s.ask("PATCH", f"/Users/{_id(s, n)}", _title(n), status=(200, 204))),
-    _Operation("search: userName eq", 1, lambda s, n: s.ask("GET", f"/Users?filter=userName+eq+%22{_name(s, n)}%22")),
+    _Operation(
+        "POST user",
+        0.5,
+        lambda s, n: s.ask("POST", "/Users", payloads.user(1_000_000 + n), status=(201,)),
+        floor="post",
+    ),
+    _Operation("GET user", 0.5, lambda s, n: s.ask("GET", f"/Users/{_id(s, n)}"), floor="get"),
+    _Operation(
+        "PATCH user",
+        0.5,
+        lambda s, n: s.ask("PATCH", f"/Users/{_id(s, n)}", _title(n), status=(200, 204)),
+        floor="patch",
+    ),
+    _Operation(
+        "search: userName eq",
+        1,
+        lambda s, n: s.ask("GET", f"/Users?filter=userName+eq+%22{_name(s, n)}%22"),
+        floor="find",
+    ),
     _Operation(
         "search: userName sw, 10 found",
         1,
@@ -107,6 +144,7 @@ OPERATIONS = (
         1,
         lambda s, n: s.ask("GET", f"/Users?count=10&filter=displayName+co+%22User+00000{n % 10}%22"),
         0.1,
+        "scan",
     ),
     _Operation("list: first 100", 1, lambda s, n: s.ask("GET", "/Users?count=100"), 0.15),
     _Operation(
@@ -139,57 +177,80 @@ async def run(options: Options) -> Result:
     turns, lone, crowd = (1, 2, 4) if options.tiny else (3, 40, 80) if options.quick else (5, 80, 160)
     figures: list[Figure] = []
     rows: list[list[str]] = []
-    async with _both() as servers:
+    async with _both() as (servers, table), contextlib.AsyncExitStack() as stack:
         await asyncio.gather(*(server.fill(users) for server in servers.values()))
+        floor = await _floor(stack, table, servers["ours"])
         for operation in OPERATIONS:
             first = 0
             for at_once, each in ((1, lone), (4, crowd)):
                 each = max(2, round(each * operation.share))
                 sides = {name: _ask(operation, server) for name, server in servers.items()}
+                if operation.floor:
+                    sides["Azurite"] = getattr(floor, operation.floor)
                 got = await in_turns(sides, turns=turns, number=each, at_once=at_once, first=first)
                 first += (turns + 1) * each
-                rates = ([took.per_second for took in got[side]] for side in ("ours", "theirs"))
-                figures.append(
-                    compare(
-                        _PART,
-                        f"{operation.name}, {at_once} at a time",
-                        *rates,
-                        unit="/s",
-                        against="scim2-server",
-                        target=least(operation.target),
-                    )
-                )
+                name, target = f"{operation.name}, {at_once} at a time", least(operation.target)
+                figures.append(_figure(name, got["ours"], got["theirs"], target))
+                if operation.floor:
+                    figures.append(_figure(f"{name}: Azurite alone", got["Azurite"], got["theirs"], None))
                 rows += [_row(operation.name, at_once, side, bursts) for side, bursts in got.items()]
+        profiles = await _profiles(table, figures, users) if options.profiles else ()
     method = (
         f"{users:,} users and a group of all of them; {turns} turns of up to {lone} requests one at a time and {crowd} "
-        "four at a time; one client process; where the time of ours goes: the profiles of `http`"
+        "four at a time; one client process; profiles of the app in one process, 100 requests each"
     )
     head = ("operation", "at a time", "server", "requests/s", "p50 ms", "p95 ms")
-    return Result(figures, method, (Table("Beside scim2-server", head, rows),))
+    return Result(figures, method, (Table("Beside scim2-server", head, rows),), profiles)
 
 
 def _ask(operation: _Operation, server: Server) -> Ask:
     return lambda number: operation.ask(server, number)
 
 
+def _figure(name: str, ours: list[Burst], theirs: list[Burst], target: Target | None) -> Figure:
+    rates = ([took.per_second for took in bursts] for bursts in (ours, theirs))
+    return compare(_PART, name, *rates, unit="/s", against="scim2-server", target=target)
+
+
+async def _profiles(table: str, figures: list[Figure], users: int) -> tuple[tuple[str, str], ...]:
+    """Where the time goes of those that miss their target."""
+    missed = [one for one in OPERATIONS if any(f.met is False and f.name.startswith(one.name) for f in figures)]
+    async with clients(table, ["profiled"]) as made:
+        near = _Near(made["profiled"])
+        if missed:
+            await near.fill(users)
+        return tuple([(f"{one.name}, ours", await profile(_ask(one, near), 0, 100)) for one in missed])
+
+
+async def _floor(stack: contextlib.AsyncExitStack, table: str, ours: Server) -> Floor:
+    """What our server's rows cost without it."""
+    gateway = TableGateway.with_key(table, TABLE)
+    stack.push_async_callback(gateway.close)
+    opened, floors = await open_floors(gateway, table, Copy(_TENANT, ours.users, ours.group, [], ""))
+    for each in opened:
+        stack.push_async_callback(each.close)
+    return floors["wire"]
+
+
 def _row(name: str, at_once: int, side: str, bursts: list[Burst]) -> list[str]:
     rate = number(median(took.per_second for took in bursts))
-    server = "ours" if side == "ours" else "scim2-server"
+    server = {"theirs": "scim2-server", "Azurite": "Azurite alone"}.get(side, side)
     return [name, str(at_once), server, rate, *(number(latency(bursts, part) * 1000) for part in (0.5, 0.95))]
 
 
 @contextlib.asynccontextmanager
-async def _both() -> AsyncIterator[dict[str, Server]]:
-    """Both servers, with a client for each."""
-    token, port = new_key("tenant"), free_port()
+async def _both() -> AsyncIterator[tuple[dict[str, Server], str]]:
+    """Both servers, with a client for each, and the connection string of our table."""
+    token, port = new_key(_TENANT), free_port()
     with azurite() as storage, contextlib.ExitStack() as stack:
-        environment = {**os.environ, **settings_values(storage.connection_string, {"tenant": token})}
+        environment = {**os.environ, **settings_values(storage.connection_string, {_TENANT: token})}
         our_port = stack.enter_context(our_server(environment))
         stack.enter_context(_their_server(port))
         async with aiohttp.ClientSession() as session:
             theirs = Server(session, f"http://127.0.0.1:{port}/v2", "secret")
             await _wait_for(theirs)
-            yield {"ours": Server(session, f"http://127.0.0.1:{our_port}/scim", token), "theirs": theirs}
+            ours = Server(session, f"http://127.0.0.1:{our_port}/scim", token)
+            yield {"ours": ours, "theirs": theirs}, storage.connection_string
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ _AZURITE = Path("dev/node_modules/azurite/package.json")
 _INTRODUCTION = """# Benchmarks
 
 What requests cost, each figure beside a floor that was measured in the same run, in turns: machines differ and are
-noisy, ratios less so. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
+noisy, ratios less so. Azurite uses its indexes here (`dev/azurite_index.cjs`), as Table Storage does. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
 `http`, `core`, `peer`, `growth`, `cold`, `memory`, `package` and `load`; `--quick` takes less time, `--write` writes
 what was measured last. A ratio is the median over the turns of ours divided by the floor in that turn; in brackets its
 least and greatest value. Where the target is `≤`, less is better, where it is `≥`, more.
@@ -43,7 +43,8 @@ least and greatest value. Where the target is `≤`, less is better, where it is
   process.
 * **core**: parsing, validating, PATCH, filter, projection and JSON, beside scim2-models on the same payloads.
 * **peer**: requests per second over HTTP, beside `scim2-server`, which keeps its data in memory; ours keeps it in
-  Azurite, a third process on the same cores.
+  Azurite, a third process on the same cores. "Azurite alone" is the client asking Azurite for the same rows, with no
+  server between.
 * **growth**: the same request at different sizes, on a table in memory; trips and rows read are exact.
 * **cold**: fresh interpreters, beside the bare imports of the packages that the app needs for its first answer.
 * **memory**, **package**: what stays after large answers; what is deployed.
