@@ -30,10 +30,11 @@ _AZURITE = Path("dev/node_modules/azurite/package.json")
 _INTRODUCTION = """# Benchmarks
 
 What requests cost, each figure beside a floor that was measured in the same run, in turns: machines differ and are
-noisy, ratios less so. Azurite uses its indexes here (`dev/azurite_index.cjs`), as Table Storage does. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
+noisy, ratios less so. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
 `http`, `core`, `peer`, `growth`, `cold`, `memory`, `package` and `load`; `--quick` takes less time, `--write` writes
 what was measured last. A ratio is the median over the turns of ours divided by the floor in that turn; in brackets its
-least and greatest value. Where the target is `≤`, less is better, where it is `≥`, more.
+least and greatest value. Where the target is `≤`, less is better, where it is `≥`, more. Azurite reads by its indexes
+(`dev/azurite_index.cjs`), as Table Storage does; as published it looks at every row of the table for each range.
 
 * **trips**: requests to the table, counted on the wire; the floor is the budget in
   [architecture.md](architecture.md).
