@@ -18,8 +18,8 @@ from scim.schema.values import check_text, printable
 _SHOWN = 200
 """Characters of a name or path that an error shows."""
 _INT64 = range(-(2**63), 2**63)
-_UNUSUAL = (rb"\\", rb"\"", rb"\u0000")
-"""Escapes that hide where a text ends, and the character that no text may have."""
+_UNUSUAL = (rb"\\", rb"\u0000")
+"""An escape that hides whether a text ends, and the character that no text may have."""
 _LARGE = 2.0**63
 """From here on a number may have been an integer that the fast parser rounded."""
 _APART = re.compile(rb'"[ \t\r\n]+:')
@@ -31,7 +31,8 @@ def parse(body: bytes, max_depth: int) -> object:
         try:
             data = orjson.loads(body)
             # A colon behind a quote ends a member's name, or begins a text. A name that came twice is one member.
-            if _members([data], max_depth + 1) == body.count(b'":') + len(_APART.findall(body)):
+            text = body.replace(rb"\"", b"") if b"\\" in body else body
+            if _members([data], max_depth + 1) == text.count(b'":') + len(_APART.findall(text)):
                 return data
         except (ValueError, _Unusual):
             pass

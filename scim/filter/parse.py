@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scim.errors import INVALID_FILTER, INVALID_PATH, ErrorKind, ScimError
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Path, Present, ValuePath
@@ -22,6 +23,8 @@ MAX_DEPTH = 32
 _TOKEN = re.compile(r'\s*(?:(?P<mark>[()\[\]])|(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s()\[\]"]+))', re.DOTALL)
 _ATTRIBUTE = re.compile(r"(?:urn:[^\s]+:)?[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?", re.IGNORECASE | re.ASCII)
 _SUB_ATTRIBUTE = re.compile(r"\.([A-Za-z$][\w$-]*)", re.ASCII)
+_REMEMBERED = 200
+"""Characters of a path that is remembered."""
 _OPERATORS = {"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"}
 
 
@@ -42,6 +45,11 @@ def parse_filter(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MA
 
 def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH) -> Path:
     """The parts of a PATCH path. Raises 400 invalidPath that says where and what was expected."""
+    parse = _remembered if len(text) <= _REMEMBERED else _path
+    return parse(text, max_length, max_depth)
+
+
+def _path(text: str, max_length: int, max_depth: int) -> Path:
     parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth)
     attribute = parser.attribute()
     inner, sub = None, None
@@ -53,6 +61,10 @@ def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_
     return Path(attribute, inner, sub)
 
 
+_remembered = lru_cache(maxsize=512)(_path)
+"""A client's mappings send the same paths again and again; a path is a value that nobody changes."""
+
+
 class _Parser:
     """Recursive descent over the tokens; `max_depth` bounds the recursion."""
 
@@ -60,7 +72,7 @@ class _Parser:
         self._kind, self._what, self._max_depth = kind, what, max_depth
         if len(text) > max_length:
             raise self._error(f"it has {len(text)} characters; at most {max_length} are read")
-        if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        if "\x00" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
             raise self._error("it contains U+0000 or half a surrogate pair")
         self._tokens = self._split(text)
         self._next = 0

@@ -7,10 +7,11 @@ a value path that no element satisfies makes the element that its `eq` terms des
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Hashable, Iterable
 from typing import Any
+
+import orjson
 
 from scim.errors import INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
@@ -38,7 +39,7 @@ _HUSK = {"type", "primary", "display"}
 
 def apply(document: Document, operations: Iterable[Operation], resource_type: ResourceType) -> Document:
     """The changed document; the given one is left as it is. Raises 400 (invalidValue, mutability, noTarget)."""
-    result = copy.deepcopy(document)
+    result: Document = orjson.loads(orjson.dumps(document))  # a copy of JSON data, in a tenth of deepcopy's time
     for operation in operations:
         _apply(result, operation)
     hold_immutable(document, result, resource_type)

@@ -50,8 +50,14 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         if target.sub is not None:
             flat.append((target, value))
         elif target.urn is None and target.attribute is not None:
-            if target.attribute.mutability != "readOnly" and (placed := canonical_value(value, target)) is not None:
-                document[target.name] = placed
+            if target.attribute.mutability == "readOnly":
+                continue
+            if not (
+                target.attribute.is_text and value and type(value) is str
+            ):  # most are text, and a call takes longer
+                value = canonical_value(value, target)
+            if value is not None:
+                document[target.name] = value
         else:
             _place(document, names, target, value, resource_type)
     for target, value in flat:  # "name.givenName" beside "name": the flat one is the more exact

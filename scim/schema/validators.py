@@ -20,7 +20,6 @@ _ROLES = {"roles", "entitlements"}
 _ROLE_KEYS = {"id", "value", "displayname", "display", "type", "primary", "description", "$ref"}
 _DISPLAY_NAME = "displayName"
 """What stands for `display` in Entra's role expressions and in Microsoft's examples for members."""
-_TEXTS = {"string", "binary", "reference"}
 
 Validator = Callable[[object, str], Any]
 _Known = dict[str, tuple[str, bool, Validator]]
@@ -75,11 +74,7 @@ def _one(attribute: Attribute, suffix: str) -> Validator:
 
 
 def _simple(attribute: Attribute, suffix: str) -> Validator:
-    is_text = attribute.type in _TEXTS
-
     def validate(value: object, path: str) -> Any:
-        if is_text and isinstance(value, str):
-            return value or None
         return None if empty(value) else cast(value, attribute, path + suffix)
 
     return validate
@@ -102,8 +97,8 @@ def _complex(attribute: Attribute) -> Validator:
     for sub in attribute.sub_attributes:
         if sub.mutability != "readOnly":
             one = _one(sub, f".{sub.name}")
-            is_text = sub.type in _TEXTS and not sub.multi_valued
-            known[sub.name] = known[sub.name.lower()] = (sub.name, is_text, _many(one) if sub.multi_valued else one)
+            validator = _many(one) if sub.multi_valued else one
+            known[sub.name] = known[sub.name.lower()] = (sub.name, sub.is_text, validator)
     if attribute.multi_valued and "display" in known and "displayname" not in known:
         known["displayname"] = (_DISPLAY_NAME, *known["display"][1:])
     is_role = attribute.name in _ROLES and attribute.multi_valued
