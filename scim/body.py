@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
@@ -32,7 +32,7 @@ def parse(body: bytes, max_depth: int) -> object:
             data = orjson.loads(body)
             # A colon behind a quote ends a member's name, or begins a text. A name that came twice is one member.
             text = body.replace(rb"\"", b"") if b"\\" in body else body
-            if _members([data], max_depth + 1) == text.count(b'":') + len(_APART.findall(text)):
+            if _members(data, max_depth) == text.count(b'":') + len(_APART.findall(text)):
                 return data
         except (ValueError, _Unusual):
             pass
@@ -45,21 +45,30 @@ class _Unusual(Exception):
     """Data that needs a closer look."""
 
 
-def _members(data: dict[str, object] | list[object], depth: int) -> int:
+def _members(data: object, max_depth: int) -> int:
     """How many members all objects in it have. Raises _Unusual for what is nested too deeply or may not fit."""
-    if depth < 1:
-        raise _Unusual
-    number, values = (len(data), data.values()) if type(data) is dict else (0, data)
-    for value in values:
-        kind = type(value)
-        if kind is str:
-            continue
-        if kind is dict or kind is list:
-            number += _members(value, depth - 1)  # type: ignore[arg-type]
-        elif kind is int:
-            if value not in _INT64:
-                raise _Unusual
-        elif kind is float and not -_LARGE < value < _LARGE:  # type: ignore[operator]
+    number, depth = 0, -1
+    level: list[Any] = [[data]]
+    while level:
+        following: list[Any] = []
+        for container in level:
+            values = container
+            if type(container) is dict:
+                number += len(container)
+                values = container.values()
+            for value in values:
+                kind = type(value)
+                if kind is str:
+                    continue
+                if kind is dict or kind is list:
+                    following.append(value)
+                elif kind is int:
+                    if value not in _INT64:
+                        raise _Unusual
+                elif kind is float and not -_LARGE < value < _LARGE:
+                    raise _Unusual
+        level, depth = following, depth + 1
+        if depth > max_depth:
             raise _Unusual
     return number
 

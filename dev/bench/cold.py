@@ -24,6 +24,7 @@ from dev.bench.options import Options
 from scim.security.keys import new_key
 
 _PART = "cold"
+_ALONE = "import and first answer"
 _TENANT = "tenant"
 _MATCH = "https://scim.example/scim/Users?filter=userName+eq+%22nobody%22"
 _ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ async def run(options: Options) -> Result:
         bare = [sys.executable, "-c", _BARE]
         sides: dict[str, tuple[list[str], list[str]]] = {
             "import function_app": ([sys.executable, "-c", _FUNCTION], bare),
-            "import and first answer": ([sys.executable, "-c", _FIRST], bare),
+            _ALONE: ([sys.executable, "-c", _FIRST], bare),
         }
         if worker.available():
             start = [sys.executable, "-m", "dev.bench.worker"]
@@ -92,9 +93,11 @@ async def run(options: Options) -> Result:
         for name, (ours, floor) in sides.items():
             took = in_turns(ours, floor, turns, settings)
             against = "worker with the bare imports" if "worker" in name else "bare imports"
+            # Where there is the real worker, its first answer is the one that counts.
+            target = None if name == _ALONE and worker.available() else most(1.15)
             for unit, title in (("wall", name), ("cpu", f"{name}, CPU")):
                 values = ([one[unit] * 1000 for one in side] for side in took)
-                figures.append(compare(_PART, title, *values, unit="ms", against=against, target=most(1.15)))
+                figures.append(compare(_PART, title, *values, unit="ms", against=against, target=target))
         profiles = [("Imports up to the first answer", _imports(settings))] if options.profiles else []
     without = "" if worker.available() else "; the real worker needs Python 3.13 and is left out"
     missed = any(figure.met is False for figure in figures)

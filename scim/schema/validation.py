@@ -166,11 +166,12 @@ def bound(document: Document, resource_type: ResourceType) -> None:
     """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on; members, which are
     not kept in the document, have no bound."""
     for name, value in document.items():
-        if isinstance(value, list) and len(value) > MAX_VALUES and name != resource_type.members:
-            raise ScimError(
-                INVALID_VALUE, f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer."
-            )
-        if isinstance(value, dict) and name in resource_type.extension_attributes:
+        if isinstance(value, list):
+            if len(value) > MAX_VALUES and name != resource_type.members:
+                raise ScimError(
+                    INVALID_VALUE, f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer."
+                )
+        elif isinstance(value, dict) and name in resource_type.extension_attributes:
             bound(value, resource_type)
 
 
