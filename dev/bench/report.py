@@ -45,7 +45,9 @@ least and greatest value. Where the target is `≤`, less is better, where it is
 * **core**: parsing, validating, PATCH, filter, projection and JSON, beside scim2-models on the same payloads.
 * **peer**: requests per second over HTTP, beside `scim2-server`, which keeps its data in memory; ours keeps it in
   Azurite, a third process on the same cores. "Azurite alone" is the client asking Azurite for the same rows, with no
-  server between.
+  server between: what no server on it can beat. It is why a search for what no index has (`co`), which reads all users
+  from the table, stays behind a list in memory; and a match is two such requests behind each other, which shows where
+  nothing else is under way.
 * **growth**: the same request at different sizes, on a table in memory; trips and rows read are exact.
 * **cold**: fresh interpreters, beside the bare imports of the packages that the app needs for its first answer.
 * **memory**, **package**: what stays after large answers; what is deployed.
