@@ -22,6 +22,9 @@ _Rule = tuple[str, bool, frozenset[str] | None]
 _Rules = dict[str | tuple[str, str], _Rule]
 """By name, for an extension's attributes by URN and name."""
 
+_REMEMBERED = 2000
+"""Characters of parameters that are remembered."""
+
 
 class Projection:
     """Bound to one request's parameters, used for each of its resources."""
@@ -30,7 +33,8 @@ class Projection:
         """Raises 400 invalidValue where both parameters are given (RFC 7644 §3.9 has them exclude each other)."""
         self._type = resource_type
         asked = query.get("attributes") or "", query.get("excludedattributes") or ""
-        self._only, self._without, self._rules = _selection(resource_type, *asked)
+        select = _remembered if sum(map(len, asked)) <= _REMEMBERED else _selection
+        self._only, self._without, self._rules = select(resource_type, *asked)
         self._written: set[tuple[str | None, str]] = set()
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
@@ -116,11 +120,13 @@ class Projection:
         return {} if "" in asked else {n: v for n, v in value.items() if n.lower() not in asked}
 
 
-@lru_cache(maxsize=256)
 def _selection(resource_type: ResourceType, attributes: str, excluded: str) -> tuple[Wanted, Wanted, _Rules]:
-    """What the two parameters name, and room for what is found out by it about attributes: clients send the same ones
-    again and again."""
+    """What the two parameters name, and room for what is found out by it about attributes."""
     return _names(resource_type, attributes), _names(resource_type, excluded), {}
+
+
+_remembered = lru_cache(maxsize=256)(_selection)
+"""Clients send the same parameters again and again."""
 
 
 def _names(resource_type: ResourceType, text: str) -> Wanted:

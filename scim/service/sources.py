@@ -142,8 +142,8 @@ class Scanned:
             ahead = None
             if known is None and not is_last:  # all are counted: the table reads on while we look at these
                 ahead = asyncio.ensure_future(self._rows(start, size))
-            await asyncio.sleep(0)  # other requests of this process get their turn between pages
             try:
+                await asyncio.sleep(0)  # other requests of this process get their turn between pages
                 matching = await self._matching(batch)
             except BaseException:
                 if ahead is not None:
