@@ -163,6 +163,20 @@ def test_returned_characteristic(query: dict[str, str], shown: dict[str, Any]) -
     assert projected(query, PRINTER, DEVICE_TYPE) == shown
 
 
+def test_what_one_request_has_written_is_not_shown_to_the_next() -> None:
+    query = {"excludedattributes": "tags"}
+    assert "log" not in projected(query, PRINTER, DEVICE_TYPE)
+    writer = Projection(DEVICE_TYPE, query)
+    writer.written([(None, "log")])
+    assert writer.apply(PRINTER)["log"] == "started"
+    assert "log" not in projected(query, PRINTER, DEVICE_TYPE)
+
+
+def test_long_parameters_mean_the_same() -> None:
+    many = ",".join(f"shoeSize{number}" for number in range(1000))
+    assert projected({"attributes": f"{many},userName"}) == {**ALWAYS, "userName": "ada"}
+
+
 INCLUDES = {
     "by default": ({}, True),
     "named": ({"attributes": "groups"}, True),
