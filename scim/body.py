@@ -13,11 +13,10 @@ from typing import Any, NoReturn
 import orjson
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
-from scim.schema.values import check_text, printable
+from scim.schema.values import INT64, check_text, printable
 
 _SHOWN = 200
 """Characters of a name or path that an error shows."""
-_INT64 = range(-(2**63), 2**63)
 _UNUSUAL = (rb"\\", rb"\u0000")
 """An escape that hides whether a text ends, and the character that no text may have."""
 _LARGE = 2.0**63
@@ -27,11 +26,12 @@ _APART = re.compile(rb'"[ \t\r\n]+:')
 
 def parse(body: bytes, max_depth: int) -> object:
     """The data of a body. Raises 400 invalidSyntax or invalidValue."""
-    if b"\\" not in body or not any(unusual in body for unusual in _UNUSUAL):
+    escaped = b"\\" in body
+    if not escaped or not any(unusual in body for unusual in _UNUSUAL):
         try:
             data = orjson.loads(body)
             # A colon behind a quote ends a member's name, or begins a text. A name that came twice is one member.
-            text = body.replace(rb"\"", b"") if b"\\" in body else body
+            text = body.replace(rb"\"", b"") if escaped else body
             if _members(data, max_depth) == text.count(b'":') + len(_APART.findall(text)):
                 return data
         except (ValueError, _Unusual):
@@ -63,7 +63,7 @@ def _members(data: object, max_depth: int) -> int:
                 if kind is dict or kind is list:
                     following.append(value)
                 elif kind is int:
-                    if value not in _INT64:
+                    if value not in INT64:
                         raise _Unusual
                 elif kind is float and not -_LARGE < value < _LARGE:
                     raise _Unusual
@@ -109,7 +109,7 @@ def _check(data: object, max_depth: int) -> None:
         if isinstance(value, str):
             check_text(value, path)
         elif isinstance(value, int):
-            if value not in _INT64:
+            if value not in INT64:
                 raise ScimError(INVALID_VALUE, f"{path or 'The body'} does not fit in 64 bits; send a smaller number.")
         elif isinstance(value, float):
             if value in (float("inf"), float("-inf")):

@@ -60,7 +60,7 @@ class Index(NamedTuple):
     @property
     def key(self) -> str:
         """The attribute's name in row keys: it never changes case with the schema."""
-        return self.path.lower()
+        return self.target.key
 
 
 @dataclass(frozen=True, eq=False)

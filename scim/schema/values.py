@@ -16,7 +16,7 @@ from scim.errors import INVALID_VALUE, ScimError
 if TYPE_CHECKING:
     from scim.schema.model import Attribute
 
-_INT64 = range(-(2**63), 2**63)
+INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ def cast(value: object, attribute: Attribute, path: str) -> object:
                 return value.strip().lower() == "true"
         case "integer":
             number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
-            if isinstance(number, int) and not isinstance(number, bool) and number in _INT64:
+            if isinstance(number, int) and not isinstance(number, bool) and number in INT64:
                 return number
         case "decimal":
             return _decimal(value, attribute, path)
