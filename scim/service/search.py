@@ -25,7 +25,7 @@ from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import Condition, Source, source
 from scim.store.gateway import Unavailable
-from scim.store.plan import edges_asked, plan
+from scim.store.plan import edges_asked, indexes_of, plan
 from scim.store.positions import Position
 from scim.store.resources import Stored
 
@@ -66,7 +66,7 @@ async def search_root_by_post(context: Context) -> Response:
 async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
     wanted = query(parameters, context.settings)
     projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
-    sources = _sources(context, types, wanted, projections)
+    sources = await _sources(context, types, wanted, projections)
     if wanted.sort_by is None:
         page, kept = await _walk(context, sources, wanted)
     else:
@@ -83,7 +83,7 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     return Response(200, {**body, "itemsPerPage": len(resources), "Resources": resources})
 
 
-def _sources(
+async def _sources(
     context: Context, types: Sequence[ResourceType], wanted: Query, projections: Mapping[str, Projection]
 ) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
@@ -95,12 +95,20 @@ def _sources(
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say
     shown = [t.name for t in types if wanted.sort_by is None and edges.shown(t, projections[t.name])]
-    return [source(context, t, _condition(tree, t, foreign=len(types) > 1), shows_edges=t.name in shown) for t in types]
+    conditions = [await _condition(context, tree, t, foreign=len(types) > 1) for t in types]
+    return [source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
 
 
-def _condition(tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
-    matches = bind(tree, resource_type, foreign=foreign)
-    return Condition(matches, plan(tree, resource_type), edges_asked(tree, resource_type))
+async def _condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
+    """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
+    miss what is there."""
+    matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
+    used = indexes_of(chosen)
+    missing = await context.store.census.unusable(context.tenant, resource_type, used)
+    if missing:
+        chosen = plan(tree, resource_type, missing)
+    unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
+    return Condition(matches, chosen, edges_asked(tree, resource_type), unindexed)
 
 
 def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:

@@ -41,7 +41,8 @@ async def page(
     targets = [_target(one.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         raise ScimError(INVALID_VALUE, f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas.")
-    if len(sources) == 1 and isinstance(sources[0], All) and (index := _index(sources[0].resource_type, targets[0])):
+    index = _index(sources[0].resource_type, targets[0]) if len(sources) == 1 else None
+    if index and isinstance(sources[0], All) and await _covers(context, sources[0].resource_type, index):
         return await _by_index(context, sources[0].resource_type, index, wanted, offset, after)
     every: list[tuple[list[Any], Typed]] = []
     limit = context.settings.sort_limit
@@ -82,6 +83,11 @@ def _index(resource_type: ResourceType, target: Target | None) -> Index | None:
     """The index whose rows are in the wanted order and miss no resource."""
     index = resource_type.indexes.get(target.path.lower()) if target else None
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
+
+
+async def _covers(context: Context, resource_type: ResourceType, index: Index) -> bool:
+    """Whether all resources of the tenant have their rows of the index."""
+    return not await context.store.census.unusable(context.tenant, resource_type, [index])
 
 
 async def _by_index(

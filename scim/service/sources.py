@@ -48,11 +48,12 @@ class Source(Protocol):
 
 class Condition(NamedTuple):
     """A filter bound to a resource type. `asked` are the ids that it looks for among a resource's edges, None being
-    all of them."""
+    all of them; `unindexed` the attributes whose index does not cover the tenant yet."""
 
     matches: Predicate
     plan: Plan
     asked: set[str] | None
+    unindexed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Scanned:
         while True:
             read += len(batch)
             if read > self.context.settings.scan_limit:
-                raise too_many(self.context)
+                raise too_many(self.context, self.condition)
             is_last = len(batch) < size
             start, size = rows.after(rows.id_of(batch[-1].key)) if batch else None, min(size * 2, PAGE_ROWS)
             ahead = None
@@ -177,11 +178,13 @@ def source(
     return Listed(context, resource_type, condition, shows_edges)
 
 
-def too_many(context: Context) -> ScimError:
-    limit = context.settings.scan_limit
-    return ScimError(
-        TOO_MANY, f"The search reads more than {limit} resources: add `and` with userName, externalId or id."
-    )
+def too_many(context: Context, condition: Condition) -> ScimError:
+    detail = f"The search reads more than {context.settings.scan_limit} resources: "
+    detail += "add `and` with userName, externalId or id."
+    if condition.unindexed:
+        command = f"python -m scim tenants reindex {context.tenant}"
+        detail += f" {' and '.join(condition.unindexed)} can be searched by once the operator has run `{command}`."
+    return ScimError(TOO_MANY, detail)
 
 
 async def asked_edges(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
+from scim.store.census import Census, Word
 from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Unavailable
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
@@ -66,10 +67,11 @@ class Stale(Exception):
 class Resources:
     """The resources of all tenants. Every method raises Unavailable where the table does not answer."""
 
-    def __init__(self, gateway: Gateway, members: Members, pending: Pending) -> None:
+    def __init__(self, gateway: Gateway, members: Members, pending: Pending, census: Census) -> None:
         self._gateway = gateway
         self._members = members
         self._pending = pending
+        self._census = census
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
@@ -85,8 +87,9 @@ class Resources:
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
         """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
-        time, write_id = now(), rows.new_write_id()
-        writes = _creation_writes(creation, time, write_id)
+        time, write_id, word = now(), rows.new_write_id(), self._census.word(tenant)
+        own = _creation_writes(creation, time, write_id)
+        writes = [*own, *word.writes]
         try:
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
@@ -95,7 +98,8 @@ class Resources:
         except Refused:
             taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
             raise taken or Unavailable("a new id was refused") from None
-        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(writes))
+        self._census.said(word)
+        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(own))
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
         """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
@@ -103,24 +107,25 @@ class Resources:
         made: dict[str, Stored] = {}
         batch: list[tuple[Creation, list[Write]]] = []
         keys: set[str] = set()
-        time = now()
+        time, word = now(), self._census.word(tenant)
         for creation in creations:
             writes = _creation_writes(creation, time, rows.new_write_id())
             own = {write.key for write in writes}
-            if batch and (keys & own or len(keys) + len(own) > MAX_WRITES):
-                made |= await self._create_batch(tenant, batch, time)
-                batch, keys = [], set()
+            if batch and (keys & own or len(keys) + len(own) + len(word.writes) > MAX_WRITES):
+                made |= await self._create_batch(tenant, batch, time, word)
+                batch, keys, word = [], set(), self._census.word(tenant)
             batch.append((creation, writes))
             keys |= own
-        return made | (await self._create_batch(tenant, batch, time) if batch else {})
+        return made | (await self._create_batch(tenant, batch, time, word) if batch else {})
 
     async def _create_batch(
-        self, tenant: str, batch: list[tuple[Creation, list[Write]]], time: str
+        self, tenant: str, batch: list[tuple[Creation, list[Write]]], time: str, word: Word
     ) -> dict[str, Stored]:
         for _ in range(_BATCH_TRIES):
-            writes = [write for _, own in batch for write in own]
+            writes = [*(write for _, own in batch for write in own), *word.writes]
             try:
                 etags = await commit(self._gateway, tenant, writes, writes[0].key, str(writes[0].values["write"]))
+                self._census.said(word)
                 break
             except Refused as refused:
                 batch = _without(batch, refused.index)
@@ -146,18 +151,26 @@ class Resources:
     ) -> Stored:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, or
         Stale where `old` is not the newest version."""
-        time, write_id = now(), rows.new_write_id()
-        index_rows = _kept_rows(resource_type, old, document)
-        values = _values(old.id, document, old.created, time, f"{write_id}.0", index_rows)
-        head = [Write("replace", rows.resource_key(old.id), values, old.version)]
-        head += [Write("delete", gone) for gone in old.keys if gone not in index_rows]
-        head += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
-        try:
-            version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
-        except Refused as refused:
-            if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
-                raise taken from None
-            raise Stale from None
+        time, write_id, word = now(), rows.new_write_id(), self._census.word(tenant)
+        every = rows.index_rows(resource_type, old.id, document)
+        late = _late(resource_type, old, every)
+        for left_out in [set[str](), late] if late else [late]:
+            index_rows = {key: row for key, row in every.items() if key not in left_out}
+            values = _values(old.id, document, old.created, time, f"{write_id}.0", index_rows)
+            head = [Write("replace", rows.resource_key(old.id), values, old.version)]
+            head += [Write("delete", gone) for gone in old.keys if gone not in index_rows]
+            head += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
+            head += word.writes
+            try:
+                version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
+                break
+            except Refused as refused:
+                if refused.status == 409 and late and not left_out:
+                    continue
+                if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
+                    raise taken from None
+                raise Stale from None
+        self._census.said(word)
         return Stored(old.id, document, version, old.created, time, keys=tuple(index_rows))
 
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
@@ -243,13 +256,12 @@ def _values(
     return {**values, **rows.document_values(document)}
 
 
-def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> dict[str, rows.Values]:
-    """The index rows that a resource has from now on. A unique value that was kept before its schema was there, and
-    that this change does not touch, gets none: somebody else may have it too, and a user must still be disabled."""
-    after = rows.index_rows(resource_type, old.id, document)
-    new = [key for key in after if rows.is_unique(key) and key not in old.keys]
+def _late(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
+    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
+    They are made up for unless somebody else has the value too: a user must still be disabled."""
+    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
     untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
-    return {key: row for key, row in after.items() if key not in new or key not in untouched}
+    return {key for key in new if key in untouched}
 
 
 def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:

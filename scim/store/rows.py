@@ -9,6 +9,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     g <member id> <group id>                     the same membership, as the member sees it
     p <time> <random>                            what is left of an operation of several transactions
     b <query> <startIndex>                       the resource that a page of a walk begins with
+    i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -34,6 +35,7 @@ Values = dict[str, Any]
 """The properties of a row apart from its key."""
 
 RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
+CENSUS = "i"
 
 SIGNING_KEY = "k cursors"
 """In the partition that is no tenant's: the key that cursors are signed with."""
@@ -198,6 +200,25 @@ def assertion_key(expires: str, digest: str) -> str:
 def assertion_range(until: str) -> tuple[str, str]:
     """The keys of the assertions that expired before then."""
     return "j ", f"j {until}"
+
+
+def census_key(kind: str, name: str = "") -> str:
+    """What processes with one set of indexes say (`kind` is the set's digest), or what was done about one index."""
+    return f"{CENSUS} {kind} {encode(name)}" if name else f"{CENSUS} {kind}"
+
+
+def census_range() -> tuple[str, str]:
+    return key_range(f"{CENSUS} ")
+
+
+def index_name(resource_type: ResourceType, index: Index) -> str:
+    """What all row keys of an index begin with."""
+    return f"{UNIQUE if index.unique else LOOKUP} {resource_type.id_prefix} {index.key}"
+
+
+def index_of(key: str) -> str:
+    """The name of the index that a row key belongs to."""
+    return " ".join(key.split(" ", 3)[:3])
 
 
 def is_unique(key: str) -> bool:
