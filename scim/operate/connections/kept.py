@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
+from scim.operate.errors import CommandError
 from scim.security.connections import Connection, read_connection
 from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
 from scim.security.vault import CONNECTION, Vault, connection_in
 
 
-class KeptError(Exception):
+class KeptError(CommandError):
     """What is kept cannot be read or written; the text says what to do."""
 
 
