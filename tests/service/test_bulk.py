@@ -10,8 +10,8 @@ import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 import function_app
-from dev.check import problems
 from scim.app import Application
+from scim.operate.check import problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.conftest import NewClient

@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from dev.check import problems
 from scim.app import Application
+from scim.operate.check import problems
 from scim.schema.loading import load
 from tests.conftest import NewClient
 from tests.store.memory import Door, MemoryGateway
