@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -17,6 +16,7 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
 from scim.schema.values import instant
 from scim.store import rows
+from scim.store.census import written
 from scim.store.row import Row
 
 FORMAT = 1
@@ -29,7 +29,6 @@ _STRINGS = ("id", "created", "modified", "write")
 _PENDING_KEY = re.compile(r"p (\d{8}T\d{6})\S* \S+")
 _RECEIPT_KEY = re.compile(r"w (\d{8}T\d{4})(\d{2})?\S* \S+")
 _ASSERTION_KEY = re.compile(r"j (\d{8}T\d{6}) [0-9a-f]{64}")
-_ETAG_TIME = re.compile(r"datetime'([^']*)'")
 
 
 def newer(row: Row) -> bool:
@@ -195,9 +194,7 @@ def shown_modified(row: Row) -> str:
     text = row.values.get("modified")
     if isinstance(text, str) and text:
         return text
-    match = _ETAG_TIME.search(row.etag)
-    time = time_of(unquote(match[1])) if match else None
-    shown = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shown = written(row).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     created = row.values.get("created")
     return max(shown, created) if isinstance(created, str) and instant(created) is not None else shown
 

@@ -11,11 +11,13 @@ The indexes that every version has kept (`ALWAYS`) need no look: what Entra matc
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import rows
@@ -37,6 +39,7 @@ ALWAYS = frozenset(
 """The indexes that every version keeps with our own schemas. One that a release adds to our documents is not added
 here: older versions do not keep it, and the census tells."""
 
+_ETAG_TIME = re.compile(r"datetime'([^']*)'")
 _SAY_EVERY = 300.0
 """Seconds for which a process stays silent after it has said what it keeps."""
 SILENT = timedelta(minutes=6)
@@ -78,7 +81,7 @@ class Counted:
     def covers(self, name: str) -> bool:
         """Whether every document of the tenant has its rows of the index."""
         done, last = self.done.get(name), self.last_without(name)
-        if self.unreadable or (not self.writers and done is None):
+        if not self.writers and done is None:
             return False
         return last is None or (done is not None and done > last + SILENT)
 
@@ -146,7 +149,7 @@ class Census:
 
 
 def take(counted: Counted, row: Row) -> None:
-    """Add a row of the census to what was read."""
+    """Add a row of the census to what was read. One that this version cannot read is a process without any index."""
     try:
         at = datetime.fromisoformat(row.values["at"])
         if at.tzinfo is None:
@@ -158,3 +161,13 @@ def take(counted: Counted, row: Row) -> None:
             counted.writers.append((frozenset(map(str, rows.document_of(row.values)["indexes"])), at))
     except (ValueError, KeyError, TypeError):
         counted.unreadable.append(row.key)
+        counted.writers.append((frozenset(), written(row)))
+
+
+def written(row: Row) -> datetime:
+    """When a row was written, by the service's clock; now if its ETag does not say."""
+    match = _ETAG_TIME.search(row.etag)
+    try:
+        return datetime.fromisoformat(unquote(match[1] if match else ""))
+    except ValueError:
+        return datetime.now(UTC)

@@ -199,9 +199,10 @@ async def create(
 
 
 class Door:
-    """Stands where a Host would and hands requests to one application on one gateway, without Functions."""
+    """Stands where a Host would and hands requests to one application on one gateway, without Functions. `more`
+    are settings of its own."""
 
-    def __init__(self, gateway: Gateway, tenant: str = "tenant") -> None:
+    def __init__(self, gateway: Gateway, tenant: str = "tenant", **more: str) -> None:
         self.tenant = tenant
         self.token = new_key(tenant)
         connections = {tenant: {"tenant": tenant, "keys": [self.token]}}
@@ -211,6 +212,7 @@ class Door:
                 "SCIM_CONNECTIONS": json.dumps(connections),
                 "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
+                **more,
             }
         )
         self.application = Application(settings, gateway=gateway)
