@@ -217,5 +217,5 @@ class _Work:
             last = counted.last_without(name)
             if last is not None and last + census.SILENT >= datetime.fromisoformat(began):
                 self.result.again[name] = last + census.SILENT
-            else:
+            elif name not in census.ALWAYS:
                 self.result.covered.append(name)
