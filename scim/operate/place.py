@@ -42,6 +42,12 @@ class Opened:
             )
         return self.table
 
+    def needed_connections(self) -> Kept:
+        """The connections that lead to that table. Raises PlaceError if nobody said where they are."""
+        if not self.ours:
+            raise PlaceError("Where are the connections that lead to that table? Give --vault URL, or --local FILE.")
+        return self.kept
+
 
 @dataclass(frozen=True)
 class Place:
@@ -92,6 +98,30 @@ class Place:
             for opened in (vault, table, identity):
                 if opened is not None:
                     await opened.close()
+
+    @asynccontextmanager
+    async def other_table(self, endpoint: str | None, variable: str | None, name: str | None) -> AsyncIterator[Gateway]:
+        """Another table, at an endpoint or by the connection string in an environment variable, open for as long as
+        the block runs. Raises PlaceError."""
+        name = name or self.environment.get("SCIM_TABLE_NAME") or "scim"
+        identity = _identity() if endpoint else None
+        key = os.environ.get(variable) if variable else None
+        if not endpoint and not key:
+            raise PlaceError(f"The environment has no {variable}: it must hold the connection string.")
+        try:
+            table = (
+                TableGateway.with_identity(endpoint, name, identity)
+                if endpoint and identity
+                else TableGateway.with_key(key or "", name)
+            )
+        except ValueError:
+            raise PlaceError("The other table's address is none.") from None
+        try:
+            yield table
+        finally:
+            await table.close()
+            if identity is not None:
+                await identity.close()
 
     def _endpoint(self) -> str | None:
         """The endpoint of a deployment's table. That of a laptop is a connection string."""

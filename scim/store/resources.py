@@ -85,8 +85,16 @@ class Resources:
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
         """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
-        time, write_id = now(), rows.new_write_id()
-        writes = _creation_writes(creation, time, write_id)
+        time = now()
+        return await self.restore(tenant, creation, members, created=time, modified=time)
+
+    async def restore(
+        self, tenant: str, creation: Creation, members: Sequence[Member] = (), *, created: str, modified: str
+    ) -> Stored:
+        """Keep a resource that was there before, with its id and its times, as `create` keeps a new one. Raises Taken;
+        Unavailable if the id is there already, which the caller has looked at before."""
+        writes = _creation_writes(creation, created, rows.new_write_id())
+        writes[0] = writes[0]._replace(values={**writes[0].values, "modified": modified})
         try:
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
@@ -95,7 +103,7 @@ class Resources:
         except Refused:
             taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
             raise taken or Unavailable("a new id was refused") from None
-        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(writes))
+        return Stored(creation.id, creation.document, version, created, modified, keys=_index_keys(writes))
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
         """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
