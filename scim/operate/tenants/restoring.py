@@ -21,10 +21,12 @@ from scim.operate.tenants.importing import (
 )
 from scim.schema.registry import Registry, ResourceType
 from scim.store import rows
-from scim.store.gateway import Gateway
+from scim.store.gateway import Gateway, Refused
 from scim.store.members import Changes, Member, difference
+from scim.store.pending import Pending
 from scim.store.resources import Stale, Stored, Taken
 from scim.store.store import Store
+from scim.store.transactions import commit
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, id
         found.append(each)
     gone = {each.resource.id: each for each in found if each.kept is None}
     for group, member in dump.memberships():
-        if member.value in gone and group in there:
+        if member.value in gone and group in there and group not in ids:  # a named one gets its members itself
             gone[member.value].groups.append((group, member))
     return found
 
@@ -86,19 +88,36 @@ async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, id
 async def restore(gateway: Gateway, tenant: str, planned: Sequence[Restoration]) -> list[str]:
     """Do what was planned; a line for each that could not be done, since somebody was faster."""
     store = Store.on(gateway)
-    gone = {each.resource.id for each in planned if each.kept is None}
-    await settle(store, tenant, gone.__contains__)
+    await settle(store, tenant, {each.resource.id for each in planned}.__contains__)
     problems: list[str] = []
     for each in planned:
-        problem = None
         if each.kept is None:
-            problem = await make(store, tenant, each.resource_type, each.resource, each.members)
-            if problem is None:
-                await _join(store, tenant, each, problems)
-        elif each.differs:
-            problem = await _replace(store, tenant, each, each.kept)
-        if problem:
+            problems += await _come_back(store, tenant, each)
+    for each in planned:
+        if each.kept is not None and each.differs and (problem := await _replace(store, tenant, each, each.kept)):
             problems.append(problem)
+    return problems
+
+
+async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
+    """Make a resource that is gone. Its memberships come first and it last, or a run that is killed in between would
+    leave a resource of which the next run does not know that its memberships are missing. The pending row has
+    housekeeping remove them if there is no next run."""
+    id, problems = each.resource.id, []
+    note = Pending.note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
+    if each.groups:
+        await store.pending.announce(tenant)
+        await commit(store.gateway, tenant, [note])
+        for group, member in each.groups:
+            try:
+                await store.members.change(tenant, group, Changes({id: member}))
+            except Refused:
+                problems.append(f"{id}: group {group} has gone meanwhile")
+    if problem := await make(store, tenant, each.resource_type, each.resource, each.members):
+        await store.members.detach(tenant, id, has_members=each.resource_type.members is not None)
+        problems = [problem]
+    if each.groups:
+        await store.pending.done(tenant, note.key)
     return problems
 
 
@@ -124,15 +143,6 @@ async def _check_free(store: Store, tenant: str, resource_type: ResourceType, re
                     f"{resource.id} cannot come back: its {index.path} {value!r} belongs to {owner} now."
                     " Rename or delete that one first; nothing was changed."
                 )
-
-
-async def _join(store: Store, tenant: str, each: Restoration, problems: list[str]) -> None:
-    """Put a resource that has come back into its groups."""
-    for group, member in each.groups:
-        if await store.resources.read(tenant, group) is None:
-            problems.append(f"{each.resource.id}: group {group} has gone meanwhile")
-        else:
-            await store.members.change(tenant, group, Changes({member.value: member}))
 
 
 async def _replace(store: Store, tenant: str, each: Restoration, kept: Stored) -> str | None:
