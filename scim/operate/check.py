@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from scim.operate import rules
-from scim.operate.findings import Finding, Repair
-from scim.operate.looks import Looks
-from scim.operate.survey import LATE, Survey
+from scim.operate.checking import rules
+from scim.operate.checking.findings import Finding, Repair
+from scim.operate.checking.looks import Looks
+from scim.operate.checking.survey import LATE, Survey
 from scim.schema.registry import Registry
 from scim.store import rows
 from scim.store.gateway import MAX_WRITES, Gateway, Refused

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,14 +32,23 @@ class Opened:
     table: Gateway | None
     ours: bool
     """Whether `kept` is known to hold the connections of that table's app."""
+    trouble: str | None = None
+    """Why the table is not known although somebody said where it is."""
 
     def needed_table(self) -> Gateway:
         """The table. Raises PlaceError if nobody said where it is."""
         if self.table is None:
             raise PlaceError(
-                "Where is the table? Give --table URL, or set SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING."
+                self.trouble
+                or "Where is the table? Give --table URL, or set SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING."
             )
         return self.table
+
+    def needed_connections(self) -> Kept:
+        """The connections that lead to that table. Raises PlaceError if nobody said where they are."""
+        if not self.ours:
+            raise PlaceError("Where are the connections that lead to that table? Give --vault URL, or --local FILE.")
+        return self.kept
 
 
 @dataclass(frozen=True)
@@ -84,14 +92,42 @@ class Place:
 
             vault = Vault(self.vault_url, identity, ca_file=self.ca_file)
         kept: Kept = KeptInVault(vault) if vault else KeptInSettings(Path(self.local or _SETTINGS))
-        table = self._table(endpoint, identity)
+        table, trouble = None, None
+        try:
+            table = self._table(endpoint, identity)
+        except ValueError:  # its text may quote the string, which holds a key
+            trouble = "The table is not known: its address is none."
         ours = bool(vault or self.local or not endpoint)
         try:
-            yield Opened(kept, table, ours)
+            yield Opened(kept, table, ours, trouble)
         finally:
             for opened in (vault, table, identity):
                 if opened is not None:
                     await opened.close()
+
+    @asynccontextmanager
+    async def other_table(self, endpoint: str | None, variable: str | None, name: str | None) -> AsyncIterator[Gateway]:
+        """Another table, at an endpoint or by the connection string in an environment variable, open for as long as
+        the block runs. Raises PlaceError."""
+        name = name or self.environment.get("SCIM_TABLE_NAME") or "scim"
+        identity = _identity() if endpoint else None
+        key = os.environ.get(variable) if variable else None
+        if not endpoint and not key:
+            raise PlaceError(f"The environment has no {variable}: it must hold the connection string.")
+        try:
+            table = (
+                TableGateway.with_identity(endpoint, name, identity)
+                if endpoint and identity
+                else TableGateway.with_key(key or "", name)
+            )
+        except ValueError:
+            raise PlaceError("The other table's address is none.") from None
+        try:
+            yield table
+        finally:
+            await table.close()
+            if identity is not None:
+                await identity.close()
 
     def _endpoint(self) -> str | None:
         """The endpoint of a deployment's table. That of a laptop is a connection string."""
@@ -103,14 +139,11 @@ class Place:
 
     def _table(self, endpoint: str | None, identity: AsyncTokenCredential | None) -> TableGateway | None:
         name = self.environment.get("SCIM_TABLE_NAME") or "scim"
-        try:
-            if endpoint and identity:
-                return TableGateway.with_identity(endpoint, name, identity)
-            # That of the settings file is of this machine, and says nothing of a deployment.
-            if key := (os.environ if identity else self.environment).get("SCIM_TABLE_CONNECTION_STRING"):
-                return TableGateway.with_key(key, name)
-        except ValueError:  # its text may quote the string, which holds a key
-            print("The table is not known: its address is none.", file=sys.stderr)
+        if endpoint and identity:
+            return TableGateway.with_identity(endpoint, name, identity)
+        # That of the settings file is of this machine, and says nothing of a deployment.
+        if key := (os.environ if identity else self.environment).get("SCIM_TABLE_CONNECTION_STRING"):
+            return TableGateway.with_key(key, name)
         return None
 
 

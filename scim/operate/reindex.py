@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scim.errors import ScimError
-from scim.operate import rules
+from scim.operate.checking import rules
 from scim.schema.registry import Registry, ResourceType
 from scim.store import census, rows
 from scim.store.gateway import Gateway, Refused

@@ -87,8 +87,17 @@ class Resources:
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
         """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
-        time, write_id, word = now(), rows.new_write_id(), self._census.word(tenant)
-        own = _creation_writes(creation, time, write_id)
+        time = now()
+        return await self.restore(tenant, creation, members, created=time, modified=time)
+
+    async def restore(
+        self, tenant: str, creation: Creation, members: Sequence[Member] = (), *, created: str, modified: str
+    ) -> Stored:
+        """Keep a resource that was there before, with its id and its times, as `create` keeps a new one. Raises Taken;
+        Unavailable if the id is there already, which the caller has looked at before."""
+        word = self._census.word(tenant)
+        own = _creation_writes(creation, created, rows.new_write_id())
+        own[0] = own[0]._replace(values={**own[0].values, "modified": modified})
         writes = [*own, *word.writes]
         try:
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
@@ -99,7 +108,7 @@ class Resources:
             taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
             raise taken or Unavailable("a new id was refused") from None
         self._census.said(word)
-        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(own))
+        return Stored(creation.id, creation.document, version, created, modified, keys=_index_keys(own))
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
         """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A

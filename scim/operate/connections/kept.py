@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ class Kept(Protocol):
 
     takes_effect: str
     """When a change does, as a sentence."""
+    quiet_after: timedelta
+    """When no request of a connection that was paused can still be under way."""
 
     async def names(self) -> list[str]:
         """The names of all connections."""
@@ -48,6 +51,7 @@ class KeptInVault:
     """Connections as secrets of a vault."""
 
     takes_effect = "This takes effect within a minute."
+    quiet_after = timedelta(minutes=3)  # that minute, and the two that the host lets a request live
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -84,6 +88,7 @@ class KeptInSettings:
     """Connections in local.settings.json."""
 
     takes_effect = "The app reads its settings when it starts: start it anew."
+    quiet_after = timedelta()
 
     def __init__(self, path: Path) -> None:
         self._path = path

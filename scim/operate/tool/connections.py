@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -171,6 +172,8 @@ async def rotate_signing_keys(place: Place, url: str | None) -> None:
 @asynccontextmanager
 async def _opened(place: Place) -> AsyncIterator[Commands]:
     async with place.opened() as opened:
+        if opened.trouble:
+            print(f"When credentials were used is not known. {opened.trouble}", file=sys.stderr)
         yield Commands(opened.kept, Credentials(opened.table) if opened.table else None)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from scim.errors import ScimError
-from scim.operate import rules
-from scim.operate.findings import Edge, Finding, Repair
-from scim.operate.survey import Survey
+from scim.operate.checking import rules
+from scim.operate.checking.findings import Edge, Finding, Repair
+from scim.operate.checking.survey import Survey
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scim.errors import ScimError
-from scim.operate import rules
-from scim.operate.findings import Edge, Finding, Repair, Suspects
+from scim.operate.checking import rules
+from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import census, rows
 from scim.store.positions import FRESH
