@@ -14,6 +14,7 @@ from scim.operate.checking import rules
 from scim.operate.checking.findings import Finding, Repair
 from scim.operate.checking.looks import Looks
 from scim.operate.checking.survey import LATE, Survey
+from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import rows
 from scim.store.gateway import MAX_WRITES, Gateway, Refused
@@ -75,12 +76,15 @@ def stranger(key: str, id: str) -> str:
     return f"{key}: its member {id} looks like a resource and is none"
 
 
-async def examine(gateway: Gateway, tenant: str, registry: Registry, *, now: datetime | None = None) -> Report:
-    """Read every row of a tenant. Raises Unavailable."""
+async def examine(
+    gateway: Gateway, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = unseen
+) -> Report:
+    """Read every row of a tenant. `step` is called with the rows of each page. Raises Unavailable."""
     survey = Survey(registry, now or datetime.now(UTC))
     async for page in gateway.pages(tenant, *_EVERYTHING):
         for row in page:
             survey.take(row)
+        step(len(page))
     survey.finish()
     looks = Looks(gateway, tenant, registry, survey)
     findings = [*survey.findings, *await looks.findings()]
@@ -154,16 +158,16 @@ def _tenant_fault(row: Row) -> str:
     return "" if rules.time_of(row.values.get("touched")) else "does not say when the tenant was last written to"
 
 
-async def fix(store: Store, tenant: str, registry: Registry) -> Fixed:
+async def fix(store: Store, tenant: str, registry: Registry, step: Step = unseen) -> Fixed:
     """Mend what can be proven, round by round until nothing more can be. Raises Unavailable."""
     done: list[str] = []
     for _ in range(_ROUNDS):
-        report = await examine(store.gateway, tenant, registry)
+        report = await examine(store.gateway, tenant, registry, step=step)
         mended = await _mend(store, report)
         done += mended
         if not mended:
             return Fixed(done, report)
-    return Fixed(done, await examine(store.gateway, tenant, registry))
+    return Fixed(done, await examine(store.gateway, tenant, registry, step=step))
 
 
 async def fix_shared(gateway: Gateway) -> list[str]:

@@ -9,12 +9,12 @@ from now on, and searches use them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from scim.errors import ScimError
 from scim.operate.checking import rules
+from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
 from scim.store import census, rows
 from scim.store.gateway import Gateway, Refused
@@ -25,9 +25,6 @@ PARALLEL = 8
 """Resources that are written at once: fast, and far from what a partition serves."""
 _TRIES = 10
 """How often a resource that others are changing is read again."""
-
-Progress = Callable[[int, int], None]
-"""Called after each page with how many resources were read and how many were written."""
 
 
 @dataclass(slots=True)
@@ -60,18 +57,19 @@ class Reindexed:
 
 
 async def reindex(
-    gateway: Gateway, tenant: str, registry: Registry, *, drop: bool = False, progress: Progress = lambda *_: None
+    gateway: Gateway, tenant: str, registry: Registry, *, drop: bool = False, step: Step = unseen
 ) -> Reindexed:
-    """Index a tenant's resources anew. `drop` removes the index rows of indexes that nobody declares any more. Raises
-    Unavailable; then it is run again."""
+    """Index a tenant's resources anew. `drop` removes the rows of indexes that nobody declares any more; `step` is
+    called with the resources of each page. Raises Unavailable; then it is run again."""
     began = now()
     work = _Work(gateway, tenant, registry, drop=drop, counted=await census.Census(gateway, None).read(tenant))
     for resource_type in registry.resource_types:
         async for page in gateway.pages(tenant, *rows.resource_range(resource_type)):
             for at in range(0, len(page), PARALLEL):
                 await asyncio.gather(*(work.take(resource_type, row) for row in page[at : at + PARALLEL]))
-            progress(work.result.read, work.result.written)
-    await work.finish(began)
+            step(len(page))
+    if work.result.read:  # nothing is marked in a tenant that may not exist
+        await work.finish(began)
     return work.result
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scim.app import Application
 from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
 from scim.store import rows
 from scim.store.gateway import Gateway, TableGateway
@@ -20,7 +21,9 @@ from scim.store.store import Store
 from scim.store.transactions import now
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
+from tests.operate.conftest import Operator
 from tests.store.memory import MemoryGateway, create
+from tests.support import Client
 
 TENANT = "tenant"
 
@@ -593,3 +596,40 @@ async def test_a_large_tenant_costs_its_pages_and_keeps_no_documents(table: Memo
     report = await examine(table, TENANT, REGISTRY)
     assert (report.rows, report.resources, report.problems) == (10_000, 5_000, [])
     assert table.trips == ["page"] * 10 + ["read"]
+
+
+# The verb.
+
+
+async def test_verb_checks_and_mends(operator: Operator, client: Client, application: Application) -> None:
+    user = await client.new_user("ada")
+    group = (await client.post("/Groups", {"displayName": "all", "members": [{"value": OTHER}]})).json
+    summary = "6 rows, 2 resources, 1 memberships, 0 pending"
+    printed = await operator.run("tenants", "check", client.tenant)
+    assert printed.splitlines() == [
+        f"note: m {group['id']} {OTHER}: its member {OTHER} looks like a resource and is none (deleted resources must"
+        " leave no membership; an id that never existed may stay)",
+        f"{summary.replace('6', '7')}: 0 problems.",
+    ]
+    await application.gateway.commit(client.tenant, [Write("delete", "x u username ada")])
+    broken = f"x u username ada: is missing, but the document of {user['id']} has the value"
+    code, printed, errors = await operator.command("tenants", "check", client.tenant)
+    assert (code, errors) == (1, "")
+    assert (printed.splitlines()[0], printed.splitlines()[-1]) == (broken, f"{summary}: 1 problems.")
+    found = await operator.tool("tenants", "check", client.tenant, code=1)
+    assert (found["problems"], "mended" in found) == ([broken], False)
+    mended = await operator.tool("tenants", "check", client.tenant, "--fix")
+    assert (mended["problems"], mended["mended"]) == ([], [f"{broken}: x u username ada added"])
+    assert await found_by_name(client) == [user["id"]]
+    assert "repairs" not in await operator.run("tenants", "check", client.tenant, "--fix")
+
+
+async def found_by_name(client: Client) -> list[str]:
+    return [each["id"] for each in (await client.get("/Users?filter=userName%20eq%20%22ada%22")).json["Resources"]]
+
+
+async def test_verb_says_what_it_needs(operator: Operator) -> None:
+    assert "There is no row of a tenant nobody" in await operator.refused("tenants", "check", "nobody")
+    assert "is no tenant's name" in await operator.refused("tenants", "check", "~", code=2)
+    (operator.folder / "local.settings.json").write_text("{}")
+    assert "Where is the table?" in await operator.refused("tenants", "check", "a", code=2)

@@ -17,9 +17,10 @@ from scim.schema.loading import load
 from scim.store.gateway import Gateway, Unavailable
 from scim.store.row import Write
 from tests.core import REGISTRY
+from tests.operate.conftest import Operator
 from tests.store.memory import Door, Faulty, MemoryGateway
 from tests.store.versions import HR, Clock, Versions, by_code, found, make, write_schemas
-from tests.support import PATCH
+from tests.support import PATCH, Client
 
 TENANT = "tenant"
 UNIQUE = f"x u {HR.lower()}:code"
@@ -55,10 +56,10 @@ async def test_it_costs_a_trip_a_page_and_one_for_each_that_lacks_a_row(
         await make(versions.old if number % 3 else versions.new, f"user {number}", str(number), title="x")
     clock.move(7)
     table.reset()
-    progress: list[tuple[int, int]] = []
-    done = await run(versions, progress=lambda read, written: progress.append((read, written)))
+    steps: list[int] = []
+    done = await run(versions, step=steps.append)
     assert (done.read, done.written, done.added, done.removed, done.done) == (30, 20, 40, 0, True)
-    assert progress == [(30, 20), (30, 20)]  # a page of users, and one of groups
+    assert steps == [30, 0]  # a page of users, and one of groups
     assert table.trips.count("read") == 0
     assert table.trips.count("page") == 4  # users, groups, and the census before and after
     assert table.trips.count("commit") == 20 + 2  # and a mark for each of the two indexes
@@ -314,3 +315,29 @@ async def test_a_resource_that_never_rests_is_left(versions: Versions, table: Me
     done = await run(versions, faulty)
     assert (done.left, done.done) == ([f"r {ada}: others are changing it all the time"], False)
     assert await found(versions.new, by_code("1")) == ["ada"]
+
+
+# The verb.
+
+
+async def test_verb_indexes_a_tenant(
+    operator: Operator, client: Client, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [await client.new_user(name, **{HR: {"code": "1"}}) for name in ("ada", "bob")]
+    await make(client, "cid", "2")
+    monkeypatch.setenv("SCIM_SCHEMAS_FOLDER", str(write_schemas(tmp_path / "schemas")))
+    note = f"note: 3 rows lack index rows of {HR}:code, or have old ones: run reindex"
+    assert note in await operator.run("tenants", "check", client.tenant)
+    code, printed, errors = await operator.command("tenants", "reindex", client.tenant)
+    lines = printed.splitlines()
+    assert (code, errors) == (1, "")
+    assert lines[0] == f"Indexing {client.tenant} beside live traffic; documents stay as they are."
+    assert lines[1].startswith(f"{UNIQUE} 1: both ") and all(user["id"] in lines[1] for user in users)
+    assert lines[2].startswith("A process without l u title wrote beside this lately")
+    assert lines[-1] == "3 resources were read, 2 written: 2 index rows added, 0 removed."
+    found = await operator.tool("tenants", "reindex", client.tenant, code=1)
+    assert (found["read"], found["written"], len(found["duplicates"]), list(found["again"])) == (3, 0, 1, ["l u title"])
+
+
+async def test_verb_knows_no_tenant_of_that_name(operator: Operator) -> None:
+    assert "There is no resource of a tenant nobody" in (await operator.command("tenants", "reindex", "nobody"))[2]

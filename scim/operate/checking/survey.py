@@ -225,7 +225,7 @@ class Survey:
             elif covers or key in self._lookups:
                 self.suspects.resources.add(id)
                 self._expect(key, id)
-            elif rows.is_unique(key):
+            elif rows.is_unique(key) and key not in self._late:
                 self._late[key] = id
             else:
                 uncovered.add(key)

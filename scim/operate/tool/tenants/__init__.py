@@ -3,6 +3,8 @@
 # isort: off
 import scim.operate.tool.tenants.list_
 import scim.operate.tool.tenants.size
+import scim.operate.tool.tenants.check
+import scim.operate.tool.tenants.reindex
 import scim.operate.tool.tenants.export
 import scim.operate.tool.tenants.import_
 import scim.operate.tool.tenants.move

@@ -20,6 +20,8 @@ Body = Callable[..., Coroutine[Any, Any, "int | None"]]
 \b
 Examples:
   list                                     who is there, and how much of it
+  check contoso                            is every row sound? --fix mends what can be proven
+  reindex contoso                          after an attribute became unique or an index was declared
   export contoso contoso-2026-11-25.jsonl  a backup
   import contoso-2026-11-25.jsonl          the whole of it, into an empty tenant
   import contoso-2026-11-25.jsonl --only u-abc... --only g-def...
@@ -29,7 +31,7 @@ Examples:
 """,
 )
 def group() -> None:
-    """A tenant's life: what there is, backup and restore, erasure, a move to another account.
+    """A tenant's life: what there is, whether it is sound, backup and restore, erasure, a move to another account.
 
     A tenant is one customer: all rows of one partition of the table. Table Storage has no backup and no way to delete a
     partition, so these commands are how both are done. Each can be run again after it was cut short. Whoever runs them
