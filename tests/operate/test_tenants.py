@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import subprocess
@@ -335,6 +336,18 @@ async def test_erase_refuses(operator: Operator, client: Client, gateway: Gatewa
     assert await everything(gateway, client.tenant) == before
 
 
+@pytest.mark.parametrize("typed", ["right", "wrong"])
+async def test_erase_asks_on_a_terminal(
+    operator: Operator, client: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    await client.new_user("ada")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{client.tenant if typed == 'right' else 'x'}\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    code, _, err = await operator.command("tenants", "erase", client.tenant)
+    assert "Type the tenant's name to go on" in err
+    assert (code, bool(await everything(gateway, client.tenant))) == ((0, False) if typed == "right" else (1, True))
+
+
 @pytest.mark.parametrize("tenant", ["~", "A", "a/b", ""])
 async def test_erase_takes_tenants_only(operator: Operator, tenant: str) -> None:
     error = await operator.refused("tenants", "erase", tenant, "--confirm", tenant, code=2)
@@ -428,6 +441,34 @@ async def test_move_that_meets_something_else(
 
 
 # The command line.
+
+
+async def test_progress_is_shown_on_a_terminal_alone(
+    operator: Operator, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.new_user("ada")
+    steps = [
+        (("export", client.tenant, "a.jsonl"), "Reading rows"),
+        (("erase", client.tenant, "--confirm", client.tenant), "Removing rows"),
+        (("import", "a.jsonl"), "Making resources"),
+        (("list",), "Reading rows"),
+    ]
+    for arguments, label in steps:
+        monkeypatch.setattr("scim.operate.tool.shown.watched", lambda: True)
+        code, out, err = await operator.command("tenants", *arguments, "--json")
+        assert (code, label in err) == (0, True), err
+        json.loads(out)
+    monkeypatch.setattr("scim.operate.tool.shown.watched", lambda: False)
+    assert (await operator.command("tenants", "list"))[2] == ""
+
+
+async def test_what_is_stopped_by_hand_says_so(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scim.operate.tool.tenants.size.measure", stopped)
+    code, out, err = await operator.command("tenants", "size", "t")
+    assert (code, out, err.strip()) == (130, "", "Stopped.")
 
 
 WRONG = [

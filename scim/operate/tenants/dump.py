@@ -177,7 +177,7 @@ def read_part(path: Path, tenant: str) -> Part:
 def open_part(path: Path, end: int) -> BinaryIO:
     """The file to go on with behind its first `end` bytes, for its owner alone. Raises CommandError."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600), "r+b")
         file.truncate(end)
         file.seek(end)
     except OSError as error:

@@ -15,7 +15,7 @@ from scim.operate.tenants.steps import Step, unseen
 from scim.security.authentication import shown
 from scim.security.connections import Connection
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway
+from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway
 from scim.store.pending import TENANTS
 from scim.store.row import Write
 from scim.store.transactions import commit_present
@@ -38,7 +38,9 @@ class Erased:
 
 async def connections_of(kept: Kept, tenant: str) -> list[Connection]:
     """The connections that lead to a tenant. Raises KeptError if one cannot be read, since it might; Unavailable."""
-    found = [await kept.get(name) for name in await kept.names()]
+    names, found = await kept.names(), []
+    for at in range(0, len(names), PARALLEL_READS):
+        found += await asyncio.gather(*map(kept.get, names[at : at + PARALLEL_READS]))
     return [connection for connection in found if connection is not None and connection.tenant == tenant]
 
 

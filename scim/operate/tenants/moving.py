@@ -26,14 +26,15 @@ class Moved:
 async def move(
     source: Gateway, target: Gateway, registry: Registry, tenant: str, folder: Path, step: Step = unseen
 ) -> Moved:
-    """Copy a tenant; files go into `folder`. The source stays as it is. Raises CommandError, Unavailable."""
+    """Copy a tenant; files go into `folder`. The source stays as it is. `step` counts rows read and resources made.
+    Raises CommandError, Unavailable."""
     await _check_other(source, target, tenant)
     before, after = folder / f"{tenant}.jsonl", folder / f"{tenant}.moved.jsonl"
     await export(source, registry, tenant, before, step)
-    imported = await import_all(target, registry, Dump(before), tenant)
+    imported = await import_all(target, registry, Dump(before), tenant, lambda _: step(1))
     if imported.problems:
         return Moved(imported, imported.problems[0])
-    await export(target, registry, tenant, after)
+    await export(target, registry, tenant, after, step)
     return Moved(imported, _difference(Dump(before), Dump(after)))
 
 

@@ -38,7 +38,7 @@ class Restoration:
     kept: Stored | None
     members: list[Member]
     """Those that it gets: the file's, but for resources that have gone."""
-    missing: list[str] = field(default_factory=list)
+    missing: set[str] = field(default_factory=set)
     """Members in the file that have gone, and are not named."""
     changes: Changes = field(default_factory=Changes)
     groups: list[tuple[str, Member]] = field(default_factory=list)
@@ -71,8 +71,8 @@ async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, id
         resource, resource_type = dump.resource(id), resource_type_of(registry, dump, id)
         await _check_free(store, tenant, resource_type, resource)
         wanted = dump.members(id)
-        members = [member for member in wanted if member.value in after or not rows.is_id(member.value)]
-        missing = [member.value for member in wanted if member not in members]
+        missing = {member.value for member in wanted if rows.is_id(member.value) and member.value not in after}
+        members = [member for member in wanted if member.value not in missing]
         kept = await store.resources.read(tenant, id)
         each = Restoration(resource, resource_type, kept, members, missing)
         if kept is not None:

@@ -19,7 +19,7 @@ from scim.operate.tenants.steps import Step, unseen
 @contextmanager
 def bar(label: str, length: int | None = None) -> Iterator[Step]:
     """A progress bar, of a known length or as a count, for as long as the block runs; none if nobody looks."""
-    if not sys.stderr.isatty():
+    if not watched():
         yield unseen
         return
     shown = (
@@ -29,6 +29,11 @@ def bar(label: str, length: int | None = None) -> Iterator[Step]:
     )
     with shown as made:
         yield made.update
+
+
+def watched() -> bool:
+    """Whether somebody looks: standard error is a terminal."""
+    return sys.stderr.isatty()
 
 
 def say(place: Place, text: str) -> None:

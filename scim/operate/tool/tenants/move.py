@@ -34,7 +34,8 @@ async def move(
 
     All connections of the tenant must be paused or revoked, for three minutes if they are in a vault. The tenant stays
     where it is: when its connections lead to the other deployment, erase it here. Cut short, run the same command
-    again: what has arrived is passed over. Exit code 1 if something differs.
+    again: what has arrived is passed over. Exit code 1 if something differs. Meanwhile the tenant is in a temporary
+    folder of this machine too.
     """
     if (to_endpoint is None) == (to_connection_string_env is None):
         raise click.UsageError("Give one of --to-endpoint and --to-connection-string-env.", click.get_current_context())
@@ -45,7 +46,7 @@ async def move(
         table, kept = opened.needed_table(), opened.needed_connections()
         require_quiet(await connections_of(kept, tenant), kept)
         say(place, f"Copying {tenant} to the other table; it stays here.")
-        with tempfile.TemporaryDirectory() as folder, bar("Reading rows") as step:
+        with tempfile.TemporaryDirectory() as folder, bar("Copying") as step:
             moved = await run(table, target, place.registry(), tenant, Path(folder), step)
     counts = moved.imported.counts
     data = {
