@@ -532,6 +532,23 @@ class Mixed:
         yield [*first, *(row for row in self._table.rows(partition) if not first or row.key > first[-1].key)]
 
 
+async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again(table: MemoryGateway) -> None:
+    """Its row, read before a rename, and its index rows, read behind it, do not agree, and nothing is broken."""
+    ids, store = await whole(table), Store.on(table, REGISTRY)
+    seen = [row for row in table.rows(TENANT) if not row.key.startswith("l u externalid")]  # so that it is suspect
+    mixed, read = Mixed(table, seen, len(seen)), table.read
+
+    async def renamed(partition: str, key: str) -> Row | None:
+        if key == "x u username ada" and (user := await store.resources.read(TENANT, ids["user"])):
+            if user.document["userName"] == "ada":
+                await store.resources.update(TENANT, USER_TYPE, user, {**user.document, "userName": "ida"})
+        return await read(partition, key)
+
+    mixed.read = renamed
+    assert await problems(mixed, TENANT, REGISTRY) == []
+    assert await store.resources.unique_id(TENANT, USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
+
+
 # The partition that is nobody's.
 
 SHARED: dict[str, tuple[str, dict[str, Any], str]] = {
