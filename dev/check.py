@@ -102,6 +102,9 @@ class _Examination:
             rows.MEMBER_OF: self._edge,
             rows.PENDING: self._job,
             rows.BOOKMARK: self._bookmark,
+            rows.GATE: self._skip,
+            rows.RECEIPT: self._skip,
+            rows.CHANGE: self._change,
         }.get(kind)
         if look is None or not space:
             self._say(row.key, "is a row of no known kind")
@@ -215,6 +218,12 @@ class _Examination:
         """A hint: that it is old, or that what it points at is gone, costs reads and breaks nothing."""
         if not all(isinstance(row.values.get(name), str) for name in ("type", "next", "at")):
             self._say(row.key, "is a bookmark without a place")
+
+    def _skip(self, row: Row) -> None:
+        """A row that nothing depends on."""
+
+    def _change(self, row: Row) -> None:
+        self._pending.append(row.key)
 
     def _job(self, row: Row) -> None:
         self._pending.append(row.key)

@@ -104,6 +104,9 @@ class Settings(BaseModel):
         ge=0,
         description="Requests a second of one tenant in one process, before 429; 0 for no limit.",
     )
+    request_seconds: int = Field(
+        default=90, ge=5, le=200, description="What a request may take before 503; less than the host's own timeout."
+    )
     max_body_bytes: int = Field(default=2**20, ge=1024, description="Bytes of a request body.")
     max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
     max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")

@@ -5,13 +5,14 @@ A PATCH that adds or removes named members reads nothing first, whatever the siz
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from scim.errors import INVALID_VALUE, UNAVAILABLE, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
 from scim.patch.entra import Operation, operations
-from scim.patch.members import delta, identified, split
+from scim.patch.members import delta, identified, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
@@ -44,7 +45,7 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, resource_type)
-        return document, difference(await _present(context, id), wanted)
+        return document, dataclasses.replace(difference(await _present(context, id), wanted), absolute=True)
 
     stored = await resources.update_stored(context, resource_type, id, change)
     return context.response(resource_type, stored, projection, 200, _shown(context, wanted))
@@ -67,7 +68,8 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
             if named is not None:
                 return document, Changes(_members(context, named.add.values()), named.remove)
             present = await _present(context, id)
-            return document, difference(present, _applied(context, resource_type, present, on_members))
+            changes = difference(present, _applied(context, resource_type, present, on_members))
+            return document, dataclasses.replace(changes, absolute=sets_all(on_members))
 
         version = (await resources.update_stored(context, resource_type, id, change)).version
     if projection.given or context.settings.group_patch_returns_resource:

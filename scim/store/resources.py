@@ -2,24 +2,38 @@
 
 Uniqueness holds under any concurrency because a unique value is a row that can be inserted once. An update is
 conditional on the version that it was made from. And our own retry never looks like a conflict: every transaction
-writes a random write id into the resource's row, so that a refusal of what already succeeded is recognised.
+writes a random write id into the resource's row, which keeps the last few, so that a refusal of what already succeeded
+is recognised. What a row holds that this version or these schemas do not know is left as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Unavailable
+from scim.store.gateway import (
+    MAX_WRITES,
+    PAGE_ROWS,
+    PARALLEL_READS,
+    TRANSACTION_BYTES,
+    Gateway,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
-from scim.store.transactions import commit, commit_present, now
+from scim.store.transactions import Proof, commit, commit_present, now
 
+_CREATE_TRIES = 5
+"""How often a creation is tried that is refused for a value which nobody has when we look."""
 _BATCH_TRIES = 4
 """How often a shared transaction is tried without the resource that refused it."""
 _DETACH_SECONDS = 20.0
@@ -29,8 +43,10 @@ _DETACH_SECONDS = 20.0
 class Stored(NamedTuple):
     """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
 
-    It is not `settled` while a change of several transactions is on its way, or was cut short. `keys` are those of its
-    index rows: schemas may have changed since it was written, so they are known from the row and not from the document.
+    `modified` is what meta.lastModified shows. `changing` is true while a change of its members in several transactions
+    is under way, or was cut short. `keys` are those of its index rows: schemas may have changed since it was written,
+    so they are known from the row and not from the document. `write` are the ids of its last writes, `unknown` the
+    properties of the row that this version does not know.
     """
 
     id: str
@@ -38,8 +54,10 @@ class Stored(NamedTuple):
     version: str
     created: str
     modified: str
-    settled: bool = True
+    changing: bool = False
     keys: tuple[str, ...] = ()
+    write: str = ""
+    unknown: Mapping[str, Any] = MappingProxyType({})
 
 
 class Creation(NamedTuple):
@@ -84,56 +102,67 @@ class Resources:
         return found
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
-        """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
-        time, write_id = now(), rows.new_write_id()
-        writes = _creation_writes(creation, time, write_id)
-        try:
+        """Keep a new resource. One trip if its members, if any, fit into it. Raises Taken.
+
+        A row at the new id is this creation, whoever wrote it since: nobody else has the id before it is there."""
+        for _ in range(_CREATE_TRIES):
+            time, write_id = now(), rows.new_write_id()
+            writes = _creation_writes(creation, time, write_id)
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
-            version = await self._members.create(tenant, creation.id, members, writes)
-        except Refused:
-            taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
-            raise taken or Unavailable("a new id was refused") from None
-        return Stored(creation.id, creation.document, version, time, time, keys=_index_keys(writes))
+            try:
+                version = await self._members.create(tenant, creation.id, members, writes)
+            except Refused:
+                if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
+                    raise taken from None
+                continue  # whoever had the value has gone since
+            made = _created(creation, version, time, write_id, writes)
+            return made if version else await self.read(tenant, creation.id) or made
+        raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
-        """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
-        transaction that is refused keeps none of its own: its resources are tried one by one by the caller."""
+        """Keep several new resources, as many in each transaction as fit; by id, those that are known to be kept. The
+        others are tried one by one by the caller, with the same ids: what was made after all is found then."""
         made: dict[str, Stored] = {}
-        batch: list[tuple[Creation, list[Write]]] = []
+        batch: list[_Prepared] = []
         keys: set[str] = set()
-        time = now()
+        size, time = 0, now()
         for creation in creations:
-            writes = _creation_writes(creation, time, rows.new_write_id())
-            own = {write.key for write in writes}
-            if batch and (keys & own or len(keys) + len(own) > MAX_WRITES):
+            write_id = rows.new_write_id()
+            one = _Prepared(creation, write_id, _creation_writes(creation, time, write_id))
+            own, bytes_ = {write.key for write in one.writes}, sum(map(_wire_bytes, one.writes))
+            if batch and (keys & own or len(keys) + len(own) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES):
                 made |= await self._create_batch(tenant, batch, time)
-                batch, keys = [], set()
-            batch.append((creation, writes))
+                batch, keys, size = [], set(), 0
+            batch.append(one)
             keys |= own
+            size += bytes_
         return made | (await self._create_batch(tenant, batch, time) if batch else {})
 
-    async def _create_batch(
-        self, tenant: str, batch: list[tuple[Creation, list[Write]]], time: str
-    ) -> dict[str, Stored]:
+    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str) -> dict[str, Stored]:
+        """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered."""
         for _ in range(_BATCH_TRIES):
-            writes = [write for _, own in batch for write in own]
+            writes = [write for one in batch for write in one.writes]
             try:
-                etags = await commit(self._gateway, tenant, writes, writes[0].key, str(writes[0].values["write"]))
+                etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
                 break
             except Refused as refused:
                 batch = _without(batch, refused.index)
                 if not batch:
                     return {}
+            except (Unavailable, TooLarge):
+                return {}
         else:
             return {}
         if len(etags) < len(writes):  # found done after a lost answer, which had the etags
-            return {stored.id: stored for stored in await self.read_all(tenant, [creation.id for creation, _ in batch])}
+            return {stored.id: stored for stored in await self.read_all(tenant, [one.creation.id for one in batch])}
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
         return {
-            c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time, keys=_index_keys(own))
-            for c, own in batch
+            one.creation.id: _created(
+                one.creation, versions[rows.resource_key(one.creation.id)], time, one.write_id, one.writes
+            )
+            for one in batch
         }
 
     async def update(
@@ -144,34 +173,76 @@ class Resources:
         document: Document,
         changes: Changes | None = None,
     ) -> Stored:
-        """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, or
-        Stale where `old` is not the newest version."""
-        time, write_id = now(), rows.new_write_id()
-        index_rows = _kept_rows(resource_type, old, document)
-        values = _values(old.id, document, old.created, time, f"{write_id}.0", index_rows)
-        head = [Write("replace", rows.resource_key(old.id), values, old.version)]
-        head += [Write("delete", gone) for gone in old.keys if gone not in index_rows]
-        head += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
+        """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
+        if `old` is not the newest version, and 503 Busy or Interrupted."""
+        write_id = rows.new_write_id()
+        required, gone, keys = _replacement(resource_type, old, document, write_id)
+        proof = Proof(required[0].key, write_id)
+        both = changes is not None and bool(changes or (changes.absolute and old.changing))
         try:
-            version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
+            if changes is not None and both:
+                version = await self._change_both(tenant, old, required, gone, changes, proof)
+            else:
+                version = await commit_present(self._gateway, tenant, required, gone, proof)
         except Refused as refused:
             if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
                 raise taken from None
+            if refused.status == 404 and changes is not None:
+                await self._reopen(tenant, old.id)
             raise Stale from None
-        return Stored(old.id, document, version, old.created, time, keys=tuple(index_rows))
+        if not version:  # done, and written by somebody else since
+            newest = await self.read(tenant, old.id)
+            if newest is None:
+                raise Stale
+            return newest
+        changing = old.changing and not both
+        shown, write = _shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
+        return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+
+    async def _change_both(
+        self,
+        tenant: str,
+        old: Stored,
+        required: list[Write],
+        gone: list[list[Write]],
+        changes: Changes,
+        proof: Proof,
+    ) -> str:
+        """Write the document and the members. An older change of the members that is under way is superseded if these
+        are what they will be anyhow, else it is waited for, and then the caller has to read anew."""
+        if not old.changing:
+            return await self._members.write(tenant, old.id, required, gone, changes, proof)
+        if not changes.absolute:
+            await self._members.sequences.settle(tenant, old.id)
+            raise Stale
+        older = await self._members.sequences.find(tenant, old.id)
+        if older is None:
+            raise Stale
+        whole = required[0]._replace(values={**required[0].values, "changing": False})
+        return await self._members.write(tenant, old.id, [whole, *required[1:]], gone, changes, proof, older.etag)
+
+    async def _reopen(self, tenant: str, group: str) -> None:
+        try:
+            await self._members.sequences.reopen(tenant, group)
+        except Refused:
+            pass  # it was deleted, as the next read will show
 
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
-        """Remove `old` with its index rows, then its memberships. Raises Stale where it changed since or is gone.
+        """Remove `old` with its index rows, then its memberships. Raises Stale if it changed since or is gone.
 
         The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
         required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
-        index_rows = [[Write("delete", row)] for row in old.keys]
+        gone = [[Write("delete", key)] for key in old.keys]
+        if has_members:
+            gone.append([Write("delete", (rows.change_key if old.changing else rows.gate_key)(old.id))])
         await self._pending.announce(tenant)
         try:
-            await commit_present(self._gateway, tenant, required, index_rows, note.key, str(note.values["write"]))
+            await commit_present(
+                self._gateway, tenant, required, gone, Proof(note.key, str(note.values["write"]), ours=True)
+            )
         except Refused:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
@@ -236,11 +307,41 @@ class Resources:
         return None
 
 
+class _Prepared(NamedTuple):
+    """A creation with the writes that make it."""
+
+    creation: Creation
+    write_id: str
+    writes: list[Write]
+
+
+_KNOWN = {"id", "created", "modified", "write", "keys", "changing", "v"}
+"""The properties of a resource's row beside those of its document."""
+_DOCUMENT = re.compile(r"doc\d+")
+
+
 def _values(
-    id: str, document: Document, created: str, modified: str, write_id: str, index_rows: Iterable[str]
+    id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
 ) -> rows.Values:
-    values = {"id": id, "created": created, "modified": modified, "write": write_id, "keys": "\n".join(index_rows)}
-    return {**values, **rows.document_values(document)}
+    values = {"v": rows.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
+    return {**values, "keys": "\n".join(index_rows), **rows.document_values(document)}
+
+
+def _replacement(
+    resource_type: ResourceType, old: Stored, document: Document, write_id: str
+) -> tuple[list[Write], list[list[Write]], tuple[str, ...]]:
+    """Return the writes that make `old` into `document`, the deletions of index rows beside them, and the keys of the
+    index rows that the resource has then. What this version or these schemas do not know stays: a newer version, or one
+    with other schemas, may run beside this one."""
+    index_rows = _kept_rows(resource_type, old, document)
+    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
+    strange = [key for key in old.keys if rows.index_of(key) not in known]
+    keys = (*index_rows, *strange)
+    own = _values(old.id, document, old.created, "", rows.write_ids(write_id, old.write), keys)
+    values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
+    writes = [Write("replace", rows.resource_key(old.id), values, old.version)]
+    writes += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
+    return writes, [[Write("delete", key)] for key in old.keys if key not in keys], keys
 
 
 def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> dict[str, rows.Values]:
@@ -252,29 +353,43 @@ def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> 
     return {key: row for key, row in after.items() if key not in new or key not in untouched}
 
 
-def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:
-    """The batch without the creation whose write stands at `index`: it refused the others."""
+def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
+    """Return the batch without the creation whose write stands at `index`: it refused the others."""
     kept, reached = [], 0
-    for creation, writes in batch:
-        if not reached <= index < reached + len(writes):
-            kept.append((creation, writes))
-        reached += len(writes)
+    for one in batch:
+        if not reached <= index < reached + len(one.writes):
+            kept.append(one)
+        reached += len(one.writes)
     return kept
+
+
+def _wire_bytes(write: Write) -> int:
+    """Return how many bytes a write takes in a transaction, or a little more: its headers, its key twice (escaped in a
+    URL) and JSON in ASCII, in which a character outside it takes six or twelve."""
+
+    def text(value: str) -> int:
+        return len(value) + value.count('"') + value.count("\\") if value.isascii() else 12 * len(value)
+
+    texts = [name + value for name, value in write.values.items() if isinstance(value, str)]
+    return 1000 + 15 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
 
 
 def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:
     index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
     values = _values(creation.id, creation.document, time, time, write_id, index_rows)
     # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
-    return [
+    writes = [
         Write("insert", rows.resource_key(creation.id), values),
         *(Write("insert", key, content) for key, content in index_rows.items()),
     ]
+    if creation.resource_type.members is not None:
+        writes.append(Write("insert", rows.gate_key(creation.id)))
+    return writes
 
 
-def _index_keys(writes: Sequence[Write]) -> tuple[str, ...]:
-    """The index rows among the writes of a creation, whose first is the resource's own."""
-    return tuple(write.key for write in writes[1:])
+def _created(creation: Creation, version: str, time: str, write_id: str, writes: Sequence[Write]) -> Stored:
+    keys = tuple(write.key for write in writes[1:] if not write.key.startswith(rows.GATE + " "))
+    return Stored(creation.id, creation.document, version, time, time, keys=keys, write=write_id)
 
 
 def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
@@ -283,9 +398,24 @@ def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
 
 
 def stored(row: Row) -> Stored:
-    """The resource that a row holds."""
+    """Return the resource that a row holds. Raises 503 NewerFormat."""
+    rows.check_format(row)
     values = row.values
-    keys = tuple(filter(None, values.get("keys", "").split("\n")))
-    settled = "." not in values["write"]
-    document = rows.document_of(values)
-    return Stored(values["id"], document, row.etag, values["created"], values["modified"], settled, keys)
+    created = values["created"]
+    return Stored(
+        values["id"],
+        rows.document_of(values),
+        row.etag,
+        created,
+        _shown_time(created, values["modified"], row.etag),
+        values.get("changing", False),
+        tuple(filter(None, values.get("keys", "").split("\n"))),
+        values["write"],
+        {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
+    )
+
+
+def _shown_time(created: str, modified: str, version: str) -> str:
+    """Return meta.lastModified: what the row says, else when the service wrote it. By the service's clock it never goes
+    backwards, whatever the clocks of the processes say."""
+    return max(created, modified or rows.time_of(version))

@@ -67,7 +67,7 @@ class MemoryGateway:
         self._empty_pages = empty_pages
         self._dice = dice
         self._partitions: dict[str, SortedDict] = {}
-        self._writes = 0
+        self._ticks = 0
 
     def reset(self) -> None:
         """Count from nothing again."""
@@ -146,9 +146,11 @@ class MemoryGateway:
         return self._partitions.setdefault(partition, SortedDict())
 
     def _etag(self) -> str:
-        self._writes += 1
-        time = _EPOCH + timedelta(microseconds=self._writes // 10)
-        return f"W/\"datetime'{time:%Y-%m-%dT%H%%3A%M%%3A%S.%f}{self._writes % 10}Z'\""
+        """The time, in steps of 100 ns as the service has it, and later than any before."""
+        ticks = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1) * 10
+        self._ticks = max(ticks, self._ticks + 1)
+        time = _EPOCH + timedelta(microseconds=self._ticks // 10)
+        return f"W/\"datetime'{time:%Y-%m-%dT%H%%3A%M%%3A%S.%f}{self._ticks % 10}Z'\""
 
 
 Hook = Callable[[int, Sequence[Write]], Awaitable[None]]
