@@ -17,6 +17,8 @@ from scim.security.keys import CONNECTION_NAME
 from scim.security.signing_keys import SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
+_COSMOS = ".table.cosmos."
+_NO_COSMOS = "orders and limits keys otherwise and cannot hold this data: use a storage account's table endpoint"
 
 
 class SettingsError(ValueError):
@@ -146,6 +148,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingsError(_line(error)) from None
         settings._one_of("table_endpoint", "table_connection_string", needed=True)
+        for name in ("table_endpoint", "table_connection_string"):
+            if _COSMOS in (getattr(settings, name) or "").lower():
+                raise SettingsError(f"{PREFIX}{name.upper()} names Cosmos DB, which {_NO_COSMOS}.")
         settings._one_of("key_vault_url", "connections")
         settings._one_of("key_vault_url", "signing_keys")
         return settings

@@ -81,7 +81,7 @@ OF_USERS = (
 )
 OF_GROUP = (
     _Request("add 1 member", _group(lambda n: _add(1_000 + n, 1))),
-    _Request("add 49 members", _group(lambda n: _add(2_000 + n, 49))),
+    _Request("add 48 members", _group(lambda n: _add(2_000 + n, 48))),
     _Request("add 100 members", _group(lambda n: _add(3_000 + n, 100))),
     _Request("remove 1 member", _group(lambda n: payloads.patch(payloads.remove_members(user_id(n))))),
     _Request("rename a group", _group(lambda n: payloads.patch(payloads.replace("displayName", f"All {n}")))),

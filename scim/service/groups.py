@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from scim.errors import INVALID_VALUE, UNAVAILABLE, ScimError
+from scim.errors import INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
 from scim.patch.entra import Operation, operations
@@ -24,6 +24,8 @@ from scim.store.resources import Stored
 
 _MAX_TEXT = 1024
 """UTF-16 units of a member's value, display or type: 49 members must fit into a transaction of 4 MiB."""
+_PER_SECOND = 500
+"""Members that are surely written in a second: 1,000 rows, half of what a partition of the table takes."""
 
 
 async def create(context: Context, resource_type: ResourceType) -> Response:
@@ -32,6 +34,10 @@ async def create(context: Context, resource_type: ResourceType) -> Response:
     document = resources.sent(context, resource_type)
     projection.written(resources.written(document))
     members = _taken_out(context, document, resource_type)
+    most = context.settings.request_seconds * _PER_SECOND
+    if len(members) > most:
+        detail = f"The group has {len(members)} members; at most {most} can be written in the time of one request."
+        raise ScimError(TOO_LARGE, f"{detail} Create it with fewer, and add the others with PATCH.")
     stored = await resources.create_stored(context, resource_type, document, members)
     return context.response(resource_type, stored, projection, 201, _shown(context, members))
 

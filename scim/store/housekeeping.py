@@ -102,17 +102,16 @@ class Housekeeping:
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints last."""
         unfinished = await self._members.sequences.unfinished(tenant, everything=everything)
-        await self._each(tenant, unfinished, self._finish_change, jobs)
+        jobs.number += len(await self._each(tenant, unfinished, self._finish_change))
         async for page in self._pending.due(tenant, everything=everything):
             for at in range(0, len(page), 100):
-                detached = await self._each(tenant, page[at : at + 100], self._finish_deletion, jobs)
+                detached = await self._each(tenant, page[at : at + 100], self._finish_deletion)
                 await remove_rows(self._gateway, tenant, detached)
+                jobs.number += len(detached)
         await self._remove_receipts(tenant, everything=everything)
         await self._positions.tidy(tenant)
 
-    async def _each(
-        self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]], counter: _Counter
-    ) -> list[str]:
+    async def _each(self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]) -> list[str]:
         """Finish jobs, several at a time; the keys of those that are done. One that fails stops no other."""
         places = asyncio.Semaphore(_AT_ONCE)
         done: list[str] = []
@@ -131,7 +130,6 @@ class Housekeeping:
                     log.exception("pending row %s of %s cannot be finished", row.key, tenant)
 
         results = await asyncio.gather(*map(one, jobs), return_exceptions=True)
-        counter.number += len(done)
         for failure in filter(None, results):
             raise failure
         return done

@@ -106,7 +106,7 @@ class Members:
 
         Raises Refused 404 if there is no such group, and 503 Busy or Interrupted."""
         edges, once = list(_edges(group, changes)), receipt()
-        await self._pending.announce(tenant)
+        await self._pending.count_receipt(tenant)
         ends = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:

@@ -28,6 +28,8 @@ GRACE = timedelta(minutes=5)
 """When housekeeping takes over: longer than any request lives (functionTimeout)."""
 _ANNOUNCE_EVERY = 1800.0
 """Seconds after which a process announces a tenant again."""
+_RECEIPTS_UNTOLD = 50
+"""Receipts of a tenant that a process may write before it announces the tenant for them."""
 _FORGET_AFTER = timedelta(hours=1)
 """When a tenant without pending rows is no longer looked at: later than any process stays silent about it."""
 
@@ -38,6 +40,7 @@ class Pending:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._announced: dict[str, float] = {}
+        self._receipts: dict[str, int] = {}
 
     async def announce(self, tenant: str) -> None:
         """Tell housekeeping of the tenant, before its first pending row is written. No trip in most cases: a process
@@ -48,6 +51,13 @@ class Pending:
         announcement = Write("upsert", rows.tenant_key(tenant), {"tenant": tenant, "touched": now()})
         await commit(self._gateway, TENANTS, [announcement])
         self._announced[tenant] = time.monotonic()
+
+    async def count_receipt(self, tenant: str) -> None:
+        """A receipt is about to be written. Housekeeping is told of the tenant once there are some to remove, so that
+        an ordinary change of members takes no trip for it."""
+        self._receipts[tenant] = number = self._receipts.get(tenant, 0) + 1
+        if number % _RECEIPTS_UNTOLD == 0:
+            await self.announce(tenant)
 
     @staticmethod
     def note(content: dict[str, Any]) -> Write:

@@ -371,7 +371,7 @@ def _wire_bytes(write: Write) -> int:
         return len(value) + value.count('"') + value.count("\\") if value.isascii() else 12 * len(value)
 
     texts = [name + value for name, value in write.values.items() if isinstance(value, str)]
-    return 1000 + 15 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
+    return 1000 + 24 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
 
 
 def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:

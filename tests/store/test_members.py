@@ -257,8 +257,8 @@ NUMBERS = [1, 48, 49, 50, 96, 97, 145, 146, 490, 1000]
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("kind", ["add", "add again", "remove"])
 async def test_trips_of_a_change(table: MemoryGateway, store: Store, number: int, kind: str) -> None:
-    """One up to 48; more take 49 a trip, but 48 in the first and the last. Nothing is read; a process that has never had
-    a row for housekeeping announces it once."""
+    """One up to 48; more take 49 a trip, but 48 in the first and the last. Nothing is read; a process that has told
+    housekeeping of the tenant does not do so again."""
     group = await new_group(store, "all", members(0, 0 if kind == "add" else number).values())
     await store.pending.announce(TENANT)
     table.reset()

@@ -189,7 +189,7 @@ async def delete(store: Store, resource_type: Any, id: str) -> None:
 OPERATIONS = {
     "create a user": Operation(nothing, create_user, 1),
     "update a user": Operation(a_user, update_user, 1),
-    "change a few members": Operation(a_group, change_a_few, 3),
+    "change a few members": Operation(a_group, change_a_few, 2),
     "change many members": Operation(a_large_group, change_many, 5),
     "update with many members": Operation(a_group, update_with_members, 4),
     "create a group": Operation(nothing, create_group, 1),
