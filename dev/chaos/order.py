@@ -134,9 +134,10 @@ def decide(first: State, steps: Sequence[Step], seen: State) -> Contradiction | 
         universe |= (step.writes.whole or NOTHING) | step.writes.add | step.writes.remove
     left = _Open(seen, universe)
     waiting = list(steps)
-    while (step := _next(left, waiting)) is not None:
-        left.close(step.writes)
-        waiting = [other for other in waiting if other is not step and (other.acknowledged or other.start <= step.end)]
+    while (taken := _next(left, waiting)) is not None:
+        left.close(taken.writes)
+        end = taken.end
+        waiting = [step for step in waiting if step is not taken and (step.acknowledged or step.start <= end)]
     known = [step for step in waiting if step.acknowledged]
     begin = Writes(first.values, whole=first.items)
     if not known and not left.wrong(begin):

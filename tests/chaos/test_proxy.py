@@ -26,7 +26,7 @@ class Scripted(Faults):
         super().__init__("", 0.0)
         self.left = list(faults)
 
-    def next(self) -> Fault:
+    def next(self, *, contested: bool = False) -> Fault:
         return self.left.pop(0) if self.left else Fault()
 
 

@@ -41,7 +41,7 @@ async def sending(app: Answering) -> AsyncIterator[Sender]:
     server = await asyncio.start_server(app.serve, "127.0.0.1", 0)
     app.port = server.sockets[0].getsockname()[1]
     app.up.set()
-    sender = Sender(app, "t", "token", Log())
+    sender = Sender([app], "t", "token", Log())
     try:
         yield sender
     finally:

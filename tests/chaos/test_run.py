@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from dev.chaos.machines import Table
+from dev.chaos.plan import Plan, Report
 from dev.chaos.report import text
-from dev.chaos.run import TABLE, Plan, Report, Run, run, started
+from dev.chaos.run import TABLE, Run, run, started
 from scim.store import rows
 from scim.store.gateway import TableGateway
 from scim.store.row import Write
