@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from dev.chaos.model import MEMBERS, Finding
-from dev.chaos.order import State, Writes
+from dev.chaos.order import NOTHING, State, Writes
 from dev.chaos.requests import Outcome
 
 CONTESTED = "contested"
@@ -39,7 +39,7 @@ class Request:
     method: str
     subject: Subject
     writes: Writes | None = None
-    start: float = field(default_factory=time.monotonic)
+    start: float = 0.0
     end: float = math.inf
     status: Status = "under way"
 
@@ -61,15 +61,16 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Subject:
-    """A contested resource. `first` is its state at the last rest, None if it was not there yet; `sights` are the
-    attributes that reads have shown since; `times` is what they and answers to writes have shown as lastModified,
-    each with the moment of its arrival."""
+    """A contested resource. `first` is its state at the last rest, None if it was not there yet; `guess` are the items
+    that it may well have at the moment; `sights` are the attributes that reads have shown since the rest; `times` is
+    what answers have shown as lastModified, each with the moment of its arrival."""
 
     tenant: str
     path: str
     tag: str
     id: str | None = None
     first: State | None = None
+    guess: frozenset[str] = NOTHING
     gone: bool = False
     requests: list[Request] = field(default_factory=list)
     sights: list[tuple[Request, Mapping[str, Any]]] = field(default_factory=list)
@@ -130,7 +131,7 @@ class Contest:
 
     def begin(self, name: str, method: str, subject: Subject, writes: Writes | None = None) -> Request:
         """A request is about to be sent."""
-        request = Request(name, method, subject, writes)
+        request = Request(name, method, subject, writes, time.monotonic())
         subject.requests.append(request)
         return request
 
@@ -146,6 +147,9 @@ class Contest:
             subject.gone = True  # for all that clients know: they leave it alone from now on
         if request.status != "acknowledged":
             return
+        if request.writes is not None:
+            whole = subject.guess if request.writes.whole is None else request.writes.whole
+            subject.guess = (whole | request.writes.add) - request.writes.remove
         if request.method == "POST":
             self._named(subject, str(outcome.body["id"]))
         if modified := outcome.body.get("meta", {}).get("lastModified"):
@@ -175,6 +179,7 @@ class Contest:
         for subject in self.subjects.values():
             present = there.get(subject.id or "")
             subject.first = state_of(subject.path, present) if present is not None else None
+            subject.guess = subject.first.items if subject.first is not None else NOTHING
             subject.gone = present is None
             subject.requests, subject.sights = [], []
             subject.times = [(at, max(shown for _, shown in subject.times)) for at, _ in subject.times[-1:]]

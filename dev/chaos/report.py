@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from dev.chaos.plan import Report
 
-_SHOWN = 50
-"""Findings that are printed in full."""
+_SHOWN = 12
+"""Findings of each kind that are printed in full."""
 
 
 def progress(report: Report) -> None:
@@ -39,7 +39,9 @@ def text(report: Report) -> str:
         return "\n".join([*lines, "  nothing was found"])
     kinds = Counter(finding.kind for finding in report.findings)
     lines.append(f"  FOUND {len(report.findings)}: {_counted(kinds)}")
-    lines += [f"    {finding}" for finding in report.findings[:_SHOWN]]
+    for kind in sorted(kinds):
+        of_kind = [finding for finding in report.findings if finding.kind == kind]
+        lines += [f"    {finding}" for finding in of_kind[:_SHOWN]]
     return "\n".join(lines)
 
 

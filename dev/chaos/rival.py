@@ -100,11 +100,11 @@ class Rival:
         return changes.add_members(self._some() or [self._fresh()], values)
 
     def _remove(self, slot: Slot, subject: Subject) -> Change:
-        return changes.remove_members(self.dice.sample(self._pool, max(1, self._number())))
+        return changes.remove_members(self._held(subject))
 
     def _exchange(self, slot: Slot, subject: Subject) -> Change:
-        some = self.dice.sample(self._pool, max(2, self._number()))
-        return changes.exchange_members(some[::2], some[1::2])
+        gone = self._held(subject)
+        return changes.exchange_members({*self._some(), self._fresh()} - {*gone}, gone)
 
     def _replace(self, slot: Slot, subject: Subject) -> Change:
         return changes.replace_members(self._some() or [self._fresh()])
@@ -193,6 +193,12 @@ class Rival:
         """How many members a request names: none, a few, as many as fit into a transaction, or more."""
         least, most = self.dice.choices([(0, 1), (2, 10), (40, 50), (51, 200)], [1, 3, 1, 4])[0]
         return self.dice.randint(least, most)
+
+    def _held(self, subject: Subject) -> list[str]:
+        """Members that a request takes out: most are there, unless somebody was faster."""
+        held = sorted(subject.guess)
+        gone = self.dice.sample(held, min(len(held), self._number()))
+        return gone if gone and self.dice.random() < 0.8 else [*gone, self.dice.choice(self._pool)]
 
     def _some(self) -> list[str]:
         """Members that a request names. Most requests name one that no other does."""
