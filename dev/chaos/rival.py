@@ -23,8 +23,8 @@ _GIVES_UP_AFTER = (0.01, 0.8)
 """The chance that it closes a request's connection before the answer, and after how many seconds."""
 _REPEATS = 0.35
 """The chance that a request whose outcome is unknown is sent once more."""
-_WAITS = 0.75
-"""The chance that it lies in wait for a resource that somebody is making."""
+_WAITS = 0.7
+"""The chance that it lies in wait for a resource if somebody is making one."""
 _LOOKS = 40
 _LOOK = 0.03
 _STRANGERS = 230
@@ -45,10 +45,11 @@ class Rival:
 
     async def step(self) -> None:
         """One thing done, whatever comes of it."""
-        slot = self.dice.choice(self.contest.slots)
-        if slot.posts and self.dice.random() < _WAITS:
-            await self._lie_in_wait(slot)
+        awaited = [slot for slot in self.contest.slots if slot.posts]
+        if awaited and self.dice.random() < _WAITS:
+            await self._lie_in_wait(self.dice.choice(awaited))
             return
+        slot = self.dice.choice(self.contest.slots)
         known = slot.known()
         if not known or self.dice.random() < 0.06:
             await self._post(slot)
@@ -77,7 +78,7 @@ class Rival:
                 (2, self._replace),
                 (1, self._clear),
                 (1.5, self._rename),
-                (1.0, self._delete),
+                (2, self._delete),
             ]
             if slot.path == "/Groups"
             else [(3, self._put_user), (5, self._assign), (3, self._mark), (1, self._rename), (1.0, self._delete)]
@@ -128,7 +129,10 @@ class Rival:
     async def _post(self, slot: Slot) -> None:
         subject = self.contest.conceive(slot.path, slot)
         if slot.path == "/Groups":
-            change = changes.whole_group("POST", subject, slot.name, self._some())
+            members = (
+                self._some() if self.dice.random() < 0.4 else self.dice.sample(self._pool, self.dice.randint(60, 200))
+            )
+            change = changes.whole_group("POST", subject, slot.name, members)
         else:
             change = self._whole_user("POST", slot, subject, slot.name)
         slot.posts += 1
