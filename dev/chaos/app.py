@@ -1,9 +1,9 @@
 """`python -m dev.chaos.app PORT`: the app in a process that can be killed, with the settings of the environment.
 
 Serves function_app as `make run` does and says "serving" when it does. Lines on standard input are obeyed: "settle"
-stops housekeeping, waits until no request is under way and answers "settled"; "go" starts housekeeping again. The end
-of the input is the end of the process. `python -m dev.chaos.app housekeep` runs housekeeping once instead, for all that
-is pending, and ends: nobody else may be at work then.
+stops housekeeping, waits until no request is under way and answers "settled"; "finish" does the housekeeping for all
+that is pending, which may be done only while nobody is at work, and answers "finished" or "failed"; "go" starts the
+usual housekeeping again. The end of the input is the end of the process.
 
 Two variables of the environment are read beside the app's settings: CHAOS_CLOCK, the seconds that the app's clock is
 ahead of the machine's, and CHAOS_HOUSEKEEPING, the seconds between two runs of housekeeping (0: none).
@@ -67,6 +67,8 @@ class Watched:
                 self._may_keep_house.clear()
                 await self._idle.wait()
                 print("settled", flush=True)
+            elif line == b"finish\n":
+                print("finished" if await _finished() else "failed", flush=True)
             elif line == b"go\n":
                 self._may_keep_house.set()
 
@@ -80,19 +82,23 @@ class Watched:
             self._idle.set()
 
 
-async def main(argument: str) -> None:
-    """Serve until the input ends, or keep house once."""
+async def _finished() -> bool:
+    """Keep house for all that is pending; whether that went well."""
+    try:
+        await function_app.application.housekeep(everything=True)
+    except Exception as error:
+        log.warning("housekeeping ended: %r", error)
+        return False
+    return True
+
+
+async def main(port: int) -> None:
+    """Serve until the input ends."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     shift(float(os.environ.get("CHAOS_CLOCK", "0")))
-    if argument == "housekeep":
-        try:
-            await function_app.application.housekeep(everything=True)
-        finally:
-            await function_app.application.close()
-        return
     watched = Watched(float(os.environ.get("CHAOS_HOUSEKEEPING", "0")))
     function_app.application.handle = watched.handle  # type: ignore[method-assign]
-    await serve(Host(function_app.app), int(argument))
+    await serve(Host(function_app.app), port)
     housekeeping = asyncio.create_task(watched.keep_house())
     print("serving", flush=True)
     await watched.obey()
@@ -100,4 +106,4 @@ async def main(argument: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(int(sys.argv[1])))

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 _SAVE_SECONDS = 30.0
 _SETTLE_SECONDS = 130.0
-"""Longer than any request may take."""
+"""Longer than any request may take, and housekeeping on a healthy table."""
 MARKS = "marks"
 """The partition of the rows that say how much is saved; no tenant of a run has that name."""
 
@@ -97,18 +97,26 @@ class App:
 
     async def start(self) -> None:
         """Start it and wait until it serves."""
-        self._process = await self._run(str(self.port), PIPE)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "dev.chaos.app", str(self.port)),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=self._log,
+        )
         if await self._said(_START_SECONDS) != b"serving":
             raise RuntimeError("the app did not start; its log says why")
         self.up.set()
 
     async def settle(self) -> bool:
         """Wait until it has no request under way, and keeps no house; False if it takes too long."""
-        self._tell("settle")
-        try:
-            return await self._said(_SETTLE_SECONDS) == b"settled"
-        except TimeoutError:
-            return False
+        return await self._answers("settle", b"settled")
+
+    async def finish(self) -> bool:
+        """Have it keep house for all that is pending. Only when all processes have settled. False if that failed."""
+        return await self._answers("finish", b"finished")
 
     def go_on(self) -> None:
         """Let it keep house again after `settle`."""
@@ -130,11 +138,12 @@ class App:
         """Whether it has ended without having been killed."""
         return self._process is not None and self._process.returncode is not None
 
-    async def housekeep(self) -> int:
-        """Run housekeeping in a process of its own; its exit code."""
-        process = await self._run("housekeep", DEVNULL)
-        await process.communicate()
-        return process.returncode or 0
+    async def _answers(self, line: str, answer: bytes) -> bool:
+        self._tell(line)
+        try:
+            return await self._said(_SETTLE_SECONDS) == answer
+        except TimeoutError:
+            return False
 
     def _tell(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -143,17 +152,6 @@ class App:
     async def _said(self, seconds: float) -> bytes:
         assert self._process is not None and self._process.stdout is not None
         return (await asyncio.wait_for(self._process.stdout.readline(), seconds)).strip()
-
-    async def _run(self, argument: str, stdin: int) -> Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "dev.chaos.app", argument),
-            cwd=REPOSITORY,
-            env=self.environment,
-            stdin=stdin,
-            stdout=PIPE,
-            stderr=self._log,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class Run:
         await self._gate.empty.wait()
         killed = self._dice.random() < _KILLED_AT_REST
         await self._come_to_rest(killed=killed)
-        await self._look(restart=killed)
+        await self._look()
         for instance in self.instances:
             instance.app.go_on()
         self._let_fail()
@@ -178,25 +178,25 @@ class Run:
 
     async def _come_to_rest(self, *, killed: bool) -> None:
         """Nothing is under way any more: in the processes, in the proxies, in the table."""
-        for instance in self.instances:
-            await instance.proxy.flush()
-            if killed:
-                await instance.app.kill()
-            elif not await instance.app.settle():
-                self.report.log.say(Finding("endless request", "the app", "it is still at work without faults"))
-                await instance.restart()
-                await instance.app.settle()
-            await instance.proxy.drained()
+        await asyncio.gather(*(self._settle(instance, killed=killed) for instance in self.instances))
+
+    async def _settle(self, instance: Instance, *, killed: bool) -> None:
+        await instance.proxy.flush()
+        if not killed and not await instance.app.settle():
+            self.report.log.say(Finding("endless request", "the app", "it is still at work without faults"))
+            killed = True
+        if killed:
+            await instance.restart()
+            await instance.app.settle()
+        await instance.proxy.drained()
 
     async def conclude(self) -> None:
         """Kill the processes a last time, keep house, and compare."""
-        for instance in self.instances:
-            await instance.app.kill()
-            await instance.proxy.flush()
-            await instance.proxy.drained()
-        await self.instances[0].app.housekeep()  # with faults: it may fail, and the next one goes on
+        await self._come_to_rest(killed=True)
+        await self.instances[0].app.finish()  # with faults: it may fail, and the next one goes on
         self._stop_failing()
-        await self._look(restart=True)
+        await self._come_to_rest(killed=False)
+        await self._look()
         for instance in self.instances:
             self.report.late += instance.proxy.delivered
         for faults in self._faults:
@@ -205,15 +205,13 @@ class Run:
         for contest in self.contests.values():
             self.report.contested += contest.answers
 
-    async def _look(self, *, restart: bool) -> None:
+    async def _look(self) -> None:
         """Keep house until nothing is left to do, and hold what is there against what the clients know."""
         gateway = TableGateway.with_key(self.table.connection_string, TABLE)
         try:
             findings = await self._kept_house(gateway)
         finally:
             await gateway.close()
-        for instance in self.instances if restart else ():
-            await instance.app.start()
         self.report.resources = 0
         for tenant in self.plan.names:
             workers = [worker for worker in self.workers if worker.tenant == tenant]
@@ -231,7 +229,7 @@ class Run:
         findings: list[Finding] = []
         for _ in range(_HOUSEKEEPINGS):
             self.report.housekeepings += 1
-            if await self._dice.choice(self.instances).app.housekeep():
+            if not await self._dice.choice(self.instances).app.finish():
                 findings.append(Finding("housekeeping failed", "the app", "it ended with an error on a healthy table"))
             found = [finding for tenant in self.plan.names for finding in await verify.rows(gateway, tenant)]
             if not any(finding.kind == verify.PENDING for finding in found):
