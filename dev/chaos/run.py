@@ -38,7 +38,7 @@ TABLE = "chaos"
 _HOUSEKEEPINGS = 5
 """How often housekeeping may have to run until nothing is pending."""
 _STOP_SECONDS = 300.0
-_BYSTANDERS = 5
+_BYSTANDERS = 4
 _SLOTS = {
     "/Users": [f"{CONTESTED}-{number}@x.example" for number in range(2)],
     "/Groups": [f"{CONTESTED.title()} {number}" for number in range(3)],
@@ -85,6 +85,7 @@ class Run:
     async def work(self, progress: Progress) -> None:
         """Let the clients work and things fail until the run is over."""
         await self.employ()
+        self._began = time.monotonic()
         self._faults = [
             Faults(f"{self.plan.seed} faults {number}", self.plan.rate, self.plan.contested)
             for number in range(len(self.instances))
@@ -297,12 +298,15 @@ async def _shared(sender: Sender) -> tuple[str, str]:
 
 async def _bystanders(sender: Sender, contest: Contest) -> list[str]:
     """Users that are members of what is contested, and otherwise left alone."""
-    for number in range(_BYSTANDERS):
+
+    async def make(number: int) -> None:
         subject = contest.conceive("/Users")
         values = {"userName": f"{subject.tag}@x.example", "displayName": None, "title": None, "nickName": None}
         change = changes.whole_user("POST", subject, values, [])
         request = contest.begin(f"bystander {number}", "POST", subject, change.writes)
         contest.end(request, await sender.send("POST", "/Users", change.body))
+
+    await asyncio.gather(*map(make, range(_BYSTANDERS)))
     return [str(subject.id) for subject in contest.subjects.values()]
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 PLAN = Plan(
     seed=0,
     clients=8,
-    tenants=4,
+    tenants=2,
     requests=1000,
     seconds=10.0,
     rate=0.12,
@@ -42,7 +42,7 @@ async def test_nothing_is_lost_halved_or_done_twice(seed: int, tmp_path: Path) -
     log = tmp_path / "app.log"
     report = await run(replace(PLAN, seed=seed), log=log)
     assert not report.findings, f"{text(report)}\n\n{log.read_text()[-5000:]}"
-    assert report.log.writes > 50, text(report)
+    assert report.log.writes > 20, text(report)
     assert report.faults, text(report)
 
 
