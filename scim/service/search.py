@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from scim.errors import INVALID_CURSOR, ScimError
@@ -147,12 +148,16 @@ def _following(page: Page, identity: str, wanted: Query, place: Position | None,
 async def _place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
     """Where the page begins, if that is known, and how many resources come before it."""
     if wanted.cursor:
-        place = await _unsealed(context, identity, wanted)
-        return Position(place["type"], place["id"], place["total"], place.get("window")), place["seen"]
+        return await _unsealed_place(context, identity, wanted)
     if wanted.cursor is None and wanted.start > 1:
         positions = context.store.positions
         return await positions.find(context.tenant, context.connection, identity, wanted.start), wanted.start - 1
     return None, 0
+
+
+async def _unsealed_place(context: Context, identity: str, wanted: Query) -> tuple[Position, int]:
+    place = await _unsealed(context, identity, wanted)
+    return Position(place["type"], place["id"], place["total"], place.get("window")), place["seen"]
 
 
 async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
@@ -195,12 +200,15 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
             after = (await _unsealed(context, identity, wanted))["after"]
         held = await sorting.of_all(context, sources, wanted, order, offset, after)
         return Page(held.resources, total=held.total, next={"after": held.last} if held.last else None), None
-    place, seen = await _place(context, identity, wanted)
-    found = await sorting.by_index(context, sources[0].resource_type, order.by, wanted, place)
+    place, seen = await _unsealed_place(context, identity, wanted) if wanted.cursor else (None, 0)
+    find = partial(context.store.positions.find, context.tenant, context.connection, identity, wanted.start)
+    found = await sorting.by_index(context, sources[0].resource_type, order.by, wanted, place, find)
     page = Page(found.resources, total=found.total)
     if found.last is not None:
         page.next = {"type": sources[0].resource_type.name, "id": found.last, "window": found.window}
-    return page, _following(page, identity, wanted, place, seen)
+    seen = seen if wanted.cursor is not None else wanted.start - 1
+    bookmark = _following(page, identity, wanted, found.place, seen)
+    return page, bookmark if found.is_long else None
 
 
 async def _keep(context: Context, bookmark: Bookmark | None) -> None:

@@ -6,7 +6,7 @@ own; any other means reading all matching resources, which has a limit.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,13 +41,17 @@ class Order(NamedTuple):
 @dataclass(slots=True)
 class Sorted:
     """A page in order: its resources, how many there are in all, and what the last one is ordered by (None on the last
-    page), so that the next page goes on behind it whatever came or went. In descending order, `window` is from where on
-    the index rows before the last one are few."""
+    page), so that the next page goes on behind it whatever came or went.
+
+    By an index, `place` is where the page began, if that was known; `window` is from where on the rows before the last
+    one are few, in descending order; and `is_long` says that the index has more rows than a page."""
 
     resources: list[Typed]
     total: int
     last: Any
     window: str | None = None
+    place: Position | None = None
+    is_long: bool = False
 
 
 def order(sources: Sequence[Source], wanted: Query) -> Order:
@@ -112,34 +116,45 @@ def _index(resource_type: ResourceType, target: Target | None) -> Index | None:
 
 
 async def by_index(
-    context: Context, resource_type: ResourceType, index: Index, wanted: Query, place: Position | None
+    context: Context,
+    resource_type: ResourceType,
+    index: Index,
+    wanted: Query,
+    place: Position | None,
+    find: Callable[[], Awaitable[Position | None]],
 ) -> Sorted:
     """The page behind the index row of a place, or from startIndex on: by the row keys, which are in the order of the
-    values. Its total is right unless there is a place, which has it. Raises 400 tooMany far in without a place."""
+    values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need. Raises
+    400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
     keys = rows.unique_range(resource_type, index)
     listed = ordered.Index(context.store.gateway, context.tenant, keys, limit.spend)
-    offset, total = 0, 0
+    offset = wanted.start - 1 if wanted.cursor is None else 0
+    is_long = offset >= PAGE_ROWS or context.store.counts.known(context.tenant, resource_type) is not None
+    if place is None and offset and is_long:
+        place = await find()
     known: list[Row] = []
+    total = place.total if place else 0
     if place is None:
-        offset = wanted.start - 1 if wanted.cursor is None else 0
         known, is_all = await listed.first()
-        total = len(known) if is_all else (await context.store.counts.of(context.tenant, resource_type)).total
-        if offset >= total:
-            return Sorted([], total, None)
         if is_all:
-            ids = _ids(known)[:: -1 if wanted.descending else 1]
-            return await _shown(context, resource_type, wanted, ids[offset : offset + wanted.count + 1], total, None)
+            ids = _ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
+            return await _shown(context, resource_type, wanted, ids, Sorted([], len(known), None))
+        place = await find() if offset and not is_long else None
+        total = place.total if place else (await context.store.counts.of(context.tenant, resource_type)).total
+    if place is not None:
+        offset, known = 0, []
+    page = Sorted([], total, None, place=place, is_long=True)
+    if offset >= total:
+        return page
     walk = _downwards(listed, place, known) if wanted.descending else _upwards(listed, place, known, wanted.count)
-    found: list[tuple[str, str]] = []
-    window = None
-    async for reached, page in walk:
-        window = reached
-        found += page[offset : offset + wanted.count + 1 - len(found)]
-        offset = max(offset - len(page), 0)
-        if len(found) > wanted.count:
+    ids = []
+    async for page.window, found in walk:
+        ids += found[offset : offset + wanted.count + 1 - len(ids)]
+        offset = max(offset - len(found), 0)
+        if len(ids) > wanted.count:
             break
-    return await _shown(context, resource_type, wanted, found, total, window)
+    return await _shown(context, resource_type, wanted, ids, page)
 
 
 async def _upwards(
@@ -161,21 +176,21 @@ def _ids(found: list[Row]) -> Ids:
     return [(row.key, str(row.values["id"])) for row in found]
 
 
-async def _shown(
-    context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, total: int, window: str | None
-) -> Sorted:
-    """The page of the first ids, of which one more than a page holds says that there is another one."""
-    found: list[Typed] = []
-    room, last = Room(wanted.count), None
+async def _shown(context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
+    """The page with the resources of the first ids, of which one more than it holds says that there is another one."""
+    room = Room(wanted.count)
+    last = ids[0][0] if ids and not wanted.count else None
     for at in range(0, min(len(ids), wanted.count), PARALLEL_READS):
         some = ids[at : min(at + PARALLEL_READS, wanted.count)]
         there = {one.id: one for one in await context.store.resources.read_all(context.tenant, [id for _, id in some])}
         for key, id in some:
             if id in there and not room.takes(there[id]):
-                return Sorted(found, total, last, window)
-            found += [(resource_type, there[id])] if id in there else []
+                page.last = last
+                return page
+            page.resources += [(resource_type, there[id])] if id in there else []
             last = key
-    return Sorted(found, total, last if len(ids) > wanted.count else None, window)
+    page.last = last if len(ids) > wanted.count else None
+    return page
 
 
 def _key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:

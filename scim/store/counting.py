@@ -75,14 +75,14 @@ class Counts:
 
     async def _counted(self, tenant: str, resource_type: ResourceType) -> tuple[Count, list[str]]:
         """The count, and the first ids if they had to be read for it."""
-        if count := self._known(tenant, resource_type):
+        if count := self.known(tenant, resource_type):
             return count, []
         ids, ends = await self._first(tenant, resource_type, None, None)
         if ends:
             return Count(len(ids), (Part(None, None, len(ids)),)), ids
         lock = self._locks.setdefault((tenant, resource_type.id_prefix), asyncio.Lock())
         async with lock:  # others who ask meanwhile need not count too
-            count = self._known(tenant, resource_type)
+            count = self.known(tenant, resource_type)
             if count is None:
                 count = await self._rest(tenant, resource_type, ids, None, None)
                 self._remember(tenant, resource_type, count)
@@ -147,7 +147,8 @@ class Counts:
             number += len(page)
         return number
 
-    def _known(self, tenant: str, resource_type: ResourceType) -> Count | None:
+    def known(self, tenant: str, resource_type: ResourceType) -> Count | None:
+        """The count that is remembered, which is one above 1,000."""
         at, count = self.remembered.get((tenant, resource_type.id_prefix), (0.0, None))
         return count if count and monotonic() - at < _SECONDS else None
 

@@ -538,3 +538,36 @@ async def test_housekeeping_stops_with_its_time() -> None:
     left = iter([False, False, True])
     await Store.on(table).positions.tidy(TENANT, lambda: next(left))
     assert len(bookmarks(table)) == 750
+
+
+# On Azurite, through the app.
+
+
+@pytest.mark.long
+async def test_more_than_a_page_on_azurite(client: Client) -> None:
+    """1,300 users with names of all kinds, all in one group: in every order, whole, and each once."""
+    chance = random.Random(3)
+    names = ["".join(chance.choices("aé~!'\\\uffee😀𐀀 /%0z&+#", k=5)) + f"{n}x" for n in range(1_300)]
+    ids: list[str] = []
+    for at in range(0, len(names), 650):
+        posts = [{"method": "POST", "path": "/Users", "data": {"userName": n}} for n in names[at : at + 650]]
+        made = (await client.post("/Bulk", {"Operations": posts})).json["Operations"]
+        assert {one["status"] for one in made} == {"201"}
+        ids += [one["location"].rpartition("/")[2] for one in made]
+    members = [{"value": id} for id in ids]
+    group = (await client.post("/Groups", {"displayName": "all", "members": members})).json["id"]
+    ordered = sorted((name.strip() for name in names), key=lambda n: units(rows.unique_key(USER_TYPE, NAME, n)))
+    for by in ("cursor", "startIndex"):
+        for order in ("ascending", "descending"):
+            pages = [page async for page in walk(client, by, 300, sortBy="userName", sortOrder=order)]
+            found = [name.strip() for page in pages for name in shown(page)]
+            assert found == (ordered[::-1] if order == "descending" else ordered)
+            assert {page["totalResults"] for page in pages} == {1_300}
+        pages = [page async for page in walk(client, by, 300, filter=f'groups eq "{group}"')]
+        assert sorted(one["id"] for page in pages for one in page["Resources"]) == sorted(ids)
+        assert {page["totalResults"] for page in pages} == {1_300}
+    for start in (1, 1_000, 1_250):
+        page = await ask(client, "/Users", count=5, startIndex=start)
+        assert [one["id"] for one in page["Resources"]] == sorted(ids)[start - 1 :][:5]
+    page = await ask(client, "/Users", count=5, filter=f'groups eq "{group}" and userName co "1"')
+    assert page["totalResults"] == sum("1" in name for name in names)
