@@ -109,7 +109,7 @@ class Housekeeping:
                 await remove_rows(self._gateway, tenant, detached)
                 jobs.number += len(detached)
         await self._remove_receipts(tenant, everything=everything)
-        await self._positions.tidy(tenant)
+        await self._positions.tidy(tenant, lambda: deadline.left() <= 0)
 
     async def _each(self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]) -> list[str]:
         """Finish jobs, several at a time; the keys of those that are done. One that fails stops no other."""

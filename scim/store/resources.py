@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -34,6 +34,12 @@ from scim.store.transactions import Proof, commit, commit_present, now
 
 _CREATE_TRIES = 5
 """How often a creation is tried that is refused for a value which nobody has when we look."""
+PAGE_BYTES = 8 * 2**20
+"""Text of resources that one page holds, about: what a search gives, and what it reads at once."""
+_UNKNOWN_ROWS = 128
+"""Rows of the first page from a tenant: a default page of 100, and if all are as large as can be, some 64 MB."""
+_MOST_KNOWN = 1000
+"""Tenants and types whose rows' size is remembered."""
 _BATCH_TRIES = 4
 """How often a shared transaction is tried without the resource that refused it."""
 _DETACH_SECONDS = 20.0
@@ -58,6 +64,15 @@ class Stored(NamedTuple):
     keys: tuple[str, ...] = ()
     write: str = ""
     unknown: Mapping[str, Any] = MappingProxyType({})
+    size: int = 0
+    """About how many bytes it takes in a response; 0 unless it was read."""
+
+
+class Stretch(NamedTuple):
+    """Rows of resources one after the other, and whether these are the last of all."""
+
+    rows: list[Row]
+    ends: bool
 
 
 class Creation(NamedTuple):
@@ -88,6 +103,7 @@ class Resources:
         self._gateway = gateway
         self._members = members
         self._pending = pending
+        self._row_bytes: dict[tuple[str, str], int] = {}
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
@@ -247,29 +263,44 @@ class Resources:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
 
-    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Row]:
-        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one."""
+    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
+        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one. They are
+        fewer once their text is 8 MiB and more.
+
+        A row may have 480,000 characters, so a page asks for as many as will have 8 MiB together if they are like those
+        read before; ids are random, so they are. Nothing is known at first: then for 128."""
         found: list[Row] = []
-        key_range = rows.resource_range(resource_type, start)
-        async for page in self._gateway.pages(tenant, *key_range, size=min(count, PAGE_ROWS)):
-            found += page
-            if len(found) >= count:
-                break
-        return found[:count]
+        size = 0
+        while len(found) < count and size < PAGE_BYTES:
+            asked = min(count - len(found), self._fitting(tenant, resource_type))
+            read = 0
+            key_range = rows.resource_range(resource_type, start)
+            async for page in self._gateway.pages(tenant, *key_range, size=asked):
+                found += page
+                read += len(page)
+                size += self._weighed(tenant, resource_type, page)
+                if read >= asked or size >= PAGE_BYTES:
+                    break
+            else:
+                return Stretch(found, ends=True)
+            start = rows.after(rows.id_of(found[-1].key))
+        return Stretch(found, ends=False)
 
-    async def stretch(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Stored]:
-        """The same as resources."""
-        return [stored(row) for row in await self.rows(tenant, resource_type, start, count)]
+    def _fitting(self, tenant: str, resource_type: ResourceType) -> int:
+        """How many rows one page should ask for."""
+        size = self._row_bytes.get((tenant, resource_type.id_prefix))
+        return _UNKNOWN_ROWS if size is None else max(1, min(PAGE_ROWS, PAGE_BYTES // max(size, 1)))
 
-    async def ids(self, tenant: str, resource_type: ResourceType) -> list[str]:
-        """The ids of all resources of the type, in order: 1,000 a trip."""
-        pages = self._gateway.pages(tenant, *rows.resource_range(resource_type), keys_only=True)
-        return [rows.id_of(row.key) async for page in pages for row in page]
-
-    async def ids_by_value(self, tenant: str, resource_type: ResourceType, index: Index) -> list[tuple[str, str]]:
-        """(row key, id) of all resources with a value of a unique attribute, in the values' order: 1,000 a trip."""
-        pages = self._gateway.pages(tenant, *rows.unique_range(resource_type, index))
-        return [(row.key, str(row.values["id"])) async for page in pages for row in page]
+    def _weighed(self, tenant: str, resource_type: ResourceType, page: list[Row]) -> int:
+        """The bytes of a page of rows; their mean is remembered, and a larger one at once."""
+        if not page:
+            return 0
+        size, key = sum(rows.text_bytes(row.values) for row in page), (tenant, resource_type.id_prefix)
+        mean = size // len(page)
+        self._row_bytes[key] = max(mean, (self._row_bytes.pop(key, mean) + mean) // 2)
+        if len(self._row_bytes) > _MOST_KNOWN:
+            del self._row_bytes[next(iter(self._row_bytes))]
+        return size
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
@@ -288,6 +319,15 @@ class Resources:
         """The ids of all resources with a value that starts with `prefix` (and possibly of others); of more than `most`
         not all."""
         return await self._ids(tenant, rows.prefix_range(resource_type, index, prefix), most)
+
+    async def linked_ids(
+        self, tenant: str, other: str, start: str | None = None, end: str | None = None, *, of_group: bool, most: int
+    ) -> AsyncIterator[list[str]]:
+        """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
+        `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of ours."""
+        keys = rows.linked_range(other, start, end, of_group=of_group)
+        async for page in self._gateway.pages(tenant, *keys, size=min(most, PAGE_ROWS), keys_only=True):
+            yield [rows.linked_id(row.key) for row in page]
 
     async def _ids(self, tenant: str, keys: tuple[str, str], most: int) -> list[str]:
         ids: list[str] = []
@@ -412,6 +452,7 @@ def stored(row: Row) -> Stored:
         tuple(filter(None, values.get("keys", "").split("\n"))),
         values["write"],
         {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
+        rows.text_bytes(values),
     )
 
 

@@ -11,7 +11,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     c <group id>                                 in its place, what is left of such a change
     w <time> <random>                            the receipt of a change of members that was made unread
     p <time> <random>                            what is left of a deletion
-    b <query> <startIndex>                       the resource that a page of a walk begins with
+    b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -55,6 +55,8 @@ _MAX_UNITS = 480_000
 """UTF-16 units of a document, at two bytes each, under the service's 1 MiB for an entity."""
 _MAX_INDEXED = 45
 """Index rows of one resource: an update replaces them all in one transaction of 100 rows."""
+_BOOKMARKS = 1000
+"""Bookmarks of one connection, whatever it asks."""
 _MAX_VALUE = 120
 """Characters of an encoded value in a key; what is longer is cut and told apart by a hash."""
 
@@ -118,10 +120,10 @@ def resource_key(id: str) -> str:
     return f"{RESOURCES} {encode(id)}"
 
 
-def resource_range(resource_type: ResourceType, start: str | None = None) -> tuple[str, str]:
-    """The key range [start, end) of all resources of the type, or of those from the id `start` on."""
-    first, end = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
-    return (first if start is None else resource_key(start)), end
+def resource_range(resource_type: ResourceType, start: str | None = None, end: str | None = None) -> tuple[str, str]:
+    """The key range of all resources of the type, or of those from the id `start` on and before the id `end`."""
+    first, last = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
+    return (first if start is None else resource_key(start)), (last if end is None else resource_key(end))
 
 
 def after(id: str) -> str:
@@ -224,6 +226,18 @@ def receipts_range(until: str | None) -> tuple[str, str]:
     return start, f"{RECEIPT} {until}" if until else end
 
 
+def linked_range(other: str, start: str | None, end: str | None, *, of_group: bool) -> tuple[str, str]:
+    """The key range of the edges of one resource as it sees them, from those to `start` on and before those to `end`:
+    a group's members (`of_group`), or the groups of a member."""
+    first, last = members_range(other) if of_group else member_of_range(other)
+    return (first if start is None else first + encode(start)), (last if end is None else first + encode(end))
+
+
+def linked_id(key: str) -> str:
+    """The id at the other end of an edge, from its key: right for ids of ours, which need no escaping."""
+    return key.rpartition(" ")[2]
+
+
 def pending_key(due: str) -> str:
     """A new pending row's key; `due` is a sortable time."""
     return f"{PENDING} {due} {secrets.token_hex(8)}"
@@ -235,9 +249,10 @@ def pending_range(until: str | None) -> tuple[str, str]:
     return start, f"{PENDING} {until}" if until else end
 
 
-def bookmark_key(query: str, start: int) -> str:
-    """The bookmark of a query's page; `query` is a hash."""
-    return f"{BOOKMARK} {query} {start}"
+def bookmark_key(connection: str, query: str, start: int) -> str:
+    """The bookmark of a query's page. A connection has a fixed number of them, so others may need the same one."""
+    digest = hashlib.sha256(f"{query} {start}".encode()).digest()
+    return f"{BOOKMARK} {encode(connection)} {int.from_bytes(digest[:8]) % _BOOKMARKS}"
 
 
 def bookmark_range() -> tuple[str, str]:
@@ -302,6 +317,14 @@ def document_of(values: Values) -> Document:
         text, number = text + part, number + 1
     document: Document = orjson.loads(text)
     return document
+
+
+def text_bytes(values: Values) -> int:
+    """About how many bytes the document takes in a response: those of its text, more than ASCII counted twice."""
+    size, number = 0, 0
+    while (part := values.get(f"doc{number}")) is not None:
+        size, number = size + (len(part) if part.isascii() else 2 * len(part)), number + 1
+    return size
 
 
 def _lookup(resource_type: ResourceType, index: Index) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scim.store import rows
+from scim.store.counting import Counts
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway
 from scim.store.housekeeping import Housekeeping
@@ -23,6 +24,7 @@ class Store:
     members: Members
     positions: Positions
     resources: Resources
+    counts: Counts
     credentials: Credentials
     housekeeping: Housekeeping
 
@@ -38,4 +40,4 @@ class Store:
         resources = Resources(gateway, members, pending)
         credentials = Credentials(gateway)
         housekeeping = Housekeeping(gateway, members, pending, positions, credentials)
-        return Store(gateway, pending, members, positions, resources, credentials, housekeeping)
+        return Store(gateway, pending, members, positions, resources, Counts(gateway), credentials, housekeeping)

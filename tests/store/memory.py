@@ -79,6 +79,10 @@ class MemoryGateway:
         etag = self._etag()
         self._partition(partition).update({units(key): Row(key, values, etag) for key, values in rows.items()})
 
+    def drop(self, partition: str, key: str) -> None:
+        """Take a row away, unchecked and uncounted."""
+        del self._partitions[partition][units(key)]
+
     def clear(self, partition: str) -> None:
         """Forget the partition's rows."""
         self._partitions.pop(partition, None)
@@ -201,9 +205,10 @@ async def create(
 
 
 class Door:
-    """Stands where a Host would and hands requests to one application on one gateway, without Functions."""
+    """Stands where a Host would and hands requests to one application on one gateway, without Functions. `more` are
+    settings."""
 
-    def __init__(self, gateway: Gateway, tenant: str = "tenant") -> None:
+    def __init__(self, gateway: Gateway, tenant: str = "tenant", **more: str) -> None:
         self.tenant = tenant
         self.token = new_key(tenant)
         connections = {tenant: {"tenant": tenant, "keys": [self.token]}}
@@ -213,6 +218,7 @@ class Door:
                 "SCIM_CONNECTIONS": json.dumps(connections),
                 "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
+                **more,
             }
         )
         self.application = Application(settings, gateway=gateway)
