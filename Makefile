@@ -52,7 +52,7 @@ clean:
 
 # Progress goes to standard error: the standard output of `make run` is the app's.
 
-$(installed): requirements.txt requirements-dev.txt
+$(installed): requirements.txt requirements-operate.txt requirements-dev.txt
 	python='$(PYTHON)'; "$${python:-false}" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer with its venv module is needed; set PYTHON to one" >&2; exit 1; }; \
 	echo "Installing the packages of requirements-dev.txt in $(VENV)" >&2; \

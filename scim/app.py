@@ -192,7 +192,7 @@ class Application:
             log.warning("%s is no setting of this service; docs/settings.md lists them", name)
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
-        store = Store.on(self._gateway or self._table(settings, identity))
+        store = Store.on(self._gateway or self._table(settings, identity), registry)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
         return _Parts(settings, security, registry, store, looks, TenantLimits(settings.tenant_rate), identity)

@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 SCIM = ROOT / "scim"
 
 FLOORS = [
+    {"__main__"},
     {"app"},
-    {"connections"},
+    {"operate"},
     {"service"},
     {"store", "patch"},
     {"filter"},
@@ -89,6 +90,23 @@ def test_packages_stay_behind_their_door(package: str) -> None:
     assert users == DOORS[package]
 
 
+def test_the_command_line_stays_in_its_folder() -> None:
+    """Pages will call what an operator does: they need no command line."""
+    users = {
+        path.relative_to(SCIM).as_posix()
+        for path in modules()
+        if any(n.split(".")[0] == "click" for n in imported(path))
+    }
+    assert users
+    assert {user for user in users if not user.startswith("operate/tool/")} == set()
+    importers = {
+        path.relative_to(SCIM).as_posix()
+        for path in modules()
+        if any(name.startswith("scim.operate.tool") for name in imported(path))
+    }
+    assert {name for name in importers if not name.startswith("operate/tool/")} == {"__main__.py"}
+
+
 FIRST_REQUEST = """
 import asyncio, json, sys
 import function_app
@@ -116,4 +134,5 @@ def test_cold_start_imports_only_what_it_needs() -> None:
     assert not {"azure.data.tables", "azure.core", "aiohttp", "jwt", "pydantic"} & at_import
     assert "azure.data.tables" in at_request
     assert not {"jwt", "msal", "azure.identity", "azure.keyvault", "cryptography"} & at_request
+    assert not {"scim.operate", "click"} & at_request
     assert not {"scim.patch", "scim.service.bulk", "scim.service.sorting", "scim.service.discovery"} & at_request

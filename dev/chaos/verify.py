@@ -8,7 +8,7 @@ from typing import Any
 from dev.chaos.client import Client
 from dev.chaos.contest import CONTESTED
 from dev.chaos.model import Finding, Thing
-from dev.check import examine
+from scim.operate.check import examine
 from scim.schema.loading import load
 from scim.store.gateway import Gateway
 

@@ -45,7 +45,7 @@ def main() -> int:
 
 def connect(python: str, environment: Mapping[str, str], run: Run, pause: Callable[[float], object]) -> int:
     """Make a connection unless there is one; the exit code."""
-    command = [python, "-m", "scim.connections"]
+    command = [python, "-m", "scim", "connections"]
     vault = ["--vault", environment["SCIM_KEY_VAULT_URL"]]
     url = ["--url", environment["SCIM_TENANT_URL"]]
     add = [*command, "add", environment.get("SCIM_CONNECTION") or "entra", *vault, *url]
@@ -72,12 +72,12 @@ def connect(python: str, environment: Mapping[str, str], run: Run, pause: Callab
 
 
 def _environment(folder: Path) -> Path:
-    """The Python of the project's virtual environment, with the app's packages. Raises CalledProcessError."""
+    """The Python of the project's virtual environment, with the tool's packages. Raises CalledProcessError."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     quiet = ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([str(python), "-m", "pip", "install", *quiet, "-r", "requirements.txt"], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", *quiet, "-r", "requirements-operate.txt"], check=True)
     return python
 
 

@@ -27,7 +27,7 @@ from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.gateway import Unavailable
-from scim.store.plan import ByEdge, Scan, edges_asked, plan
+from scim.store.plan import ByEdge, Scan, edges_asked, indexes_of, plan
 from scim.store.positions import Position
 from scim.store.resources import Stored
 
@@ -71,7 +71,7 @@ async def search_root_by_post(context: Context) -> Response:
 async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
     wanted = query(parameters, context.settings)
     projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
-    sources = _sources(context, types, wanted, projections)
+    sources = await _sources(context, types, wanted, projections)
     page, kept = await (_walk if wanted.sort_by is None else _sorted)(context, sources, wanted)
     resources, _ = await asyncio.gather(_shown(context, page, projections, wanted), _keep(context, kept))
     body: dict[str, object] = {"schemas": [LIST_URN], "totalResults": page.total}
@@ -85,7 +85,7 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     return Response(200, {**body, "itemsPerPage": len(resources), "Resources": resources})
 
 
-def _sources(
+async def _sources(
     context: Context, types: Sequence[ResourceType], wanted: Query, projections: Mapping[str, Projection]
 ) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
@@ -98,7 +98,8 @@ def _sources(
             known(name, types[0])  # raises, with what there is to say
     shown = [t.name for t in types if wanted.sort_by is None and edges.shown(t, projections[t.name])]
     foreign = len(types) > 1
-    return [_source(context, t, _condition(tree, t, foreign=foreign), shows_edges=t.name in shown) for t in types]
+    conditions = [await _condition(context, tree, t, foreign=foreign) for t in types]
+    return [_source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
 
 
 def _source(context: Context, resource_type: ResourceType, condition: Condition, *, shows_edges: bool) -> Source:
@@ -111,12 +112,18 @@ def _source(context: Context, resource_type: ResourceType, condition: Condition,
             return Listed(context, resource_type, condition, shows_edges)
 
 
-def _condition(tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
-    matches = bind(tree, resource_type, foreign=foreign)
-    found = plan(tree, resource_type)
+async def _condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
+    """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
+    miss what is there."""
+    matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
+    used = indexes_of(chosen)
+    missing = await context.store.census.unusable(context.tenant, resource_type, used)
+    if missing:
+        chosen = plan(tree, resource_type, missing)
+    unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
     alone = isinstance(tree.filter if isinstance(tree, ValuePath) else tree, Compare)
-    answered = alone and isinstance(found, ByEdge)
-    return Condition(matches, found, edges_asked(tree, resource_type), answered)
+    answered = alone and isinstance(chosen, ByEdge)
+    return Condition(matches, chosen, edges_asked(tree, resource_type), answered, unindexed)
 
 
 def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:

@@ -115,6 +115,11 @@ def _index(resource_type: ResourceType, target: Target | None) -> Index | None:
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
 
 
+async def _covers(context: Context, resource_type: ResourceType, index: Index) -> bool:
+    """Whether all resources of the tenant have their rows of the index."""
+    return not await context.store.census.unusable(context.tenant, resource_type, [index])
+
+
 async def by_index(
     context: Context,
     resource_type: ResourceType,

@@ -93,12 +93,14 @@ class Source(Protocol):
 
 class Condition(NamedTuple):
     """A filter bound to a resource type. `asked` are the ids that it looks for among a resource's edges, None being
-    all of them; `answered` says that the plan alone decides, as far as resources are there."""
+    all of them; `answered` says that the plan alone decides, as far as resources are there; `unindexed` are the
+    attributes whose index does not cover the tenant yet."""
 
     matches: Predicate
     plan: Plan
     asked: set[str] | None
     answered: bool = False
+    unindexed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

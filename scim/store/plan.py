@@ -57,23 +57,35 @@ Plan = ById | ByValue | ByPrefix | ByEdge | Union | Scan
 NOTHING = Union(())
 
 
-def plan(tree: Filter, resource_type: ResourceType) -> Plan:
-    """The plan with the fewest candidates, as far as the tree alone tells."""
+def plan(tree: Filter, resource_type: ResourceType, without: frozenset[str] = frozenset()) -> Plan:
+    """The plan with the fewest candidates, as far as the tree alone tells. `without` are the keys of indexes that must
+    not be used."""
     match tree:
         case Compare(path, operator, value) if not value.is_null:
-            return _comparison(path, operator, value.text, resource_type)
+            return _comparison(path, operator, value.text, resource_type, without)
         case And(terms):
-            return min((plan(term, resource_type) for term in terms), key=_cost)
+            return min((plan(term, resource_type, without) for term in terms), key=_cost)
         case Or(terms):
-            plans = tuple(plan(term, resource_type) for term in terms)
+            plans = tuple(plan(term, resource_type, without) for term in terms)
             return Scan() if any(isinstance(p, Scan) for p in plans) else Union(plans)
         case ValuePath(path, inner):
-            return _value_path(path, inner, resource_type)
+            return _value_path(path, inner, resource_type, without)
         case _:
             return Scan()
 
 
-def _comparison(path: str, operator: str, text: str, resource_type: ResourceType) -> Plan:
+def indexes_of(plan: Plan) -> list[Index]:
+    """The indexes that a plan uses."""
+    match plan:
+        case ByValue(index, _) | ByPrefix(index, _):
+            return [index]
+        case Union(plans):
+            return [index for one in plans for index in indexes_of(one)]
+        case _:
+            return []
+
+
+def _comparison(path: str, operator: str, text: str, resource_type: ResourceType, without: frozenset[str]) -> Plan:
     target = resource_type.resolve(path)
     if target is None or target.attribute is None:
         return Scan() if operator == "ne" else NOTHING  # another type's attribute: no value, and so no match
@@ -89,7 +101,7 @@ def _comparison(path: str, operator: str, text: str, resource_type: ResourceType
     if edge_id(target, resource_type) and operator == "eq":
         return ByEdge(text)
     index = resource_type.indexes.get((f"{target.path}.value" if complex else target.path).lower())
-    if index is None or index.attribute.type not in ("string", "reference"):
+    if index is None or index.key in without or index.attribute.type not in ("string", "reference"):
         return Scan()  # other types have several texts for one value
     return ByValue(index, text) if operator == "eq" else ByPrefix(index, text)
 
@@ -127,15 +139,15 @@ def _edge(path: str, resource_type: ResourceType) -> Target | None:
     return target if target.name in (resource_type.members, resource_type.member_of) else None
 
 
-def _value_path(path: str, inner: Filter, resource_type: ResourceType) -> Plan:
+def _value_path(path: str, inner: Filter, resource_type: ResourceType, without: frozenset[str]) -> Plan:
     """`emails[type eq "work" and value eq "x"]`: the terms of one element are terms of the resource."""
     match inner:
         case Compare(sub, operator, value) if not value.is_null and resource_type.resolve(f"{path}.{sub}"):
-            return _comparison(f"{path}.{sub}", operator, value.text, resource_type)
+            return _comparison(f"{path}.{sub}", operator, value.text, resource_type, without)
         case And(terms):
-            return min((_value_path(path, term, resource_type) for term in terms), key=_cost)
+            return min((_value_path(path, term, resource_type, without) for term in terms), key=_cost)
         case Or(terms):
-            plans = tuple(_value_path(path, term, resource_type) for term in terms)
+            plans = tuple(_value_path(path, term, resource_type, without) for term in terms)
             return Scan() if any(isinstance(p, Scan) for p in plans) else Union(plans)
         case _:
             return Scan()

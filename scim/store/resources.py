@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
+from scim.store.census import Census, Word
 from scim.store.gateway import (
     MAX_WRITES,
     PAGE_ROWS,
@@ -99,11 +100,12 @@ class Stale(Exception):
 class Resources:
     """The resources of all tenants. Every method raises Unavailable where the table does not answer."""
 
-    def __init__(self, gateway: Gateway, members: Members, pending: Pending) -> None:
+    def __init__(self, gateway: Gateway, members: Members, pending: Pending, census: Census) -> None:
         self._gateway = gateway
         self._members = members
         self._pending = pending
         self._row_bytes: dict[tuple[str, str], int] = {}
+        self._census = census
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
@@ -118,12 +120,21 @@ class Resources:
         return found
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
-        """Keep a new resource. One trip if its members, if any, fit into it. Raises Taken.
+        """Keep a new resource. One trip if its members, if any, fit into it. Raises Taken."""
+        time = now()
+        return await self.restore(tenant, creation, members, created=time, modified=time)
 
-        A row at the new id is this creation, whoever wrote it since: nobody else has the id before it is there."""
+    async def restore(
+        self, tenant: str, creation: Creation, members: Sequence[Member] = (), *, created: str, modified: str
+    ) -> Stored:
+        """Keep a resource with these times: a new one, or one that was there before. Raises Taken.
+
+        A row at the id is this creation, whoever wrote it since: nobody else has a new id before it is there, and for
+        an old one the caller has looked before."""
         for _ in range(_CREATE_TRIES):
-            time, write_id = now(), rows.new_write_id()
-            writes = _creation_writes(creation, time, write_id)
+            write_id, word = rows.new_write_id(), self._census.word(tenant)
+            own = _creation_writes(creation, created, modified, write_id)
+            writes = [*own, *word.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
@@ -133,7 +144,8 @@ class Resources:
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken from None
                 continue  # whoever had the value has gone since
-            made = _created(creation, version, time, write_id, writes)
+            self._census.said(word)
+            made = _created(creation, version, created, modified, write_id, own)
             return made if version else await self.read(tenant, creation.id) or made
         raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
@@ -143,25 +155,27 @@ class Resources:
         made: dict[str, Stored] = {}
         batch: list[_Prepared] = []
         keys: set[str] = set()
-        size, time = 0, now()
+        size, time, word = 0, now(), self._census.word(tenant)
         for creation in creations:
             write_id = rows.new_write_id()
-            one = _Prepared(creation, write_id, _creation_writes(creation, time, write_id))
+            one = _Prepared(creation, write_id, _creation_writes(creation, time, time, write_id))
             own, bytes_ = {write.key for write in one.writes}, sum(map(_wire_bytes, one.writes))
-            if batch and (keys & own or len(keys) + len(own) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES):
-                made |= await self._create_batch(tenant, batch, time)
-                batch, keys, size = [], set(), 0
+            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            if batch and (keys & own or full):
+                made |= await self._create_batch(tenant, batch, time, word)
+                batch, keys, size, word = [], set(), 0, self._census.word(tenant)
             batch.append(one)
             keys |= own
             size += bytes_
-        return made | (await self._create_batch(tenant, batch, time) if batch else {})
+        return made | (await self._create_batch(tenant, batch, time, word) if batch else {})
 
-    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str) -> dict[str, Stored]:
+    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
         """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered."""
         for _ in range(_BATCH_TRIES):
-            writes = [write for one in batch for write in one.writes]
+            writes = [*(write for one in batch for write in one.writes), *word.writes]
             try:
                 etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
+                self._census.said(word)
                 break
             except Refused as refused:
                 batch = _without(batch, refused.index)
@@ -176,7 +190,7 @@ class Resources:
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
         return {
             one.creation.id: _created(
-                one.creation, versions[rows.resource_key(one.creation.id)], time, one.write_id, one.writes
+                one.creation, versions[rows.resource_key(one.creation.id)], time, time, one.write_id, one.writes
             )
             for one in batch
         }
@@ -191,8 +205,27 @@ class Resources:
     ) -> Stored:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
         if `old` is not the newest version, and 503 Busy or Interrupted."""
-        write_id = rows.new_write_id()
-        required, gone, keys = _replacement(resource_type, old, document, write_id)
+        every = rows.index_rows(resource_type, old.id, document)
+        late = _late(resource_type, old, every)
+        if late:  # try to make up for them
+            try:
+                return await self._update(tenant, resource_type, old, document, every, changes)
+            except Taken:
+                every = {key: row for key, row in every.items() if key not in late}
+        return await self._update(tenant, resource_type, old, document, every, changes)
+
+    async def _update(
+        self,
+        tenant: str,
+        resource_type: ResourceType,
+        old: Stored,
+        document: Document,
+        index_rows: Mapping[str, rows.Values],
+        changes: Changes | None,
+    ) -> Stored:
+        write_id, word = rows.new_write_id(), self._census.word(tenant)
+        required, gone, keys = _replacement(resource_type, old, document, index_rows, write_id)
+        required += word.writes
         proof = Proof(required[0].key, write_id)
         both = changes is not None and bool(changes or (changes.absolute and old.changing))
         try:
@@ -206,6 +239,7 @@ class Resources:
             if refused.status == 404 and changes is not None:
                 await self._reopen(tenant, old.id)
             raise Stale from None
+        self._census.said(word)
         if not version:  # done, and written by somebody else since
             newest = await self.read(tenant, old.id)
             if newest is None:
@@ -368,12 +402,15 @@ def _values(
 
 
 def _replacement(
-    resource_type: ResourceType, old: Stored, document: Document, write_id: str
+    resource_type: ResourceType,
+    old: Stored,
+    document: Document,
+    index_rows: Mapping[str, rows.Values],
+    write_id: str,
 ) -> tuple[list[Write], list[list[Write]], tuple[str, ...]]:
     """Return the writes that make `old` into `document`, the deletions of index rows beside them, and the keys of the
     index rows that the resource has then. What this version or these schemas do not know stays: a newer version, or one
     with other schemas, may run beside this one."""
-    index_rows = _kept_rows(resource_type, old, document)
     known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
     strange = [key for key in old.keys if rows.index_of(key) not in known]
     keys = (*index_rows, *strange)
@@ -384,13 +421,12 @@ def _replacement(
     return writes, [[Write("delete", key)] for key in old.keys if key not in keys], keys
 
 
-def _kept_rows(resource_type: ResourceType, old: Stored, document: Document) -> dict[str, rows.Values]:
-    """The index rows that a resource has from now on. A unique value that was kept before its schema was there, and
-    that this change does not touch, gets none: somebody else may have it too, and a user must still be disabled."""
-    after = rows.index_rows(resource_type, old.id, document)
-    new = [key for key in after if rows.is_unique(key) and key not in old.keys]
+def _late(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
+    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
+    They are made up for unless somebody else has the value too: a user must still be disabled."""
+    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
     untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
-    return {key: row for key, row in after.items() if key not in new or key not in untouched}
+    return {key for key in new if key in untouched}
 
 
 def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
@@ -414,9 +450,9 @@ def _wire_bytes(write: Write) -> int:
     return 1000 + 24 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
 
 
-def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:
+def _creation_writes(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
     index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
-    values = _values(creation.id, creation.document, time, time, write_id, index_rows)
+    values = _values(creation.id, creation.document, created, modified, write_id, index_rows)
     # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
     writes = [
         Write("insert", rows.resource_key(creation.id), values),
@@ -427,9 +463,12 @@ def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write
     return writes
 
 
-def _created(creation: Creation, version: str, time: str, write_id: str, writes: Sequence[Write]) -> Stored:
+def _created(
+    creation: Creation, version: str, created: str, modified: str, write_id: str, writes: Sequence[Write]
+) -> Stored:
     keys = tuple(write.key for write in writes[1:] if not write.key.startswith(rows.GATE + " "))
-    return Stored(creation.id, creation.document, version, time, time, keys=keys, write=write_id)
+    shown = _shown_time(created, modified, version)
+    return Stored(creation.id, creation.document, version, created, shown, keys=keys, write=write_id)
 
 
 def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:

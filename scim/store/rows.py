@@ -12,6 +12,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     w <time> <random>                            the receipt of a change of members that was made unread
     p <time> <random>                            what is left of a deletion
     b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
+    i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -38,6 +39,7 @@ Values = dict[str, Any]
 """The properties of a row apart from its key."""
 
 RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
+CENSUS = "i"
 GATE, CHANGE, RECEIPT = "o", "c", "w"
 
 FORMAT = 1
@@ -285,6 +287,15 @@ def assertion_key(expires: str, digest: str) -> str:
 def assertion_range(until: str) -> tuple[str, str]:
     """The keys of the assertions that expired before then."""
     return "j ", f"j {until}"
+
+
+def census_key(kind: str, name: str = "") -> str:
+    """What processes with one set of indexes say (`kind` is the set's digest), or what was done about one index."""
+    return f"{CENSUS} {kind} {encode(name)}" if name else f"{CENSUS} {kind}"
+
+
+def census_range() -> tuple[str, str]:
+    return key_range(f"{CENSUS} ")
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:

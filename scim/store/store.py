@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scim.schema.registry import Registry
 from scim.store import rows
+from scim.store.census import Census
 from scim.store.counting import Counts
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway
@@ -23,6 +25,7 @@ class Store:
     pending: Pending
     members: Members
     positions: Positions
+    census: Census
     resources: Resources
     counts: Counts
     credentials: Credentials
@@ -33,11 +36,14 @@ class Store:
         await self.gateway.read(TENANTS, rows.SIGNING_KEY)
 
     @staticmethod
-    def on(gateway: Gateway) -> Store:
+    def on(gateway: Gateway, registry: Registry | None = None) -> Store:
+        """The store on a gateway. Whoever writes documents says with which schemas."""
         pending = Pending(gateway)
         members = Members(gateway, pending)
         positions = Positions(gateway, pending)
-        resources = Resources(gateway, members, pending)
+        census = Census(gateway, registry)
+        resources = Resources(gateway, members, pending, census)
         credentials = Credentials(gateway)
         housekeeping = Housekeeping(gateway, members, pending, positions, credentials)
-        return Store(gateway, pending, members, positions, resources, Counts(gateway), credentials, housekeeping)
+        counts = Counts(gateway)
+        return Store(gateway, pending, members, positions, census, resources, counts, credentials, housekeeping)

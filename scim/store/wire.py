@@ -61,6 +61,17 @@ def page(
     return Request("GET", f"{table_url}()?{urlencode(query, quote_via=quote)}", dict(_ACCEPTED), b"")
 
 
+def partition_behind(table_url: str, last: str, *, after: Mapping[str, str]) -> Request:
+    """The request for one row of the first partition whose name is greater than `last`."""
+    query = {"$filter": f"PartitionKey gt {_literal(last)}", "$top": "1", "$select": "PartitionKey", **after}
+    return Request("GET", f"{table_url}()?{urlencode(query, quote_via=quote)}", dict(_ACCEPTED), b"")
+
+
+def partitions(body: bytes) -> list[str]:
+    """The partitions of the rows of an answer to `partition_behind`."""
+    return [str(entity["PartitionKey"]) for entity in orjson.loads(body)["value"]]
+
+
 def row(body: bytes, etag: str) -> Row:
     """The row of an answer to `read`."""
     return _row(orjson.loads(body), etag)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dev.check import problems
+from scim.operate.check import problems
 from scim.schema.loading import load
 from tests.fuzz import filters
 from tests.fuzz.model import (

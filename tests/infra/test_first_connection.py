@@ -19,8 +19,8 @@ from tests.infra.conftest import ROOT
 SCRIPT = ROOT / "infra/hooks/first_connection.py"
 VAULT, URL = "https://kv-x.vault.azure.net", "https://func-x.azurewebsites.net/scim"
 ENVIRONMENT = {"SCIM_KEY_VAULT_URL": VAULT, "SCIM_TENANT_URL": URL, "SCIM_VNET_ENABLED": "false"}
-LIST = ["py", "-m", "scim.connections", "list", "--vault", VAULT, "--json"]
-ADD = ["py", "-m", "scim.connections", "add", "entra", "--vault", VAULT, "--url", URL]
+LIST = ["py", "-m", "scim", "connections", "list", "--vault", VAULT, "--json"]
+ADD = ["py", "-m", "scim", "connections", "add", "entra", "--vault", VAULT, "--url", URL]
 FORBIDDEN = (1, "", "Key Vault: HttpResponseError 403: Forbidden")
 EMPTY = (0, "[]", "")
 MADE = (0, "Secret token: x\n", "")
@@ -60,7 +60,7 @@ def test_first_connection_is_made_and_printed(hook: ModuleType, capsys: pytest.C
 def test_its_name_may_be_chosen(hook: ModuleType) -> None:
     commands = Commands(EMPTY, MADE)
     hook.connect("py", {**ENVIRONMENT, "SCIM_CONNECTION": "contoso"}, commands.run, commands.paused.append)
-    assert commands.ran[1][4] == "contoso"
+    assert commands.ran[1][5] == "contoso"
 
 
 def test_a_second_run_makes_nothing(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,10 +107,10 @@ def test_it_says_what_is_not_set() -> None:
 
 def test_as_azd_runs_it(tmp_path: Path) -> None:
     """In a project of its own, whose connections are a stand-in: the environment is made, and the tool runs in it."""
-    tool = tmp_path / "scim" / "connections" / "__main__.py"
+    tool = tmp_path / "scim" / "__main__.py"
     tool.parent.mkdir(parents=True)
-    tool.write_text("import sys\nprint('[]' if sys.argv[1] == 'list' else 'in ' + sys.prefix)\n")
-    (tmp_path / "requirements.txt").write_text("")
+    tool.write_text("import sys\nprint('[]' if sys.argv[2] == 'list' else 'in ' + sys.prefix)\n")
+    (tmp_path / "requirements-operate.txt").write_text("")
     shutil.copytree(SCRIPT.parent, tmp_path / "infra" / "hooks")
     environment = {**os.environ, **ENVIRONMENT}
     command = [sys.executable, "infra/hooks/first_connection.py"]

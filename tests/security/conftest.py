@@ -17,7 +17,7 @@ import function_app
 from dev.azurite import Azurite
 from dev.host import Host
 from scim.app import Application
-from scim.connections.__main__ import main
+from scim.operate.tool.main import main
 from scim.security.keys import new_key
 from scim.settings import Settings
 from tests.cloud import Cloud, Secret
@@ -83,7 +83,7 @@ class Deployment:
         return f"vaulted-{next(_numbers)}"
 
     async def run(self, *arguments: str) -> str:
-        """Run the operator's tool; what it prints."""
+        """Run a command of the noun `connections`; what it prints."""
         code, out, err = await self.command(*arguments)
         assert code == 0, err
         return out
@@ -144,13 +144,6 @@ class Deployment:
         return Client(self.host, tenant, token)
 
 
-def _run(arguments: tuple[str, ...], ca_file: str) -> int:
-    try:
-        return main(arguments, ca_file=ca_file)
-    except SystemExit as exit:  # argparse's own
-        return int(exit.code or 0)
-
-
 @pytest.fixture
 def deployment(
     cloud: Cloud,
@@ -166,7 +159,7 @@ def deployment(
 
     async def command(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = await asyncio.to_thread(_run, arguments, cloud.ca_file)
+        code = await asyncio.to_thread(main, ["connections", *arguments], ca_file=cloud.ca_file)
         return code, *capsys.readouterr()
 
     yield Deployment(cloud, Host(function_app.app), deployed, table, command)

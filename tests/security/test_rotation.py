@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scim.connections.rotation import by_age, rotation
+from scim.operate.connections.rotation import by_age, rotation
 from scim.security.connections import Connection, Credential
 from scim.security.keys import new_key
 from scim.security.usage import Used

@@ -273,18 +273,19 @@ def devices(filter: str, more: str = "") -> Ask:
     return lambda c, d: c.get("/Devices?filter=" + quote_plus(filter.format(**d)) + more)
 
 
+# A look at the census comes before an index that not every version has.
 TRIPS: list[tuple[str, Ask, int, int]] = [
     ("by id", devices('id eq "{id}"'), 1, 1),
-    ("by unique serial: hit", devices('serial eq "s-1"'), 2, 1),
-    ("by unique serial: miss", devices('serial eq "S-3"'), 1, 0),
-    ("by looked-up tag: hit", devices('tag eq "T"'), 2, 1),
-    ("by looked-up tag: miss", devices('tag eq "t"'), 1, 0),
-    ("by owner: hit", devices('owner.value eq "u-x"'), 2, 1),
-    ("by owner as a whole", devices('owner eq "u-x"'), 2, 1),
-    ("by externalId: miss", devices('externalId eq "x"'), 1, 0),
+    ("by unique serial: hit", devices('serial eq "s-1"'), 3, 1),
+    ("by unique serial: miss", devices('serial eq "S-3"'), 2, 0),
+    ("by looked-up tag: hit", devices('tag eq "T"'), 3, 1),
+    ("by looked-up tag: miss", devices('tag eq "t"'), 2, 0),
+    ("by owner: hit", devices('owner.value eq "u-x"'), 3, 1),
+    ("by owner as a whole", devices('owner eq "u-x"'), 3, 1),
+    ("by externalId: miss", devices('externalId eq "x"'), 2, 0),
     ("by no index", devices('model eq "M"'), 1, 1),
     ("a page", lambda c, d: c.get("/Devices"), 2, 2),
-    ("sorted by serial", lambda c, d: c.get("/Devices?sortBy=serial&count=1"), 2, 1),
+    ("sorted by serial", lambda c, d: c.get("/Devices?sortBy=serial&count=1"), 3, 1),
     ("read", lambda c, d: c.get(path(d)), 1, 0),
     ("create", lambda c, d: c.post("/Devices", device("S-9", tag="T", owner={"value": "u-x"})), 1, 0),
 ]
@@ -301,7 +302,7 @@ async def test_trips_of_devices(client: Client, line: Wire, ask: Ask, trips: int
     assert len(line.trips) == trips, line.trips
 
 
-@pytest.mark.parametrize(("value", "trips"), [("Badge", 2), ("badge", 1)])
+@pytest.mark.parametrize(("value", "trips"), [("Badge", 3), ("badge", 2)])
 async def test_a_unique_extension_attribute_is_found_by_its_index(
     client: Client, line: Wire, value: str, trips: int
 ) -> None:

@@ -14,8 +14,8 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 import function_app
 from dev.azurite import Azurite, free_port
-from dev.check import problems
 from scim.app import Application
+from scim.operate.check import problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.support import Client, Request, Wire

@@ -13,9 +13,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 import function_app
-from dev.check import problems
 from dev.host import Host
 from scim.app import Application
+from scim.operate.check import problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.conftest import NewClient

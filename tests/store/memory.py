@@ -117,6 +117,16 @@ class MemoryGateway:
             self.rows_read += len(page)
             yield page
 
+    async def partitions(self) -> AsyncIterator[str]:
+        last = ""
+        while True:
+            await self._trip("partition")
+            behind = [name for name, rows in self._partitions.items() if rows and units(name) > units(last)]
+            if not behind:
+                return
+            last = min(behind, key=units)
+            yield last
+
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         if not 0 < len(writes) <= MAX_WRITES:
             raise ValueError(f"a transaction has 1 to {MAX_WRITES} writes, not {len(writes)}")
@@ -182,6 +192,9 @@ class Faulty:
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
         return self._gateway.pages(partition, start, end, size=size, keys_only=keys_only)
+
+    def partitions(self) -> AsyncIterator[str]:
+        return self._gateway.partitions()
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         self.number += 1

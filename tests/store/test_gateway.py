@@ -20,7 +20,7 @@ from scim.store.gateway import Gateway, Refused, TooLarge
 from scim.store.row import Row, Write
 from scim.store.rows import encode, key_range
 from tests.core import cases
-from tests.store.memory import MemoryGateway, Rejected
+from tests.store.memory import MemoryGateway, Rejected, units
 
 _numbers = count(1)
 
@@ -191,6 +191,25 @@ async def test_partitions_do_not_see_each_other(gateway: Gateway, partition: str
     with pytest.raises(Refused):
         await gateway.commit(partition + "2", [Write("delete", "a"), Write("delete", "b")])
     assert len(await contents(gateway, partition)) == 2
+
+
+async def test_partitions_are_those_that_have_rows(gateway: Gateway, partition: str) -> None:
+    """In the order of their UTF-16 units; a partition goes with its last row. Others may use the table too."""
+    names = [partition + text for text in ("", " x", "'", "-1", "0", "é", "\ud7ff", "😀", "\uff5e", "gone")]
+    for name in names:
+        await gateway.commit(name, [insert("b"), insert("a", x="1")])
+    await gateway.commit(names[-1], [Write("delete", "a"), Write("delete", "b")])
+    found = [name async for name in gateway.partitions()]
+    assert [name for name in found if name.startswith(partition)] == names[:-1]
+    assert found == sorted(set(found), key=units)
+
+
+async def test_partitions_cost_a_trip_each(partition: str) -> None:
+    gateway = MemoryGateway()
+    gateway.load("a", {f"{number}": {} for number in range(5000)})
+    gateway.load("b", {"1": {}})
+    assert [name async for name in gateway.partitions()] == ["a", "b"]
+    assert gateway.trips == ["partition"] * 3
 
 
 IN_ORDER = ["", " ", "!", "'", "0", "A", "Z", "_", "a", "a ", "a!", "a0", "aa", "b", "~", "é", "\ud7ff", "😀", "\uff5e"]

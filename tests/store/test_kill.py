@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
-from dev.check import Report, examine, problems
+from scim.operate.check import Report, examine, problems
 from scim.store.gateway import TableGateway
 from scim.store.members import Member
 from scim.store.store import Store

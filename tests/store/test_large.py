@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
-from dev.check import Report, examine, problems
 from scim.app import Application
+from scim.operate.check import Report, examine, problems
 from scim.store import rows
 from scim.store.gateway import Gateway, TableGateway
 from scim.store.members import Changes, Member

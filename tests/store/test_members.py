@@ -1,36 +1,25 @@
-"""Memberships: both edges always, trips by what changes and not by what the group holds, and within every limit.
-
-The last part holds the checker itself, which all the others trust.
-"""
+"""Memberships: both edges always, trips by what changes and not by what the group holds, and within every limit."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-import os
 import random
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dev.azurite import Azurite
-from dev.check import examine, problems
+from scim.operate.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import Refused, TableGateway
+from scim.store.gateway import Refused
 from scim.store.members import SINGLE, Changes, Member, difference
-from scim.store.pending import TENANTS, Pending
+from scim.store.pending import Pending
 from scim.store.resources import Stale
-from scim.store.row import Write
 from scim.store.store import Store
-from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, TEXTS, USER_TYPE, cases
 from tests.store.memory import Door, MemoryGateway, create
 from tests.support import PATCH
@@ -425,228 +414,3 @@ async def test_everything_at_its_largest_at_once(table: MemoryGateway) -> None:
     response = await client.request("PUT", f"/Groups/{group}", content=json.dumps(body, ensure_ascii=False).encode())
     assert response.status in (200, 413), response.body[:300]
     await clean(table)
-
-
-# The checker: every broken invariant is named, and nothing else is.
-
-
-async def tenant(table: MemoryGateway) -> tuple[str, str]:
-    """A user and a group that it is in, with rows of every kind."""
-    store = Store.on(table)
-    document = {"userName": "ada", "emails": [{"value": "a@x"}], "title": "😀" * 20_000}
-    user = (await create(store, TENANT, USER_TYPE, document)).id
-    group = await new_group(store, "all", [Member(user), Member("unknown")])
-    await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
-    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2026"}})
-    return user, group
-
-
-async def test_checker_finds_nothing_where_nothing_is_wrong(table: MemoryGateway) -> None:
-    await tenant(table)
-    report = await examine(table, TENANT, REGISTRY)
-    assert (report.problems, report.strangers) == ([], {})
-    assert (report.rows, report.resources, report.memberships, report.pending) == (11, 2, 2, 1)
-
-
-OTHER = "u-" + "a" * 24
-"""An id in the shape of ours."""
-
-REMOVED_ROWS = {
-    "the user": ("r {user}", ["x u username ada: points to", "l u emails.value a@x {user}: points to", "looks like"]),
-    "the group": ("r {group}", ["x g displayname all: points to", *["is a membership of {group}, which"] * 2]),
-    "a unique row": ("x u username ada", ["x u username ada: is missing"]),
-    "a lookup row": ("l u emails.value a@x {user}", ["l u emails.value a@x {user}: is missing"]),
-    "the group's edge": ("m {group} {user}", ["g {user} {group}: has no twin"]),
-    "the member's edge": ("g {user} {group}", ["m {group} {user}: has no twin"]),
-}
-
-
-@pytest.mark.parametrize(("key", "named"), cases(REMOVED_ROWS))
-async def test_checker_misses_a_row(table: MemoryGateway, key: str, named: list[str]) -> None:
-    user, group = await tenant(table)
-    await table.commit(TENANT, [Write("delete", key.format(user=user, group=group))])
-    await names(table, [text.format(user=user, group=group) for text in named])
-
-
-ADDED_ROWS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
-    "unique row of nobody": ("x u username bob", {"id": OTHER}, ["x u username bob: points to " + OTHER]),
-    "unique row of somebody without the value": ("x u username bob", {"id": "{user}"}, ["does not have the value"]),
-    "unique row of another": ("x u username ada", {"id": "{group}"}, ["points to {group}, but {user} has"]),
-    "lookup row of nobody": ("l u emails.value b@x z", {"id": OTHER}, ["which does not exist"]),
-    "lookup row of another": ("l u emails.value b@x {user}", {"id": "{user}"}, ["does not have the value"]),
-    "lookup row that points elsewhere": ("l u emails.value a@x {user}", {"id": "{group}"}, ["but {user} has"]),
-    "index row without an id": ("x u username bob", {}, ["points to None"]),
-    "edge alone": ("m {group} x", {"group": "{group}", "member": "x"}, ["m {group} x: has no twin g x {group}"]),
-    "twin alone": ("g x {group}", {"group": "{group}", "member": "x"}, ["g x {group}: has no twin m {group} x"]),
-    "edge at another's key": ("m {group} x", {"group": "{group}", "member": "unknown"}, ["which belong at"]),
-    "edge without a member": ("m {group} x", {"group": "{group}"}, ["lacks group or member"]),
-    "unknown kind": ("z 1", {}, ["z 1: is a row of no known kind"]),
-    "kind alone": ("r", {}, ["r: is a row of no known kind"]),
-    "empty key": ("", {}, [": is a row of no known kind"]),
-    "pending row of no kind": (
-        "p 20260101T000000 a",
-        {"doc0": '{"kind":"x","id":"u-x"}'},
-        ["housekeeping cannot read"],
-    ),
-    "pending row without a time": (
-        "p soon",
-        {"doc0": '{"kind":"detach","id":"u-x"}'},
-        ["housekeeping cannot read"],
-    ),
-    "pending row that is cut off": ("p 20260101T000000 a", {"doc0": '{"kind":"deta'}, ["housekeeping cannot read"]),
-}
-
-
-@pytest.mark.parametrize(("key", "values", "named"), cases(ADDED_ROWS))
-async def test_checker_finds_a_row_too_many(
-    table: MemoryGateway, key: str, values: dict[str, str], named: list[str]
-) -> None:
-    user, group = await tenant(table)
-    filled = {
-        name: value if "{k" in value or '{"' in value else value.format(user=user, group=group)
-        for name, value in values.items()
-    }
-    await table.commit(TENANT, [Write("upsert", key.format(user=user, group=group), filled)])
-    await names(table, [text.format(user=user, group=group) for text in named])
-
-
-RESOURCE_ROWS: dict[str, tuple[dict[str, str | None], list[str]]] = {
-    "another id": ({"id": OTHER}, ["holds id " + OTHER]),
-    "no write id": ({"write": None}, ["lacks write"]),
-    "document cut off": ({"doc1": None}, ["its document is not whole"]),
-    "document with a part too many": ({"doc9": "x"}, ["is not split as it should be"]),
-    "document in parts too small": (
-        {"doc0": '{"userName":', "doc1": '"ada","emails":[{"value":"a@x"}]}'},
-        ["is not split as it should be"],
-    ),
-    "document that is a list": ({"doc0": "[]", "doc1": None}, ["is not an object"]),
-    "document without its mail": ({"doc0": '{"userName":"ada"}', "doc1": None}, ["whose document does not have"]),
-    "document with a mail more": (
-        {"doc0": '{"userName":"ada","emails":[{"value":"a@x"},{"value":"b@x"}]}', "doc1": None},
-        ["l u emails.value b@x {user}: is missing"],
-    ),
-    "document with groups": (
-        {"doc0": '{"userName":"ada","emails":[{"value":"a@x"}],"groups":[]}', "doc1": None},
-        ["holds groups"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("changed", "named"), cases(RESOURCE_ROWS))
-async def test_checker_looks_into_resources(
-    table: MemoryGateway, changed: dict[str, str | None], named: list[str]
-) -> None:
-    user, _ = await tenant(table)
-    row = await table.read(TENANT, f"r {user}")
-    assert row
-    values = {name: value for name, value in {**row.values, **changed}.items() if value is not None}
-    await table.commit(TENANT, [Write("replace", row.key, values)])
-    found = await problems(table, TENANT, REGISTRY)
-    missing = [text for text in named if not any(text.format(user=user) in line for line in found)]
-    assert missing == [], found
-
-
-async def test_checker_tells_two_with_one_unique_value(table: MemoryGateway) -> None:
-    await tenant(table)
-    values = {"id": OTHER, "created": "", "modified": "", "write": "", "doc0": '{"userName":"ADA"}'}
-    await table.commit(TENANT, [Write("insert", f"r {OTHER}", values)])
-    assert any("has the unique value of x u username ada" in line for line in await problems(table, TENANT, REGISTRY))
-
-
-async def test_checker_tells_members_that_are_gone(table: MemoryGateway) -> None:
-    """An id in the shape of ours: it was deleted and left an edge, or it never existed; only the caller can know."""
-    store = Store.on(table)
-    group = await new_group(store, "all", [Member(OTHER), Member("u-17"), Member("unknown")])
-    report = await examine(table, TENANT, REGISTRY)
-    assert (report.problems, report.strangers) == ([], {f"m {group} {OTHER}": OTHER})
-    assert len(await problems(table, TENANT, REGISTRY)) == 1
-    assert await problems(table, TENANT, REGISTRY, invented={OTHER}) == []
-
-
-async def test_checker_waits_for_what_is_pending(table: MemoryGateway) -> None:
-    """Edges that a pending row will remove are no problem yet."""
-    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2026"}})
-    values = {"group": "g-" + "b" * 24, "member": OTHER}
-    edges = [rows.member_key(*values.values()), rows.member_of_key(OTHER, values["group"])]
-    note = Pending.note({"kind": "detach", "id": values["group"], "members": True})
-    await table.commit(TENANT, [note, *(Write("insert", key, values) for key in edges)])
-    assert await problems(table, TENANT, REGISTRY) == []
-    await table.commit(TENANT, [Write("delete", note.key)])
-    assert len(await problems(table, TENANT, REGISTRY)) == 2
-
-
-async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryGateway) -> None:
-    await tenant(table)
-    table.load(TENANTS, {})
-    await table.commit(TENANTS, [Write("delete", rows.tenant_key(TENANT))])
-    await names(table, ["is pending in a tenant that housekeeping does not know of"])
-
-
-async def names(table: MemoryGateway, expected: list[str]) -> None:
-    """The checker gives one line for each of these, and no other."""
-    found = await problems(table, TENANT, REGISTRY)
-    assert all("\n" not in line for line in found)
-    missing = [text for text in expected if not any(text in line for line in found)]
-    assert (missing, len(found)) == ([], len(expected)), found
-
-
-# The checker as a command.
-
-
-async def check(folder: Path, *arguments: str, **settings: str) -> tuple[int | None, str, str]:
-    """Exit code, output and errors of `python -m dev.check` in a folder."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "dev.check", *arguments],
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **settings},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode, output.decode(), errors.decode()
-
-
-async def test_command_checks_the_table_of_the_settings(azurite: Azurite, tmp_path: Path) -> None:
-    gateway = TableGateway.with_key(azurite.connection_string, TABLE)
-    group = await new_group(Store.on(gateway), f"checked by {tmp_path.name}", [Member(OTHER)])
-    settings = {"SCIM_TABLE_CONNECTION_STRING": azurite.connection_string, "SCIM_TABLE_NAME": TABLE}
-    (tmp_path / "local.settings.json").write_text(json.dumps({"Values": settings}))
-    code, output, errors = await check(tmp_path, TENANT)
-    assert (code, errors) == (0, "")
-    assert output.splitlines()[0].startswith(f"m {group} {OTHER}: its member {OTHER} looks like a resource")
-    assert output.splitlines()[1] == "5 rows, 1 resources, 1 memberships, 0 pending: 0 problems, 1 unknown members"
-
-    await gateway.commit(TENANT, [Write("delete", rows.member_of_key(OTHER, group))])
-    code, output, errors = await check(tmp_path, TENANT)
-    assert (code, errors) == (1, "")
-    assert f"m {group} {OTHER}: has no twin" in output
-
-    code, output, errors = await check(tmp_path, TENANT, SCIM_TABLE_NAME="missing")  # the environment comes first
-    assert (code, output) == (2, "")
-    assert len(errors.splitlines()) == 1
-    await gateway.close()
-
-
-COMMANDS: dict[str, tuple[list[str], str | None, str]] = {
-    "no tenant": ([], None, "usage"),
-    "two tenants": (["a", "b"], None, "usage"),
-    "no settings": (["a"], None, "SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING must be set"),
-    "settings that are of no use": (
-        ["a"],
-        '{"Values": {"SCIM_TABLE_CONNECTION_STRING": "x"}}',
-        "SCIM_TABLE_CONNECTION_STRING is no connection string",
-    ),
-    "settings that are not JSON": (["a"], "{", "local.settings.json cannot be read"),
-    "settings without values": (["a"], "{}", "local.settings.json cannot be read"),
-    "settings that are no object": (["a"], "[]", "local.settings.json cannot be read"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "file", "said"), cases(COMMANDS))
-async def test_command_says_what_it_needs(tmp_path: Path, arguments: list[str], file: str | None, said: str) -> None:
-    if file is not None:
-        (tmp_path / "local.settings.json").write_text(file)
-    code, output, errors = await check(tmp_path, *arguments)
-    assert (code, output, len(errors.splitlines())) == (2, "", 1)
-    assert said in errors

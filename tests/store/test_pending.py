@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from dev.check import examine, problems
+from scim.operate.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import pending, rows, sequences
 from scim.store.gateway import Gateway, Refused, Unavailable, Uncertain

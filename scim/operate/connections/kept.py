@@ -9,15 +9,17 @@ import contextlib
 import json
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from scim.operate.errors import CommandError
 from scim.security.connections import Connection, read_connection
 from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
 from scim.security.vault import CONNECTION, Vault, connection_in
 
 
-class KeptError(Exception):
+class KeptError(CommandError):
     """What is kept cannot be read or written; the text says what to do."""
 
 
@@ -26,6 +28,8 @@ class Kept(Protocol):
 
     takes_effect: str
     """When a change does, as a sentence."""
+    quiet_after: timedelta
+    """When no request of a connection that was paused can still be under way."""
 
     async def names(self) -> list[str]:
         """The names of all connections."""
@@ -47,6 +51,7 @@ class KeptInVault:
     """Connections as secrets of a vault."""
 
     takes_effect = "This takes effect within a minute."
+    quiet_after = timedelta(minutes=3)  # that minute, and the two that the host lets a request live
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -83,6 +88,7 @@ class KeptInSettings:
     """Connections in local.settings.json."""
 
     takes_effect = "The app reads its settings when it starts: start it anew."
+    quiet_after = timedelta()
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -9,22 +9,19 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from scim.connections.kept import Kept, KeptError
-from scim.connections.rotation import Rotation, rotation
+from scim.operate.connections.kept import Kept
+from scim.operate.connections.rotation import Rotation, rotation
+from scim.operate.errors import CommandError
 from scim.security.connections import Connection, Revoked, read_connection
 from scim.security.keys import CONNECTION_NAME, digest, digested, new_key
 from scim.security.signing_keys import rotated
 from scim.security.usage import UsageLog, Used
 from scim.store.gateway import Unavailable
 
-log = logging.getLogger("scim.connections")
+log = logging.getLogger("scim.operate.connections")
 
 _REMEMBERED = 10
 """Revoked credentials of a connection whose holders are told so."""
-
-
-class CommandError(Exception):
-    """The command cannot be done; the text says why and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class Commands:
         for name in await self._kept.names():
             try:
                 found.append(await self.show(name))
-            except (CommandError, KeptError) as error:
+            except CommandError as error:
                 found.append(Unreadable(name, str(error)))
         return found
 

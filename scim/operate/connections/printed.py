@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scim.connections.commands import Unreadable, View
-from scim.connections.rotation import by_age
+from scim.operate.connections.commands import Unreadable, View
+from scim.operate.connections.rotation import by_age
 from scim.security.connections import Connection
 from scim.security.usage import Used, days_left, due
 

@@ -1,0 +1,221 @@
+"""`tenants check`: reads all of a tenant's rows and names every broken invariant; `fix` mends what can be proven.
+
+Others may be writing meanwhile: what did not agree is looked at a second time, and each repair is a transaction that
+happens only if nothing of what it was made from has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from scim.operate.checking import rules
+from scim.operate.checking.findings import Finding, Repair
+from scim.operate.checking.looks import Looks
+from scim.operate.checking.survey import LATE, Survey
+from scim.operate.tenants.steps import Step, unseen
+from scim.schema.registry import Registry
+from scim.store import rows
+from scim.store.gateway import MAX_WRITES, Gateway, Refused
+from scim.store.pending import TENANTS
+from scim.store.row import Row, Write
+from scim.store.store import Store
+from scim.store.transactions import commit
+
+_EVERYTHING = ("", "\uffff")
+_ROUNDS = 4
+"""How often a tenant is checked and mended: one repair can make room for another."""
+_UNKNOWN = "is pending in a tenant that housekeeping does not know of"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a tenant's rows say."""
+
+    tenant: str
+    rows: int = 0
+    resources: int = 0
+    memberships: int = 0
+    pending: int = 0
+    """Operations of several transactions that are under way, or were cut short: none after housekeeping."""
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no problem, and good to know."""
+    strangers: dict[str, str] = field(default_factory=dict)
+    """By key, the id of a member that looks like one of ours and is no resource. A client may send an id that never
+    existed, and it is kept as sent; but the memberships of a deleted resource must be gone."""
+    overdue: list[str] = field(default_factory=list)
+    """Keys of what housekeeping should have finished."""
+    old: list[Write] = field(default_factory=list)
+    """What removes the rows that housekeeping should have removed."""
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each broken invariant: the row's key and the rule."""
+        return sorted(finding.line for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What was mended, a line each, and what a last check says."""
+
+    done: list[str]
+    report: Report
+
+
+async def problems(gateway: Gateway, tenant: str, registry: Registry, *, invented: Collection[str] = ()) -> list[str]:
+    """The broken invariants of a tenant, a line each. `invented` are ids in the shape of ours that were never
+    resources and may be members."""
+    report = await examine(gateway, tenant, registry)
+    return sorted([*report.problems, *(stranger(k, id) for k, id in report.strangers.items() if id not in invented)])
+
+
+def stranger(key: str, id: str) -> str:
+    """The line about a member that looks like a resource."""
+    return f"{key}: its member {id} looks like a resource and is none"
+
+
+async def examine(
+    gateway: Gateway, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = unseen
+) -> Report:
+    """Read every row of a tenant. `step` is called with the rows of each page. Raises Unavailable."""
+    survey = Survey(registry, now or datetime.now(UTC))
+    async for page in gateway.pages(tenant, *_EVERYTHING):
+        for row in page:
+            survey.take(row)
+        step(len(page))
+    survey.finish()
+    looks = Looks(gateway, tenant, registry, survey)
+    findings = [*survey.findings, *await looks.findings()]
+    announcement = await gateway.read(TENANTS, rows.tenant_key(tenant))
+    if announcement is None and survey.working:
+        findings.append(Finding(survey.working[0], _UNKNOWN))
+    elif announcement is not None and (fault := _tenant_fault(announcement)):
+        findings.append(Finding(f"{TENANTS} {announcement.key}", fault))
+    return Report(
+        tenant,
+        survey.rows,
+        len(survey.ids),
+        survey.memberships,
+        survey.pending,
+        findings,
+        [f"{count} rows {note}" for note, count in survey.noted.items()],
+        looks.strangers,
+        survey.overdue,
+        survey.chaff,
+    )
+
+
+async def examine_shared(gateway: Gateway, *, now: datetime | None = None) -> list[Finding]:
+    """Read the partition that is no tenant's. Raises Unavailable."""
+    findings: list[Finding] = []
+    now = now or datetime.now(UTC)
+    async for page in gateway.pages(TENANTS, *_EVERYTHING):
+        for row in page:
+            try:
+                fault, repair = _shared_fault(row, now)
+            except Exception as error:  # whatever it is: it must not hide what comes after
+                fault, repair = f"cannot be looked at: {type(error).__name__}: {str(error)[:200]}", None
+            if fault:
+                findings.append(Finding(f"{TENANTS} {row.key}", fault, repair))
+    return findings
+
+
+def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
+    if rules.newer(row):
+        return "", None
+    match row.key.split(" "):
+        case ["t", _]:
+            return _tenant_fault(row), None
+        case ["u", _, _]:
+            return rules.usage_fault(row.values), None
+        case ["k", "cursors"]:
+            key = row.values.get("key")
+            sound = isinstance(key, str) and len(key) == 64 and not key.strip("0123456789abcdef")
+            return "" if sound else "is a key for cursors that is none", None
+        case ["k", _]:
+            return "", None
+        case ["j", *_]:
+            ends = rules.assertion_end(row.key)
+            if ends is None:
+                return "is the sight of an assertion without its end", None
+            removal = Repair("removed", [Write("delete", row.key, etag=row.etag)])
+            late = ends < now - LATE
+            return (
+                ("is an assertion that ended long ago, which housekeeping should have removed", removal)
+                if late
+                else ("", None)
+            )
+        case _:
+            return "is a row of no known kind", None
+
+
+def _tenant_fault(row: Row) -> str:
+    tenant = row.values.get("tenant")
+    if not isinstance(tenant, str) or row.key != rows.tenant_key(tenant):
+        return f"is the row of another tenant: {tenant!r:.60}"
+    return "" if rules.time_of(row.values.get("touched")) else "does not say when the tenant was last written to"
+
+
+async def fix(store: Store, tenant: str, registry: Registry, step: Step = unseen) -> Fixed:
+    """Mend what can be proven, round by round until nothing more can be. Raises Unavailable."""
+    done: list[str] = []
+    for _ in range(_ROUNDS):
+        report = await examine(store.gateway, tenant, registry, step=step)
+        mended = await _mend(store, report)
+        done += mended
+        if not mended:
+            return Fixed(done, report)
+    return Fixed(done, await examine(store.gateway, tenant, registry, step=step))
+
+
+async def fix_shared(gateway: Gateway) -> list[str]:
+    """Remove what housekeeping should have removed from the partition that is no tenant's. Raises Unavailable."""
+    done = []
+    for finding in await examine_shared(gateway):
+        if finding.repair and await _done(gateway, TENANTS, finding.repair.writes):
+            done.append(f"{finding.line}: {finding.repair.does}")
+    return done
+
+
+async def _mend(store: Store, report: Report) -> list[str]:
+    """One round of repairs; a line for each that was made."""
+    done: list[str] = []
+    if any(finding.rule == _UNKNOWN for finding in report.findings):
+        await store.pending.announce(report.tenant)
+        done.append(f"{report.tenant}: announced to housekeeping")
+    lines: dict[Repair, list[str]] = {}
+    for finding in report.findings:
+        if finding.repair is not None:
+            lines.setdefault(finding.repair, []).append(finding.line)
+    for repair, named in lines.items():
+        if await _done(store.gateway, report.tenant, repair.writes):
+            done.append(f"{'; '.join(named)}: {repair.does}")
+    removed = [len(part) for part in _cut(report.old, MAX_WRITES) if await _done(store.gateway, report.tenant, part)]
+    if removed:
+        done.append(f"{sum(removed)} old bookmarks and receipts: removed")
+    return done + await _finish_overdue(store, report)
+
+
+async def _finish_overdue(store: Store, report: Report) -> list[str]:
+    """Have housekeeping finish what it should have finished."""
+    if not report.overdue:
+        return []
+    await store.pending.announce(report.tenant)
+    await store.housekeeping.run()
+    there = [await store.gateway.read(report.tenant, key) for key in report.overdue]
+    return [f"{key}: finished" for key, row in zip(report.overdue, there, strict=True) if row is None]
+
+
+async def _done(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> bool:
+    """Run a repair; False if something has changed since it was made. What is left is found by the next round."""
+    try:
+        await commit(gateway, tenant, writes)
+    except Refused:
+        return False
+    return True
+
+
+def _cut(writes: Sequence[Write], size: int) -> list[Sequence[Write]]:
+    return [writes[at : at + size] for at in range(0, len(writes), size)]

@@ -1,0 +1,283 @@
+"""A second look at what did not agree: the rows are read again, since others may have been writing. What is still
+wrong is named, with the transaction that mends it if that can be proven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from scim.errors import ScimError
+from scim.operate.checking import rules
+from scim.operate.checking.findings import Edge, Finding, Repair
+from scim.operate.checking.survey import Survey
+from scim.schema.registry import Registry, ResourceType
+from scim.schema.validation import Document
+from scim.store import rows
+from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway
+from scim.store.row import Row, Write
+from scim.store.transactions import now
+
+_TRIES = 4
+"""How often a resource is read until nobody changes it meanwhile; one that never rests is looked at next time."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is wrong with a resource's index rows, and what mends it."""
+
+    named: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Key, rule, and whether it is mended."""
+    writes: list[Write] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    """The index rows that the resource names from then on."""
+    does: list[str] = field(default_factory=list)
+
+    def say(self, key: str, rule: str, does: str = "") -> None:
+        self.named.append((key, rule, bool(does)))
+        if does:
+            self.does.append(does)
+
+
+class Looks:
+    """Looks again at the suspects of a survey. Every method raises Unavailable."""
+
+    def __init__(self, gateway: Gateway, tenant: str, registry: Registry, survey: Survey) -> None:
+        self._gateway = gateway
+        self._tenant = tenant
+        self._registry = registry
+        self._survey = survey
+        self.strangers: dict[str, str] = {}
+        """By key, the id of a member that looks like one of ours and is no resource."""
+
+    async def findings(self) -> list[Finding]:
+        """What is wrong with the suspects."""
+        suspects = self._survey.suspects
+        indexes = await _each(suspects.indexes, self._index)
+        more = {id for id, _ in indexes if id is not None}
+        found = [finding for _, finding in indexes if finding is not None]
+        for listed in (
+            await _each(suspects.resources | more, self.resource),
+            await _each(suspects.lone, self._lone),
+            await _each(suspects.groups, self._ghost),
+            await _each(suspects.gates, self._gate),
+        ):
+            found += [finding for findings in listed for finding in findings]
+        for strangers in await _each(suspects.members, self._stranger):
+            self.strangers |= strangers
+        return found
+
+    # Index rows -------------------------------------------------------------------------------------------------------
+
+    async def resource(self, id: str) -> list[Finding]:
+        """A resource's document, its keys and its index rows."""
+        for _ in range(_TRIES):
+            row = await self._read(rows.resource_key(id))
+            if row is None or (wanted := self._wanted(row)) is None:
+                return []
+            keys = rules.keys_of(row)
+            names = [*keys, *(key for key in wanted if key not in keys)]
+            there = dict(zip(names, await _each(names, self._read), strict=True))
+            again = await self._read(row.key)
+            if again is not None and again.etag == row.etag:
+                return await self._compared(row, id, wanted, set(keys), there)
+        return []
+
+    async def _compared(
+        self, row: Row, id: str, wanted: dict[str, rows.Values], keys: set[str], there: dict[str, Row | None]
+    ) -> list[Finding]:
+        plan = _Plan()
+        for key, found in there.items():
+            named, asked = key in keys, key in wanted
+            if asked and (found is None or found.values.get("id") != id):
+                await self._missing(plan, row, key, found, named=named)
+            elif asked:
+                plan.keys.append(key)
+                if not named:
+                    plan.say(row.key, f"its keys lack {key}", f"{key} named")
+            elif found is None:
+                plan.say(row.key, f"its keys name {key}, which does not exist", f"{key} no longer named")
+            elif found.values.get("id") != id:
+                owner = found.values.get("id")
+                plan.say(row.key, f"its keys name {key}, which belongs to {owner}", f"{key} no longer named")
+            elif self._survey.indexes.covers(key):
+                plan.say(key, f"points to {id}, whose document does not have the value", f"{key} removed")
+                plan.writes.append(Write("delete", key, etag=found.etag))
+            else:
+                plan.keys.append(key)
+        return list(_findings(row, plan))
+
+    async def _missing(self, plan: _Plan, row: Row, key: str, found: Row | None, *, named: bool) -> None:
+        """An index row that a document asks for is not there, or somebody else's."""
+        id = str(row.values["id"])
+        if found is None:
+            if named or self._survey.indexes.covers(key):
+                plan.say(key, f"is missing, but the document of {id} has the value", f"{key} added")
+                plan.writes.append(Write("insert", key, {"id": id}))
+                plan.keys.append(key)
+            return
+        owner = found.values.get("id")
+        other = await self._read(rows.resource_key(owner)) if isinstance(owner, str) else None
+        theirs = self._wanted(other) if other else {}
+        if other is not None and (theirs is None or key in theirs):
+            if named or self._survey.indexes.covers(key):
+                plan.say(row.key, f"has the unique value of {key}, as {owner} has")
+            if named:  # a deletion would take the other's row with it
+                plan.say(row.key, f"its keys name {key}, which belongs to {owner}", f"{key} no longer named")
+            return
+        plan.say(key, f"points to {owner}, but {id} has the value", f"{key} now points to {id}")
+        plan.writes.append(Write("replace", key, {"id": id}, found.etag))
+        plan.keys.append(key)
+
+    async def _index(self, key: str) -> tuple[str | None, Finding | None]:
+        """An index row that no resource was seen to ask for: the resource to look at, or what is wrong with the row."""
+        row = await self._read(key)
+        if row is None:
+            return None, None
+        id = row.values.get("id")
+        owner = await self._read(rows.resource_key(id)) if isinstance(id, str) else None
+        removal = Repair("removed", [Write("delete", key, etag=row.etag)])
+        if owner is None:
+            return None, Finding(key, f"points to {id}, which does not exist", removal)
+        wanted = self._wanted(owner)
+        if wanted is None:
+            return None, None
+        if key in wanted or key in rules.keys_of(owner):
+            return str(id), None
+        if self._survey.indexes.declared(key) is None:
+            return None, Finding(key, f"is an index row of {id}, which does not name it, and of no index here")
+        proof = Write("merge", owner.key, {"modified": rules.shown_modified(owner)}, owner.etag)
+        removal = Repair("removed", [*removal.writes, proof])
+        return None, Finding(key, f"points to {id}, whose document does not have the value", removal)
+
+    def _wanted(self, row: Row) -> dict[str, rows.Values] | None:
+        """The index rows that a resource's document asks for; None if this version cannot tell."""
+        id, resource_type, document = self._read_resource(row)
+        if resource_type is None or document is None:
+            return None
+        try:
+            return rows.index_rows(resource_type, id, document)
+        except (AttributeError, TypeError, ScimError):
+            return None
+
+    def _read_resource(self, row: Row) -> tuple[str, ResourceType | None, Document | None]:
+        id = row.values.get("id")
+        if rules.newer(row) or not isinstance(id, str) or row.key != rows.resource_key(id):
+            return "", None, None
+        return id, self._registry.by_id(id), rules.read_document(row)[0]
+
+    # Memberships ------------------------------------------------------------------------------------------------------
+
+    async def _lone(self, edge: Edge) -> list[Finding]:
+        """A membership of which one side was seen."""
+        forward, backward = rows.member_key(*edge), rows.member_of_key(edge.member, edge.group)
+        wanted = [forward, backward, rows.resource_key(edge.group), rows.resource_key(edge.member)]
+        mine, theirs, group, member = await asyncio.gather(*map(self._read, wanted))
+        there, missing = (mine, backward) if mine else (theirs, forward)
+        if there is None or (mine and theirs):
+            return []
+        repair = None
+        if group is None or (member is None and self._survey.is_ours(edge.member)):
+            repair = Repair("removed", [Write("delete", there.key, etag=there.etag)])
+        elif edge.group not in self._survey.changing and not rules.newer(group):
+            values = {"group": edge.group, "member": edge.member}
+            repair = Repair(f"{missing} added", [*_touched(group), Write("insert", missing, values)])
+        return [Finding(there.key, f"has no twin {missing}", repair)]
+
+    async def _ghost(self, group: str) -> list[Finding]:
+        """A group that has memberships, and does not exist or cannot have members."""
+        row = await self._read(rows.resource_key(group))
+        if row is not None and self._survey.has_members(group):
+            return []
+        wrong = "which does not exist" if row is None else "which cannot have members"
+        findings = []
+        async for page in self._gateway.pages(self._tenant, *rows.members_range(group)):
+            for edge in page:
+                twin = await self._read(rows.member_of_key(str(edge.values.get("member")), group))
+                both = [Write("delete", side.key, etag=side.etag) for side in (edge, twin) if side]
+                repair = Repair("removed", both) if row is None else None
+                findings.append(Finding(edge.key, f"is a membership of {group}, {wrong}", repair))
+        return findings
+
+    async def _stranger(self, member: str) -> dict[str, str]:
+        """A member in the shape of our ids that was not seen."""
+        if await self._read(rows.resource_key(member)) is not None:
+            return {}
+        found = {}
+        async for page in self._gateway.pages(self._tenant, *rows.member_of_range(member)):
+            for edge in page:
+                group = str(edge.values.get("group"))
+                if group not in self._survey.unfinished:
+                    found[rows.member_key(group, member)] = member
+        return found
+
+    async def _gate(self, group: str) -> list[Finding]:
+        """A group's gate, or the change in its place."""
+        names = [rows.resource_key(group), f"{rules.GATE} {rows.encode(group)}", f"{rules.CHANGE} {rows.encode(group)}"]
+        row, gate, change = await asyncio.gather(*map(self._read, names))
+        if row is None or not self._survey.has_members(group):
+            return [
+                Finding(
+                    stray.key,
+                    f"belongs to {group}, which {'does not exist' if row is None else 'cannot have members'}",
+                    Repair("removed", [Write("delete", stray.key, etag=stray.etag)]) if row is None else None,
+                )
+                for stray in (gate, change)
+                if stray
+            ]
+        if rules.newer(row):
+            return []
+        if gate and change:
+            removal = Repair("gate removed", [Write("delete", gate.key, etag=gate.etag)])
+            return [Finding(gate.key, f"stands open while {change.key} is under way", removal)]
+        if change:
+            return []
+        settled: rows.Values = {"modified": rules.shown_modified(row)}
+        unsettled = row.values.get("changing") is True
+        if unsettled:
+            settled["changing"] = False
+        touch, opening = Write("merge", row.key, settled, row.etag), Write("insert", names[1])
+        if gate is None and rules.guarded(row):
+            return [
+                Finding(row.key, "has neither a gate nor a change under way", Repair("gate added", [touch, opening]))
+            ]
+        if unsettled:
+            proof = [touch] if gate is None else [touch, Write("merge", gate.key, etag=gate.etag)]
+            return [Finding(row.key, "is being changed, but no row says by whom", Repair("settled as it is", proof))]
+        if "." in str(row.values.get("write")).partition(" ")[0]:
+            return [Finding(row.key, "is being changed, but no row says by whom")]
+        return []
+
+    async def _read(self, key: str) -> Row | None:
+        return await self._gateway.read(self._tenant, key)
+
+
+def _findings(row: Row, plan: _Plan) -> Iterator[Finding]:
+    """The findings about a resource; one transaction mends all that can be mended."""
+    keys = "\n".join(plan.keys)
+    merge = Write("merge", row.key, {"keys": keys, "modified": rules.shown_modified(row)}, row.etag)
+    repair = Repair(", ".join(plan.does), [merge, *plan.writes]) if plan.does else None
+    if repair is not None and len(repair.writes) > MAX_WRITES:
+        repair = None
+    for key, rule, mended in plan.named:
+        yield Finding(key, rule, repair if mended else None)
+
+
+def _touched(group: Row) -> list[Write]:
+    """What a change of a group's members writes beside the edges: a new version, if its gate is open."""
+    if not rules.guarded(group):
+        return [Write("merge", group.key, {"modified": now()}, group.etag)]
+    return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", f"{rules.GATE} {group.key[2:]}")]
+
+
+async def _each(items: Iterable[T], look: Callable[[T], Awaitable[U]]) -> list[U]:
+    """Look at all, a few at a time, in order."""
+    listed = sorted(items) if isinstance(items, set) else list(items)
+    found: list[U] = []
+    for at in range(0, len(listed), PARALLEL_READS):
+        found += await asyncio.gather(*map(look, listed[at : at + PARALLEL_READS]))
+    return found

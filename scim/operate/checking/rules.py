@@ -1,0 +1,207 @@
+"""What a row must be, whatever the others are: each rule gives what is wrong in words, and nothing if all is well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import orjson
+
+from scim.errors import ScimError
+from scim.schema.loading import load
+from scim.schema.registry import ResourceType
+from scim.schema.validation import Document, canonical
+from scim.schema.values import instant
+from scim.store import rows
+from scim.store.census import written
+from scim.store.row import Row
+
+FORMAT = 1
+"""The version of rows that this release writes. Rows of a newer one are left alone."""
+GATE, CHANGE, RECEIPT = "o", "c", "w"
+"""The gate of a resource with members, the change that stands in its place, and the receipt of a change."""
+
+_STRINGS = ("id", "created", "modified", "write")
+"""What a resource's row holds beside its document."""
+_PENDING_KEY = re.compile(r"p (\d{8}T\d{6})\S* \S+")
+_RECEIPT_KEY = re.compile(r"w (\d{8}T\d{4})(\d{2})?\S* \S+")
+_ASSERTION_KEY = re.compile(r"j (\d{8}T\d{6}) [0-9a-f]{64}")
+
+
+def newer(row: Row) -> bool:
+    """Whether a row is of a newer version than this program."""
+    version = row.values.get("v")
+    return isinstance(version, int) and not isinstance(version, bool) and version > FORMAT
+
+
+def guarded(row: Row) -> bool:
+    """Whether a group's row is of the format that has gates."""
+    return "v" in row.values
+
+
+def keys_of(row: Row) -> list[str]:
+    """The index rows that a resource's row names."""
+    keys = row.values.get("keys", "")
+    return [key for key in keys.split("\n") if key] if isinstance(keys, str) else []
+
+
+def resource_faults(row: Row) -> Iterator[str]:
+    """The row of a resource without its document."""
+    values = row.values
+    missing = [name for name in _STRINGS if not isinstance(values.get(name), str)]
+    if missing:
+        yield f"lacks {', '.join(missing)}"
+    if not isinstance(values.get("keys", ""), str):
+        yield "its keys are no text"
+    version = values.get("v", FORMAT)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        yield f"its version is {version!r:.40}"
+    if not isinstance(values.get("changing", False), bool):
+        yield "its changing is neither true nor false"
+    created, modified = values.get("created"), values.get("modified")
+    for name, text in (("created", created), ("modified", modified)):
+        if isinstance(text, str) and instant(text) is None and not (name == "modified" and text == ""):
+            yield f"its {name} is no time: {text!r:.40}"
+    first, last = (instant(text) if isinstance(text, str) else None for text in (created, modified))
+    if first is not None and last is not None and last < first:
+        yield f"was modified ({modified}) before it was created ({created})"
+
+
+def read_document(row: Row, what: str = "its document") -> tuple[Document | None, str]:
+    """The document that a row holds, or why it is none."""
+    try:
+        document = rows.document_of(row.values)
+    except (ValueError, TypeError):
+        return None, f"{what} is not whole"
+    if not isinstance(document, dict):
+        return None, f"{what} is not an object"
+    return document, ""
+
+
+def split_fault(row: Row, document: Document) -> str:
+    """Whether the document is over as many properties as it should be."""
+    parts = {name: value for name, value in row.values.items() if name.startswith("doc")}
+    return "" if rows.document_values(document) == parts else "its document is not split as it should be"
+
+
+@cache
+def _packaged() -> dict[str, ResourceType]:
+    return {resource_type.core.id: resource_type for resource_type in load().resource_types}
+
+
+def document_fault(document: Document, resource_type: ResourceType) -> str:
+    """What our own schemas do not allow in the document. What others declare may have come after the document."""
+    ours = _packaged().get(resource_type.core.id)
+    if ours is None:
+        return ""
+    declared = ours.extension_attributes
+    part = {name: value for name, value in document.items() if not _is_urn(name) or name in declared}
+    return _difference(part, ours)
+
+
+def outgrown(document: Document, resource_type: ResourceType) -> bool:
+    """Whether the document is not what the schemas that a deployer added would make of it now."""
+    ours = _packaged().get(resource_type.core.id)
+    if ours is not None and ours.extension_attributes.keys() == resource_type.extension_attributes.keys():
+        return False
+    return bool(_difference(document, resource_type))
+
+
+def _is_urn(name: str) -> bool:
+    return name[:4].lower() == "urn:"
+
+
+def _difference(document: Document, resource_type: ResourceType) -> str:
+    try:
+        wanted = canonical(document, resource_type)
+    except ScimError as error:
+        return f"its document is not what its schema allows: {error.detail}"
+    if _text(wanted) == _text(document):
+        return ""
+    names = (name for name in {**document, **wanted} if _text(document.get(name)) != _text(wanted.get(name)))
+    return f"its document is not in canonical form: {next(names, '')}"
+
+
+def _text(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def edge_faults(row: Row) -> Iterator[str]:
+    """One side of a membership, whose ends were read."""
+    for name in ("display", "type"):
+        if not isinstance(row.values.get(name, ""), str):
+            yield f"its {name} is no text"
+
+
+def bookmark_fault(row: Row) -> str:
+    """A bookmark is a hint: that what it points at is gone costs reads and breaks nothing."""
+    values = row.values
+    if not all(isinstance(values.get(name), str) for name in ("type", "next", "at")):
+        return "is a bookmark without a place"
+    total = values.get("total")
+    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        return f"is a bookmark whose total is no count: {total!r:.40}"
+    return "" if time_of(values["at"]) else f"is a bookmark whose time is none: {values['at']!r:.40}"
+
+
+def pending_fault(row: Row) -> tuple[Document | None, str]:
+    """What a pending row holds, or that housekeeping cannot read it."""
+    content, _ = read_document(row)
+    kind = content.get("kind") if content else None
+    id = content.get("group" if kind == "change" else "id") if content else None
+    if pending_due(row.key) is None or kind not in ("change", "detach") or not isinstance(id, str):
+        return None, "is a pending row that housekeeping cannot read"
+    return content, ""
+
+
+def pending_due(key: str) -> datetime | None:
+    return _stamp(_PENDING_KEY.fullmatch(key))
+
+
+def receipt_time(key: str) -> datetime | None:
+    return _stamp(_RECEIPT_KEY.fullmatch(key))
+
+
+def assertion_end(key: str) -> datetime | None:
+    return _stamp(_ASSERTION_KEY.fullmatch(key))
+
+
+def _stamp(match: re.Match[str] | None) -> datetime | None:
+    """The time in a row's key."""
+    if match is None:
+        return None
+    text = "".join(filter(None, match.groups()))
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S" if len(text) == 15 else "%Y%m%dT%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def time_of(text: object) -> datetime | None:
+    """The time that a property holds; None if it is none. Without a zone it is UTC."""
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def shown_modified(row: Row) -> str:
+    """What the resource of a row shows as lastModified: the row's text, or else the time in its ETag."""
+    text = row.values.get("modified")
+    if isinstance(text, str) and text:
+        return text
+    shown = written(row).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    created = row.values.get("created")
+    return max(shown, created) if isinstance(created, str) and instant(created) is not None else shown
+
+
+def usage_fault(values: Mapping[str, Any]) -> str:
+    """When a credential was used."""
+    if not isinstance(values.get("credential"), str) or not isinstance(values.get("warned", ""), str):
+        return "lacks credential"
+    times = [values.get(name) for name in ("first", "last")]
+    return "" if all(time_of(time) for time in times) else "its first or last use is no time"

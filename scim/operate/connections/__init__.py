@@ -1,0 +1,1 @@
+"""What an operator does with connections: make, show, rotate, revoke, pause. Nothing is printed here."""

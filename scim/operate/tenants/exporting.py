@@ -1,0 +1,129 @@
+"""A tenant into a file: every resource and membership, read beside live traffic.
+
+Each resource is as it was at one moment, and resources are read one after the other: the file is no snapshot of the
+whole. A membership is in it only with its group, and with its member unless that id never was a resource here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from scim.operate.errors import CommandError
+from scim.operate.tenants import dump
+from scim.operate.tenants.dump import Counts, Membership, Part, Resource
+from scim.operate.tenants.measure import type_name
+from scim.operate.tenants.steps import Step, unseen
+from scim.schema.registry import Registry
+from scim.store import rows
+from scim.store.gateway import Gateway
+from scim.store.members import Member
+from scim.store.resources import stored
+from scim.store.row import Row
+from scim.store.transactions import now
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of an export. `before`: how many lines an earlier run had written."""
+
+    path: Path
+    counts: Counts
+    before: int
+
+
+async def export(gateway: Gateway, registry: Registry, tenant: str, path: Path, step: Step = unseen) -> Exported:
+    """Write a tenant to a file, which appears under its name when it is whole; until then it is FILE.part, and the
+    next run goes on with that. Raises CommandError, Unavailable."""
+    unfinished = dump.name_of_part(path)
+    part = dump.read_part(unfinished, tenant)
+    before = part.counts.resources.total() + part.counts.memberships
+    if part.end == 0 and not await exists(gateway, tenant):
+        raise CommandError(f"There is no row of a tenant {tenant}: tenants list shows all.")
+    with dump.open_part(unfinished, part.end) as file:
+        if not part.finished:
+            await _Export(gateway, registry, tenant, file, part, step).run()
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    return Exported(path, part.counts, before)
+
+
+class _Export:
+    """One run, which goes on behind what the part has."""
+
+    def __init__(
+        self, gateway: Gateway, registry: Registry, tenant: str, file: BinaryIO, part: Part, step: Step
+    ) -> None:
+        self._gateway, self._registry, self._tenant = gateway, registry, tenant
+        self._file, self._part, self._step = file, part, step
+        self._absent: set[str] = set()
+        """Ids that were looked for and are no resource."""
+
+    async def run(self) -> None:
+        if self._part.end == 0:
+            self._file.write(dump.header_line(self._tenant, now(), schemas(self._registry)))
+        if not self._part.listed:
+            await self._resources()
+        await self._memberships()
+        self._file.write(dump.footer_line(self._part.counts, now()))
+
+    async def _resources(self) -> None:
+        start, end = rows.key_range(f"{rows.RESOURCES} ")
+        if self._part.last_resource is not None:
+            start = rows.after(rows.resource_key(self._part.last_resource))
+        async for page in self._gateway.pages(self._tenant, start, end):
+            for row in page:
+                self._write(self._resource(row))
+            self._file.flush()
+            self._step(len(page))
+
+    async def _memberships(self) -> None:
+        start, end = rows.key_range(f"{rows.MEMBER} ")
+        if self._part.last_membership is not None:
+            start = rows.after(rows.member_key(*self._part.last_membership))
+        async for page in self._gateway.pages(self._tenant, start, end):
+            for row in page:
+                async for item in self._membership(row):
+                    self._write(item)
+            self._file.flush()
+            self._step(len(page))
+
+    async def _membership(self, row: Row) -> AsyncIterator[Resource | Membership]:
+        """The membership of a row, and before it the resources that were made since they were read; nothing if the
+        group has gone."""
+        values = row.values
+        group, member = values["group"], Member(values["member"], values.get("display"), values.get("type"))
+        for id in filter(rows.is_id, (group, member.value)):
+            if id not in self._part.ids and id not in self._absent:
+                made = await self._gateway.read(self._tenant, rows.resource_key(id))
+                if made is None:
+                    self._absent.add(id)
+                else:
+                    yield self._resource(made)._replace(late=True)
+        if group in self._part.ids:
+            yield Membership(group, member)
+
+    def _resource(self, row: Row) -> Resource:
+        kept = stored(row)
+        return Resource(type_name(self._registry, kept.id), kept.id, kept.created, kept.modified, kept.document)
+
+    def _write(self, item: Resource | Membership) -> None:
+        self._file.write(dump.line_of(item))
+        self._part.take(item)
+
+
+def schemas(registry: Registry) -> list[str]:
+    """The URNs of the schemas that this deployment has."""
+    return sorted({schema.id for each in registry.resource_types for schema in (each.core, *each.extensions)})
+
+
+async def exists(gateway: Gateway, tenant: str) -> bool:
+    """Whether the tenant has a row."""
+    async for page in gateway.pages(tenant, "", "\uffff", size=1, keys_only=True):
+        if page:
+            return True
+    return False

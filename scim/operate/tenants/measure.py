@@ -1,0 +1,112 @@
+"""Which tenants there are, and how much of each: every row is read, 1,000 a trip."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from scim.operate.tenants.steps import Step, unseen
+from scim.schema.registry import Registry
+from scim.store import rows
+from scim.store.gateway import Gateway
+from scim.store.pending import TENANTS
+from scim.store.row import Row
+
+EVERYTHING = ("", "\uffff")
+"""The key range of all rows of a partition."""
+
+_KINDS = {
+    rows.RESOURCES: "resources",
+    rows.UNIQUE: "index",
+    rows.LOOKUP: "index",
+    rows.MEMBER: "memberships",
+    rows.MEMBER_OF: "memberships",
+}
+_ETAG_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d)(?:%3A|:)(\d\d)(?:%3A|:)(\d\d)")
+
+
+@dataclass(slots=True)
+class Size:
+    """How much a tenant is. `changed` is when its last row was written, "" if it has none."""
+
+    tenant: str
+    resources: Counter[str] = field(default_factory=Counter)
+    """By resource type."""
+    memberships: int = 0
+    rows: int = 0
+    bytes: int = 0
+    """As Table Storage counts them."""
+    kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """(rows, bytes) by what the rows are for."""
+    changed: str = ""
+
+    def data(self) -> dict[str, Any]:
+        """The size as JSON data."""
+        kinds = {kind: {"rows": rows, "bytes": length} for kind, (rows, length) in sorted(self.kinds.items())}
+        return {
+            "tenant": self.tenant,
+            "resources": dict(sorted(self.resources.items())),
+            "memberships": self.memberships,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "kinds": kinds,
+            "lastChange": self.changed or None,
+        }
+
+
+async def tenants(gateway: Gateway) -> AsyncIterator[str]:
+    """The tenants that have rows, in order: a trip each. Raises Unavailable."""
+    async for partition in gateway.partitions():
+        if partition != TENANTS:
+            yield partition
+
+
+async def measure(gateway: Gateway, registry: Registry, tenant: str, step: Step = unseen) -> Size:
+    """Read all rows of a tenant. Raises Unavailable."""
+    size = Size(tenant)
+    async for page in gateway.pages(tenant, *EVERYTHING):
+        for row in page:
+            _add(size, registry, row)
+        step(len(page))
+    return size
+
+
+def type_name(registry: Registry, id: str) -> str:
+    """The resource type of an id; its prefix if no schema of this deployment has it."""
+    resource_type = registry.by_id(id)
+    return resource_type.name if resource_type else id.partition("-")[0]
+
+
+def _add(size: Size, registry: Registry, row: Row) -> None:
+    kind, length = row.key.partition(" ")[0], _bytes(size.tenant, row)
+    size.rows += 1
+    size.bytes += length
+    name = _KINDS.get(kind, "other")
+    before = size.kinds.get(name, (0, 0))
+    size.kinds[name] = (before[0] + 1, before[1] + length)
+    if kind == rows.RESOURCES:
+        size.resources[type_name(registry, rows.id_of(row.key))] += 1
+    elif kind == rows.MEMBER:
+        size.memberships += 1
+    if found := _ETAG_TIME.search(row.etag):
+        size.changed = max(size.changed, f"{found[1]}:{found[2]}:{found[3]}Z")
+
+
+def _bytes(partition: str, row: Row) -> int:
+    """The size of a row by the formula that Table Storage publishes: text is UTF-16."""
+    total = 4 + _units(partition + row.key) + sum(8 + _units(name) for name in row.values)
+    for value in row.values.values():
+        if isinstance(value, str):
+            total += 4 + _units(value)
+        elif isinstance(value, bool):
+            total += 1
+        else:
+            total += 4 if isinstance(value, int) else 8
+    return total
+
+
+def _units(text: str) -> int:
+    return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))

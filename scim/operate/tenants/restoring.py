@@ -1,0 +1,155 @@
+"""Single resources from a file: what was deleted is made again, what was overwritten is replaced.
+
+A resource that is gone comes back with its id, its times, its members, and in the groups that it was in and that are
+there. One that is there gets the file's document and, a group, the file's members; that is a change of today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scim.operate.errors import CommandError
+from scim.operate.tenants.dump import Dump, Resource
+from scim.operate.tenants.importing import (
+    equal,
+    make,
+    present_ids,
+    read_members,
+    resource_type_of,
+    settle,
+)
+from scim.schema.registry import Registry, ResourceType
+from scim.store import rows
+from scim.store.gateway import Gateway, Refused
+from scim.store.members import Changes, Member, difference
+from scim.store.pending import Pending
+from scim.store.resources import Stale, Stored, Taken
+from scim.store.store import Store
+from scim.store.transactions import commit
+
+
+@dataclass(slots=True)
+class Restoration:
+    """What one resource needs. `kept` is None if it is gone; `differs` names what is not as in the file."""
+
+    resource: Resource
+    resource_type: ResourceType
+    kept: Stored | None
+    members: list[Member]
+    """Those that it gets: the file's, but for resources that have gone."""
+    missing: set[str] = field(default_factory=set)
+    """Members in the file that have gone, and are not named."""
+    changes: Changes = field(default_factory=Changes)
+    groups: list[tuple[str, Member]] = field(default_factory=list)
+    """The groups that it comes back into, if it is gone."""
+    differs: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """What will be done, in words."""
+        resource = f"{self.resource.id} ({self.resource.type})"
+        lost = f"; {len(self.missing)} members in the file have gone and stay away" if self.missing else ""
+        if self.kept is None:
+            return (
+                f"{resource}: is gone, comes back with {len(self.members)} members, in {len(self.groups)} groups{lost}"
+            )
+        if self.differs:
+            return f"{resource}: is there, is replaced in {', '.join(self.differs)}{lost}"
+        return f"{resource}: is there and equal, stays{lost}"
+
+
+async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, ids: Sequence[str]) -> list[Restoration]:
+    """What the resources of these ids need. Raises CommandError if one is not in the file, or a unique value of one
+    belongs to somebody else; nothing is changed then."""
+    store = Store.on(gateway)
+    if absent := [id for id in ids if id not in dump]:
+        raise CommandError(f"{dump.path} does not hold {', '.join(absent)}.")
+    there = await present_ids(gateway, tenant)
+    after = there | set(ids)
+    found: list[Restoration] = []
+    for id in dict.fromkeys(ids):
+        resource, resource_type = dump.resource(id), resource_type_of(registry, dump, id)
+        await _check_free(store, tenant, resource_type, resource)
+        wanted = dump.members(id)
+        missing = {member.value for member in wanted if rows.is_id(member.value) and member.value not in after}
+        members = [member for member in wanted if member.value not in missing]
+        kept = await store.resources.read(tenant, id)
+        each = Restoration(resource, resource_type, kept, members, missing)
+        if kept is not None:
+            await _compare(store, tenant, each)
+        found.append(each)
+    gone = {each.resource.id: each for each in found if each.kept is None}
+    for group, member in dump.memberships():
+        if member.value in gone and group in there and group not in ids:  # a named one gets its members itself
+            gone[member.value].groups.append((group, member))
+    return found
+
+
+async def restore(gateway: Gateway, registry: Registry, tenant: str, planned: Sequence[Restoration]) -> list[str]:
+    """Do what was planned; a line for each that could not be done, since somebody was faster."""
+    store = Store.on(gateway, registry)
+    await settle(store, tenant, {each.resource.id for each in planned}.__contains__)
+    problems: list[str] = []
+    for each in planned:
+        if each.kept is None:
+            problems += await _come_back(store, tenant, each)
+    for each in planned:
+        if each.kept is not None and each.differs and (problem := await _replace(store, tenant, each, each.kept)):
+            problems.append(problem)
+    return problems
+
+
+async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
+    """Make a resource that is gone. Its memberships come first and it last, or a run that is killed in between would
+    leave a resource of which the next run does not know that its memberships are missing. The pending row has
+    housekeeping remove them if there is no next run."""
+    id, problems = each.resource.id, []
+    note = Pending.note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
+    if each.groups:
+        await store.pending.announce(tenant)
+        await commit(store.gateway, tenant, [note])
+        for group, member in each.groups:
+            try:
+                await store.members.change(tenant, group, Changes({id: member}))
+            except Refused:
+                problems.append(f"{id}: group {group} has gone meanwhile")
+    if problem := await make(store, tenant, each.resource_type, each.resource, each.members):
+        await store.members.detach(tenant, id, has_members=each.resource_type.members is not None)
+        problems = [problem]
+    if each.groups:
+        await store.pending.done(tenant, note.key)
+    return problems
+
+
+async def _compare(store: Store, tenant: str, each: Restoration) -> None:
+    assert each.kept is not None
+    members = await read_members(store, tenant, each.resource_type, each.resource.id)
+    if equal(each.kept, members, each.resource, each.members):
+        return
+    ours, theirs = each.kept.document, each.resource.document
+    each.differs = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    each.changes = difference(members, each.members)
+    if each.changes:
+        each.differs.append(f"{len(each.changes)} members")
+
+
+async def _check_free(store: Store, tenant: str, resource_type: ResourceType, resource: Resource) -> None:
+    """Raises CommandError if a unique value belongs to somebody else."""
+    for index in resource_type.indexes.values():
+        for value in rows.indexed_values(resource.document, index) if index.unique else ():
+            owner = await store.resources.unique_id(tenant, resource_type, index, value)
+            if owner not in (None, resource.id):
+                raise CommandError(
+                    f"{resource.id} cannot come back: its {index.path} {value!r} belongs to {owner} now."
+                    " Rename or delete that one first; nothing was changed."
+                )
+
+
+async def _replace(store: Store, tenant: str, each: Restoration, kept: Stored) -> str | None:
+    try:
+        await store.resources.update(tenant, each.resource_type, kept, each.resource.document, each.changes)
+    except Stale:
+        return f"{each.resource.id}: somebody changed it meanwhile; run the command again"
+    except Taken as taken:
+        return f"{each.resource.id}: its {taken.index.path} belongs to {taken.id}; it was not replaced"
+    return None

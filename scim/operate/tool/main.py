@@ -1,0 +1,73 @@
+"""The command `python -m scim`: its nouns, and how it ends.
+
+Exit code 0 if the command is done; 1 if it is refused, or found something wrong; 2 if it was called wrongly, or the
+table or the vault cannot be reached; 130 after Ctrl-C. Errors are one line on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from scim.operate.errors import CommandError, PlaceError
+from scim.operate.tool import tenants
+from scim.operate.tool.command import Noun
+from scim.operate.tool.connections import connections
+from scim.schema.loading import SchemaError
+from scim.security.connections import Unavailable as VaultUnavailable
+from scim.settings import SettingsError
+from scim.store.gateway import Unavailable as TableUnavailable
+
+PROGRAM = "python -m scim"
+
+
+@click.group(
+    cls=Noun,
+    epilog="""
+\b
+Examples:
+  python -m scim connections add contoso       give an identity provider access
+  python -m scim tenants list                  who is there, and how much of it
+  python -m scim tenants export contoso contoso.jsonl
+  python -m scim tenants erase --help          every command has help of its own
+""",
+)
+def scim() -> None:
+    """Operate this SCIM service: say what it is about, then what to do.
+
+    Run it in the project's folder with the Python in .venv. It finds the table and the connections where the app does:
+    in the environment, or in local.settings.json on a laptop; --table and --vault name those of a deployment.
+    """
+
+
+scim.add_command(connections)
+scim.add_command(tenants.group)
+
+
+def main(arguments: Sequence[str] | None = None, *, ca_file: str | None = None) -> int:
+    """Run one command; the exit code. `ca_file` replaces the system's trusted certificates towards the vault."""
+    try:
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        done = scim.main(given, prog_name=PROGRAM, standalone_mode=False, obj=ca_file)
+        return int(done or 0)
+    except click.Abort:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else PROGRAM
+        print(f"{error.format_message()} Try {path} --help.", file=sys.stderr)
+        return 2
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (PlaceError, SchemaError, SettingsError, VaultUnavailable) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except TableUnavailable as error:
+        print(f"The table does not answer: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,72 @@
+"""How verbs show what they do: lines on standard output, a bar on standard error if somebody looks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from scim.operate.place import Place
+from scim.operate.tenants.dump import Counts
+from scim.operate.tenants.steps import Step, unseen
+
+
+@contextmanager
+def bar(label: str, length: int | None = None) -> Iterator[Step]:
+    """A progress bar, of a known length or as a count, for as long as the block runs; none if nobody looks."""
+    if not watched():
+        yield unseen
+        return
+    shown = (
+        click.progressbar(itertools.repeat(None), label=label, file=sys.stderr, show_pos=True)
+        if length is None
+        else click.progressbar(length=length, label=label, file=sys.stderr)
+    )
+    with shown as made:
+        yield made.update
+
+
+def watched() -> bool:
+    """Whether somebody looks: standard error is a terminal."""
+    return sys.stderr.isatty()
+
+
+def say(place: Place, text: str) -> None:
+    """What is about to happen, or has. With --json it goes to standard error."""
+    print(text, file=sys.stderr if place.json else sys.stdout, flush=True)
+
+
+def done(place: Place, data: Any, text: str) -> None:
+    """The end of a verb: as JSON, or in words."""
+    print(json.dumps(data, indent=2) if place.json else text)
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A table whose first row is its head; the columns in `right` hold numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+    def cell(column: int, text: str) -> str:
+        return text.rjust(widths[column]) if column in right else text.ljust(widths[column])
+
+    return "\n".join("  ".join(cell(column, text) for column, text in enumerate(row)).rstrip() for row in rows)
+
+
+def amount(size: int) -> str:
+    """Bytes in a unit that can be read."""
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def counted(counts: Counts) -> str:
+    """Such as: 1,200 User, 30 Group, 4,000 memberships."""
+    parts = [f"{number:,} {name}" for name, number in sorted(counts.resources.items())]
+    return ", ".join([*parts, f"{counts.memberships:,} memberships"])

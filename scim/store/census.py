@@ -1,0 +1,173 @@
+"""The census of a tenant: which indexes the processes keep that write documents to it.
+
+During a rolling update, or after a way back, processes of different schemas write to one table. A search may use an
+index only if every document has its rows: if every process that writes to the tenant keeps the index, or `reindex` has
+been through after the last one that does not. So each process says in its first creating or updating transaction for a
+tenant which indexes it keeps, and again every five minutes. It is one more row of that transaction, never a trip.
+
+The indexes that every version has kept (`ALWAYS`) need no look: what Entra matches by costs what it did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from scim.schema.registry import Index, Registry, ResourceType
+from scim.store import rows
+from scim.store.gateway import Gateway
+from scim.store.row import Row, Write
+from scim.store.transactions import commit, now
+
+ALWAYS = frozenset(
+    {
+        "x u username",
+        "l u externalid caseExact",
+        "l u emails.value",
+        "l u displayname",
+        "l u urn:ietf:params:scim:schemas:extension:enterprise:2.0:user:manager.value caseExact",
+        "x g displayname",
+        "l g externalid caseExact",
+    }
+)
+"""The indexes that every version keeps with our own schemas. One that a release adds to our documents is not added
+here: older versions do not keep it, and the census tells."""
+
+_ETAG_TIME = re.compile(r"datetime'([^']*)'")
+_SAY_EVERY = 300.0
+"""Seconds for which a process stays silent after it has said what it keeps."""
+SILENT = timedelta(minutes=6)
+"""For how long after its word a process may have written without a new one: what it says every five minutes, a minute
+for clocks that differ and for a transaction that lay in the network."""
+
+
+def name_of(resource_type: ResourceType, index: Index) -> str:
+    """An index in the census. One that compares values in another way is another index."""
+    return rows.index_name(resource_type, index) + (" caseExact" if index.attribute.case_exact else "")
+
+
+def kept(registry: Registry) -> frozenset[str]:
+    """The indexes that a process with these schemas keeps."""
+    return frozenset(name_of(one, index) for one in registry.resource_types for index in one.indexes.values())
+
+
+class Word(NamedTuple):
+    """What a process has to say in its next transaction for a tenant; no write if it has said it lately."""
+
+    tenant: str
+    writes: list[Write]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The census of a tenant as it was read."""
+
+    writers: list[tuple[frozenset[str], datetime]] = field(default_factory=list)
+    """What each kind of process keeps, and when one last said so."""
+    done: dict[str, datetime] = field(default_factory=dict)
+    """By index, when the last reindex that went through began."""
+    dropped: dict[str, datetime] = field(default_factory=dict)
+    """By index, when its rows were removed."""
+    unreadable: list[str] = field(default_factory=list)
+    """Keys of rows that this version does not understand."""
+
+    def covers(self, name: str) -> bool:
+        """Whether every document of the tenant has its rows of the index."""
+        done, last = self.done.get(name), self.last_without(name)
+        if not self.writers and done is None:
+            return False
+        return last is None or (done is not None and done > last + SILENT)
+
+    def last_without(self, name: str) -> datetime | None:
+        """When a process that does not keep the index last said so, or when its rows were removed; None if never."""
+        times = [at for indexes, at in self.writers if name not in indexes]
+        return max([*times, *(at for dropped, at in self.dropped.items() if dropped == name)], default=None)
+
+    def last_with(self, name: str) -> datetime | None:
+        """When a process that keeps the index last said so."""
+        return max((at for indexes, at in self.writers if name in indexes), default=None)
+
+
+class Census:
+    """The census of all tenants, for a process with these schemas. One without schemas writes no documents."""
+
+    def __init__(self, gateway: Gateway, registry: Registry | None) -> None:
+        self._gateway = gateway
+        self._kept = None if registry is None else kept(registry)
+        self._said: dict[str, float] = {}
+
+    def word(self, tenant: str) -> Word:
+        """What the next transaction that writes a document must carry. It counts when `said` is told."""
+        at, last = time.monotonic(), self._said.get(tenant)
+        if self._kept is None or (last is not None and at - last < _SAY_EVERY):
+            return Word(tenant, [], at)
+        names = sorted(self._kept)
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+        values = {"at": now(), **rows.document_values({"indexes": names})}
+        return Word(tenant, [Write("upsert", rows.census_key(digest), values)], at)
+
+    def said(self, word: Word) -> None:
+        """The transaction with the word has happened."""
+        if word.writes:
+            self._said[word.tenant] = word.at
+
+    async def unusable(self, tenant: str, resource_type: ResourceType, wanted: Collection[Index]) -> frozenset[str]:
+        """The keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one of
+        those that are wanted has not always been there; else the answer is none. Raises Unavailable."""
+        if all(name_of(resource_type, index) in ALWAYS for index in wanted):
+            return frozenset()
+        counted = await self.read(tenant)
+        every = {name_of(resource_type, index): index.key for index in resource_type.indexes.values()}
+        return frozenset(key for name, key in every.items() if name not in ALWAYS and not counted.covers(name))
+
+    async def read(self, tenant: str) -> Counted:
+        """The tenant's census. Raises Unavailable."""
+        counted = Counted()
+        async for page in self._gateway.pages(tenant, *rows.census_range()):
+            for row in page:
+                take(counted, row)
+        return counted
+
+    async def mark(self, tenant: str, names: Collection[str], began: str) -> None:
+        """A reindex that began then has been through all documents. Raises Unavailable."""
+        for name in sorted(names):
+            values = {"index": name, "at": began}
+            await commit(self._gateway, tenant, [Write("upsert", rows.census_key("done", name), values)])
+
+    async def mark_dropped(self, tenant: str, names: Collection[str]) -> None:
+        """The rows of these indexes are about to be removed: whoever declares one again has to reindex first."""
+        for name in sorted(names):
+            values = {"index": name, "at": now()}
+            await commit(self._gateway, tenant, [Write("upsert", rows.census_key("dropped", name), values)])
+
+
+def take(counted: Counted, row: Row) -> None:
+    """Add a row of the census to what was read. One that this version cannot read is a process without any index."""
+    try:
+        at = datetime.fromisoformat(row.values["at"])
+        if at.tzinfo is None:
+            raise ValueError("a time without its zone")
+        kind, _, name = row.key.partition(" ")[2].partition(" ")
+        if name:
+            {"done": counted.done, "dropped": counted.dropped}[kind][str(row.values["index"])] = at
+        else:
+            counted.writers.append((frozenset(map(str, rows.document_of(row.values)["indexes"])), at))
+    except (ValueError, KeyError, TypeError):
+        counted.unreadable.append(row.key)
+        counted.writers.append((frozenset(), written(row)))
+
+
+def written(row: Row) -> datetime:
+    """When a row was written, by the service's clock; now if its ETag does not say."""
+    match = _ETAG_TIME.search(row.etag)
+    try:
+        return datetime.fromisoformat(unquote(match[1] if match else ""))
+    except ValueError:
+        return datetime.now(UTC)
