@@ -22,7 +22,7 @@ from scim.service import resources
 from scim.service.context import Context
 from scim.store import rows
 from scim.store.gateway import TooLarge, Unavailable
-from scim.store.resources import Creation
+from scim.store.stored import Creation
 
 log = logging.getLogger("scim")
 

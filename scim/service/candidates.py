@@ -14,7 +14,7 @@ from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_e
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
-from scim.store.resources import Stored, stored
+from scim.store.stored import Stored, stored
 
 _MANY = 64
 """Of so many candidates it is worth a trip to see whether they lie densely."""

@@ -20,7 +20,7 @@ from scim.service import edges, resources
 from scim.service.context import Context
 from scim.store.gateway import Refused
 from scim.store.members import Changes, Member, difference
-from scim.store.resources import Stored
+from scim.store.stored import Stored
 
 _MAX_TEXT = 1024
 """UTF-16 units of a member's value, display or type: 49 members must fit into a transaction of 4 MiB."""

@@ -18,8 +18,9 @@ from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.store.members import Changes, Member
-from scim.store.resources import Creation, Stale, Stored, Taken
+from scim.store.resources import Stale, Taken
 from scim.store.rows import new_id
+from scim.store.stored import Creation, Stored
 
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""

@@ -29,7 +29,7 @@ from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.gateway import Unavailable
 from scim.store.plan import ByEdge, Scan, edges_asked, indexes_of, plan
 from scim.store.positions import Position
-from scim.store.resources import Stored
+from scim.store.stored import Stored
 
 Bookmark = tuple[str, int, Position]
 """To leave for the next page: of which query it is, with which resource it begins, and where that is."""
@@ -199,7 +199,7 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
     resource before it is ordered by."""
     from scim.service import sorting  # few ask for it, and every cold start would pay
 
-    order = sorting.order(sources, wanted)
+    order = await sorting.order(context, sources, wanted)
     identity = _identity(context, sources, wanted)
     if order.by is None:
         after, offset = None, wanted.start - 1 if wanted.cursor is None else 0

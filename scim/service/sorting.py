@@ -20,8 +20,8 @@ from scim.service.sources import All, Limit, Room, Source
 from scim.store import ordered, rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.positions import Position
-from scim.store.resources import Stored
 from scim.store.row import Row
+from scim.store.stored import Stored
 
 _MAX_BYTES = 32 * 2**20
 """Text of the resources that are sorted in memory."""
@@ -54,13 +54,14 @@ class Sorted:
     is_long: bool = False
 
 
-def order(sources: Sequence[Source], wanted: Query) -> Order:
+async def order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
     """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
     targets = [_target(one.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         raise ScimError(INVALID_VALUE, f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas.")
     alone = len(sources) == 1 and isinstance(sources[0], All)
-    return Order(targets, _index(sources[0].resource_type, targets[0]) if alone else None)
+    index = _index(sources[0].resource_type, targets[0]) if alone else None
+    return Order(targets, index if index and await _covers(context, sources[0].resource_type, index) else None)
 
 
 async def of_all(

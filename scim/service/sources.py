@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from scim import deadline
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
 from scim.schema.registry import ResourceType
@@ -19,8 +20,9 @@ from scim.service.context import Context
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS
 from scim.store.plan import ByEdge, Plan
-from scim.store.resources import PAGE_BYTES, Stored, Stretch, stored
+from scim.store.resources import PAGE_BYTES, Stretch
 from scim.store.row import Row
+from scim.store.stored import Stored, stored
 
 
 class Room:
@@ -77,6 +79,15 @@ class Limit:
         self._left -= number
         if self._left < 0:
             raise ScimError(TOO_MANY, f"The search reads more than {self._limit} resources: {self._remedy}.")
+
+
+def _remedy(context: Context, condition: Condition) -> str:
+    """What to do about a scan that reads too much."""
+    remedy = "add `and` with userName, externalId or id"
+    if condition.unindexed:
+        command = f"python -m scim tenants reindex {context.tenant}"
+        remedy += f". {' and '.join(condition.unindexed)} can be searched by once the operator has run `{command}`"
+    return remedy
 
 
 class Source(Protocol):
@@ -152,11 +163,12 @@ class Scanned:
     condition: Condition
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
-        found, limit, total = Found(), Limit(self.context), 0
+        found, limit, total = Found(), Limit(self.context, _remedy(self.context, self.condition)), 0
         size = PAGE_ROWS if known is None else min(room.count + 1, PAGE_ROWS)  # a page needs no more than what it holds
         batch = await self._rows(start, size)
         while True:
             limit.spend(len(batch.rows))
+            deadline.check()
             start, size = rows.after(rows.id_of(batch.rows[-1].key)) if batch.rows else None, min(size * 2, PAGE_ROWS)
             ahead = None
             if known is None and not batch.ends:  # all are counted: the table reads on while we look at these

@@ -9,10 +9,8 @@ is recognised. What a row holds that this version or these schemas do not know i
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
@@ -31,6 +29,17 @@ from scim.store.gateway import (
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
+from scim.store.stored import (
+    Creation,
+    Stored,
+    created_by,
+    creation_writes,
+    late_rows,
+    replacement,
+    shown_time,
+    stored,
+    wire_bytes,
+)
 from scim.store.transactions import Proof, commit, commit_present, now
 
 _CREATE_TRIES = 5
@@ -47,41 +56,11 @@ _DETACH_SECONDS = 20.0
 """How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
 
-class Stored(NamedTuple):
-    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
-
-    `modified` is what meta.lastModified shows. `changing` is true while a change of its members in several transactions
-    is under way, or was cut short. `keys` are those of its index rows: schemas may have changed since it was written,
-    so they are known from the row and not from the document. `write` are the ids of its last writes, `unknown` the
-    properties of the row that this version does not know.
-    """
-
-    id: str
-    document: Document
-    version: str
-    created: str
-    modified: str
-    changing: bool = False
-    keys: tuple[str, ...] = ()
-    write: str = ""
-    unknown: Mapping[str, Any] = MappingProxyType({})
-    size: int = 0
-    """About how many bytes it takes in a response; 0 unless it was read."""
-
-
 class Stretch(NamedTuple):
     """Rows of resources one after the other, and whether these are the last of all."""
 
     rows: list[Row]
     ends: bool
-
-
-class Creation(NamedTuple):
-    """A resource to be made, with the id that it gets."""
-
-    id: str
-    resource_type: ResourceType
-    document: Document
 
 
 class Taken(Exception):
@@ -133,7 +112,7 @@ class Resources:
         an old one the caller has looked before."""
         for _ in range(_CREATE_TRIES):
             write_id, word = rows.new_write_id(), self._census.word(tenant)
-            own = _creation_writes(creation, created, modified, write_id)
+            own = creation_writes(creation, created, modified, write_id)
             writes = [*own, *word.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
@@ -145,7 +124,7 @@ class Resources:
                     raise taken from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
-            made = _created(creation, version, created, modified, write_id, own)
+            made = created_by(creation, version, created, modified, write_id, own)
             return made if version else await self.read(tenant, creation.id) or made
         raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
@@ -158,8 +137,8 @@ class Resources:
         size, time, word = 0, now(), self._census.word(tenant)
         for creation in creations:
             write_id = rows.new_write_id()
-            one = _Prepared(creation, write_id, _creation_writes(creation, time, time, write_id))
-            own, bytes_ = {write.key for write in one.writes}, sum(map(_wire_bytes, one.writes))
+            one = _Prepared(creation, write_id, creation_writes(creation, time, time, write_id))
+            own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
             full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
             if batch and (keys & own or full):
                 made |= await self._create_batch(tenant, batch, time, word)
@@ -189,7 +168,7 @@ class Resources:
             return {stored.id: stored for stored in await self.read_all(tenant, [one.creation.id for one in batch])}
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
         return {
-            one.creation.id: _created(
+            one.creation.id: created_by(
                 one.creation, versions[rows.resource_key(one.creation.id)], time, time, one.write_id, one.writes
             )
             for one in batch
@@ -206,7 +185,7 @@ class Resources:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
         if `old` is not the newest version, and 503 Busy or Interrupted."""
         every = rows.index_rows(resource_type, old.id, document)
-        late = _late(resource_type, old, every)
+        late = late_rows(resource_type, old, every)
         if late:  # try to make up for them
             try:
                 return await self._update(tenant, resource_type, old, document, every, changes)
@@ -224,7 +203,7 @@ class Resources:
         changes: Changes | None,
     ) -> Stored:
         write_id, word = rows.new_write_id(), self._census.word(tenant)
-        required, gone, keys = _replacement(resource_type, old, document, index_rows, write_id)
+        required, gone, keys = replacement(resource_type, old, document, index_rows, write_id)
         required += word.writes
         proof = Proof(required[0].key, write_id)
         both = changes is not None and bool(changes or (changes.absolute and old.changing))
@@ -246,7 +225,7 @@ class Resources:
                 raise Stale
             return newest
         changing = old.changing and not both
-        shown, write = _shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
+        shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
 
     async def _change_both(
@@ -389,46 +368,6 @@ class _Prepared(NamedTuple):
     writes: list[Write]
 
 
-_KNOWN = {"id", "created", "modified", "write", "keys", "changing", "v"}
-"""The properties of a resource's row beside those of its document."""
-_DOCUMENT = re.compile(r"doc\d+")
-
-
-def _values(
-    id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
-) -> rows.Values:
-    values = {"v": rows.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
-    return {**values, "keys": "\n".join(index_rows), **rows.document_values(document)}
-
-
-def _replacement(
-    resource_type: ResourceType,
-    old: Stored,
-    document: Document,
-    index_rows: Mapping[str, rows.Values],
-    write_id: str,
-) -> tuple[list[Write], list[list[Write]], tuple[str, ...]]:
-    """Return the writes that make `old` into `document`, the deletions of index rows beside them, and the keys of the
-    index rows that the resource has then. What this version or these schemas do not know stays: a newer version, or one
-    with other schemas, may run beside this one."""
-    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
-    strange = [key for key in old.keys if rows.index_of(key) not in known]
-    keys = (*index_rows, *strange)
-    own = _values(old.id, document, old.created, "", rows.write_ids(write_id, old.write), keys)
-    values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
-    writes = [Write("replace", rows.resource_key(old.id), values, old.version)]
-    writes += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
-    return writes, [[Write("delete", key)] for key in old.keys if key not in keys], keys
-
-
-def _late(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
-    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
-    They are made up for unless somebody else has the value too: a user must still be disabled."""
-    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
-    untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
-    return {key for key in new if key in untouched}
-
-
 def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
     """Return the batch without the creation whose write stands at `index`: it refused the others."""
     kept, reached = [], 0
@@ -437,65 +376,3 @@ def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
             kept.append(one)
         reached += len(one.writes)
     return kept
-
-
-def _wire_bytes(write: Write) -> int:
-    """Return how many bytes a write takes in a transaction, or a little more: its headers, its key twice (escaped in a
-    URL) and JSON in ASCII, in which a character outside it takes six or twelve."""
-
-    def text(value: str) -> int:
-        return len(value) + value.count('"') + value.count("\\") if value.isascii() else 12 * len(value)
-
-    texts = [name + value for name, value in write.values.items() if isinstance(value, str)]
-    return 1000 + 24 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
-
-
-def _creation_writes(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
-    index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
-    values = _values(creation.id, creation.document, created, modified, write_id, index_rows)
-    # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
-    writes = [
-        Write("insert", rows.resource_key(creation.id), values),
-        *(Write("insert", key, content) for key, content in index_rows.items()),
-    ]
-    if creation.resource_type.members is not None:
-        writes.append(Write("insert", rows.gate_key(creation.id)))
-    return writes
-
-
-def _created(
-    creation: Creation, version: str, created: str, modified: str, write_id: str, writes: Sequence[Write]
-) -> Stored:
-    keys = tuple(write.key for write in writes[1:] if not write.key.startswith(rows.GATE + " "))
-    shown = _shown_time(created, modified, version)
-    return Stored(creation.id, creation.document, version, created, shown, keys=keys, write=write_id)
-
-
-def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
-    """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
-    return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
-
-
-def stored(row: Row) -> Stored:
-    """Return the resource that a row holds. Raises 503 NewerFormat."""
-    rows.check_format(row)
-    values = row.values
-    created = values["created"]
-    return Stored(
-        values["id"],
-        rows.document_of(values),
-        row.etag,
-        created,
-        _shown_time(created, values["modified"], row.etag),
-        values.get("changing", False),
-        tuple(filter(None, values.get("keys", "").split("\n"))),
-        values["write"],
-        {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
-        rows.text_bytes(values),
-    )
-
-
-def _shown_time(created: str, modified: str, version: str) -> str:
-    """Return meta.lastModified: what the row says, else when the service wrote it. By the service's clock it never goes
-    backwards, whatever the clocks of the processes say."""
-    return max(created, modified or rows.time_of(version))

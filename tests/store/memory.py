@@ -28,10 +28,10 @@ from scim.security.keys import new_key
 from scim.settings import Settings
 from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, TooLarge
 from scim.store.members import Member
-from scim.store.resources import Creation, Stored
 from scim.store.row import Row, Write
 from scim.store.rows import new_id
 from scim.store.store import Store
+from scim.store.stored import Creation, Stored
 from tests.support import Client
 
 KEY_UNITS = 512

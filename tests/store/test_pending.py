@@ -26,9 +26,10 @@ from scim.store import pending, rows, sequences
 from scim.store.gateway import Gateway, Refused, Unavailable, Uncertain
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import TENANTS, Pending
-from scim.store.resources import Stale, Stored, Taken
+from scim.store.resources import Stale, Taken
 from scim.store.row import Write
 from scim.store.store import Store
+from scim.store.stored import Stored
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
 from tests.store.memory import Door, Faulty, Hook, MemoryGateway, create
 

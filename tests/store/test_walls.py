@@ -316,12 +316,12 @@ async def test_shared_transactions_that_are_too_large_after_all_are_made_one_by_
 
 
 async def test_estimate_of_bytes_is_never_too_low() -> None:
-    from scim.store.resources import _wire_bytes
+    from scim.store.stored import wire_bytes
     from tests.store.memory import _bytes
 
     for text in ("a" * 1000, '"\\' * 500, "я" * 500, "😀" * 500, "%/ #" * 100):
         write = Write("insert", f"x u username {rows.encode(text)}", {"id": "u-1", "doc0": json.dumps({"t": text})})
-        assert _wire_bytes(write) >= _bytes(write)
+        assert wire_bytes(write) >= _bytes(write)
 
 
 async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> None:
@@ -329,7 +329,7 @@ async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> 
     table = MemoryGateway()
     store = Store.on(table)
     made = await create(store, "tenant", USER_TYPE, {"userName": "ada"})
-    from scim.store.resources import Creation
+    from scim.store.stored import Creation
 
     again = await store.resources.create("tenant", Creation(made.id, USER_TYPE, {"userName": "ada"}))
     assert again.id == made.id and again.document == made.document

@@ -20,8 +20,9 @@ from scim.schema.registry import Registry, ResourceType
 from scim.store import rows
 from scim.store.gateway import PARALLEL_READS, Gateway, TooLarge
 from scim.store.members import Member
-from scim.store.resources import Creation, Stored, Taken
+from scim.store.resources import Taken
 from scim.store.store import Store
+from scim.store.stored import Creation, Stored
 
 _AT_ONCE = PARALLEL_READS
 """Resources that are written at the same time: a partition takes some 400 a second."""
