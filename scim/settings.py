@@ -126,7 +126,9 @@ class Settings(BaseModel):
     )
     max_page_size: int = Field(default=1000, ge=1, le=1000, description="Resources on a page at the most.")
     scan_limit: int = Field(
-        default=100_000, ge=1, description="Resources read for a filter that no index serves, before 400 tooMany."
+        default=100_000,
+        ge=1,
+        description="Resources read for a filter that no index serves, or edges for groups eq, before 400 tooMany.",
     )
     sort_limit: int = Field(
         default=10_000,

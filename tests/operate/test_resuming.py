@@ -23,6 +23,7 @@ from scim.store.gateway import PAGE_ROWS, Gateway
 from scim.store.members import Changes, Member
 from scim.store.pending import TENANTS, Pending
 from scim.store.row import Row, Write
+from scim.store.stored import shown_time
 from scim.store.store import Store
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
 from tests.store.memory import Faulty, MemoryGateway, create

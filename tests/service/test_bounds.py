@@ -556,11 +556,11 @@ async def test_more_than_a_page_on_azurite(client: Client) -> None:
         ids += [one["location"].rpartition("/")[2] for one in made]
     members = [{"value": id} for id in ids]
     group = (await client.post("/Groups", {"displayName": "all", "members": members})).json["id"]
-    ordered = sorted((name.strip() for name in names), key=lambda n: units(rows.unique_key(USER_TYPE, NAME, n)))
+    ordered = sorted(names, key=lambda name: units(rows.unique_key(USER_TYPE, NAME, name)))
     for by in ("cursor", "startIndex"):
         for order in ("ascending", "descending"):
             pages = [page async for page in walk(client, by, 300, sortBy="userName", sortOrder=order)]
-            found = [name.strip() for page in pages for name in shown(page)]
+            found = [name for page in pages for name in shown(page)]
             assert found == (ordered[::-1] if order == "descending" else ordered)
             assert {page["totalResults"] for page in pages} == {1_300}
         pages = [page async for page in walk(client, by, 300, filter=f'groups eq "{group}"')]
