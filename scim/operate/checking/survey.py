@@ -81,6 +81,9 @@ class Survey:
         self.chaff: list[Write] = []
         """What removes the rows that are too old."""
         self._lookups: dict[str, object] = {}
+        """By key, the id that a lookup row holds; None for the id at the key's end, which is nearly every one."""
+        self._names: dict[str, str] = {}
+        """Each id once, however many rows name it."""
         self._expected: dict[str, str] = {}
         self._late: dict[str, str] = {}
         self._twins: set[Edge] = set()
@@ -124,7 +127,7 @@ class Survey:
     def finish(self) -> None:
         """All rows were there: whatever still waits for its counterpart is suspect."""
         suspects = self.suspects
-        suspects.indexes |= {key for key, id in self._lookups.items() if id not in self.unread}
+        suspects.indexes |= {key for key in self._lookups if self._held(key) not in self.unread}
         suspects.resources.update(self._expected.values())
         suspects.lone |= self._twins
         suspects.groups |= self._groups - self.ids - self.unfinished
@@ -208,7 +211,7 @@ class Survey:
         self.ids.add(id)
         self.unread.add(id)
         for key in rules.keys_of(row):
-            if self._lookups.get(key) == id:
+            if self._held(key) == id:
                 del self._lookups[key]
         self._gates.discard(id)
 
@@ -234,8 +237,9 @@ class Survey:
 
     def _expect(self, key: str, id: str) -> None:
         if not rows.is_unique(key):
-            if self._lookups.pop(key, None) != id:
+            if self._held(key) != id:
                 self.suspects.resources.add(id)
+            self._lookups.pop(key, None)
         elif key in self._expected:
             self.suspects.resources |= {id, self._expected[key]}
         else:
@@ -256,7 +260,13 @@ class Survey:
     # Index rows -------------------------------------------------------------------------------------------------------
 
     def _lookup(self, row: Row) -> None:
-        self._lookups[row.key] = row.values.get("id")
+        id = row.values.get("id")
+        self._lookups[row.key] = None if row.key.endswith(f" {id}") else id or ""
+
+    def _held(self, key: str) -> object:
+        """The id that a lookup row holds."""
+        id = self._lookups.get(key, "")
+        return key.rpartition(" ")[2] if id is None else id
 
     def _unique(self, row: Row) -> None:
         id = row.values.get("id")
@@ -298,6 +308,7 @@ class Survey:
             return None
         for fault in rules.edge_faults(row):
             self._say(row.key, fault)
+        group, member = (self._names.setdefault(id, id) for id in (group, member))
         self._groups.add(group)
         self._members.add(member)
         return Edge(group, member)
