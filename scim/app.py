@@ -6,6 +6,7 @@ Functions host would answer every URL with an empty 404.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -17,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scim import health, trace
+from scim import deadline, health, trace
 from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError
-from scim.events import event
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
 from scim.limits import TenantLimits
@@ -42,6 +42,8 @@ _APP = Path(__file__).parents[1]
 _LOGGED = {ROOT, "oauth2"}
 """The doors whose requests leave a line in the log."""
 _RETRY_AFTER = {"Retry-After": "30"}
+_TO_ANSWER = 5.0
+"""Seconds after its deadline in which a request must have ended by itself, with what there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,10 @@ class Application:
         return self._built().store.gateway
 
     async def housekeep(self, *, everything: bool = False) -> int:
-        """Finish operations that were cut short, those that are due or (where nobody else works) all; how many.
+        """Finish operations that were cut short, those that are due or (if nobody else works) all; how many.
 
         Raises what stopped it; the next run goes on."""
-        started = time.perf_counter()
-        done = await self._built().store.housekeeping.run(everything=everything)
-        event("housekeeping", {"finished": done, "ms": round((time.perf_counter() - started) * 1000, 1)})
-        return done
+        return await self._built().store.housekeeping.run(everything=everything)
 
     async def close(self) -> None:
         """Give back the connections to the table."""
@@ -141,18 +140,26 @@ class Application:
         from scim.service.context import Context
         from scim.service.routes import route
 
-        connection = await authenticate(request.headers, parts.security, reads=request.reads)
-        parts.limits.check(connection.tenant)
-        context = Context(
-            request=request,
-            tenant=connection.tenant,
-            connection=connection.name,
-            settings=parts.settings,
-            registry=parts.registry,
-            store=parts.store,
-            strict=connection.mode == "strict",
-        )
-        return await route(context)
+        seconds = parts.settings.request_seconds
+        try:
+            with deadline.within(seconds):
+                async with asyncio.timeout(seconds + _TO_ANSWER) as limit:
+                    connection = await authenticate(request.headers, parts.security, reads=request.reads)
+                    parts.limits.check(connection.tenant)
+                    context = Context(
+                        request=request,
+                        tenant=connection.tenant,
+                        connection=connection.name,
+                        settings=parts.settings,
+                        registry=parts.registry,
+                        store=parts.store,
+                        strict=connection.mode == "strict",
+                    )
+                    return await route(context)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise deadline.OutOfTime from None
 
     async def _authorize(self, request: Request) -> Response:
         """The doors beside SCIM: health, the token endpoint, and the metadata that announces it."""

@@ -17,6 +17,8 @@ from scim.security.keys import CONNECTION_NAME
 from scim.security.signing_keys import SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
+_COSMOS = ".table.cosmos."
+_NO_COSMOS = "orders and limits keys otherwise and cannot hold this data: use a storage account's table endpoint"
 
 
 class SettingsError(ValueError):
@@ -104,6 +106,9 @@ class Settings(BaseModel):
         ge=0,
         description="Requests a second of one tenant in one process, before 429; 0 for no limit.",
     )
+    request_seconds: int = Field(
+        default=90, ge=5, le=200, description="What a request may take before 503; less than the host's own timeout."
+    )
     max_body_bytes: int = Field(default=2**20, ge=1024, description="Bytes of a request body.")
     max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
     max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")
@@ -121,7 +126,9 @@ class Settings(BaseModel):
     )
     max_page_size: int = Field(default=1000, ge=1, le=1000, description="Resources on a page at the most.")
     scan_limit: int = Field(
-        default=100_000, ge=1, description="Resources read for a filter that no index serves, before 400 tooMany."
+        default=100_000,
+        ge=1,
+        description="Resources read for a filter that no index serves, or edges for groups eq, before 400 tooMany.",
     )
     sort_limit: int = Field(
         default=10_000,
@@ -143,6 +150,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingsError(_line(error)) from None
         settings._one_of("table_endpoint", "table_connection_string", needed=True)
+        for name in ("table_endpoint", "table_connection_string"):
+            if _COSMOS in (getattr(settings, name) or "").lower():
+                raise SettingsError(f"{PREFIX}{name.upper()} names Cosmos DB, which {_NO_COSMOS}.")
         settings._one_of("key_vault_url", "connections")
         settings._one_of("key_vault_url", "signing_keys")
         return settings

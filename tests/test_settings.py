@@ -74,6 +74,10 @@ ROOT = write_signing_keys(rotated(()))
 FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "no storage": ({"SCIM_TABLE_CONNECTION_STRING": " "}, NO_TABLE),
     "unresolved reference as storage": ({"SCIM_TABLE_CONNECTION_STRING": REFERENCE}, "SCIM_TABLE_CONNECTION_STRING"),
+    "Cosmos DB as storage": (
+        {"SCIM_TABLE_CONNECTION_STRING": STORAGE + ";TableEndpoint=https://x.table.cosmos.azure.com:443/"},
+        "SCIM_TABLE_CONNECTION_STRING names Cosmos DB, which orders and limits keys otherwise",
+    ),
     "table name with a hyphen": ({"SCIM_TABLE_NAME": "my-table"}, "SCIM_TABLE_NAME: "),
     "table name that is too short": ({"SCIM_TABLE_NAME": "ab"}, "SCIM_TABLE_NAME: "),
     "word as a number": ({"SCIM_PAGE_SIZE": "many"}, "SCIM_PAGE_SIZE: "),

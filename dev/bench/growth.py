@@ -23,6 +23,9 @@ _TENANT = "tenant"
 _CPU = most(1.5)
 _TIMES = {"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "write": "0"}
 _GROUP = "g-" + "a" * 24
+_STAFF, _STAFFED = "g-" + "b" * 24, 20_000
+"""A group of so many of the users, or of all."""
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,16 @@ class _Request:
 
     name: str
     ask: Callable[[Client, int, int], Any]
-    grows: bool = False
-    """Whether it may read more in a larger tenant: then only its trips have a budget, one for 1,000 resources."""
+    budget: Callable[[int], int] | None = None
+    """How many trips it may take in a tenant of a size, if it may take more in a larger one."""
+    fresh: bool = False
+    """Whether it is asked of a process that has counted nothing yet."""
 
 
 def user_id(number: int) -> str:
-    return f"u-{number:024}"
+    """Neighbours in numbers lie far apart, as random ids do."""
+    place = number * 0x9E3779B97F4A7C15 % 2**65
+    return "u-" + "".join(_BASE32[place >> shift & 31] for shift in range(60, -1, -5)) + "a" * 11
 
 
 def _user(number: int) -> str:
@@ -63,6 +70,23 @@ def _get(path: Callable[[int, int], str]) -> Callable[[Client, int, int], Any]:
     return lambda client, size, n: client.ask("GET", path(size, n))
 
 
+def _next_page(order: str) -> Callable[[Client, int, int], Any]:
+    """The next page of a walk with a cursor: the one before it is asked for at the first turn."""
+    cursors: dict[Client, str] = {}
+
+    async def ask(client: Client, size: int, n: int) -> None:
+        page = f"/Users?sortBy=userName&sortOrder={order}&count=100&excludedAttributes=groups&cursor="
+        found = await client.json("GET", page + cursors.get(client, ""))
+        cursors[client] = found.get("nextCursor", "")
+
+    return ask
+
+
+def _counted(size: int) -> int:
+    """A trip for 1,000 keys, one more for each part that is read at once, and those of a page."""
+    return 3 + 16 + -(-(size + 1) // 1000)
+
+
 _BARE = "excludedAttributes=members"
 
 OF_USERS = (
@@ -77,11 +101,19 @@ OF_USERS = (
     ),
     _Request("DELETE user", lambda client, size, n: client.ask("DELETE", _user(500 + n), status=204)),
     _Request("list: 100 from the middle", _get(lambda size, n: f"/Users?startIndex={size // 2 + 101}&count=100")),
-    _Request("list: first 100, counted", _get(lambda size, n: "/Users?count=100"), grows=True),
+    _Request("list: first 100, counted", _get(lambda size, n: "/Users?count=100"), _counted, fresh=True),
+    _Request("list: first 100, counted before", _get(lambda size, n: "/Users?count=100")),
+    _Request("userName ascending, page by cursor", _next_page("ascending")),
+    _Request("userName descending, page by cursor", _next_page("descending"), lambda size: 100 + 2 + 30),
+    _Request(
+        "groups eq, 20,000 members",
+        _get(lambda size, n: f"/Users?count=10&filter=groups+eq+%22{_STAFF}%22"),
+        lambda size: 11 + 10 + 3 + min(size, _STAFFED) // 1000,
+    ),
 )
 OF_GROUP = (
     _Request("add 1 member", _group(lambda n: _add(1_000 + n, 1))),
-    _Request("add 49 members", _group(lambda n: _add(2_000 + n, 49))),
+    _Request("add 48 members", _group(lambda n: _add(2_000 + n, 48))),
     _Request("add 100 members", _group(lambda n: _add(3_000 + n, 100))),
     _Request("remove 1 member", _group(lambda n: payloads.patch(payloads.remove_members(user_id(n))))),
     _Request("rename a group", _group(lambda n: payloads.patch(payloads.replace("displayName", f"All {n}")))),
@@ -111,7 +143,7 @@ async def run(options: Options) -> Result:
     turns = 3 if options.tiny else 20
     figures: list[Figure] = []
     rows: list[list[str]] = []
-    for load, requests in ((load_users, OF_USERS), (load_members, OF_GROUP)):
+    for load, requests in ((load_crowd, OF_USERS), (load_members, OF_GROUP)):
         costs = await _measure(load, requests, sizes, turns)
         for request in requests:
             figures += _figures(request, costs[request.name], sizes)
@@ -137,8 +169,11 @@ async def _measure(
             await client.ask("GET", f"/Users?startIndex={size // 2 + 1}&count=100")
         taken: dict[str, dict[int, list[_Cost]]] = {request.name: {size: [] for size in sizes} for request in requests}
         for request in requests:
-            for turn in range((min(turns, 3) if request.grows else turns) + 1):
+            for turn in range((min(turns, 3) if request.fresh else turns) + 1):
                 for size, client in asked.items():
+                    if request.fresh:
+                        client = direct(tables[size], _TENANT)
+                        await client.ask("GET", "/Users?filter=userName+eq+%22nobody%22")
                     cost = await _ask(tables[size], client, size, request, turn)
                     if turn:  # the first warms up
                         taken[request.name][size].append(cost)
@@ -163,8 +198,8 @@ def _figures(request: _Request, costs: dict[int, _Cost], sizes: list[int]) -> li
     small, large = costs[sizes[0]], costs[sizes[-1]]
     against = f"at {sizes[0]:,}"
     name = f"{request.name} at {sizes[-1]:,}"
-    if request.grows:
-        budget = 3 + -(-(sizes[-1] + 1) // 1000)
+    if request.budget is not None:
+        budget = request.budget(sizes[-1])
         return [Figure(_PART, name, large.trips, "trips", budget, "budget", large.trips / budget, most(1))]
     read, before = large.trips + large.rows, small.trips + small.rows
     cpu, cpu_before = large.cpu * 1000, small.cpu * 1000
@@ -197,6 +232,19 @@ def load_users(table: Any, size: int) -> None:
     made |= {f"x u username user-{n:07}": {"id": user_id(n)} for n in range(size)}
     table.load(_TENANT, made)
     _announce(table)
+
+
+def load_crowd(table: Any, size: int) -> None:
+    """So many users, the first of whom are in a group."""
+    load_users(table, size)
+    made: dict[str, dict[str, Any]] = {
+        f"r {_STAFF}": {"id": _STAFF, **_TIMES, "keys": "x g displayname staff", "doc0": '{"displayName":"staff"}'},
+        "x g displayname staff": {"id": _STAFF},
+    }
+    edges = [{"group": _STAFF, "member": user_id(n)} for n in range(min(size, _STAFFED))]
+    made |= {f"m {_STAFF} {edge['member']}": edge for edge in edges}
+    made |= {f"g {edge['member']} {_STAFF}": edge for edge in edges}
+    table.load(_TENANT, made)
 
 
 def load_members(table: Any, size: int) -> None:

@@ -135,7 +135,7 @@ async def open_floors(
     """Both floors by name, each with a copy of our rows in a partition of its own, and the tables to close."""
     rows = [row async for page in gateway.pages(ours.partition, " ", _END) for row in page]
     names = [row.key for row in rows if row.key.startswith("x u ")]
-    bookmarks = (row.key for row in rows if row.key.startswith("b ") and row.key.endswith(f" {_middle(ours)}"))
+    bookmarks = (row.key for row in rows if row.key.startswith("b ") and row.values.get("start") == _middle(ours))
     middle = next(bookmarks, "")  # none in a list of one page
     template = [{**row.values, "RowKey": row.key} for row in rows if row.values.get("id") == ours.users[0]]
     tables: dict[str, FloorTable] = {

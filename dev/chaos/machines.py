@@ -1,4 +1,4 @@
-"""The two processes that are killed: the app, and Azurite with its data on disk.
+"""The processes that are killed: the app's, and Azurite with its data on disk.
 
 Azurite acknowledges a write when it is in memory and saves its data every five seconds, so a SIGKILL loses what was
 acknowledged since. That is the emulator's promise, not Table Storage's: before it is killed here, requests are held
@@ -12,17 +12,21 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from azure.data.tables import TableClient
 
 from dev.azurite import Azurite, free_port
+from dev.chaos.proxy import Proxy
 
 REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 _SAVE_SECONDS = 30.0
+_SETTLE_SECONDS = 130.0
+"""Longer than any request may take, and housekeeping on a healthy table."""
 MARKS = "marks"
 """The partition of the rows that say how much is saved; no tenant of a run has that name."""
 
@@ -93,12 +97,30 @@ class App:
 
     async def start(self) -> None:
         """Start it and wait until it serves."""
-        self._process = await self._run(str(self.port))
-        assert self._process.stdout is not None
-        said = await asyncio.wait_for(self._process.stdout.readline(), _START_SECONDS)
-        if said.strip() != b"serving":
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "dev.chaos.app", str(self.port)),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=self._log,
+        )
+        if await self._said(_START_SECONDS) != b"serving":
             raise RuntimeError("the app did not start; its log says why")
         self.up.set()
+
+    async def settle(self) -> bool:
+        """Wait until it has no request under way, and keeps no house; False if it takes too long."""
+        return await self._answers("settle", b"settled")
+
+    async def finish(self) -> bool:
+        """Have it keep house for all that is pending. Only when all processes have settled. False if that failed."""
+        return await self._answers("finish", b"finished")
+
+    def go_on(self) -> None:
+        """Let it keep house again after `settle`."""
+        self._tell("go")
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -116,19 +138,31 @@ class App:
         """Whether it has ended without having been killed."""
         return self._process is not None and self._process.returncode is not None
 
-    async def housekeep(self) -> int:
-        """Run housekeeping in a process of its own; its exit code."""
-        process = await self._run("housekeep")
-        await process.communicate()
-        return process.returncode or 0
+    async def _answers(self, line: str, answer: bytes) -> bool:
+        self._tell(line)
+        try:
+            return await self._said(_SETTLE_SECONDS) == answer
+        except TimeoutError:
+            return False
 
-    async def _run(self, argument: str) -> Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "dev.chaos.app", argument),
-            cwd=REPOSITORY,
-            env=self.environment,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=self._log,
-        )
+    def _tell(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(f"{line}\n".encode())
+
+    async def _said(self, seconds: float) -> bytes:
+        assert self._process is not None and self._process.stdout is not None
+        return (await asyncio.wait_for(self._process.stdout.readline(), seconds)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One of the app's processes and its own way to the table."""
+
+    app: App
+    proxy: Proxy
+
+    async def restart(self) -> None:
+        """SIGKILL, and a new process when the table has done what the old one asked for."""
+        await self.app.kill()
+        await self.proxy.drained()
+        await self.app.start()

@@ -1,7 +1,8 @@
 """An HTTP proxy before the table that does to each request what its fault says.
 
 Only what the app and Azurite say to each other is understood: HTTP/1.1 with Content-Length or chunked bodies. A request
-whose sender has gone while it waited here is not sent on: it would arrive at the table after its sender's retries.
+whose sender has gone while it waited here is not sent on: it would arrive at the table after its sender's retries. That
+is what the fault "late" is for.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 import json
 import socket
 import struct
+import time
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dev.chaos.faults import Fault, Faults
@@ -40,11 +43,20 @@ class Message:
 class Proxy:
     """Listens on a free port of 127.0.0.1 and speaks to the table at `target`.
 
-    `faults` None lets everything through. `passed` counts the requests that reached the table, by method."""
+    `faults` None lets everything through. `contested` says of a transaction's body whether several clients write to
+    what it is about. `passed` counts the requests that reached the table, by method; `delivered` those that came
+    late."""
 
-    def __init__(self, target: int, faults: Faults | None = None) -> None:
+    def __init__(
+        self, target: int, faults: Faults | None = None, contested: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
         self.faults = faults
         self.passed: Counter[str] = Counter()
+        self.delivered = 0
+        self._contested = contested
+        self._busy_until = 0.0
+        self._hurry = asyncio.Event()
+        self._late: set[asyncio.Task[None]] = set()
         self._target = target
         self._server: asyncio.Server | None = None
         self._open = asyncio.Event()
@@ -68,9 +80,10 @@ class Proxy:
         """Close every connection."""
         if self._server is not None:
             self._server.close()
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *self._late]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def hold(self) -> None:
         """Keep new requests here. Those that the table has under way go on; see `drained`."""
@@ -89,6 +102,13 @@ class Proxy:
                 return
             await self._idle.wait()
 
+    async def flush(self) -> None:
+        """Deliver at once all that was to come late."""
+        self._hurry.set()
+        while self._late:
+            await asyncio.gather(*self._late, return_exceptions=True)
+        self._hurry.clear()
+
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -96,11 +116,11 @@ class Proxy:
         upstream: tuple[StreamReader, StreamWriter] | None = None
         try:
             while (request := await _read(reader, None)) is not None:
-                fault = self.faults.next() if self.faults else Fault()
+                fault = self._fault(request)
                 if fault.kind == "refused before":
                     writer.write(_refusal(fault.status))
                     continue
-                if not await self._reaches(fault, reader, writer):
+                if not await self._reaches(fault, request, reader, writer):
                     return
                 await self._open.wait()
                 if reader.at_eof():
@@ -108,7 +128,7 @@ class Proxy:
                 if upstream is None:
                     upstream = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
                 answer = await self._exchange(request, *upstream)
-                if fault.kind == "hung after":
+                if fault.kind in ("hung after", "held after"):
                     await _gone_or_later(reader, fault.seconds)
                 if not self._answered(fault, answer, writer):
                     return
@@ -122,8 +142,23 @@ class Proxy:
                 with contextlib.suppress(*_LOST):
                     await each.wait_closed()
 
-    async def _reaches(self, fault: Fault, reader: StreamReader, writer: StreamWriter) -> bool:
+    def _fault(self, request: Message) -> Fault:
+        """What happens to the request."""
+        if self.faults is None:
+            return Fault()
+        contested = request.method != "GET" and self._contested(request.body)
+        fault = self.faults.next(contested=contested)
+        if fault.kind == "busy before":
+            self._busy_until = time.monotonic() + fault.seconds
+        return Fault("refused before", status=503) if time.monotonic() < self._busy_until else fault
+
+    async def _reaches(self, fault: Fault, request: Message, reader: StreamReader, writer: StreamWriter) -> bool:
         """What the fault does on the way to the table; whether the request goes on."""
+        if fault.kind == "late":
+            task = asyncio.create_task(self._deliver(request, fault.seconds))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            return False
         if fault.kind == "reset before":
             _reset(writer)
         if fault.kind in ("dropped before", "reset before"):
@@ -131,6 +166,19 @@ class Proxy:
         if fault.kind in ("slow", "hung before"):
             await _gone_or_later(reader, fault.seconds)
         return fault.kind != "hung before"
+
+    async def _deliver(self, request: Message, seconds: float) -> None:
+        """Bring a request to the table when nobody waits for its answer any more; never, if the table is away."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+        await self._open.wait()
+        with contextlib.suppress(*_LOST):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
+            try:
+                await self._exchange(request, reader, writer)
+                self.delivered += 1
+            finally:
+                writer.close()
 
     async def _exchange(self, request: Message, reader: StreamReader, writer: StreamWriter) -> Message:
         self._under_way += 1
@@ -152,7 +200,7 @@ class Proxy:
         """What the fault does on the way back; whether the connection goes on."""
         if fault.kind == "reset after":
             _reset(writer)
-        if fault.kind in ("dropped after", "reset after", "hung after"):
+        if fault.kind in ("dropped after", "reset after", "hung after", "held after"):
             return False
         if fault.kind == "cut":
             whole = answer.head + answer.body

@@ -6,10 +6,10 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from dev.chaos.run import Report
+from dev.chaos.plan import Report
 
-_SHOWN = 50
-"""Findings that are printed in full."""
+_SHOWN = 12
+"""Findings of each kind that are printed in full."""
 
 
 def progress(report: Report) -> None:
@@ -29,15 +29,19 @@ def text(report: Report) -> str:
         f" {report.log.writes} acknowledged writes, {report.trips} requests to the table",
         f"  answers: {_counted(report.log.answers)}",
         f"  faults: {sum(report.faults.values())}: {_counted(report.faults)}",
+        f"  delivered late: {report.late}",
         f"  killed: {_counted(report.events)}",
-        f"  at the end: {report.resources} resources, {report.left} left with an unknown outcome,"
-        f" housekeeping ran {report.housekeepings} times",
+        f"  contested: {_counted(report.contested)}",
+        f"  {report.rests} rests on the way; at the end: {report.resources} resources,"
+        f" {report.left} left with an unknown outcome, housekeeping ran {report.housekeepings} times",
     ]
     if not report.findings:
         return "\n".join([*lines, "  nothing was found"])
     kinds = Counter(finding.kind for finding in report.findings)
     lines.append(f"  FOUND {len(report.findings)}: {_counted(kinds)}")
-    lines += [f"    {finding}" for finding in report.findings[:_SHOWN]]
+    for kind in sorted(kinds):
+        of_kind = [finding for finding in report.findings if finding.kind == kind]
+        lines += [f"    {finding}" for finding in of_kind[:_SHOWN]]
     return "\n".join(lines)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Protocol
 
 import aiohttp
@@ -19,6 +21,8 @@ ALLOWED_ERRORS = frozenset({404, 409, 412, 429, 503})
 NOT_NOW = frozenset({429, 503})
 _SECONDS = 110.0
 """A request that takes longer has no answer: the host gives it 120 seconds."""
+_LOOK = 0.02
+"""Seconds between two looks whether a process is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +73,60 @@ class Server(Protocol):
 
 
 class Sender:
-    """One client's way to the app. A connection for each request, so that one that is lost was lost in that request."""
+    """One client's way to the app: each request goes to any of its processes that are up, as a load balancer sends it.
+    A connection for each request, so that one that is lost was lost in that request."""
 
-    def __init__(self, app: Server, tenant: str, token: str, log: Log) -> None:
+    def __init__(self, apps: Sequence[Server], tenant: str, token: str, log: Log, dice: Random | None = None) -> None:
         self.tenant = tenant
         self.log = log
-        self._app = app
+        self._apps = apps
+        self._last = apps[0]
+        self._dice = dice or Random(0)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": f"{TYPE}; charset=utf-8"}
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=_SECONDS)
-        )
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
 
     async def close(self) -> None:
         await self._session.close()
 
     async def ready(self) -> None:
-        """Wait until the app is up."""
-        await self._app.up.wait()
+        """Wait until the process that had the last request is up again. It is started when the table has done all that
+        the killed one asked for: from then on, what a read shows is what that request came to."""
+        await self._last.up.wait()
 
-    async def send(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Outcome:
-        """Send a request; notes what must not come back."""
-        await self.ready()
-        kills, where = self._app.kills, f"{self.tenant} {method} {path}"
+    async def _choose(self) -> Server:
+        while True:
+            up = [app for app in self._apps if app.up.is_set()]
+            if up:
+                return self._dice.choice(up)
+            await asyncio.sleep(_LOOK)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        *,
+        patience: float | None = None,
+    ) -> Outcome:
+        """Send a request; notes what must not come back. The connection is closed after `patience` seconds, and the
+        outcome is unknown then."""
+        app = self._last = await self._choose()
+        kills, where = app.kills, f"{self.tenant} {method} {path}"
+        timeout = aiohttp.ClientTimeout(total=patience or _SECONDS)
         data = None if body is None else json.dumps(body).encode()
         try:
             async with self._session.request(
-                method, self._app.url + path, data=data, headers={**self._headers, **(headers or {})}
+                method, app.url + path, data=data, headers={**self._headers, **(headers or {})}, timeout=timeout
             ) as response:
                 content = await response.read()
                 status, fields = response.status, response.headers
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            if patience is not None and isinstance(error, TimeoutError):
+                self.log.answers["given up"] += 1
+                return Outcome()
             self.log.answers["lost"] += 1
-            if self._app.up.is_set() and self._app.kills == kills:
+            if app.up.is_set() and app.kills == kills:
                 self.log.say(Finding("answer lost", where, f"{error!r}, and the app was not being killed"))
             return Outcome()
         self.log.answers[str(status)] += 1

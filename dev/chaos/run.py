@@ -1,4 +1,8 @@
-"""One run: start everything, let the clients work while things fail, stop, and look at what is left."""
+"""One run: start everything, let the clients work while things fail, stop, and look at what is left.
+
+Now and then the clients rest: everything that was to come late is delivered, the processes have nothing under way (or
+are killed), housekeeping finishes what was cut short, and what is there is held against what every client knows.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,25 @@ import contextlib
 import json
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import IO
 
-from dev.chaos import verify
+from dev.chaos import changes, judge, verify
 from dev.chaos.client import Client
+from dev.chaos.contest import CONTESTED, Contest
+from dev.chaos.failures import Failures
 from dev.chaos.faults import Faults
+from dev.chaos.gate import Gate
 from dev.chaos.intents import GROUP, USER
-from dev.chaos.machines import App, Table
+from dev.chaos.machines import App, Instance, Table
 from dev.chaos.model import Finding, Thing
+from dev.chaos.plan import Plan, Progress, Report
 from dev.chaos.proxy import Proxy
-from dev.chaos.requests import Log, Sender
+from dev.chaos.requests import Sender
+from dev.chaos.rival import Rival
 from dev.chaos.work import Worker
 from scim.security.keys import new_key
 from scim.store.gateway import TableGateway
@@ -30,71 +37,43 @@ from scim.store.gateway import TableGateway
 TABLE = "chaos"
 _HOUSEKEEPINGS = 5
 """How often housekeeping may have to run until nothing is pending."""
-_STOP_SECONDS = 240.0
-_STALL_SECONDS = 10.0
-"""Longer than a trip to the table may take (scim/store/gateway.py)."""
-_IN_LONG = 0.7
-_IN_LONG_SECONDS = 3.0
-"""The chance that a kill waits for a request of several transactions, and how long."""
-KILLS = {"app killed": 4.0, "table stopped": 1.0, "table killed": 1.0, "table stalled": 0.5}
-"""How often each comes, relative to the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A run ends after `requests` of the clients, or `seconds`. `rate` is the share of requests to the table that get a
-    fault; something is killed after about every `kill_every` requests of the clients, never where it is 0."""
-
-    seed: int
-    clients: int = 6
-    tenants: int = 2
-    requests: int = 1_000_000_000
-    seconds: float = 60.0
-    rate: float = 0.1
-    kill_every: int = 250
-    kills: Mapping[str, float] = field(default_factory=lambda: KILLS)
-
-    @property
-    def names(self) -> list[str]:
-        return [f"tenant-{number}" for number in range(self.tenants)]
-
-
-@dataclass(slots=True)
-class Report:
-    """What a run did and found."""
-
-    seed: int
-    seconds: float = 0.0
-    log: Log = field(default_factory=Log)
-    faults: Counter[str] = field(default_factory=Counter)
-    trips: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    resources: int = 0
-    left: int = 0
-    """Resources that a client gave up with an unknown outcome."""
-    housekeepings: int = 0
-
-    @property
-    def findings(self) -> list[Finding]:
-        return self.log.findings
-
-
-Progress = Callable[[Report], None]
+_STOP_SECONDS = 300.0
+_BYSTANDERS = 4
+_SLOTS = {
+    "/Users": [f"{CONTESTED}-{number}@x.example" for number in range(2)],
+    "/Groups": [f"{CONTESTED.title()} {number}" for number in range(3)],
+}
+"""What all clients of a tenant write to."""
+_PATIENCE = 3.0
+"""Seconds that clients may go on with faults when they are to rest."""
+_KILLED_AT_REST = 0.3
+"""The chance that the processes are killed at a rest, instead of finishing what they do."""
 
 
 class Run:
-    """The parts of a run while it lasts."""
+    """The parts of a run while it lasts. `markers` are the bytes by which proxies know what is contested."""
 
     def __init__(
-        self, plan: Plan, report: Report, app: App, table: Table, proxy: Proxy, tokens: dict[str, str]
+        self,
+        plan: Plan,
+        report: Report,
+        instances: Sequence[Instance],
+        table: Table,
+        tokens: dict[str, str],
+        markers: set[bytes],
     ) -> None:
         self.plan = plan
         self.report = report
-        self.app = app
+        self.instances = instances
         self.table = table
-        self.proxy = proxy
         self.tokens = tokens
         self.workers: list[Worker] = []
+        self.rivals: list[Rival] = []
+        self.contests: dict[str, Contest] = {}
+        self._markers = markers
+        self._gate = Gate()
+        self._faults: list[Faults] = []
+        self._dice = Random(f"{plan.seed} rests")
         self._began = time.monotonic()
         self._ended = False
 
@@ -106,9 +85,17 @@ class Run:
     async def work(self, progress: Progress) -> None:
         """Let the clients work and things fail until the run is over."""
         await self.employ()
-        self.proxy.faults = Faults(f"{self.plan.seed} faults", self.plan.rate)
-        tasks = [asyncio.create_task(self._day(worker)) for worker in self.workers]
-        director = asyncio.create_task(self._fail())
+        self._began = time.monotonic()
+        self._faults = [
+            Faults(f"{self.plan.seed} faults {number}", self.plan.rate, self.plan.contested)
+            for number in range(len(self.instances))
+        ]
+        self._let_fail()
+        tasks = [
+            asyncio.create_task(self._day(worker, rival))
+            for worker, rival in zip(self.workers, self.rivals, strict=True)
+        ]
+        director = asyncio.create_task(self._direct())
         try:
             async with asyncio.timeout(self.plan.seconds + _STOP_SECONDS):
                 while not all(task.done() for task in tasks) and not self._failed([*tasks, director]):
@@ -123,7 +110,6 @@ class Run:
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        self.report.faults, self.report.trips = self.proxy.faults.injected, self.proxy.faults.number
         self.report.left = sum(thing.left for worker in self.workers for thing in worker.things)
 
     @staticmethod
@@ -131,111 +117,120 @@ class Run:
         return any(task.done() and task.exception() for task in tasks)
 
     async def employ(self) -> None:
-        """Make the clients, and in each tenant the user and the group that all of its clients write to."""
+        """Make the clients, and in each tenant what all of its clients write to."""
         users: dict[str, dict[str, Thing]] = {name: {} for name in self.plan.names}
         shared: dict[str, tuple[str, str]] = {}
+        bystanders: dict[str, list[str]] = {}
+        apps = [instance.app for instance in self.instances]
         for number in range(self.plan.clients):
             tenant = self.plan.names[number % self.plan.tenants]
             dice = Random(f"{self.plan.seed} client {number}")
-            sender = Sender(self.app, tenant, self.tokens[tenant], self.report.log)
+            way = Random(f"{self.plan.seed} way {number}")
+            sender = Sender(apps, tenant, self.tokens[tenant], self.report.log, way)
             worker = Worker(f"c{number}", Client(sender, dice, users[tenant]), dice)
             if tenant not in shared:
                 shared[tenant] = await _shared(sender)
+                self.contests[tenant] = Contest(tenant, _SLOTS, self._markers)
+                bystanders[tenant] = await _bystanders(sender, self.contests[tenant])
             worker.share(*shared[tenant])
             self.workers.append(worker)
+            rival_dice = Random(f"{self.plan.seed} rival {number}")
+            self.rivals.append(Rival(f"c{number}", sender, rival_dice, self.contests[tenant], bystanders[tenant]))
 
-    async def _day(self, worker: Worker) -> None:
+    async def _day(self, worker: Worker, rival: Rival) -> None:
         while not self.over:
-            await worker.step()
+            async with self._gate:
+                await (rival if rival.dice.random() < self.plan.contest else worker).step()
 
-    async def _fail(self) -> None:
-        """Kill and start again, each after so many requests of the clients."""
-        dice, every = Random(f"{self.plan.seed} kills"), self.plan.kill_every
-        next_at = every
-        while every and not self._ended:
+    async def _direct(self) -> None:
+        """Have things fail, and the clients rest."""
+        failures = Failures(self.plan, self.report, self.instances, self.table)
+        rested = time.monotonic()
+        while not self._ended:
             await asyncio.sleep(0.02)
-            if self.app.died:
-                self.report.log.say(Finding("app died", "the app", "its process ended by itself"))
-                await self.restart_app()
-            if self.report.log.requests < next_at:
-                continue
-            event = dice.choices(list(self.plan.kills), list(self.plan.kills.values()))[0]
-            if dice.random() < _IN_LONG:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.report.log.long.wait(), _IN_LONG_SECONDS)
-            await asyncio.sleep(dice.uniform(0.0, 0.2))
-            await {
-                "app killed": self.restart_app,
-                "table stopped": self.restart_table,
-                "table killed": self.kill_table,
-                "table stalled": self.stall_table,
-            }[event]()
-            self.report.events[event] += 1
-            next_at = self.report.log.requests + dice.randint(every // 2, every * 3 // 2)
+            await failures.look()
+            if self.plan.rest_every and time.monotonic() - rested > self.plan.rest_every and not self.over:
+                await self._rest()
+                rested = time.monotonic()
 
-    async def restart_app(self) -> None:
-        """SIGKILL, and a new process when the table has done what the old one asked for."""
-        await self.app.kill()
-        await self.proxy.drained()
-        await self.app.start()
+    async def _rest(self) -> None:
+        """Let the clients come to rest, look, and let them go on."""
+        self._gate.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gate.empty.wait(), _PATIENCE)
+        self._stop_failing()
+        await self._gate.empty.wait()
+        killed = self._dice.random() < _KILLED_AT_REST
+        await self._come_to_rest(killed=killed)
+        await self._look()
+        for instance in self.instances:
+            instance.app.go_on()
+        self._let_fail()
+        self._gate.open()
+        self.report.rests += 1
 
-    async def restart_table(self) -> None:
-        """SIGINT in the middle of what it does: it saves what it has acknowledged."""
-        await asyncio.to_thread(self.table.stop)
-        await asyncio.to_thread(self.table.start)
+    def _let_fail(self) -> None:
+        for instance, faults in zip(self.instances, self._faults, strict=True):
+            instance.proxy.faults = faults
 
-    async def kill_table(self) -> None:
-        """SIGKILL when all that was acknowledged is saved; the requests held back find nobody at first."""
-        self.proxy.hold()
-        try:
-            await self.proxy.drained()
-            await asyncio.to_thread(self.table.save)
-            self.table.kill()
-        finally:
-            self.proxy.release()
-        await asyncio.sleep(0.2)
-        await asyncio.to_thread(self.table.start)
+    def _stop_failing(self) -> None:
+        for instance in self.instances:
+            instance.proxy.faults = None
 
-    async def stall_table(self) -> None:
-        """The table stands still for longer than the app waits, and then does what it was sent before: writes that the
-        app has reported as uncertain happen late, but before anything newer."""
-        self.proxy.hold()
-        try:
-            self.table.stall()
-            await asyncio.sleep(_STALL_SECONDS)
-            self.table.go_on()
-            await self.proxy.drained()
-        finally:
-            self.proxy.release()
+    async def _come_to_rest(self, *, killed: bool) -> None:
+        """Nothing is under way any more: in the processes, in the proxies, in the table."""
+        await asyncio.gather(*(self._settle(instance, killed=killed) for instance in self.instances))
+
+    async def _settle(self, instance: Instance, *, killed: bool) -> None:
+        await instance.proxy.flush()
+        if not killed and not await instance.app.settle():
+            self.report.log.say(Finding("endless request", "the app", "it is still at work without faults"))
+            killed = True
+        if killed:
+            await instance.restart()
+            await instance.app.settle()
+        await instance.proxy.drained()
 
     async def conclude(self) -> None:
-        """Kill the app a last time, keep house, and compare."""
-        await self.app.kill()
-        await self.proxy.drained()
-        await self.app.housekeep()  # with faults: it may fail, and the next one goes on
-        self.proxy.faults = None
+        """Kill the processes a last time, keep house, and compare."""
+        await self._come_to_rest(killed=True)
+        await self.instances[0].app.finish()  # with faults: it may fail, and the next one goes on
+        self._stop_failing()
+        await self._come_to_rest(killed=False)
+        await self._look()
+        for instance in self.instances:
+            self.report.late += instance.proxy.delivered
+        for faults in self._faults:
+            self.report.faults += faults.injected
+            self.report.trips += faults.number
+        for contest in self.contests.values():
+            self.report.contested += contest.answers
+
+    async def _look(self) -> None:
+        """Keep house until nothing is left to do, and hold what is there against what the clients know."""
         gateway = TableGateway.with_key(self.table.connection_string, TABLE)
         try:
             findings = await self._kept_house(gateway)
         finally:
             await gateway.close()
-        await self.app.start()
+        self.report.resources = 0
         for tenant in self.plan.names:
             workers = [worker for worker in self.workers if worker.tenant == tenant]
             if not workers:
                 continue
             resources, wrong = await verify.listed(workers[0].client)
             things = [thing for worker in workers for thing in (*worker.things, *worker.shared)]
-            findings += wrong + verify.compare(tenant, things, resources)
+            findings += wrong + verify.compare(tenant, things, verify.uncontested(resources))
+            findings += judge.settle(self.contests[tenant], verify.contested(resources))
             self.report.resources += sum(map(len, resources.values()))
-        self.report.findings.extend(findings)
+        self.report.add(findings)
 
     async def _kept_house(self, gateway: TableGateway) -> list[Finding]:
         """Housekeeping until nothing is left to do; what is broken then."""
         findings: list[Finding] = []
-        for number in range(_HOUSEKEEPINGS):
-            self.report.housekeepings = number + 1
-            if await self.app.housekeep():
+        for _ in range(_HOUSEKEEPINGS):
+            self.report.housekeepings += 1
+            if not await self._dice.choice(self.instances).app.finish():
                 findings.append(Finding("housekeeping failed", "the app", "it ended with an error on a healthy table"))
             found = [finding for tenant in self.plan.names for finding in await verify.rows(gateway, tenant)]
             if not any(finding.kind == verify.PENDING for finding in found):
@@ -258,31 +253,40 @@ async def run(plan: Plan, progress: Progress = lambda _: None, *, log: Path | No
 
 @asynccontextmanager
 async def started(plan: Plan, report: Report, log: Path | None = None) -> AsyncIterator[Run]:
-    """Azurite, the proxy and the app, each served by the one before."""
+    """Azurite, the proxies and the app's processes, each served by the one before."""
     tokens = {name: new_key(name) for name in plan.names}
+    markers = {CONTESTED.encode()}
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, _opened(log) as file:
         table = Table(Path(folder), TABLE)
         await asyncio.to_thread(table.start)
-        proxy = Proxy(table.port)
-        await proxy.start()
-        connections = {name: {"tenant": name, "keys": [token]} for name, token in tokens.items()}
-        direct, through = f":{table.port}/", f":{proxy.port}/"
-        settings = {
-            "SCIM_TABLE_CONNECTION_STRING": table.connection_string.replace(direct, through),
-            "SCIM_TABLE_NAME": TABLE,
-            "SCIM_CONNECTIONS": json.dumps(connections),
-            "SCIM_USAGE_MINUTES": "0",
-        }
-        app = App(settings, file)
-        parts = Run(plan, report, app, table, proxy, tokens)
+        instances = []
+        for number in range(plan.apps):
+            proxy = Proxy(table.port, contested=lambda body: any(marker in body for marker in markers))
+            await proxy.start()
+            instances.append(Instance(App(_settings(plan, number, table, proxy, tokens), file), proxy))
+        parts = Run(plan, report, instances, table, tokens, markers)
         try:
-            await app.start()
+            await asyncio.gather(*(instance.app.start() for instance in instances))
             yield parts
         finally:
             await parts.close()
-            await app.kill()
-            await proxy.stop()
+            for instance in instances:
+                await instance.app.kill()
+                await instance.proxy.stop()
             table.stop()
+
+
+def _settings(plan: Plan, number: int, table: Table, proxy: Proxy, tokens: dict[str, str]) -> dict[str, str]:
+    """The environment of the n-th process of the app."""
+    connections = {name: {"tenant": name, "keys": [token]} for name, token in tokens.items()}
+    return {
+        "SCIM_TABLE_CONNECTION_STRING": table.connection_string.replace(f":{table.port}/", f":{proxy.port}/"),
+        "SCIM_TABLE_NAME": TABLE,
+        "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_USAGE_MINUTES": "0",
+        "CHAOS_CLOCK": str(plan.clock(number)),
+        "CHAOS_HOUSEKEEPING": str(plan.housekeeping),
+    }
 
 
 async def _shared(sender: Sender) -> tuple[str, str]:
@@ -290,6 +294,20 @@ async def _shared(sender: Sender) -> tuple[str, str]:
     group = {"schemas": [GROUP], "displayName": "Shared", "externalId": "shared-group"}
     made = [await sender.send("POST", "/Users", user), await sender.send("POST", "/Groups", group)]
     return made[0].body["id"], made[1].body["id"]
+
+
+async def _bystanders(sender: Sender, contest: Contest) -> list[str]:
+    """Users that are members of what is contested, and otherwise left alone."""
+
+    async def make(number: int) -> None:
+        subject = contest.conceive("/Users")
+        values = {"userName": f"{subject.tag}@x.example", "displayName": None, "title": None, "nickName": None}
+        change = changes.whole_user("POST", subject, values, [])
+        request = contest.begin(f"bystander {number}", "POST", subject, change.writes)
+        contest.end(request, await sender.send("POST", "/Users", change.body))
+
+    await asyncio.gather(*map(make, range(_BYSTANDERS)))
+    return [str(subject.id) for subject in contest.subjects.values()]
 
 
 def _opened(log: Path | None) -> IO[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dev.chaos.client import Client
+from dev.chaos.contest import CONTESTED
 from dev.chaos.model import Finding, Thing
 from scim.operate.check import examine
 from scim.schema.loading import load
@@ -48,6 +49,20 @@ async def listed(client: Client) -> tuple[Resources, list[Finding]]:
             findings.append(Finding("wrong list", client.sender.tenant + path, text))
         resources[path] = found
     return resources, findings
+
+
+def contested(resources: Resources) -> Resources:
+    """Those that several clients write to."""
+    return {path: [one for one in found if _is_contested(one)] for path, found in resources.items()}
+
+
+def uncontested(resources: Resources) -> Resources:
+    """Those of one writer each, or of one for each part."""
+    return {path: [one for one in found if not _is_contested(one)] for path, found in resources.items()}
+
+
+def _is_contested(resource: dict[str, Any]) -> bool:
+    return str(resource.get("externalId")).startswith(CONTESTED)
 
 
 def compare(tenant: str, things: Iterable[Thing], resources: Resources) -> list[Finding]:

@@ -63,6 +63,15 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
     return result
 
 
+def sets_all(operations: Iterable[Operation]) -> bool:
+    """Whether the members after the operations are the same whatever they were before: the first of them replaces or
+    removes all."""
+    first = next(iter(operations), None)
+    if first is None or first.filter is not None or first.target.sub is not None or first.sub is not None:
+        return False
+    return first.op == "replace" or (first.op == "remove" and first.value in (None, "", []))
+
+
 def identified(value: object, target: Target) -> list[Document]:
     """Members in canonical form. Raises 400 invalidValue where one has no value."""
     members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []

@@ -7,19 +7,24 @@ failed is refused with 409. Neighbouring POSTs share transactions: a hundred use
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scim.errors import BULK_CONFLICT, INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
+from scim import deadline
+from scim.errors import BULK_CONFLICT, INTERNAL, INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.http import Request, Response
 from scim.schema.registry import ResourceType
 from scim.service import resources
 from scim.service.context import Context
 from scim.store import rows
-from scim.store.gateway import Unavailable
-from scim.store.resources import Creation
+from scim.store.gateway import TooLarge, Unavailable
+from scim.store.stored import Creation
+
+log = logging.getLogger("scim")
 
 REQUEST_URN = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE_URN = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
@@ -186,8 +191,9 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
     if len(wanted) < 2:
         return
     try:
-        made = await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted])
-    except Unavailable:
+        async with asyncio.timeout(deadline.left()):
+            made = await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted])
+    except TimeoutError:
         return
     for operation, creation in wanted:
         if stored := made.get(creation.id):
@@ -211,19 +217,35 @@ def _request(context: Context, operation: Operation) -> Request:
 
 
 async def _single(context: Context, operation: Operation, posts: dict[str, Operation], run: Run) -> dict[str, Any]:
-    """Run one operation as a request of its own."""
+    """Run one operation as a request of its own. Whatever it runs into is its own result: those before it were done,
+    and the client must learn which (RFC 7644 §3.7.3)."""
     request = _request(context, operation)
     try:
         if refusal := _refusal(operation, posts):
             raise refusal
         _check_path(context, request)
-        response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
-    except ScimError as error:
-        return _result(context, operation, error.kind.status, {}, error.body())
-    except Unavailable:
-        away = ScimError(UNAVAILABLE, "Storage does not answer at the moment; send this operation again later.")
-        return _result(context, operation, away.kind.status, {}, away.body())
+        deadline.check()
+        async with asyncio.timeout(deadline.left()):
+            response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
+    except Exception as error:
+        failure = _failure(error)
+        return _result(context, operation, failure.kind.status, {}, failure.body())
     return _result(context, operation, response.status, response.headers, None)
+
+
+def _failure(error: Exception) -> ScimError:
+    """The error of one operation, in the client's words."""
+    match error:
+        case ScimError():
+            return error
+        case TimeoutError():
+            return deadline.OutOfTime()
+        case Unavailable():
+            return ScimError(UNAVAILABLE, "Storage does not answer at the moment; send this operation again later.")
+        case TooLarge():
+            return ScimError(TOO_LARGE, "The change is too large for one transaction; send it in smaller operations.")
+    log.exception("an operation of a bulk request failed", exc_info=error)
+    return ScimError(INTERNAL, "The service failed on this operation; its operator finds the cause in the log.")
 
 
 def _check_path(context: Context, request: Request) -> None:

@@ -11,8 +11,8 @@ from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
 from scim.service import strict
 from scim.settings import Settings
-from scim.store.resources import Stored
 from scim.store.store import Store
+from scim.store.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service.context import Context
+from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.members import Member
 
@@ -23,7 +24,9 @@ Edges = dict[str, list[Document]]
 FEW = PARALLEL_READS
 """A read each is made for so many resources; for more, one range read is quicker."""
 _FEW_ASKED = 8
-"""Of so many resources, each is asked for one edge; for more, all edges to the other end are read."""
+"""Of so many resources, each is asked for one edge; for more, the edges to the other end are read."""
+_MORE_EDGES = 8
+"""So many times as many edges as resources are read, before each resource is asked."""
 
 
 def shown(resource_type: ResourceType, projection: Projection) -> bool:
@@ -73,26 +76,47 @@ async def of_asked(context: Context, resource_type: ResourceType, ids: Sequence[
     edges: Edges = {id: [] for id in ids}
     for other in others:
         for id in await _linked(context, resource_type, ids, other):
-            if id in edges:
-                edges[id].append({"value": other})
+            edges[id].append({"value": other})
     return edges
 
 
-async def linked_to(context: Context, resource_type: ResourceType, other: str) -> list[str]:
-    """The ids of the resources of the type with an edge to `other`: the groups of a member, the users of a group."""
-    if resource_type.members:
-        ids = [group async for _, group in context.store.members.groups_of(context.tenant, other)]
-    else:
-        ids = [member.value async for _, member in context.store.members.of(context.tenant, other)]
-    return sorted({id for id in ids if context.registry.by_id(id) is resource_type})
+async def linked_to(
+    context: Context,
+    resource_type: ResourceType,
+    other: str,
+    start: str | None = None,
+    end: str | None = None,
+    most: int = PAGE_ROWS,
+) -> AsyncIterator[list[str]]:
+    """Pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member, the
+    users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
+    of_group = resource_type.members is None
+    async for page in context.store.resources.linked_ids(
+        context.tenant, other, start, end, of_group=of_group, most=most
+    ):
+        yield [id for id in page if context.registry.by_id(id) is resource_type]
 
 
-async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> list[str]:
+async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> set[str]:
+    """Which of these resources have an edge to `other`. For more than a few, the edges between the first and the last
+    of them are read, as long as these are not many more; beyond, each resource is asked."""
+    found: set[str] = set()
+    rest = list(ids)
     if len(ids) > _FEW_ASKED:
-        return await linked_to(context, resource_type, other)
-    pairs = [(id, other) if resource_type.members else (other, id) for id in ids]
-    held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))
-    return [id for id, holds in zip(ids, held, strict=True) if holds]
+        wanted, most, read = set(ids), _MORE_EDGES * len(ids), 0
+        rest = []
+        async for page in linked_to(context, resource_type, other, min(ids), rows.after(max(ids)), most):
+            found |= wanted.intersection(page)
+            read += len(page)
+            if read >= most:
+                rest = [id for id in ids if id > page[-1]]
+                break
+    for at in range(0, len(rest), PARALLEL_READS):
+        some = rest[at : at + PARALLEL_READS]
+        pairs = [(id, other) if resource_type.members else (other, id) for id in some]
+        held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))
+        found |= {id for id, holds in zip(some, held, strict=True) if holds}
+    return found
 
 
 async def _between(

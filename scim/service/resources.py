@@ -18,8 +18,9 @@ from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.store.members import Changes, Member
-from scim.store.resources import Creation, Stale, Stored, Taken
+from scim.store.resources import Stale, Taken
 from scim.store.rows import new_id
+from scim.store.stored import Creation, Stored
 
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""
@@ -127,13 +128,15 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
         document, changes = await change(stored)
-        if not changes and stored.settled and _same(document, stored.document):
+        if not changes and not stored.changing and _same(document, stored.document):
             return stored
         try:
             return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
         except Taken as taken:
             _conflict(taken, document)
         except Stale:
+            if stored.changing:  # the wait was for another request's members, and is over
+                deadline = _deadline()
             await _before_retry(context, stored, deadline)
 
 
@@ -164,7 +167,9 @@ async def _with_edges(
     """The resource and, read at the same time, its edges where the response shows them."""
     if context.registry.by_id(id) is not resource_type or not edges.shown(resource_type, projection):
         return await _existing(context, resource_type, id), []
-    return await asyncio.gather(_existing(context, resource_type, id), edges.of_one(context, resource_type, id))
+    read = _existing(context, resource_type, id), edges.of_one(context, resource_type, id)
+    stored, values = await asyncio.gather(*read)
+    return stored, values
 
 
 async def _existing(context: Context, resource_type: ResourceType, id: str) -> Stored:

@@ -10,24 +10,29 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from scim.errors import INVALID_CURSOR, ScimError
 from scim.filter.evaluate import bind, known, knows
 from scim.filter.parse import parse_filter
-from scim.filter.tree import Filter, names
+from scim.filter.tree import Compare, Filter, ValuePath, names
 from scim.http import Response
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service import cursors, edges
+from scim.service.candidates import Linked, Listed
 from scim.service.context import Context
 from scim.service.query import Query, from_body, query
-from scim.service.sources import Condition, Source, source
+from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.gateway import Unavailable
-from scim.store.plan import edges_asked, indexes_of, plan
+from scim.store.plan import ByEdge, Scan, edges_asked, indexes_of, plan
 from scim.store.positions import Position
-from scim.store.resources import Stored
+from scim.store.stored import Stored
+
+Bookmark = tuple[str, int, Position]
+"""To leave for the next page: of which query it is, with which resource it begins, and where that is."""
 
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
@@ -67,10 +72,7 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     wanted = query(parameters, context.settings)
     projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
     sources = await _sources(context, types, wanted, projections)
-    if wanted.sort_by is None:
-        page, kept = await _walk(context, sources, wanted)
-    else:
-        page, kept = await _sorted(context, sources, wanted), None
+    page, kept = await (_walk if wanted.sort_by is None else _sorted)(context, sources, wanted)
     resources, _ = await asyncio.gather(_shown(context, page, projections, wanted), _keep(context, kept))
     body: dict[str, object] = {"schemas": [LIST_URN], "totalResults": page.total}
     if wanted.cursor is None:
@@ -88,15 +90,26 @@ async def _sources(
 ) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
     if wanted.filter is None:
-        return [source(context, resource_type, None) for resource_type in types]
+        return [All(context, resource_type) for resource_type in types]
     settings = context.settings
     tree = parse_filter(wanted.filter, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
     for name in names(tree):
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say
     shown = [t.name for t in types if wanted.sort_by is None and edges.shown(t, projections[t.name])]
-    conditions = [await _condition(context, tree, t, foreign=len(types) > 1) for t in types]
-    return [source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
+    foreign = len(types) > 1
+    conditions = [await _condition(context, tree, t, foreign=foreign) for t in types]
+    return [_source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
+
+
+def _source(context: Context, resource_type: ResourceType, condition: Condition, *, shows_edges: bool) -> Source:
+    match condition.plan:
+        case Scan():
+            return Scanned(context, resource_type, condition)
+        case ByEdge():
+            return Linked(context, resource_type, condition, shows_edges)
+        case _:
+            return Listed(context, resource_type, condition, shows_edges)
 
 
 async def _condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
@@ -108,7 +121,9 @@ async def _condition(context: Context, tree: Filter, resource_type: ResourceType
     if missing:
         chosen = plan(tree, resource_type, missing)
     unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
-    return Condition(matches, chosen, edges_asked(tree, resource_type), unindexed)
+    alone = isinstance(tree.filter if isinstance(tree, ValuePath) else tree, Compare)
+    answered = alone and isinstance(chosen, ByEdge)
+    return Condition(matches, chosen, edges_asked(tree, resource_type), answered, unindexed)
 
 
 def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
@@ -116,34 +131,40 @@ def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str
     return wanted.identity(context.connection, ",".join(one.resource_type.name for one in sources))
 
 
-async def _walk(
-    context: Context, sources: Sequence[Source], wanted: Query
-) -> tuple[Page, tuple[str, int, Position] | None]:
+async def _walk(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
     """A page in the order of ids, and the bookmark to leave for the next one."""
     identity = _identity(context, sources, wanted)
     place, seen = await _place(context, identity, wanted)
     page = await _read(sources, wanted, place, skip=0 if wanted.cursor is not None else wanted.start - 1)
+    return page, _following(page, identity, wanted, place, seen)
+
+
+def _following(page: Page, identity: str, wanted: Query, place: Position | None, seen: int) -> Bookmark | None:
+    """Say on the page how many there are and where the next one begins; the bookmark for it."""
     reached = seen + len(page.resources)
     if place is not None:  # the count was made when the walk began, and what came or went since must not end it wrongly
         page.total = max(place.total, reached + 1) if page.next else reached
     if page.next is None or not wanted.count:
         page.next = None
-        return page, None
-    position = Position(page.next["type"], page.next["id"], page.total)
+        return None
+    position = Position(page.next["type"], page.next["id"], page.total, page.next.get("window"))
     page.next |= {"total": page.total, "seen": reached}
-    if wanted.cursor is not None:
-        return page, None
-    return page, (identity, wanted.start + wanted.count, position)
+    return (identity, wanted.start + len(page.resources), position) if wanted.cursor is None else None
 
 
 async def _place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
-    """Where the page begins, where that is known, and how many resources come before it."""
+    """Where the page begins, if that is known, and how many resources come before it."""
     if wanted.cursor:
-        place = await _unsealed(context, identity, wanted)
-        return Position(place["type"], place["id"], place["total"]), place["seen"]
+        return await _unsealed_place(context, identity, wanted)
     if wanted.cursor is None and wanted.start > 1:
-        return await context.store.positions.find(context.tenant, identity, wanted.start), wanted.start - 1
+        positions = context.store.positions
+        return await positions.find(context.tenant, context.connection, identity, wanted.start), wanted.start - 1
     return None, 0
+
+
+async def _unsealed_place(context: Context, identity: str, wanted: Query) -> tuple[Position, int]:
+    place = await _unsealed(context, identity, wanted)
+    return Position(place["type"], place["id"], place["total"], place.get("window")), place["seen"]
 
 
 async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
@@ -157,10 +178,10 @@ async def _read(sources: Sequence[Source], wanted: Query, place: Position | None
     if place is not None and place.resource_type not in names:
         raise ScimError(INVALID_CURSOR, "The cursor names a resource type that is gone: send an empty one.")
     first = names.index(place.resource_type) if place else 0
+    room = Room(wanted.count)
     for number, one in enumerate(sources[first:], first):
         start = place.id if place and number == first else None
         skipped = skip if place is None else 0
-        room = wanted.count - len(page.resources)
         found = await one.take(start, skipped, room, known=place.total if place else None)
         page.resources += [(one.resource_type, stored) for stored in found.resources]
         page.edges |= found.edges
@@ -173,24 +194,34 @@ async def _read(sources: Sequence[Source], wanted: Query, place: Position | None
     return page
 
 
-async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) -> Page:
-    """A page in the order of an attribute; a cursor holds what the last resource before it is ordered by."""
+async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
+    """A page in the order of an attribute, and the bookmark to leave for the next one. A cursor holds what the last
+    resource before it is ordered by."""
     from scim.service import sorting  # few ask for it, and every cold start would pay
 
-    after, offset = None, wanted.start - 1
-    if wanted.cursor is not None:
-        offset = 0
+    order = await sorting.order(context, sources, wanted)
+    identity = _identity(context, sources, wanted)
+    if order.by is None:
+        after, offset = None, wanted.start - 1 if wanted.cursor is None else 0
         if wanted.cursor:
-            after = (await _unsealed(context, _identity(context, sources, wanted), wanted))["after"]
-    found = await sorting.page(context, sources, wanted, offset, after)
-    next = {"after": found.last} if found.last is not None else None
-    return Page(found.resources, total=found.total, next=next)
+            after = (await _unsealed(context, identity, wanted))["after"]
+        held = await sorting.of_all(context, sources, wanted, order, offset, after)
+        return Page(held.resources, total=held.total, next={"after": held.last} if held.last else None), None
+    place, seen = await _unsealed_place(context, identity, wanted) if wanted.cursor else (None, 0)
+    find = partial(context.store.positions.find, context.tenant, context.connection, identity, wanted.start)
+    found = await sorting.by_index(context, sources[0].resource_type, order.by, wanted, place, find)
+    page = Page(found.resources, total=found.total)
+    if found.last is not None:
+        page.next = {"type": sources[0].resource_type.name, "id": found.last, "window": found.window}
+    seen = seen if wanted.cursor is not None else wanted.start - 1
+    bookmark = _following(page, identity, wanted, found.place, seen)
+    return page, bookmark if found.is_long else None
 
 
-async def _keep(context: Context, bookmark: tuple[str, int, Position] | None) -> None:
+async def _keep(context: Context, bookmark: Bookmark | None) -> None:
     if bookmark is not None:
         with contextlib.suppress(Unavailable):  # a hint: without it the next page costs more reads
-            await context.store.positions.keep(context.tenant, *bookmark)
+            await context.store.positions.keep(context.tenant, context.connection, *bookmark)
 
 
 async def _shown(context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query) -> list[Document]:

@@ -1,14 +1,14 @@
 """sortBy and sortOrder (RFC 7644 §3.4.2.3).
 
-An attribute that every resource has exactly one unique value of is sorted by its index rows; any other means reading
-all matching resources, which has a limit.
+An attribute that every resource has exactly one unique value of is sorted by its index rows, of which a page reads its
+own; any other means reading all matching resources, which has a limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
@@ -16,41 +16,68 @@ from scim.schema.registry import Index, ResourceType, Target
 from scim.schema.values import fold, instant
 from scim.service.context import Context
 from scim.service.query import Query
-from scim.service.sources import All, Source
-from scim.store.resources import Stored
+from scim.service.sources import All, Limit, Room, Source
+from scim.store import ordered, rows
+from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
+from scim.store.positions import Position
+from scim.store.row import Row
+from scim.store.stored import Stored
+
+_MAX_BYTES = 32 * 2**20
+"""Text of the resources that are sorted in memory."""
 
 Typed = tuple[ResourceType, Stored]
-T = TypeVar("T")
+Ids = list[tuple[str, str]]
+"""(row key, id) in the wanted order."""
 
 
-@dataclass(frozen=True, slots=True)
+class Order(NamedTuple):
+    """What each source is sorted by, and the index that has its rows in that order, if one does."""
+
+    targets: list[Target | None]
+    by: Index | None
+
+
+@dataclass(slots=True)
 class Sorted:
     """A page in order: its resources, how many there are in all, and what the last one is ordered by (None on the last
-    page), so that the next page goes on behind it whatever came or went."""
+    page), so that the next page goes on behind it whatever came or went.
+
+    By an index, `place` is where the page began, if that was known; `window` is from where on the rows before the last
+    one are few, in descending order; and `is_long` says that the index has more rows than a page."""
 
     resources: list[Typed]
     total: int
     last: Any
+    window: str | None = None
+    place: Position | None = None
+    is_long: bool = False
 
 
-async def page(
-    context: Context, sources: Sequence[Source], wanted: Query, offset: int, after: list[Any] | None
-) -> Sorted:
-    """The page behind `after`, or from `offset` on. Raises 400 invalidValue for what cannot be sorted by, and tooMany
-    where sorting means reading too much."""
+async def order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
+    """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
     targets = [_target(one.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         raise ScimError(INVALID_VALUE, f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas.")
-    index = _index(sources[0].resource_type, targets[0]) if len(sources) == 1 else None
-    if index and isinstance(sources[0], All) and await _covers(context, sources[0].resource_type, index):
-        return await _by_index(context, sources[0].resource_type, index, wanted, offset, after)
+    alone = len(sources) == 1 and isinstance(sources[0], All)
+    index = _index(sources[0].resource_type, targets[0]) if alone else None
+    return Order(targets, index if index and await _covers(context, sources[0].resource_type, index) else None)
+
+
+async def of_all(
+    context: Context, sources: Sequence[Source], wanted: Query, order: Order, offset: int, after: list[Any] | None
+) -> Sorted:
+    """The page behind `after`, or from `offset` on, of all matching resources. Raises 400 tooMany if these are too
+    many, or too large."""
     every: list[tuple[list[Any], Typed]] = []
     limit = context.settings.sort_limit
-    for one, target in zip(sources, targets, strict=True):
-        found = await one.take(None, 0, limit + 1 - len(every), known=0)
+    room = Room(limit, _MAX_BYTES)
+    for one, target in zip(sources, order.targets, strict=True):
+        found = await one.take(None, 0, room, known=0)
         every += [(_key(context, one.resource_type, target, s), (one.resource_type, s)) for s in found.resources]
-        if len(every) > limit:
-            detail = f"More than {limit} resources would have to be sorted by {wanted.sort_by}: filter them first."
+        if room.is_full:
+            many = limit if len(every) == limit else f"{_MAX_BYTES // 2**20} MiB of"
+            detail = f"More than {many} resources would have to be sorted by {wanted.sort_by}: filter them first."
             raise ScimError(TOO_MANY, detail)
     every.sort(key=lambda pair: pair[0], reverse=wanted.descending)
     cut, last = _cut(every, wanted, offset, after)
@@ -58,12 +85,16 @@ async def page(
 
 
 def _cut(
-    every: Sequence[tuple[list[Any], T]], wanted: Query, offset: int, after: list[Any] | None
-) -> tuple[list[T], Any]:
-    """A page's worth of what is ordered, and the last one's key where more follows."""
+    every: Sequence[tuple[list[Any], Typed]], wanted: Query, offset: int, after: list[Any] | None
+) -> tuple[list[Typed], Any]:
+    """A page's worth of what is ordered, and the last one's key if more follows."""
     if after is not None:
         every = [pair for pair in every if (pair[0] < after if wanted.descending else pair[0] > after)]
-    page = every[offset : offset + wanted.count]
+    page, room = [], Room(wanted.count)
+    for pair in every[offset : offset + wanted.count]:
+        if not room.takes(pair[1][1]):
+            break
+        page.append(pair)
     more = bool(page) and len(every) > offset + len(page)
     return [one for _, one in page], page[-1][0] if more else None
 
@@ -90,20 +121,82 @@ async def _covers(context: Context, resource_type: ResourceType, index: Index) -
     return not await context.store.census.unusable(context.tenant, resource_type, [index])
 
 
-async def _by_index(
+async def by_index(
     context: Context,
     resource_type: ResourceType,
     index: Index,
     wanted: Query,
-    offset: int,
-    after: list[Any] | None,
+    place: Position | None,
+    find: Callable[[], Awaitable[Position | None]],
 ) -> Sorted:
-    """By the index's row keys, which are in the order of the values."""
-    listed = await context.store.resources.ids_by_value(context.tenant, resource_type, index)
-    every = [([key], id) for key, id in (reversed(listed) if wanted.descending else listed)]
-    cut, last = _cut(every, wanted, offset, after)
-    found = await context.store.resources.read_all(context.tenant, cut)
-    return Sorted([(resource_type, one) for one in found], len(every), last)
+    """The page behind the index row of a place, or from startIndex on: by the row keys, which are in the order of the
+    values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need. Raises
+    400 tooMany far in without a place."""
+    limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
+    keys = rows.unique_range(resource_type, index)
+    listed = ordered.Index(context.store.gateway, context.tenant, keys, limit.spend)
+    offset = wanted.start - 1 if wanted.cursor is None else 0
+    is_long = offset >= PAGE_ROWS or context.store.counts.known(context.tenant, resource_type) is not None
+    if place is None and offset and is_long:
+        place = await find()
+    known: list[Row] = []
+    total = place.total if place else 0
+    if place is None:
+        known, is_all = await listed.first()
+        if is_all:
+            ids = _ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
+            return await _shown(context, resource_type, wanted, ids, Sorted([], len(known), None))
+        place = await find() if offset and not is_long else None
+        total = place.total if place else (await context.store.counts.of(context.tenant, resource_type)).total
+    if place is not None:
+        offset, known = 0, []
+    page = Sorted([], total, None, place=place, is_long=True)
+    if offset >= total:
+        return page
+    walk = _downwards(listed, place, known) if wanted.descending else _upwards(listed, place, known, wanted.count)
+    ids = []
+    async for page.window, found in walk:
+        ids += found[offset : offset + wanted.count + 1 - len(ids)]
+        offset = max(offset - len(found), 0)
+        if len(ids) > wanted.count:
+            break
+    return await _shown(context, resource_type, wanted, ids, page)
+
+
+async def _upwards(
+    listed: ordered.Index, place: Position | None, known: list[Row], count: int
+) -> AsyncIterator[tuple[None, Ids]]:
+    if known:
+        yield None, _ids(known)
+    after = known[-1].key if known else place.id if place else None
+    async for page in listed.up(after, PAGE_ROWS if known else count + 1):
+        yield None, _ids(page)
+
+
+async def _downwards(listed: ordered.Index, place: Position | None, known: list[Row]) -> AsyncIterator[tuple[str, Ids]]:
+    async for window in listed.down(place.id if place else None, place.window if place else None, known):
+        yield window.start, _ids(window.rows)[::-1]
+
+
+def _ids(found: list[Row]) -> Ids:
+    return [(row.key, str(row.values["id"])) for row in found]
+
+
+async def _shown(context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
+    """The page with the resources of the first ids, of which one more than it holds says that there is another one."""
+    room = Room(wanted.count)
+    last = ids[0][0] if ids and not wanted.count else None
+    for at in range(0, min(len(ids), wanted.count), PARALLEL_READS):
+        some = ids[at : min(at + PARALLEL_READS, wanted.count)]
+        there = {one.id: one for one in await context.store.resources.read_all(context.tenant, [id for _, id in some])}
+        for key, id in some:
+            if id in there and not room.takes(there[id]):
+                page.last = last
+                return page
+            page.resources += [(resource_type, there[id])] if id in there else []
+            last = key
+    page.last = last if len(ids) > wanted.count else None
+    return page
 
 
 def _key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:

@@ -11,13 +11,11 @@ The indexes that every version has kept (`ALWAYS`) need no look: what Entra matc
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import rows
@@ -39,7 +37,6 @@ ALWAYS = frozenset(
 """The indexes that every version keeps with our own schemas. One that a release adds to our documents is not added
 here: older versions do not keep it, and the census tells."""
 
-_ETAG_TIME = re.compile(r"datetime'([^']*)'")
 _SAY_EVERY = 300.0
 """Seconds for which a process stays silent after it has said what it keeps."""
 SILENT = timedelta(minutes=6)
@@ -166,8 +163,5 @@ def take(counted: Counted, row: Row) -> None:
 
 def written(row: Row) -> datetime:
     """When a row was written, by the service's clock; now if its ETag does not say."""
-    match = _ETAG_TIME.search(row.etag)
-    try:
-        return datetime.fromisoformat(unquote(match[1] if match else ""))
-    except ValueError:
-        return datetime.now(UTC)
+    time = rows.time_of(row.etag)
+    return datetime.fromisoformat(time) if time else datetime.now(UTC)

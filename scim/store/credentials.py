@@ -13,7 +13,7 @@ from scim.store import rows
 from scim.store.gateway import Gateway, Refused
 from scim.store.pending import TENANTS
 from scim.store.row import Write
-from scim.store.transactions import commit
+from scim.store.transactions import Proof, commit
 
 _SKEW = timedelta(minutes=10)
 """An assertion may be taken a little after its end, since clocks differ."""
@@ -48,7 +48,7 @@ class Credentials:
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
         key, write_id = rows.assertion_key(_stamp(expires), digest), rows.new_write_id()
         try:
-            await commit(self._gateway, TENANTS, [Write("insert", key, {"write": write_id})], key, write_id)
+            await commit(self._gateway, TENANTS, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
             return False
         return True

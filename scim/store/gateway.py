@@ -29,6 +29,8 @@ from scim.store.row import Row, Write
 TRIP_SECONDS = 8.0
 """A trip with all its retries: storage that is down is reported within ten seconds."""
 MAX_WRITES = 100
+TRANSACTION_BYTES = 4 * 2**20 - 2**16
+"""What a transaction may take on the wire, with room for what its parts have in common."""
 PAGE_ROWS = 1000
 PARALLEL_READS = 16
 """Point reads that one request has under way at once."""

@@ -1,23 +1,45 @@
-"""Finishes what was cut short, removes old bookmarks and forgets expired assertions: the timer's work.
+"""Finishes what was cut short, and removes receipts, bookmarks and assertions that are of no use any more: the timer's
+work.
 
-Idempotent, however often it is killed."""
+Idempotent, however often it is killed. A run has a budget of time, and the next one begins with the tenant behind the
+one that this one reached; a row that cannot be read, or a tenant whose partition does not answer, stops nobody else.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from scim import deadline
+from scim.deadline import OutOfTime
+from scim.events import event
 from scim.store import rows
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
-from scim.store.pending import Job, Pending
+from scim.store.pending import TENANTS, Pending
 from scim.store.positions import Positions
+from scim.store.row import Row, Write
+from scim.store.transactions import commit, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
 
+SECONDS = 90.0
+"""What a run may take: less than the host gives it (functionTimeout)."""
+_AT_ONCE = 8
+"""Jobs of a tenant that are under way at once."""
+_NOTE_EVERY = 1.0
+"""Seconds after which a run notes how far it has come."""
+_RECEIPTS_FOR = timedelta(minutes=10)
+"""How late a copy of a change may arrive and still be refused."""
+
 
 class Housekeeping:
-    """Looks through the pending rows of all tenants."""
+    """Looks after the rows of all tenants."""
 
     def __init__(
         self, gateway: Gateway, members: Members, pending: Pending, positions: Positions, credentials: Credentials
@@ -28,31 +50,112 @@ class Housekeeping:
         self._positions = positions
         self._credentials = credentials
 
-    async def run(self, *, everything: bool = False) -> int:
-        """Finish the pending rows that are due, or all of them where nobody else works on them; how many there were.
+    async def run(self, *, everything: bool = False, seconds: float = SECONDS) -> int:
+        """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
+        somebody may still be working on, too.
 
-        Raises Unavailable where the table does not answer: the next run goes on."""
-        done = 0
-        await self._credentials.tidy()
-        async for tenant in self._pending.tenants():
-            await self._positions.tidy(tenant)
-            async for job in self._pending.due(tenant, everything=everything):
+        Raises Unavailable if the table does not answer for the shared partition or for any tenant: the next run goes
+        on."""
+        started, jobs, failed = time.perf_counter(), _Counter(), 0
+        with deadline.within(seconds):
+            await self._guarded("the shared partition", self._credentials.tidy)
+            tenants = await self._in_turn(await self._pending.tenants())
+            noted = time.monotonic()
+            for tenant in tenants:
+                if deadline.left() <= 0:
+                    break
+                failed += not await self._guarded(f"tenant {tenant}", partial(self._keep, tenant, everything, jobs))
+                if time.monotonic() - noted > _NOTE_EVERY or deadline.left() <= 0:
+                    await self._guarded("the shared partition", partial(self._reached, tenant))
+                    noted = time.monotonic()
+            whole = deadline.left() > 0
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        event("housekeeping", {"finished": jobs.number, "failed": failed, "whole": whole, "ms": milliseconds})
+        if failed and failed == len(tenants):
+            raise Unavailable("no tenant could be looked after; the log has a line for each")
+        return jobs.number
+
+    @staticmethod
+    async def _guarded(what: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Run a part that must not stop the others; whether it ended by itself or for want of time."""
+        try:
+            await work()
+        except OutOfTime:
+            log.info("housekeeping of %s goes on in the next run", what)
+        except Unavailable as error:
+            log.warning("housekeeping of %s failed: %s", what, error)
+            return False
+        except Exception:
+            log.exception("housekeeping of %s failed", what)
+            return False
+        return True
+
+    async def _in_turn(self, tenants: list[str]) -> list[str]:
+        """Return the tenants in order, beginning behind the one that the last run reached."""
+        row = await self._gateway.read(TENANTS, rows.HOUSEKEEPING)
+        last = str(row.values.get("reached", "")) if row else ""
+        return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
+
+    async def _reached(self, tenant: str) -> None:
+        await commit(self._gateway, TENANTS, [Write("upsert", rows.HOUSEKEEPING, {"reached": tenant})])
+
+    async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
+        """Look after one tenant: what was cut short first, hints last."""
+        unfinished = await self._members.sequences.unfinished(tenant, everything=everything)
+        jobs.number += len(await self._each(tenant, unfinished, self._finish_change))
+        async for page in self._pending.due(tenant, everything=everything):
+            for at in range(0, len(page), 100):
+                detached = await self._each(tenant, page[at : at + 100], self._finish_deletion)
+                await remove_rows(self._gateway, tenant, detached)
+                jobs.number += len(detached)
+        await self._remove_receipts(tenant, everything=everything)
+        await self._positions.tidy(tenant, lambda: deadline.left() <= 0)
+
+    async def _each(self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]) -> list[str]:
+        """Finish jobs, several at a time; the keys of those that are done. One that fails stops no other."""
+        places = asyncio.Semaphore(_AT_ONCE)
+        done: list[str] = []
+
+        async def one(row: Row) -> None:
+            async with places:
                 try:
-                    await self._finish(tenant, job)
-                    done += 1
-                except Refused as refused:  # somebody changed the same rows: the next run looks again
-                    log.warning("pending %s of %s was refused: %s", job.content["kind"], tenant, refused)
-                except Unavailable:
+                    deadline.check()
+                    if await finish(tenant, row):
+                        done.append(row.key)
+                except (OutOfTime, Unavailable):
                     raise
+                except Refused as refused:  # somebody changed the same rows: the next run looks again
+                    log.warning("pending row %s of %s was refused: %s", row.key, tenant, refused)
                 except Exception:
-                    log.exception("pending row %s of %s cannot be finished", job.key, tenant)  # and stops no other
+                    log.exception("pending row %s of %s cannot be finished", row.key, tenant)
+
+        results = await asyncio.gather(*map(one, jobs), return_exceptions=True)
+        for failure in filter(None, results):
+            raise failure
         return done
 
-    async def _finish(self, tenant: str, job: Job) -> None:
-        if job.content["kind"] == "change":
-            await self._members.resume(tenant, job)
-            return
-        id = job.content["id"]
+    async def _finish_change(self, tenant: str, row: Row) -> bool:
+        await self._members.sequences.finish(tenant, row)
+        return True
+
+    async def _finish_deletion(self, tenant: str, row: Row) -> bool:
+        """Remove the edges that a resource which is gone has left; whether its row may go."""
+        rows.check_format(row)
+        content = rows.document_of(row.values)
+        if content["kind"] != "detach":
+            raise ValueError(f"kind {content['kind']!r} is not known")
+        id = content["id"]
         gone = await self._gateway.read(tenant, rows.resource_key(id)) is None
-        if not gone or await self._members.detach(tenant, id, has_members=job.content["members"]):
-            await self._pending.done(tenant, job.key)
+        return not gone or await self._members.detach(tenant, id, has_members=content["members"])
+
+    async def _remove_receipts(self, tenant: str, *, everything: bool) -> None:
+        until = None if everything else (datetime.now(UTC) - _RECEIPTS_FOR).strftime("%Y%m%dT%H%M")
+        async for page in self._gateway.pages(tenant, *rows.receipts_range(until), keys_only=True):
+            deadline.check()
+            await remove_rows(self._gateway, tenant, [row.key for row in page])
+
+
+class _Counter:
+    """How many jobs were finished, also when what follows fails."""
+
+    number = 0

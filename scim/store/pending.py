@@ -1,23 +1,25 @@
-"""Pending rows: what an operation of several transactions still has to do.
+"""Pending rows: edges that a deleted resource, or a new group that did not come about, may still have.
 
-The first transaction of such an operation writes the row, the last one removes it, so that whatever kills the process
-in between leaves a note of what is left. Rows stand in their tenant's partition, or they could not be written in its
-transactions; a row for each such tenant in a partition of its own tells housekeeping where to look, so that it costs
-what is pending and never a scan of everything.
+The transaction that makes the work necessary writes the row, and it goes when the work is done, so that whatever kills
+the process in between leaves a note of what is left. Rows stand in their tenant's partition, or they could not be
+written in its transactions; a row for each such tenant in a partition of its own tells housekeeping where to look, so
+that it costs what is pending and never a scan of everything.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused
+from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.row import Row, Write
-from scim.store.transactions import commit, now
+from scim.store.transactions import commit, now, remove_rows
+
+log = logging.getLogger("scim.housekeeping")
 
 TENANTS = "~"
 """The partition of the tenants that may have pending rows; no tenant's name can be it."""
@@ -26,16 +28,10 @@ GRACE = timedelta(minutes=5)
 """When housekeeping takes over: longer than any request lives (functionTimeout)."""
 _ANNOUNCE_EVERY = 1800.0
 """Seconds after which a process announces a tenant again."""
+_RECEIPTS_UNTOLD = 50
+"""Receipts of a tenant that a process may write before it announces the tenant for them."""
 _FORGET_AFTER = timedelta(hours=1)
 """When a tenant without pending rows is no longer looked at: later than any process stays silent about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A pending row: `kind` and its own members say what is left."""
-
-    key: str
-    content: dict[str, Any]
 
 
 class Pending:
@@ -44,6 +40,7 @@ class Pending:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._announced: dict[str, float] = {}
+        self._receipts: dict[str, int] = {}
 
     async def announce(self, tenant: str) -> None:
         """Tell housekeeping of the tenant, before its first pending row is written. No trip in most cases: a process
@@ -55,44 +52,61 @@ class Pending:
         await commit(self._gateway, TENANTS, [announcement])
         self._announced[tenant] = time.monotonic()
 
+    async def count_receipt(self, tenant: str) -> None:
+        """A receipt is about to be written. Housekeeping is told of the tenant once there are some to remove, so that
+        an ordinary change of members takes no trip for it."""
+        self._receipts[tenant] = number = self._receipts.get(tenant, 0) + 1
+        if number % _RECEIPTS_UNTOLD == 0:
+            await self.announce(tenant)
+
     @staticmethod
     def note(content: dict[str, Any]) -> Write:
         """The write that leaves a pending row, for the operation's first transaction. Raises ScimError 413 where what
         is left is too much for one row."""
         due = (datetime.now(UTC) + GRACE).strftime("%Y%m%dT%H%M%S")
-        values = {"write": rows.new_write_id(), **rows.document_values(content, "The change of members")}
+        values = {
+            "v": rows.FORMAT,
+            "write": rows.new_write_id(),
+            **rows.document_values(content, "The change of members"),
+        }
         return Write("insert", rows.pending_key(due), values)
 
-    async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[Job]:
-        """The tenant's pending rows that nobody can be working on any more, or all of them."""
+    async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
+        """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
         until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         async for page in self._gateway.pages(tenant, *rows.pending_range(until)):
-            for row in page:
-                yield Job(row.key, rows.document_of(row.values))
+            yield page
 
     async def done(self, tenant: str, key: str) -> None:
         """Remove a pending row; another run may have done so before."""
-        try:
-            await commit(self._gateway, tenant, [Write("delete", key)])
-        except Refused:
-            pass
+        await remove_rows(self._gateway, tenant, [key])
 
-    async def tenants(self) -> AsyncIterator[str]:
-        """The tenants that may have pending rows. Those that had none for long are forgotten on the way."""
+    async def tenants(self) -> list[str]:
+        """Return the tenants that may have rows for housekeeping, in the order of their names. Those that had none for
+        long are forgotten on the way."""
         old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        found = []
         async for page in self._gateway.pages(TENANTS, *rows.tenants_range()):
             for row in page:
-                tenant = str(row.values["tenant"])
-                if row.values["touched"] >= old or not await self._forgotten(tenant, row):
-                    yield tenant
+                tenant, touched = row.values.get("tenant"), row.values.get("touched", "")
+                if not isinstance(tenant, str):
+                    log.warning("row %r of the shared partition names no tenant", row.key)
+                elif str(touched) >= old or not await self._forgotten(tenant, row):
+                    found.append(tenant)
+        return found
 
     async def _forgotten(self, tenant: str, row: Row) -> bool:
-        for keys in (rows.pending_range(None), rows.bookmark_range()):
-            async for page in self._gateway.pages(tenant, *keys, size=1):
-                if page:
-                    return False
+        """Whether the tenant has nothing left to look after, and its announcement was removed."""
         try:
+            for keys in _LOOKED_AFTER:
+                async for page in self._gateway.pages(tenant, *keys, size=1):
+                    if page:
+                        return False
             await self._gateway.commit(TENANTS, [Write("delete", row.key, etag=row.etag)])
-        except Refused:
-            return False  # announced again meanwhile
+        except (Refused, Unavailable):
+            return False  # announced again meanwhile, or busy
         return True
+
+
+_LOOKED_AFTER = (rows.pending_range(None), rows.changes_range(), rows.receipts_range(None), rows.bookmark_range())
+"""The key ranges that housekeeping tidies up in a tenant."""

@@ -1,17 +1,20 @@
 """Where walks through a tenant stand: bookmarks for startIndex, and the key that cursors are signed with.
 
 A client that pages by startIndex says a number; the page before left a bookmark that says which row that number is, so
-a walk reads each row once. Bookmarks are hints: one that is missing or old only costs the reads it would have saved.
+a walk reads each row once. Bookmarks are hints: one that is missing or old only costs the reads it would have saved. So
+a connection has a fixed number of places for them, and what it asks last keeps its place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused
+from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway, Refused
 from scim.store.pending import TENANTS, Pending
 from scim.store.row import Row, Write
 from scim.store.transactions import now
@@ -21,43 +24,62 @@ FRESH = timedelta(hours=1)
 
 
 class Position(NamedTuple):
-    """A place in a walk: the resource type and the id that come next, and how many resources there are in all."""
+    """A place in a walk: the resource type and the id that come next, and how many resources there are in all.
+
+    In an order that an index is in, `id` is the index row that the page before ended with, and `window` is from where
+    on the rows before it are few, if it goes down."""
 
     resource_type: str
     id: str
     total: int
+    window: str | None = None
 
 
 class Positions:
-    """The bookmarks of all tenants. Every method raises Unavailable where the table does not answer."""
+    """The bookmarks of all tenants. Every method raises Unavailable if the table does not answer."""
 
     def __init__(self, gateway: Gateway, pending: Pending) -> None:
         self._gateway = gateway
         self._pending = pending
         self._signing_key: bytes | None = None
 
-    async def find(self, tenant: str, query: str, start: int) -> Position | None:
-        """Where the page of that query that begins with the start-th resource starts, if the page before said so."""
-        row = await self._gateway.read(tenant, rows.bookmark_key(query, start))
+    async def find(self, tenant: str, connection: str, query: str, start: int) -> Position | None:
+        """Where the page of that query that begins with the start-th resource starts, if the page before said so and
+        no other page took its place."""
+        row = await self._gateway.read(tenant, rows.bookmark_key(connection, query, start))
         if row is None or not _fresh(row):
             return None
-        return Position(row.values["type"], row.values["next"], int(row.values["total"]))
+        match row.values:
+            case {"query": written, "start": number, "type": str(kind), "next": str(next), "total": int(total)}:
+                window = row.values.get("window") or None
+                return Position(kind, next, total, window) if (written, number) == (query, start) else None
+        return None
 
-    async def keep(self, tenant: str, query: str, start: int, position: Position) -> None:
+    async def keep(self, tenant: str, connection: str, query: str, start: int, position: Position) -> None:
         """Leave a bookmark for the next page."""
-        values = {"type": position.resource_type, "next": position.id, "total": position.total, "at": now()}
+        place = {"type": position.resource_type, "next": position.id, "total": position.total}
+        values = {"query": query, "start": start, **place, "window": position.window or "", "at": now()}
         await self._pending.announce(tenant)  # housekeeping removes it
-        await self._gateway.commit(tenant, [Write("upsert", rows.bookmark_key(query, start), values)])
+        await self._gateway.commit(tenant, [Write("upsert", rows.bookmark_key(connection, query, start), values)])
 
-    async def tidy(self, tenant: str) -> None:
-        """Remove the bookmarks that are no longer fresh."""
+    async def tidy(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
+        """Remove the bookmarks that are no longer fresh, and rows in their place that are none: 100 a transaction,
+        until there is no more time."""
         async for page in self._gateway.pages(tenant, *rows.bookmark_range()):
-            for row in page:
-                if not _fresh(row):
-                    try:
-                        await self._gateway.commit(tenant, [Write("delete", row.key, etag=row.etag)])
-                    except Refused:
-                        continue  # written again, or removed by another run
+            old = [Write("delete", row.key, etag=row.etag) for row in page if not _fresh(row)]
+            for at in range(0, len(old), MAX_WRITES):
+                if out_of_time():
+                    return
+                await self._remove(tenant, old[at : at + MAX_WRITES])
+
+    async def _remove(self, tenant: str, bookmarks: list[Write]) -> None:
+        try:
+            await self._gateway.commit(tenant, bookmarks)
+        except Refused:  # one was written again, or removed by another run
+            if len(bookmarks) == 1:
+                return
+            for at in range(0, len(bookmarks), PARALLEL_READS):
+                await asyncio.gather(*(self._remove(tenant, [one]) for one in bookmarks[at : at + PARALLEL_READS]))
 
     async def signing_key(self) -> bytes:
         """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
@@ -76,4 +98,8 @@ class Positions:
 
 
 def _fresh(bookmark: Row) -> bool:
-    return datetime.now(UTC) - datetime.fromisoformat(bookmark.values["at"]) <= FRESH
+    """Whether a bookmark is good; a row that does not say when it was written is not."""
+    try:
+        return datetime.now(UTC) - datetime.fromisoformat(bookmark.values["at"]) <= FRESH
+    except (KeyError, TypeError, ValueError):
+        return False

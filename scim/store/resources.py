@@ -2,53 +2,65 @@
 
 Uniqueness holds under any concurrency because a unique value is a row that can be inserted once. An update is
 conditional on the version that it was made from. And our own retry never looks like a conflict: every transaction
-writes a random write id into the resource's row, so that a refusal of what already succeeded is recognised.
+writes a random write id into the resource's row, which keeps the last few, so that a refusal of what already succeeded
+is recognised. What a row holds that this version or these schemas do not know is left as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
 from scim.store.census import Census, Word
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Gateway, Refused, Unavailable
+from scim.store.gateway import (
+    MAX_WRITES,
+    PAGE_ROWS,
+    PARALLEL_READS,
+    TRANSACTION_BYTES,
+    Gateway,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
-from scim.store.transactions import commit, commit_present, now
+from scim.store.stored import (
+    Creation,
+    Stored,
+    created_by,
+    creation_writes,
+    late_rows,
+    replacement,
+    shown_time,
+    stored,
+    wire_bytes,
+)
+from scim.store.transactions import Proof, commit, commit_present, now
 
+_CREATE_TRIES = 5
+"""How often a creation is tried that is refused for a value which nobody has when we look."""
+PAGE_BYTES = 8 * 2**20
+"""Text of resources that one page holds, about: what a search gives, and what it reads at once."""
+_UNKNOWN_ROWS = 128
+"""Rows of the first page from a tenant: a default page of 100, and if all are as large as can be, some 64 MB."""
+_MOST_KNOWN = 1000
+"""Tenants and types whose rows' size is remembered."""
 _BATCH_TRIES = 4
 """How often a shared transaction is tried without the resource that refused it."""
 _DETACH_SECONDS = 20.0
 """How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
 
-class Stored(NamedTuple):
-    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
+class Stretch(NamedTuple):
+    """Rows of resources one after the other, and whether these are the last of all."""
 
-    It is not `settled` while a change of several transactions is on its way, or was cut short. `keys` are those of its
-    index rows: schemas may have changed since it was written, so they are known from the row and not from the document.
-    """
-
-    id: str
-    document: Document
-    version: str
-    created: str
-    modified: str
-    settled: bool = True
-    keys: tuple[str, ...] = ()
-
-
-class Creation(NamedTuple):
-    """A resource to be made, with the id that it gets."""
-
-    id: str
-    resource_type: ResourceType
-    document: Document
+    rows: list[Row]
+    ends: bool
 
 
 class Taken(Exception):
@@ -71,6 +83,7 @@ class Resources:
         self._gateway = gateway
         self._members = members
         self._pending = pending
+        self._row_bytes: dict[tuple[str, str], int] = {}
         self._census = census
 
     async def read(self, tenant: str, id: str) -> Stored | None:
@@ -86,68 +99,79 @@ class Resources:
         return found
 
     async def create(self, tenant: str, creation: Creation, members: Sequence[Member] = ()) -> Stored:
-        """Keep a new resource. One trip where its members, if any, fit into it. Raises Taken."""
+        """Keep a new resource. One trip if its members, if any, fit into it. Raises Taken."""
         time = now()
         return await self.restore(tenant, creation, members, created=time, modified=time)
 
     async def restore(
         self, tenant: str, creation: Creation, members: Sequence[Member] = (), *, created: str, modified: str
     ) -> Stored:
-        """Keep a resource that was there before, with its id and its times, as `create` keeps a new one. Raises Taken;
-        Unavailable if the id is there already, which the caller has looked at before."""
-        word = self._census.word(tenant)
-        own = _creation_writes(creation, created, rows.new_write_id())
-        own[0] = own[0]._replace(values={**own[0].values, "modified": modified})
-        writes = [*own, *word.writes]
-        try:
+        """Keep a resource with these times: a new one, or one that was there before. Raises Taken.
+
+        A row at the id is this creation, whoever wrote it since: nobody else has a new id before it is there, and for
+        an old one the caller has looked before."""
+        for _ in range(_CREATE_TRIES):
+            write_id, word = rows.new_write_id(), self._census.word(tenant)
+            own = creation_writes(creation, created, modified, write_id)
+            writes = [*own, *word.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
-            version = await self._members.create(tenant, creation.id, members, writes)
-        except Refused:
-            taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
-            raise taken or Unavailable("a new id was refused") from None
-        self._census.said(word)
-        return Stored(creation.id, creation.document, version, created, modified, keys=_index_keys(own))
+            try:
+                version = await self._members.create(tenant, creation.id, members, writes)
+            except Refused:
+                if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
+                    raise taken from None
+                continue  # whoever had the value has gone since
+            self._census.said(word)
+            made = created_by(creation, version, created, modified, write_id, own)
+            return made if version else await self.read(tenant, creation.id) or made
+        raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
     async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
-        """Keep several new resources, as many in each transaction as fit; by id, those that could be kept so. A
-        transaction that is refused keeps none of its own: its resources are tried one by one by the caller."""
+        """Keep several new resources, as many in each transaction as fit; by id, those that are known to be kept. The
+        others are tried one by one by the caller, with the same ids: what was made after all is found then."""
         made: dict[str, Stored] = {}
-        batch: list[tuple[Creation, list[Write]]] = []
+        batch: list[_Prepared] = []
         keys: set[str] = set()
-        time, word = now(), self._census.word(tenant)
+        size, time, word = 0, now(), self._census.word(tenant)
         for creation in creations:
-            writes = _creation_writes(creation, time, rows.new_write_id())
-            own = {write.key for write in writes}
-            if batch and (keys & own or len(keys) + len(own) + len(word.writes) > MAX_WRITES):
+            write_id = rows.new_write_id()
+            one = _Prepared(creation, write_id, creation_writes(creation, time, time, write_id))
+            own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
+            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            if batch and (keys & own or full):
                 made |= await self._create_batch(tenant, batch, time, word)
-                batch, keys, word = [], set(), self._census.word(tenant)
-            batch.append((creation, writes))
+                batch, keys, size, word = [], set(), 0, self._census.word(tenant)
+            batch.append(one)
             keys |= own
+            size += bytes_
         return made | (await self._create_batch(tenant, batch, time, word) if batch else {})
 
-    async def _create_batch(
-        self, tenant: str, batch: list[tuple[Creation, list[Write]]], time: str, word: Word
-    ) -> dict[str, Stored]:
+    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
+        """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered."""
         for _ in range(_BATCH_TRIES):
-            writes = [*(write for _, own in batch for write in own), *word.writes]
+            writes = [*(write for one in batch for write in one.writes), *word.writes]
             try:
-                etags = await commit(self._gateway, tenant, writes, writes[0].key, str(writes[0].values["write"]))
+                etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
                 self._census.said(word)
                 break
             except Refused as refused:
                 batch = _without(batch, refused.index)
                 if not batch:
                     return {}
+            except (Unavailable, TooLarge):
+                return {}
         else:
             return {}
         if len(etags) < len(writes):  # found done after a lost answer, which had the etags
-            return {stored.id: stored for stored in await self.read_all(tenant, [creation.id for creation, _ in batch])}
+            return {stored.id: stored for stored in await self.read_all(tenant, [one.creation.id for one in batch])}
         versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
         return {
-            c.id: Stored(c.id, c.document, versions[rows.resource_key(c.id)], time, time, keys=_index_keys(own))
-            for c, own in batch
+            one.creation.id: created_by(
+                one.creation, versions[rows.resource_key(one.creation.id)], time, time, one.write_id, one.writes
+            )
+            for one in batch
         }
 
     async def update(
@@ -158,69 +182,138 @@ class Resources:
         document: Document,
         changes: Changes | None = None,
     ) -> Stored:
-        """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, or
-        Stale where `old` is not the newest version."""
-        time, write_id, word = now(), rows.new_write_id(), self._census.word(tenant)
+        """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
+        if `old` is not the newest version, and 503 Busy or Interrupted."""
         every = rows.index_rows(resource_type, old.id, document)
-        late = _late(resource_type, old, every)
-        for left_out in [set[str](), late] if late else [late]:
-            index_rows = {key: row for key, row in every.items() if key not in left_out}
-            values = _values(old.id, document, old.created, time, f"{write_id}.0", index_rows)
-            head = [Write("replace", rows.resource_key(old.id), values, old.version)]
-            head += [Write("delete", gone) for gone in old.keys if gone not in index_rows]
-            head += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
-            head += word.writes
+        late = late_rows(resource_type, old, every)
+        if late:  # try to make up for them
             try:
-                version = await self._members.write(tenant, old.id, head, changes or Changes(), write_id, time)
-                break
-            except Refused as refused:
-                if refused.status == 409 and late and not left_out:
-                    continue
-                if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
-                    raise taken from None
-                raise Stale from None
+                return await self._update(tenant, resource_type, old, document, every, changes)
+            except Taken:
+                every = {key: row for key, row in every.items() if key not in late}
+        return await self._update(tenant, resource_type, old, document, every, changes)
+
+    async def _update(
+        self,
+        tenant: str,
+        resource_type: ResourceType,
+        old: Stored,
+        document: Document,
+        index_rows: Mapping[str, rows.Values],
+        changes: Changes | None,
+    ) -> Stored:
+        write_id, word = rows.new_write_id(), self._census.word(tenant)
+        required, gone, keys = replacement(resource_type, old, document, index_rows, write_id)
+        required += word.writes
+        proof = Proof(required[0].key, write_id)
+        both = changes is not None and bool(changes or (changes.absolute and old.changing))
+        try:
+            if changes is not None and both:
+                version = await self._change_both(tenant, old, required, gone, changes, proof)
+            else:
+                version = await commit_present(self._gateway, tenant, required, gone, proof)
+        except Refused as refused:
+            if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
+                raise taken from None
+            if refused.status == 404 and changes is not None:
+                await self._reopen(tenant, old.id)
+            raise Stale from None
         self._census.said(word)
-        return Stored(old.id, document, version, old.created, time, keys=tuple(index_rows))
+        if not version:  # done, and written by somebody else since
+            newest = await self.read(tenant, old.id)
+            if newest is None:
+                raise Stale
+            return newest
+        changing = old.changing and not both
+        shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
+        return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+
+    async def _change_both(
+        self,
+        tenant: str,
+        old: Stored,
+        required: list[Write],
+        gone: list[list[Write]],
+        changes: Changes,
+        proof: Proof,
+    ) -> str:
+        """Write the document and the members. An older change of the members that is under way is superseded if these
+        are what they will be anyhow, else it is waited for, and then the caller has to read anew."""
+        if not old.changing:
+            return await self._members.write(tenant, old.id, required, gone, changes, proof)
+        if not changes.absolute:
+            await self._members.sequences.settle(tenant, old.id)
+            raise Stale
+        older = await self._members.sequences.find(tenant, old.id)
+        if older is None:
+            raise Stale
+        whole = required[0]._replace(values={**required[0].values, "changing": False})
+        return await self._members.write(tenant, old.id, [whole, *required[1:]], gone, changes, proof, older.etag)
+
+    async def _reopen(self, tenant: str, group: str) -> None:
+        try:
+            await self._members.sequences.reopen(tenant, group)
+        except Refused:
+            pass  # it was deleted, as the next read will show
 
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
-        """Remove `old` with its index rows, then its memberships. Raises Stale where it changed since or is gone.
+        """Remove `old` with its index rows, then its memberships. Raises Stale if it changed since or is gone.
 
         The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
         required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
-        index_rows = [[Write("delete", row)] for row in old.keys]
+        gone = [[Write("delete", key)] for key in old.keys]
+        if has_members:
+            gone.append([Write("delete", (rows.change_key if old.changing else rows.gate_key)(old.id))])
         await self._pending.announce(tenant)
         try:
-            await commit_present(self._gateway, tenant, required, index_rows, note.key, str(note.values["write"]))
+            await commit_present(
+                self._gateway, tenant, required, gone, Proof(note.key, str(note.values["write"]), ours=True)
+            )
         except Refused:
             raise Stale from None
         await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
 
-    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Row]:
-        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one."""
+    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
+        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one. They are
+        fewer once their text is 8 MiB and more.
+
+        A row may have 480,000 characters, so a page asks for as many as will have 8 MiB together if they are like those
+        read before; ids are random, so they are. Nothing is known at first: then for 128."""
         found: list[Row] = []
-        key_range = rows.resource_range(resource_type, start)
-        async for page in self._gateway.pages(tenant, *key_range, size=min(count, PAGE_ROWS)):
-            found += page
-            if len(found) >= count:
-                break
-        return found[:count]
+        size = 0
+        while len(found) < count and size < PAGE_BYTES:
+            asked = min(count - len(found), self._fitting(tenant, resource_type))
+            read = 0
+            key_range = rows.resource_range(resource_type, start)
+            async for page in self._gateway.pages(tenant, *key_range, size=asked):
+                found += page
+                read += len(page)
+                size += self._weighed(tenant, resource_type, page)
+                if read >= asked or size >= PAGE_BYTES:
+                    break
+            else:
+                return Stretch(found, ends=True)
+            start = rows.after(rows.id_of(found[-1].key))
+        return Stretch(found, ends=False)
 
-    async def stretch(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> list[Stored]:
-        """The same as resources."""
-        return [stored(row) for row in await self.rows(tenant, resource_type, start, count)]
+    def _fitting(self, tenant: str, resource_type: ResourceType) -> int:
+        """How many rows one page should ask for."""
+        size = self._row_bytes.get((tenant, resource_type.id_prefix))
+        return _UNKNOWN_ROWS if size is None else max(1, min(PAGE_ROWS, PAGE_BYTES // max(size, 1)))
 
-    async def ids(self, tenant: str, resource_type: ResourceType) -> list[str]:
-        """The ids of all resources of the type, in order: 1,000 a trip."""
-        pages = self._gateway.pages(tenant, *rows.resource_range(resource_type), keys_only=True)
-        return [rows.id_of(row.key) async for page in pages for row in page]
-
-    async def ids_by_value(self, tenant: str, resource_type: ResourceType, index: Index) -> list[tuple[str, str]]:
-        """(row key, id) of all resources with a value of a unique attribute, in the values' order: 1,000 a trip."""
-        pages = self._gateway.pages(tenant, *rows.unique_range(resource_type, index))
-        return [(row.key, str(row.values["id"])) async for page in pages for row in page]
+    def _weighed(self, tenant: str, resource_type: ResourceType, page: list[Row]) -> int:
+        """The bytes of a page of rows; their mean is remembered, and a larger one at once."""
+        if not page:
+            return 0
+        size, key = sum(rows.text_bytes(row.values) for row in page), (tenant, resource_type.id_prefix)
+        mean = size // len(page)
+        self._row_bytes[key] = max(mean, (self._row_bytes.pop(key, mean) + mean) // 2)
+        if len(self._row_bytes) > _MOST_KNOWN:
+            del self._row_bytes[next(iter(self._row_bytes))]
+        return size
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
@@ -240,6 +333,15 @@ class Resources:
         not all."""
         return await self._ids(tenant, rows.prefix_range(resource_type, index, prefix), most)
 
+    async def linked_ids(
+        self, tenant: str, other: str, start: str | None = None, end: str | None = None, *, of_group: bool, most: int
+    ) -> AsyncIterator[list[str]]:
+        """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
+        `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of ours."""
+        keys = rows.linked_range(other, start, end, of_group=of_group)
+        async for page in self._gateway.pages(tenant, *keys, size=min(most, PAGE_ROWS), keys_only=True):
+            yield [rows.linked_id(row.key) for row in page]
+
     async def _ids(self, tenant: str, keys: tuple[str, str], most: int) -> list[str]:
         ids: list[str] = []
         async for page in self._gateway.pages(tenant, *keys):
@@ -258,55 +360,19 @@ class Resources:
         return None
 
 
-def _values(
-    id: str, document: Document, created: str, modified: str, write_id: str, index_rows: Iterable[str]
-) -> rows.Values:
-    values = {"id": id, "created": created, "modified": modified, "write": write_id, "keys": "\n".join(index_rows)}
-    return {**values, **rows.document_values(document)}
+class _Prepared(NamedTuple):
+    """A creation with the writes that make it."""
+
+    creation: Creation
+    write_id: str
+    writes: list[Write]
 
 
-def _late(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
-    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
-    They are made up for unless somebody else has the value too: a user must still be disabled."""
-    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
-    untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
-    return {key for key in new if key in untouched}
-
-
-def _without(batch: list[tuple[Creation, list[Write]]], index: int) -> list[tuple[Creation, list[Write]]]:
-    """The batch without the creation whose write stands at `index`: it refused the others."""
+def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
+    """Return the batch without the creation whose write stands at `index`: it refused the others."""
     kept, reached = [], 0
-    for creation, writes in batch:
-        if not reached <= index < reached + len(writes):
-            kept.append((creation, writes))
-        reached += len(writes)
+    for one in batch:
+        if not reached <= index < reached + len(one.writes):
+            kept.append(one)
+        reached += len(one.writes)
     return kept
-
-
-def _creation_writes(creation: Creation, time: str, write_id: str) -> list[Write]:
-    index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
-    values = _values(creation.id, creation.document, time, time, write_id, index_rows)
-    # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
-    return [
-        Write("insert", rows.resource_key(creation.id), values),
-        *(Write("insert", key, content) for key, content in index_rows.items()),
-    ]
-
-
-def _index_keys(writes: Sequence[Write]) -> tuple[str, ...]:
-    """The index rows among the writes of a creation, whose first is the resource's own."""
-    return tuple(write.key for write in writes[1:])
-
-
-def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
-    """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
-    return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
-
-
-def stored(row: Row) -> Stored:
-    """The resource that a row holds."""
-    values = row.values
-    keys = tuple(filter(None, values.get("keys", "").split("\n")))
-    settled = "." not in values["write"]
-    document = rows.document_of(values)
-    return Stored(values["id"], document, row.etag, values["created"], values["modified"], settled, keys)

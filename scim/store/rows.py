@@ -7,8 +7,11 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     l <type> <attribute> <value> <id>            a value to look up by
     m <group id> <member id>                     a membership, as the group sees it
     g <member id> <group id>                     the same membership, as the member sees it
-    p <time> <random>                            what is left of an operation of several transactions
-    b <query> <startIndex>                       the resource that a page of a walk begins with
+    o <group id>                                 the gate: no change of several transactions is under way in the group
+    c <group id>                                 in its place, what is left of such a change
+    w <time> <random>                            the receipt of a change of members that was made unread
+    p <time> <random>                            what is left of a deletion
+    b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
@@ -26,19 +29,27 @@ from typing import Any
 
 import orjson
 
-from scim.errors import INVALID_VALUE, TOO_LARGE, ScimError
+from scim.errors import INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.schema.values import fold
+from scim.store.row import Row
 
 Values = dict[str, Any]
 """The properties of a row apart from its key."""
 
 RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
 CENSUS = "i"
+GATE, CHANGE, RECEIPT = "o", "c", "w"
+
+FORMAT = 1
+"""The format of rows, kept as `v`. A process leaves a row with a greater one alone: a newer version wrote it."""
 
 SIGNING_KEY = "k cursors"
 """In the partition that is no tenant's: the key that cursors are signed with."""
+
+HOUSEKEEPING = "k housekeeping"
+"""There too: the tenant that housekeeping reached last."""
 
 _CHUNK = 32_000
 """UTF-16 units of one string property; the service's limit is 32,768."""
@@ -46,6 +57,8 @@ _MAX_UNITS = 480_000
 """UTF-16 units of a document, at two bytes each, under the service's 1 MiB for an entity."""
 _MAX_INDEXED = 45
 """Index rows of one resource: an update replaces them all in one transaction of 100 rows."""
+_BOOKMARKS = 1000
+"""Bookmarks of one connection, whatever it asks."""
 _MAX_VALUE = 120
 """Characters of an encoded value in a key; what is longer is cut and told apart by a hash."""
 
@@ -68,15 +81,51 @@ def new_write_id() -> str:
     return secrets.token_hex(8)
 
 
+_KEPT_WRITES = 6
+"""Write ids that a resource's row keeps: a retry whose answer was lost finds its own although others wrote since."""
+
+
+def write_ids(new: str, before: str) -> str:
+    """Return the property `write` after a write: the new id and the newest of those before, newest first."""
+    return " ".join([new, *before.split()][:_KEPT_WRITES])
+
+
+_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d(?::|%3A)\d\d(?::|%3A)\d\d)(?:\.(\d+))?Z'", re.IGNORECASE)
+
+
+def time_of(etag: str) -> str:
+    """Return when a row was written, by the service's clock: its ETag holds the row's Timestamp (REST API, "Query
+    Entities"). "" if this one does not."""
+    found = _TIME.search(etag)
+    if found is None:
+        return ""
+    return f"{found[1].replace('%3A', ':').replace('%3a', ':')}.{(found[2] or '')[:3]:0<3}Z"
+
+
+class NewerFormat(ScimError):
+    """A row was written in a format that this version does not know: 503, and the row is left alone."""
+
+    def __init__(self, key: str) -> None:
+        detail = f"{key.split(' ')[-1]} was written by a newer version of this service"
+        super().__init__(UNAVAILABLE, f"{detail}, which this process cannot read; send again.", {"Retry-After": "30"})
+
+
+def check_format(row: Row) -> None:
+    """Raise NewerFormat for a row of a newer version."""
+    version = row.values.get("v", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise NewerFormat(row.key)
+
+
 def resource_key(id: str) -> str:
     """The key of the resource of that id. An id from a URL may be any text; only one of ours can be found."""
     return f"{RESOURCES} {encode(id)}"
 
 
-def resource_range(resource_type: ResourceType, start: str | None = None) -> tuple[str, str]:
-    """The key range [start, end) of all resources of the type, or of those from the id `start` on."""
-    first, end = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
-    return (first if start is None else resource_key(start)), end
+def resource_range(resource_type: ResourceType, start: str | None = None, end: str | None = None) -> tuple[str, str]:
+    """The key range of all resources of the type, or of those from the id `start` on and before the id `end`."""
+    first, last = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
+    return (first if start is None else resource_key(start)), (last if end is None else resource_key(end))
 
 
 def after(id: str) -> str:
@@ -154,6 +203,43 @@ def member_of_range(first: str, last: str | None = None) -> tuple[str, str]:
     return f"{MEMBER_OF} {encode(first)} ", key_range(f"{MEMBER_OF} {encode(last or first)} ")[1]
 
 
+def gate_key(group: str) -> str:
+    """The gate of a group: every change of members needs it, but for the steps of one of several transactions."""
+    return f"{GATE} {encode(group)}"
+
+
+def change_key(group: str) -> str:
+    """What is left of a change of several transactions, in place of the gate."""
+    return f"{CHANGE} {encode(group)}"
+
+
+def changes_range() -> tuple[str, str]:
+    return key_range(f"{CHANGE} ")
+
+
+def receipt_key(time: str) -> str:
+    """A new receipt's key; `time` is a sortable time."""
+    return f"{RECEIPT} {time} {secrets.token_hex(8)}"
+
+
+def receipts_range(until: str | None) -> tuple[str, str]:
+    """The key range of the receipts from before `until`, or of all."""
+    start, end = key_range(f"{RECEIPT} ")
+    return start, f"{RECEIPT} {until}" if until else end
+
+
+def linked_range(other: str, start: str | None, end: str | None, *, of_group: bool) -> tuple[str, str]:
+    """The key range of the edges of one resource as it sees them, from those to `start` on and before those to `end`:
+    a group's members (`of_group`), or the groups of a member."""
+    first, last = members_range(other) if of_group else member_of_range(other)
+    return (first if start is None else first + encode(start)), (last if end is None else first + encode(end))
+
+
+def linked_id(key: str) -> str:
+    """The id at the other end of an edge, from its key: right for ids of ours, which need no escaping."""
+    return key.rpartition(" ")[2]
+
+
 def pending_key(due: str) -> str:
     """A new pending row's key; `due` is a sortable time."""
     return f"{PENDING} {due} {secrets.token_hex(8)}"
@@ -165,9 +251,10 @@ def pending_range(until: str | None) -> tuple[str, str]:
     return start, f"{PENDING} {until}" if until else end
 
 
-def bookmark_key(query: str, start: int) -> str:
-    """The bookmark of a query's page; `query` is a hash."""
-    return f"{BOOKMARK} {query} {start}"
+def bookmark_key(connection: str, query: str, start: int) -> str:
+    """The bookmark of a query's page. A connection has a fixed number of them, so others may need the same one."""
+    digest = hashlib.sha256(f"{query} {start}".encode()).digest()
+    return f"{BOOKMARK} {encode(connection)} {int.from_bytes(digest[:8]) % _BOOKMARKS}"
 
 
 def bookmark_range() -> tuple[str, str]:
@@ -212,12 +299,12 @@ def census_range() -> tuple[str, str]:
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:
-    """What all row keys of an index begin with."""
+    """What the keys of an index's rows begin with, without the space behind it: kind, type and attribute."""
     return f"{UNIQUE if index.unique else LOOKUP} {resource_type.id_prefix} {index.key}"
 
 
 def index_of(key: str) -> str:
-    """The name of the index that a row key belongs to."""
+    """The name of the index that an index row belongs to, from its key."""
     return " ".join(key.split(" ", 3)[:3])
 
 
@@ -243,6 +330,14 @@ def document_of(values: Values) -> Document:
     return document
 
 
+def text_bytes(values: Values) -> int:
+    """About how many bytes the document takes in a response: those of its text, more than ASCII counted twice."""
+    size, number = 0, 0
+    while (part := values.get(f"doc{number}")) is not None:
+        size, number = size + (len(part) if part.isascii() else 2 * len(part)), number + 1
+    return size
+
+
 def _lookup(resource_type: ResourceType, index: Index) -> str:
     return f"{LOOKUP} {resource_type.id_prefix} {index.key}"
 
@@ -259,10 +354,10 @@ def indexed_values(document: Document, index: Index) -> Iterator[str]:
 
 
 def _escapes() -> dict[int, str]:
-    """What a key may not hold (control characters, / \\ # ?), our separator and the escape characters themselves, each
-    by a sequence that sorts where the character does."""
+    """What a key may not hold (control characters, / \\ # ?), the percent sign, which services have decoded twice in a
+    URL, our separator and the escape characters themselves, each by a sequence that sorts where the character does."""
     escapes = {code: f"!{code:02X}" for code in range(0x22)}
-    for before, forbidden in ('"#', "./", ">?", "[\\"):
+    for before, forbidden in ('"#', "$%", "./", ">?", "[\\"):
         escapes[ord(before)] = before + "0"
         escapes[ord(forbidden)] = before + "1"
     escapes[ord("~")] = "~00"

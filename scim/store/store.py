@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from scim.schema.registry import Registry
 from scim.store import rows
 from scim.store.census import Census
+from scim.store.counting import Counts
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway
 from scim.store.housekeeping import Housekeeping
@@ -26,6 +27,7 @@ class Store:
     positions: Positions
     census: Census
     resources: Resources
+    counts: Counts
     credentials: Credentials
     housekeeping: Housekeeping
 
@@ -43,4 +45,5 @@ class Store:
         resources = Resources(gateway, members, pending, census)
         credentials = Credentials(gateway)
         housekeeping = Housekeeping(gateway, members, pending, positions, credentials)
-        return Store(gateway, pending, members, positions, census, resources, credentials, housekeeping)
+        counts = Counts(gateway)
+        return Store(gateway, pending, members, positions, census, resources, counts, credentials, housekeeping)

@@ -6,22 +6,43 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from scim.store.gateway import PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable
-from scim.store.row import Write
+from scim.store.gateway import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable
+from scim.store.row import Row, Write
 
 _TRIES = 5
 
 
-async def commit(
-    gateway: Gateway, tenant: str, writes: Sequence[Write], key: str = "", write_id: str | None = None
-) -> list[str]:
-    """Run a transaction; the new etags of its writes, or of the first alone where it was found done. Raises Refused or
-    Unavailable.
+class Proof(NamedTuple):
+    """What tells that a transaction of ours was done although its answer was lost: the row at `key`.
 
-    A write without an answer is sent again: if the first had succeeded, the second is refused, and the row at `key`
-    then carries our write id. The SDK does the same beneath, unseen, so every refusal is looked at; without a write id
-    the caller looks itself.
+    It must hold `write_id` among the ids of its last writes; or it need only be there if `write_id` is None, or if the
+    key is `ours`, one with a random part that nobody else can have made."""
+
+    key: str
+    write_id: str | None = None
+    ours: bool = False
+
+    def holds(self, row: Row | None) -> bool:
+        """Whether `row`, the one at the key, shows that the transaction was done."""
+        return row is not None and (self.write_id is None or self.ours or self.write_id in _write_ids(row))
+
+    def is_newest(self, row: Row) -> bool:
+        """Whether nobody has written the row since."""
+        return self.write_id is None or _write_ids(row)[:1] == [self.write_id]
+
+
+def _write_ids(row: Row) -> list[str]:
+    return str(row.values.get("write", "")).split()
+
+
+async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
+    """Run a transaction and return the new ETags of its writes. If it was found done after a lost answer, that is the
+    ETag of the first alone: "" if its row has gone or was written by others since. Raises Refused or Unavailable.
+
+    A write without an answer is sent again: if the first had succeeded, the second is refused, and the proof shows it.
+    The SDK does the same beneath, unseen, so every refusal is looked at; without a proof the caller looks itself.
     """
     try:
         async with asyncio.timeout(TRIP_SECONDS):
@@ -29,10 +50,13 @@ async def commit(
                 try:
                     return await gateway.commit(tenant, writes)
                 except Refused:
-                    row = await gateway.read(tenant, key) if write_id else None
-                    if row is None or row.values.get("write") != write_id:
+                    row = await gateway.read(tenant, proof.key) if proof else None
+                    if proof is None or row is None or not proof.holds(row):
                         raise
-                    return [row.etag]
+                    if writes[0].key == proof.key:
+                        return [row.etag if proof.is_newest(row) else ""]
+                    first = await gateway.read(tenant, writes[0].key)
+                    return [first.etag if first else ""]
                 except Unavailable as error:
                     unavailable = error
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
@@ -42,7 +66,7 @@ async def commit(
 
 
 def now() -> str:
-    """The time of a write, as meta shows it."""
+    """Return the time as meta shows it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -54,24 +78,19 @@ _PATIENCE = 3
 
 
 async def commit_present(
-    gateway: Gateway,
-    tenant: str,
-    required: Sequence[Write],
-    units: Sequence[Unit],
-    key: str = "",
-    write_id: str | None = None,
+    gateway: Gateway, tenant: str, required: Sequence[Write], units: Sequence[Unit], proof: Proof | None = None
 ) -> str:
     """Like `commit`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is done.
 
-    Nothing is read beforehand; only a refusal makes us look which rows there are. The new etag of the first write, ""
-    where nothing was left to write. Raises Refused where a required write is refused.
+    Nothing is read beforehand; only a refusal makes us look which rows there are. Returns the new ETag of the first
+    write, "" if nothing was left to write. Raises Refused if a required write is refused.
     """
     for number in range(_LOOKS):
         writes = [*required, *(write for unit in units for write in unit)]
         if not writes:
             return ""
         try:
-            return (await commit(gateway, tenant, writes, key, write_id))[0]
+            return (await commit(gateway, tenant, writes, proof))[0]
         except Refused as refused:
             if refused.status != 404 or not all(await _there(gateway, tenant, required)):
                 raise
@@ -79,9 +98,16 @@ async def commit_present(
     raise Unavailable("the same memberships are being changed by others all the time")
 
 
+async def remove_rows(gateway: Gateway, partition: str, keys: Sequence[str]) -> None:
+    """Delete rows, 100 in a transaction; those that are gone already are no error."""
+    for at in range(0, len(keys), MAX_WRITES):
+        units = [[Write("delete", key)] for key in keys[at : at + MAX_WRITES]]
+        await commit_present(gateway, partition, [], units)
+
+
 async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
-    """The units that have a row left. One that has lost only some of its rows is in the middle of somebody else's
-    change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
+    """Return the units that have a row left. One that has lost only some of its rows is in the middle of somebody
+    else's change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
     there = iter(await _there(gateway, tenant, [write for unit in units for write in unit]))
     present: list[Unit] = []
     for unit in units:
@@ -92,7 +118,7 @@ async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alon
 
 
 async def _there(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[bool]:
-    """For each write whether the row that it needs exists; one that makes its row needs none."""
+    """Return for each write whether the row that it needs exists; one that makes its row needs none."""
 
     async def exists(write: Write) -> bool:
         return write.kind in ("insert", "upsert") or await gateway.read(tenant, write.key) is not None

@@ -9,7 +9,7 @@ import pytest
 from dev.azurite import StartError
 from dev.chaos import __main__ as command
 from dev.chaos.model import Finding
-from dev.chaos.run import Plan, Progress, Report
+from dev.chaos.plan import Plan, Progress, Report
 
 
 @pytest.mark.parametrize(("found", "code"), [([], 0), ([Finding("half a write", "here", "why")], 1)])
@@ -26,8 +26,8 @@ def test_exit_codes(
         return report
 
     monkeypatch.setattr(command, "run", run)
-    assert command.main(["--minutes", "2", "--seed", "7", "--clients", "3", "--tenants", "1"]) == code
-    assert plans == [Plan(seed=7, clients=3, tenants=1, seconds=120.0, rate=0.1)]
+    assert command.main(["--minutes", "2", "--seed", "7", "--clients", "3", "--tenants", "1", "--apps", "3"]) == code
+    assert plans == [Plan(seed=7, clients=3, tenants=1, apps=3, seconds=120.0, rate=0.1)]
     said = capsys.readouterr()
     assert "seed 7" in said.err
     assert ("half a write: here: why" in said.out) == bool(found)

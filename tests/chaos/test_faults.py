@@ -43,7 +43,7 @@ class Injected(Faults):
         super().__init__("", 0.0)
         self._fault, self._times = fault, times
 
-    def next(self) -> Fault:
+    def next(self, *, contested: bool = False) -> Fault:
         self.number += 1
         return self._fault if self.number <= self._times else Fault()
 

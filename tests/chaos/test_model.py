@@ -9,9 +9,9 @@ import pytest
 
 from dev.chaos import intents
 from dev.chaos.model import MEMBERS, Finding, State, Thing, group_view, members_of, user_view
+from dev.chaos.plan import Report
 from dev.chaos.report import text
 from dev.chaos.requests import ERROR, TYPE, judged
-from dev.chaos.run import Report
 from dev.chaos.verify import compare
 
 STATE: dict[str, Any] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dev.chaos.faults import STATUSES, WEIGHTS, Fault, Faults
+from dev.chaos.faults import CONTESTED, STATUSES, WEIGHTS, Fault, Faults
 from dev.chaos.proxy import Proxy
 
 REQUEST = b"POST /table HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
@@ -26,7 +26,7 @@ class Scripted(Faults):
         super().__init__("", 0.0)
         self.left = list(faults)
 
-    def next(self) -> Fault:
+    def next(self, *, contested: bool = False) -> Fault:
         return self.left.pop(0) if self.left else Fault()
 
 
@@ -95,6 +95,7 @@ async def test_without_a_fault_everything_passes(answer: bytes) -> None:
         ("cut", 1, ANSWER[:-5]),
         ("hung before", 0, b""),
         ("hung after", 1, b""),
+        ("held after", 1, b""),
     ],
 )
 async def test_what_is_lost(kind: str, requests: int, received: bytes) -> None:
@@ -150,6 +151,83 @@ async def test_a_slow_request_does_not_arrive_when_its_sender_has_gone() -> None
     assert table.requests == 0
 
 
+async def test_a_late_request_arrives_when_its_sender_has_gone() -> None:
+    table = Table()
+    async with standing(table, Fault("late", seconds=0.2)) as proxy:
+        assert await ask(proxy) == b""
+        assert table.requests == 0
+        async with asyncio.timeout(5):
+            await table.arrived.wait()
+            await proxy.flush()
+        assert (table.requests, proxy.delivered) == (1, 1)
+
+
+async def test_a_late_request_can_be_hurried() -> None:
+    table = Table()
+    async with standing(table, Fault("late", seconds=1000.0)) as proxy:
+        assert await ask(proxy) == b""
+        async with asyncio.timeout(5):
+            await proxy.flush()
+        assert (table.requests, proxy.delivered) == (1, 1)
+
+
+async def test_a_late_request_waits_while_requests_are_held_back() -> None:
+    table = Table()
+    async with standing(table, Fault("late", seconds=0.0)) as proxy:
+        proxy.hold()
+        assert await ask(proxy) == b""
+        await asyncio.sleep(0.1)
+        assert table.requests == 0
+        proxy.release()
+        await proxy.flush()
+        assert table.requests == 1
+
+
+async def test_a_late_request_to_a_table_that_is_away_never_arrives() -> None:
+    proxy = Proxy(1, Scripted(Fault("late")))
+    await proxy.start()
+    assert await ask(proxy) == b""
+    await proxy.flush()
+    assert proxy.delivered == 0
+    await proxy.stop()
+
+
+async def test_a_table_that_is_busy_refuses_others_too() -> None:
+    table = Table()
+    async with standing(table, Fault("busy before", seconds=1000.0)) as proxy:
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(REQUEST)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")
+            writer.close()
+        assert table.requests == 0
+        proxy.faults = None
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(REQUEST)
+        assert await reader.readexactly(len(ANSWER)) == ANSWER
+        writer.close()
+
+
+async def test_what_is_contested_is_known_by_its_body() -> None:
+    asked = []
+
+    class Asked(Faults):
+        def next(self, *, contested: bool = False) -> Fault:
+            asked.append(contested)
+            return Fault()
+
+    async with standing(Table()) as proxy:
+        for sought in (b"bod", b"other"):
+            faulty = Proxy(proxy.port, Asked("", 0.0), lambda body, sought=sought: sought in body)
+            await faulty.start()
+            reader, writer = await asyncio.open_connection("127.0.0.1", faulty.port)
+            writer.write(REQUEST)
+            assert await reader.readexactly(len(ANSWER)) == ANSWER
+            writer.close()
+            await faulty.stop()
+    assert asked == [True, False]
+
+
 async def test_requests_are_held_back_when_the_table_is_idle() -> None:
     table = Table(seconds=0.05)
     async with standing(table) as proxy:
@@ -178,7 +256,7 @@ def test_faults_are_the_seeds() -> None:
     drawn = [[faults.next() for _ in range(2000)] for faults in (Faults("1", 0.5), Faults("1", 0.5), Faults("2", 0.5))]
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]
-    assert {fault.kind for fault in drawn[0]} - {"hung before", "hung after"} >= {
+    assert {fault.kind for fault in drawn[0]} >= {
         "none",
         *(kind for kind, weight in WEIGHTS.items() if weight >= 1),
     }
@@ -190,3 +268,10 @@ def test_faults_are_as_many_as_asked_for() -> None:
         assert none.next() == Fault()
         assert all_.next().kind != "none"
     assert (none.injected.total(), all_.injected.total()) == (0, 100)
+
+
+def test_contested_transactions_get_faults_of_their_own() -> None:
+    faults = Faults("1", 0.0, 0.5)
+    kinds = {faults.next(contested=True).kind for _ in range(300)}
+    assert kinds == {"none", *CONTESTED}
+    assert {faults.next().kind for _ in range(300)} == {"none"}

@@ -16,11 +16,13 @@ from dev.chaos.requests import ERROR, TYPE, Log, Sender
 
 @dataclass
 class Answering:
-    """Stands for the app's process: gives every request the same answer. Without one it closes the connection, and
-    with `dies` it counts that as its death."""
+    """Stands for the app's process: gives every request the same answer. Without one it closes the connection, with
+    `dies` it counts that as its death, and it waits for `seconds` first."""
 
     answer: bytes
     dies: bool = False
+    seconds: float = 0.0
+    requests: int = 0
     kills: int = 0
     port: int = 0
     up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -32,6 +34,8 @@ class Answering:
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.kills += self.dies
+        self.requests += 1
+        await asyncio.sleep(self.seconds)
         writer.write(self.answer)
         writer.close()
 
@@ -41,7 +45,7 @@ async def sending(app: Answering) -> AsyncIterator[Sender]:
     server = await asyncio.start_server(app.serve, "127.0.0.1", 0)
     app.port = server.sockets[0].getsockname()[1]
     app.up.set()
-    sender = Sender(app, "t", "token", Log())
+    sender = Sender([app], "t", "token", Log())
     try:
         yield sender
     finally:
@@ -87,3 +91,33 @@ async def test_an_answer_that_is_lost_in_a_kill_is_no_finding() -> None:
     async with sending(Answering(b"", dies=True)) as sender:
         outcome = await sender.send("POST", "/Users", {"userName": "ada"})
     assert (outcome.unknown, sender.log.findings, sender.log.answers) == (True, [], {"lost": 1})
+
+
+async def test_a_client_that_gives_up() -> None:
+    async with sending(Answering(scim(503), seconds=0.3)) as sender:
+        outcome = await sender.send("POST", "/Users", {"userName": "ada"}, patience=0.05)
+    assert (outcome.unknown, sender.log.findings, sender.log.answers) == (True, [], {"given up": 1})
+
+
+async def test_requests_go_to_every_process_that_is_up() -> None:
+    apps = [Answering(scim(404)) for _ in range(3)]
+    servers = [await asyncio.start_server(app.serve, "127.0.0.1", 0) for app in apps]
+    for app, server in zip(apps, servers, strict=True):
+        app.port = server.sockets[0].getsockname()[1]
+    apps[0].up.set()
+    apps[2].up.set()
+    sender = Sender(apps, "t", "token", Log())
+    for _ in range(30):
+        await sender.send("GET", "/Users/u-1")
+    await sender.close()
+    for server in servers:
+        server.close()
+    assert [app.requests > 0 for app in apps] == [True, False, True]
+
+
+async def test_a_request_waits_for_a_process() -> None:
+    app = Answering(scim(404))
+    async with sending(app) as sender:
+        app.up.clear()
+        asyncio.get_running_loop().call_later(0.1, app.up.set)
+        assert (await sender.send("GET", "/Users/u-1")).status == 404

@@ -23,6 +23,7 @@ from scim.store.gateway import PAGE_ROWS, Gateway
 from scim.store.members import Changes, Member
 from scim.store.pending import TENANTS, Pending
 from scim.store.row import Row, Write
+from scim.store.stored import shown_time
 from scim.store.store import Store
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
 from tests.store.memory import Faulty, MemoryGateway, create
@@ -80,12 +81,21 @@ async def fill(gateway: Gateway, number: int = 7) -> list[str]:
 
 
 async def contents(gateway: Gateway, tenant: str = TENANT) -> dict[str, dict[str, object]]:
-    """All rows but for what is written anew with every write."""
+    """All rows but for what is written anew with every write; lastModified is what is shown."""
+
+    def shown(row: Row) -> dict[str, object]:
+        values = {
+            name: value for name, value in row.values.items() if name not in ("write", "changing") and value != ""
+        }
+        if "created" in values:
+            values["modified"] = shown_time(values["created"], values.get("modified", ""), row.etag)
+        return values
+
     return {
-        row.key: {name: value for name, value in row.values.items() if name != "write" and value != ""}
+        row.key: shown(row)
         async for page in gateway.pages(tenant, "", "\uffff")
         for row in page
-        if not row.key.startswith("i ")
+        if not row.key.startswith(("i ", "w "))
     }
 
 

@@ -28,10 +28,10 @@ from scim.security.keys import new_key
 from scim.settings import Settings
 from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, TooLarge
 from scim.store.members import Member
-from scim.store.resources import Creation, Stored
 from scim.store.row import Row, Write
 from scim.store.rows import new_id
 from scim.store.store import Store
+from scim.store.stored import Creation, Stored
 from tests.support import Client
 
 KEY_UNITS = 512
@@ -67,7 +67,7 @@ class MemoryGateway:
         self._empty_pages = empty_pages
         self._dice = dice
         self._partitions: dict[str, SortedDict] = {}
-        self._writes = 0
+        self._ticks = 0
 
     def reset(self) -> None:
         """Count from nothing again."""
@@ -78,6 +78,10 @@ class MemoryGateway:
         """Put rows there at once, unchecked and uncounted: how a test makes a large tenant. Quick in key order."""
         etag = self._etag()
         self._partition(partition).update({units(key): Row(key, values, etag) for key, values in rows.items()})
+
+    def drop(self, partition: str, key: str) -> None:
+        """Take a row away, unchecked and uncounted."""
+        del self._partitions[partition][units(key)]
 
     def clear(self, partition: str) -> None:
         """Forget the partition's rows."""
@@ -156,9 +160,11 @@ class MemoryGateway:
         return self._partitions.setdefault(partition, SortedDict())
 
     def _etag(self) -> str:
-        self._writes += 1
-        time = _EPOCH + timedelta(microseconds=self._writes // 10)
-        return f"W/\"datetime'{time:%Y-%m-%dT%H%%3A%M%%3A%S.%f}{self._writes % 10}Z'\""
+        """The time, in steps of 100 ns as the service has it, and later than any before."""
+        ticks = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1) * 10
+        self._ticks = max(ticks, self._ticks + 1)
+        time = _EPOCH + timedelta(microseconds=self._ticks // 10)
+        return f"W/\"datetime'{time:%Y-%m-%dT%H%%3A%M%%3A%S.%f}{self._ticks % 10}Z'\""
 
 
 Hook = Callable[[int, Sequence[Write]], Awaitable[None]]
@@ -212,8 +218,8 @@ async def create(
 
 
 class Door:
-    """Stands where a Host would and hands requests to one application on one gateway, without Functions. `more`
-    are settings of its own."""
+    """Stands where a Host would and hands requests to one application on one gateway, without Functions. `more` are
+    settings."""
 
     def __init__(self, gateway: Gateway, tenant: str = "tenant", **more: str) -> None:
         self.tenant = tenant

@@ -18,6 +18,7 @@ from azure.core.exceptions import HttpResponseError
 
 from scim.store.gateway import Gateway, Refused, TooLarge
 from scim.store.row import Row, Write
+from scim.store.rows import encode, key_range
 from tests.core import cases
 from tests.store.memory import MemoryGateway, Rejected, units
 
@@ -472,3 +473,32 @@ async def test_empty_pages_come_between_others() -> None:
     gateway.load("p", {f"{n}": {} for n in range(3)})
     assert [len(page) async for page in gateway.pages("p", *EVERYTHING, size=2)] == [0, 2, 0, 1]
     assert (gateway.trips, gateway.rows_read) == (["page"] * 4, 3)
+
+
+WALKED = [chr(code) for code in range(0x300)] + ["\ud7ff", "\ue000", "\ufffd", "\U00010000", "\U0010ffff", "😀"]
+"""The first characters of the Basic Multilingual Plane, and those beside surrogates and at the astral edges."""
+
+
+async def test_every_character_may_stand_in_a_key(gateway: Gateway, partition: str) -> None:
+    """Written alone and in a transaction, read by key and by range, changed and deleted: it is the same row."""
+    keys = {character: f"x u username {encode(f'a{character}b')}" for character in WALKED}
+    assert len(set(keys.values())) == len(keys)
+    for at in range(0, len(WALKED), 50):
+        some = WALKED[at : at + 50]
+        await gateway.commit(partition, [Write("insert", keys[one], {"text": f"{at}"}) for one in some])
+    listed = [row.key async for page in gateway.pages(partition, *key_range("x u username a")) for row in page]
+    assert sorted(listed) == sorted(keys.values())
+
+    async def walk(number: int) -> None:
+        key = keys[WALKED[number]]
+        row = await gateway.read(partition, key)
+        assert row is not None and row.key == key, WALKED[number]
+        await gateway.commit(partition, [Write("merge", key, {"number": number}, row.etag)])
+        start, end = key_range(key)
+        found = [row async for page in gateway.pages(partition, start, end) for row in page]
+        assert [(row.key, row.values["number"]) for row in found] == [(key, number)]
+        await gateway.commit(partition, [Write("delete", key)])
+        assert await gateway.read(partition, key) is None
+
+    for at in range(0, len(WALKED), 16):
+        await asyncio.gather(*map(walk, range(at, min(at + 16, len(WALKED)))))

@@ -217,7 +217,7 @@ class Looks:
 
     async def _gate(self, group: str) -> list[Finding]:
         """A group's gate, or the change in its place."""
-        names = [rows.resource_key(group), f"{rules.GATE} {rows.encode(group)}", f"{rules.CHANGE} {rows.encode(group)}"]
+        names = [rows.resource_key(group), f"{rows.GATE} {rows.encode(group)}", f"{rows.CHANGE} {rows.encode(group)}"]
         row, gate, change = await asyncio.gather(*map(self._read, names))
         if row is None or not self._survey.has_members(group):
             return [
@@ -271,7 +271,7 @@ def _touched(group: Row) -> list[Write]:
     """What a change of a group's members writes beside the edges: a new version, if its gate is open."""
     if not rules.guarded(group):
         return [Write("merge", group.key, {"modified": now()}, group.etag)]
-    return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", f"{rules.GATE} {group.key[2:]}")]
+    return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", f"{rows.GATE} {group.key[2:]}")]
 
 
 async def _each(items: Iterable[T], look: Callable[[T], Awaitable[U]]) -> list[U]:

@@ -16,13 +16,8 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
 from scim.schema.values import instant
 from scim.store import rows
-from scim.store.census import written
 from scim.store.row import Row
-
-FORMAT = 1
-"""The version of rows that this release writes. Rows of a newer one are left alone."""
-GATE, CHANGE, RECEIPT = "o", "c", "w"
-"""The gate of a resource with members, the change that stands in its place, and the receipt of a change."""
+from scim.store.stored import shown_time
 
 _STRINGS = ("id", "created", "modified", "write")
 """What a resource's row holds beside its document."""
@@ -34,7 +29,7 @@ _ASSERTION_KEY = re.compile(r"j (\d{8}T\d{6}) [0-9a-f]{64}")
 def newer(row: Row) -> bool:
     """Whether a row is of a newer version than this program."""
     version = row.values.get("v")
-    return isinstance(version, int) and not isinstance(version, bool) and version > FORMAT
+    return isinstance(version, int) and not isinstance(version, bool) and version > rows.FORMAT
 
 
 def guarded(row: Row) -> bool:
@@ -56,7 +51,7 @@ def resource_faults(row: Row) -> Iterator[str]:
         yield f"lacks {', '.join(missing)}"
     if not isinstance(values.get("keys", ""), str):
         yield "its keys are no text"
-    version = values.get("v", FORMAT)
+    version = values.get("v", rows.FORMAT)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         yield f"its version is {version!r:.40}"
     if not isinstance(values.get("changing", False), bool):
@@ -190,13 +185,10 @@ def time_of(text: object) -> datetime | None:
 
 
 def shown_modified(row: Row) -> str:
-    """What the resource of a row shows as lastModified: the row's text, or else the time in its ETag."""
-    text = row.values.get("modified")
-    if isinstance(text, str) and text:
-        return text
-    shown = written(row).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    created = row.values.get("created")
-    return max(shown, created) if isinstance(created, str) and instant(created) is not None else shown
+    """What the resource of a row shows as lastModified, also if `created` is no time."""
+    created, modified = row.values.get("created"), row.values.get("modified")
+    known = created if isinstance(created, str) and instant(created) is not None else ""
+    return shown_time(known, modified if isinstance(modified, str) else "", row.etag)
 
 
 def usage_fault(values: Mapping[str, Any]) -> str:

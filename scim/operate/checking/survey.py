@@ -101,9 +101,9 @@ class Survey:
             rows.PENDING: self._job,
             rows.BOOKMARK: self._bookmark,
             rows.CENSUS: self._census,
-            rules.GATE: self._gate,
-            rules.CHANGE: self._change,
-            rules.RECEIPT: self._receipt,
+            rows.GATE: self._gate,
+            rows.CHANGE: self._change,
+            rows.RECEIPT: self._receipt,
         }
 
     def take(self, row: Row) -> None:

@@ -21,8 +21,8 @@ from scim.schema.registry import Registry
 from scim.store import rows
 from scim.store.gateway import Gateway
 from scim.store.members import Member
-from scim.store.resources import stored
 from scim.store.row import Row
+from scim.store.stored import stored
 from scim.store.transactions import now
 
 

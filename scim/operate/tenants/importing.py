@@ -20,8 +20,9 @@ from scim.schema.registry import Registry, ResourceType
 from scim.store import rows
 from scim.store.gateway import PARALLEL_READS, Gateway, TooLarge
 from scim.store.members import Member
-from scim.store.resources import Creation, Stored, Taken
+from scim.store.resources import Taken
 from scim.store.store import Store
+from scim.store.stored import Creation, Stored
 
 _AT_ONCE = PARALLEL_READS
 """Resources that are written at the same time: a partition takes some 400 a second."""
@@ -66,12 +67,14 @@ def _value(member: Member) -> str:
 async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
     """Finish the deletions of these ids that wait for housekeeping: it would take the memberships of what is made
     again for what was left over."""
-    async for job in store.pending.due(tenant, everything=True):
-        if job.content["kind"] != "detach" or not ids(id := job.content["id"]):
-            continue
-        if await store.resources.read(tenant, id) is None:
-            await store.members.detach(tenant, id, has_members=job.content["members"])
-        await store.pending.done(tenant, job.key)
+    async for page in store.pending.due(tenant, everything=True):
+        for row in page:
+            content = rows.document_of(row.values)
+            if content["kind"] != "detach" or not ids(id := content["id"]):
+                continue
+            if await store.resources.read(tenant, id) is None:
+                await store.members.detach(tenant, id, has_members=content["members"])
+            await store.pending.done(tenant, row.key)
 
 
 async def read_members(store: Store, tenant: str, resource_type: ResourceType, id: str) -> list[Member]:

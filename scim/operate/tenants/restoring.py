@@ -24,8 +24,9 @@ from scim.store import rows
 from scim.store.gateway import Gateway, Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.pending import Pending
-from scim.store.resources import Stale, Stored, Taken
+from scim.store.resources import Stale, Taken
 from scim.store.store import Store
+from scim.store.stored import Stored
 from scim.store.transactions import commit
 
 

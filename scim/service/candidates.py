@@ -1,0 +1,188 @@
+"""The resources that an index leads to, or the edges of one resource: read and tested before the page is cut."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from scim.schema.registry import ResourceType
+from scim.service import edges
+from scim.service.context import Context
+from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_edges, kept
+from scim.store import rows
+from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
+from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
+from scim.store.stored import Stored, stored
+
+_MANY = 64
+"""Of so many candidates it is worth a trip to see whether they lie densely."""
+_DENSE = 1 / 16
+"""Candidates among the rows of a range, from which on reading it is quicker than a point read each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The resources that an index leads to. `shows_edges` says that whatever is found will need its edges."""
+
+    context: Context
+    resource_type: ResourceType
+    condition: Condition
+    shows_edges: bool
+
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+        plan = self.condition.plan
+        scanned = Scanned(self.context, self.resource_type, self.condition)
+        if known is not None and known > PAGE_ROWS and not _has_edge(plan):
+            return await scanned.take(start, skip, room, known=known)
+        ids = await _candidates(self.context, self.resource_type, plan, Limit(self.context))
+        ids = ids and [id for id in ids if self.context.registry.by_id(id) is self.resource_type]
+        if ids is None or (len(ids) > PAGE_ROWS and not _has_edge(plan)):
+            return await scanned.take(start, skip, room, known=known)  # cheaper than so many point reads
+        return await self.of(ids, start, skip, room, known=known)
+
+    async def of(self, ids: list[str], start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+        """The page of these candidates, which are in order."""
+        if known is not None and start is not None:
+            ids = ids[bisect_left(ids, start) :]
+        found, total = Found(), 0
+        # Nearly every candidate matches, and the groups of a resource are few (the members of one may be many).
+        early = self.shows_edges and self.resource_type.member_of is not None and len(ids) <= min(room.count, edges.FEW)
+        wanted = None if known is None else skip + room.count + 1
+        async for matching, links in self._matching(ids, wanted, whole=early):
+            found.edges |= links if early else {}
+            for one in matching:
+                total += 1
+                if total > skip:
+                    found.add(one, room)
+            if known is not None and found.next is not None:
+                break
+        found.total = total if known is None else None
+        return found
+
+    async def _matching(
+        self, ids: list[str], wanted: int | None, *, whole: bool
+    ) -> AsyncIterator[tuple[list[Stored], edges.Edges]]:
+        """Those of the candidates that match, some at a time; one that has gone does not. `wanted` is how many will do.
+        With `whole`, all their edges are read at the same time, else those that the filter asks for."""
+        at, density = 0, 1.0
+        while at < len(ids):
+            left = min(len(ids) - at, wanted or len(ids))
+            if density >= _DENSE and left >= (_MANY if at == 0 else PARALLEL_READS):
+                size = min(int(left / density) + 1, PAGE_ROWS)
+                batch = await self.context.store.resources.rows(self.context.tenant, self.resource_type, ids[at], size)
+                end = len(ids) if batch.ends else bisect_right(ids, rows.id_of(batch.rows[-1].key), at)
+                chunk = set(ids[at:end])
+                there = [row for row in batch.rows if rows.id_of(row.key) in chunk]
+                found = [rows.id_of(row.key) for row in there]
+                density = len(there) / max(len(batch.rows), 1)
+                links = await asked_edges(
+                    self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
+                )
+                matching = kept(self.context, self.resource_type, map(stored, there), links, self.condition)
+            else:
+                end = at + min(PARALLEL_READS, left if self.condition.answered else PARALLEL_READS)
+                matching, links = await self._read(ids[at:end], whole=whole)
+            at = end
+            yield matching, links
+            if wanted is not None:
+                wanted = max(wanted - len(matching), 1)
+
+    async def _read(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
+        """Those of a few candidates that match: rows and edges are read at once."""
+        reads = self.context.store.resources.read_all(self.context.tenant, ids)
+        if whole:
+            asked = edges.of_page(self.context, self.resource_type, ids, neighbours=False)
+        else:
+            asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
+        there, links = await asyncio.gather(reads, asked)
+        return kept(self.context, self.resource_type, there, links, self.condition), links
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The users of a group or the groups of a member. Its edges are in the order of ids, so a page further on reads
+    only its own."""
+
+    context: Context
+    resource_type: ResourceType
+    condition: Condition
+    shows_edges: bool
+
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+        listed = Listed(self.context, self.resource_type, self.condition, self.shows_edges)
+        if known is not None:
+            return await self._on(listed, start, room, known)
+        ids = await _linked(self.context, self.resource_type, self._other, Limit(self.context))
+        if not self.condition.answered or len(ids) <= PAGE_ROWS:
+            return await listed.of(ids, start, skip, room, known=None)
+        found = await listed.of(ids[skip:], None, 0, room, known=0)
+        # As many as have an edge; so the others need not be read. One that has just gone may still be among them.
+        found.total = len(ids) if found.next or not found.resources else skip + len(found.resources)
+        return found
+
+    @property
+    def _other(self) -> str:
+        assert isinstance(self.condition.plan, ByEdge)
+        return self.condition.plan.other
+
+    async def _on(self, listed: Listed, start: str | None, room: Room, known: int) -> Found:
+        """A further page of a walk."""
+        found, limit = Found(), Limit(self.context)
+        size = min(room.count + 1, PAGE_ROWS)
+        while found.next is None:
+            ids: list[str] = []
+            async for page in edges.linked_to(self.context, self.resource_type, self._other, start, most=size):
+                limit.spend(len(page))
+                ids += page
+                if len(ids) >= size:
+                    break
+            more = await listed.of(ids, None, 0, room, known=known)
+            found.resources += more.resources
+            found.edges |= more.edges
+            found.next = more.next
+            if len(ids) < size:
+                break
+            start, size = rows.after(ids[-1]), min(size * 2, PAGE_ROWS)
+        return found
+
+
+def _has_edge(plan: Plan) -> bool:
+    return isinstance(plan, ByEdge) or (isinstance(plan, Union) and any(map(_has_edge, plan.plans)))
+
+
+async def _linked(context: Context, resource_type: ResourceType, other: str, limit: Limit) -> list[str]:
+    """All that have an edge to `other`, up to the limit."""
+    ids: list[str] = []
+    async for page in edges.linked_to(context, resource_type, other):
+        limit.spend(len(page))
+        ids += page
+    return ids
+
+
+async def _candidates(context: Context, resource_type: ResourceType, plan: Plan, limit: Limit) -> list[str] | None:
+    """The ids that a plan yields, in order, each once. None if a value has more of them than a page: they are scanned.
+    Those of edges count against the limit."""
+    tenant, resources = context.tenant, context.store.resources
+    match plan:
+        case ById(id):
+            return [id]
+        case ByValue(index, value) if index.unique:
+            owner = await resources.unique_id(tenant, resource_type, index, value)
+            return [owner] if owner else []
+        case ByValue(index, value):
+            return _few(await resources.lookup_ids(tenant, resource_type, index, value, PAGE_ROWS))
+        case ByPrefix(index, prefix):
+            return _few(await resources.prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
+        case ByEdge(other):
+            return await _linked(context, resource_type, other, limit)
+        case Union(plans):
+            lists = await asyncio.gather(*(_candidates(context, resource_type, one, limit) for one in plans))
+            return None if None in lists else sorted({id for ids in lists if ids for id in ids})
+        case Scan():
+            raise AssertionError("a scan has no candidates")
+
+
+def _few(ids: list[str]) -> list[str] | None:
+    return sorted(set(ids)) if len(ids) <= PAGE_ROWS else None

@@ -1,0 +1,179 @@
+"""How many resources there are, and which of them is the n-th: by keys alone, of which none is kept.
+
+Table Storage does not count: it gives 1,000 keys a trip. Ids are random, so equal parts of their space hold about as
+many each, and parts are read at once. What was counted is remembered for a minute in this process, unless it is little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from itertools import pairwise
+from time import monotonic
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from scim.schema.registry import ResourceType
+from scim.store import rows
+from scim.store.gateway import PAGE_ROWS, PARALLEL_READS, Gateway
+
+_SECONDS = 60.0
+"""How long a count is remembered."""
+_MOST = 256
+"""Counts that are remembered at once; the oldest goes first."""
+_PAGES = 4
+"""Pages that a part should have at least: the last page of each is a trip for few keys."""
+
+_ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
+"""What ids are written in after their prefix (base32), in the order of keys."""
+_DIGITS = 6
+_SPACE = len(_ALPHABET) ** _DIGITS
+
+
+class Part(NamedTuple):
+    """So many resources from the id `start` on and before the id `end`; None is either end of the type's."""
+
+    start: str | None
+    end: str | None
+    number: int
+
+
+class Count(NamedTuple):
+    """How many resources there are in all, and in which parts of the ids."""
+
+    total: int
+    parts: tuple[Part, ...]
+
+    def part_of(self, skip: int) -> tuple[Part, int]:
+        """The part that holds the resource behind `skip` others, and behind how many of its own it is."""
+        for part in self.parts:
+            if skip < part.number:
+                return part, skip
+            skip -= part.number
+        raise IndexError(skip)
+
+
+class Counts:
+    """Counts of all tenants. Every method raises Unavailable if the table does not answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.remembered: dict[tuple[str, str], tuple[float, Count]] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def of(self, tenant: str, resource_type: ResourceType) -> Count:
+        """How many resources of the type there are: exact up to 1,000, and at most a minute old beyond. A trip for
+        1,000 of them; up to 16 at once."""
+        return (await self._counted(tenant, resource_type))[0]
+
+    async def find(self, tenant: str, resource_type: ResourceType, skip: int) -> tuple[int, str | None]:
+        """How many resources there are, and the id of the one behind `skip` others; None if there are no more."""
+        count, ids = await self._counted(tenant, resource_type)
+        if skip < len(ids):
+            return count.total, ids[skip]
+        return count.total, await self._find(tenant, resource_type, count, skip) if skip < count.total else None
+
+    async def _counted(self, tenant: str, resource_type: ResourceType) -> tuple[Count, list[str]]:
+        """The count, and the first ids if they had to be read for it."""
+        if count := self.known(tenant, resource_type):
+            return count, []
+        ids, ends = await self._first(tenant, resource_type, None, None)
+        if ends:
+            return Count(len(ids), (Part(None, None, len(ids)),)), ids
+        lock = self._locks.setdefault((tenant, resource_type.id_prefix), asyncio.Lock())
+        async with lock:  # others who ask meanwhile need not count too
+            count = self.known(tenant, resource_type)
+            if count is None:
+                count = await self._rest(tenant, resource_type, ids, None, None)
+                self._remember(tenant, resource_type, count)
+        return count, ids
+
+    async def _find(self, tenant: str, resource_type: ResourceType, count: Count, skip: int) -> str | None:
+        """What was counted leads to a part of the ids, which is counted in smaller parts until keys can be looked
+        through. Some may have gone since: then what comes behind the part."""
+        part, skip = count.part_of(skip)
+        while part.number > _PAGES * PAGE_ROWS and part.number < count.total / 2:  # else parts do not part these ids
+            count = await self._within(tenant, resource_type, part)
+            if skip >= count.total:
+                return part.end
+            part, skip = count.part_of(skip)
+        keys = rows.resource_range(resource_type, part.start, part.end)
+        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+            if skip < len(page):
+                return rows.id_of(page[skip].key)
+            skip -= len(page)
+        return part.end
+
+    async def _within(self, tenant: str, resource_type: ResourceType, part: Part) -> Count:
+        """The resources of a part, in parts of its own."""
+        ids, ends = await self._first(tenant, resource_type, part.start, part.end)
+        if ends:
+            return Count(len(ids), (Part(part.start, part.end, len(ids)),))
+        return await self._rest(tenant, resource_type, ids, part.start, part.end)
+
+    async def _first(
+        self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None
+    ) -> tuple[list[str], bool]:
+        """The first 1,000 ids of a range, and whether these are all."""
+        ids: list[str] = []
+        keys = rows.resource_range(resource_type, start, end)
+        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+            ids += [rows.id_of(row.key) for row in page]
+            if len(ids) >= PAGE_ROWS:
+                return ids, False
+        return ids, True
+
+    async def _rest(
+        self, tenant: str, resource_type: ResourceType, ids: list[str], start: str | None, end: str | None
+    ) -> Count:
+        """All resources of a range whose first ids have been read, in as many parts as the rest is worth."""
+        prefix = f"{resource_type.id_prefix}-"
+        first = Part(start, rows.after(ids[-1]), len(ids))
+        began, here = _place(ids[0], prefix), _place(ids[-1], prefix)
+        stop = _place(end, prefix) if end else _SPACE
+        expected = first.number * (stop - here) // max(here - began, 1)
+        number = max(1, min(PARALLEL_READS, expected // (_PAGES * PAGE_ROWS)))
+        places = [here + (stop - here) * n // number for n in range(1, number)]
+        bounds = [first.end, *(_id_at(place, prefix) for place in dict.fromkeys(places) if here < place < stop), end]
+        ranges = list(pairwise(bounds))
+        numbers = await asyncio.gather(*(self._number(tenant, resource_type, *ends) for ends in ranges))
+        parts = (first, *(Part(*ends, number) for ends, number in zip(ranges, numbers, strict=True)))
+        return Count(sum(part.number for part in parts), parts)
+
+    async def _number(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
+        number = 0
+        keys = rows.resource_range(resource_type, start, end)
+        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+            number += len(page)
+        return number
+
+    def known(self, tenant: str, resource_type: ResourceType) -> Count | None:
+        """The count that is remembered, which is one above 1,000."""
+        at, count = self.remembered.get((tenant, resource_type.id_prefix), (0.0, None))
+        return count if count and monotonic() - at < _SECONDS else None
+
+    def _remember(self, tenant: str, resource_type: ResourceType, count: Count) -> None:
+        if count.total <= PAGE_ROWS:
+            return
+        self.remembered.pop((tenant, resource_type.id_prefix), None)
+        self.remembered[tenant, resource_type.id_prefix] = (monotonic(), count)
+        while len(self.remembered) > _MOST:
+            del self.remembered[next(iter(self.remembered))]
+
+
+def _place(id: str, prefix: str) -> int:
+    """About where an id stands among all that there can be; one of another form stands beside those of ours."""
+    place = 0
+    text = id.removeprefix(prefix)[:_DIGITS]
+    for character in text.ljust(_DIGITS, _ALPHABET[0]):
+        place = place * len(_ALPHABET) + min(bisect.bisect_left(_ALPHABET, character), len(_ALPHABET) - 1)
+    return place
+
+
+def _id_at(place: int, prefix: str) -> str:
+    """The first id at a place."""
+    text = ""
+    for _ in range(_DIGITS):
+        place, digit = divmod(place, len(_ALPHABET))
+        text = _ALPHABET[digit] + text
+    return prefix + text

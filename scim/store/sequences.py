@@ -1,0 +1,254 @@
+"""Changes of a group's members that take several transactions: one at a time in each group, and each of them whole.
+
+The first transaction takes away the group's gate, the row that every other change of members needs, and leaves a change
+row in its place, which says what is to be done. Every further transaction is conditional on the ETag of that row, and
+the last one puts the gate back. So nobody changes the members unseen in between, and a transaction that somebody has
+given up on is refused however late it arrives.
+
+Who comes in between:
+* A change of a few named members goes ahead, and is noted in the change row: the longer change, which is not finished
+  yet and so comes before it, leaves these members alone from then on.
+* A PUT says what the members are, whatever the older change was to do: it takes the change row away.
+* Everything else waits. Whoever finds that the owner has made no step for STALLED seconds finishes the change for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from scim import deadline
+from scim.errors import UNAVAILABLE, ScimError
+from scim.store import rows
+from scim.store.gateway import MAX_WRITES, Gateway, Refused
+from scim.store.pending import Pending
+from scim.store.row import Row, Write
+from scim.store.transactions import Proof, Unit, commit, commit_present, now, remove_rows
+
+STALLED = 15.0
+"""Seconds without a step after which an owner is taken for dead: longer than a step takes with all its retries. Should
+it live, its next step is refused."""
+PATIENCE = 20.0
+"""Seconds that a change waits for another one in the same group: long enough to take over what was cut short."""
+_MIDDLE = (MAX_WRITES - 2) // 2
+"""Memberships of a transaction in the middle, beside the group's row and the change row."""
+_LAST = (MAX_WRITES - 4) // 2
+"""Memberships of the last one, beside the group's row, the change row, the gate and a receipt."""
+
+_MOST_EXCEPTED = 24_000
+"""UTF-16 units of ids that a change row notes; a string has 32,768. More have to wait."""
+
+
+class Edge(NamedTuple):
+    """What a change does to one member: both rows of the membership."""
+
+    member: str
+    writes: Unit
+
+
+class _Hold(NamedTuple):
+    """What the owner of a change knows of its row: the newest ETag, and the members to leave alone."""
+
+    etag: str
+    excepted: frozenset[str] = frozenset()
+
+
+Remaining = Callable[[str, str, dict[str, Any]], Awaitable[Sequence[Edge]]]
+"""From tenant, group and what a change row says, what is still to do."""
+
+
+class Interrupted(ScimError):
+    """Another request has replaced the members meanwhile, or another process has taken this change over: 503."""
+
+    def __init__(self, group: str) -> None:
+        detail = f"The members of {group} were changed by somebody else while this request was changing them"
+        super().__init__(UNAVAILABLE, f"{detail}; read the group and send again if it is still needed.", _SOON)
+
+
+class Busy(ScimError):
+    """A change of many members is under way in the group: 503."""
+
+    def __init__(self, group: str) -> None:
+        detail = f"A change of many members of {group} is under way, and has not ended within {PATIENCE:.0f} s"
+        super().__init__(UNAVAILABLE, f"{detail}; send again.", _SOON)
+
+
+_SOON = {"Retry-After": "5"}
+
+
+def touch(group: str, **values: Any) -> Write:
+    """Return the write that gives a group a new version and lastModified, and needs the group to be there."""
+    return Write("merge", rows.resource_key(group), {"modified": "", **values})
+
+
+def receipt() -> Write:
+    """Return a new receipt: a transaction with it happens once, however often and late its copies arrive."""
+    return Write("insert", rows.receipt_key(datetime.now(UTC).strftime("%Y%m%dT%H%M")))
+
+
+class Sequences:
+    """The changes of several transactions of all tenants. Every method raises Unavailable if the table does not
+    answer."""
+
+    def __init__(self, gateway: Gateway, pending: Pending, remaining: Remaining) -> None:
+        self._gateway = gateway
+        self._pending = pending
+        self._remaining = remaining
+
+    async def run(
+        self,
+        tenant: str,
+        group: str,
+        content: dict[str, Any],
+        required: Sequence[Write],
+        gone: Sequence[Unit],
+        edges: Sequence[Edge],
+        replaced: str | None = None,
+    ) -> str:
+        """Run a change of several transactions and return the group's new version.
+
+        `required` and `gone` are what the first transaction does beside the edges; `replaced` is the ETag of the change
+        row that this change supersedes. Raises Refused if the first transaction is refused or the group is deleted
+        meanwhile; 503 Interrupted; 413 if `content` is too large for one row."""
+        owner, key = rows.new_write_id(), rows.change_key(group)
+        values = {"v": rows.FORMAT, "owner": owner, "write": owner, "beat": now()}
+        values |= rows.document_values({"group": group, **content}, "The change of members")
+        if replaced is None:
+            own = [Write("insert", key, values), Write("delete", rows.gate_key(group))]
+        else:
+            own = [Write("replace", key, values, replaced)]
+        await self._pending.announce(tenant)
+        writes = [*own, *required]
+        room = (MAX_WRITES - len(writes) - len(gone)) // 2
+        first = [edge.writes for edge in edges[:room]]
+        etag = await commit_present(self._gateway, tenant, writes, [*gone, *first], Proof(key, owner))
+        hold = _Hold(etag) if etag else await self._hold(tenant, group, owner)
+        return await self._go_on(tenant, group, owner, edges[room:], hold)
+
+    async def _go_on(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
+        """Do the rest of a change; the group's new version."""
+        key = rows.change_key(group)
+        while True:
+            deadline.check()
+            edges = [edge for edge in edges if edge.member not in hold.excepted]
+            last = len(edges) <= _LAST
+            some = [edge.writes for edge in edges[: _LAST if last else _MIDDLE]]
+            step, once = rows.new_write_id(), receipt()
+            if last:
+                whole, gate = touch(group, changing=False), Write("upsert", rows.gate_key(group))
+                own = [whole, Write("delete", key, etag=hold.etag), gate, once]
+                proof = Proof(once.key)
+            else:
+                own = [Write("merge", key, {"write": step, "beat": now()}, hold.etag), touch(group)]
+                proof = Proof(key, step)
+            try:
+                etag = await commit_present(self._gateway, tenant, own, some, proof)
+            except Refused:  # a few members were changed in between, or it is no longer ours
+                hold = await self._hold(tenant, group, owner)
+                continue
+            if last:
+                return etag
+            edges = edges[_MIDDLE:]
+            hold = hold._replace(etag=etag) if etag else await self._hold(tenant, group, owner)
+
+    async def _hold(self, tenant: str, group: str, owner: str) -> _Hold:
+        """Return what the change row says now. Raises Refused 404 if the group is gone, Interrupted if the change is no
+        longer the owner's."""
+        row = await self.find(tenant, group)
+        if row is not None and row.values.get("owner") == owner:
+            return _Hold(row.etag, _excepted(row))
+        if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+            raise Refused(404, 0)
+        raise Interrupted(group)
+
+    async def slip_in(self, tenant: str, group: str, edges: Sequence[Edge], once: Write) -> str | None:
+        """Make a change of a few named members beside a longer one, which leaves them alone from then on: the group's
+        new version. None if no longer one is under way, or it has noted as many members as it can.
+
+        Raises Refused if the longer change, or somebody else, was faster."""
+        row = await self.find(tenant, group)
+        if row is None:
+            return None
+        rows.check_format(row)
+        excepted = _excepted(row) | {edge.member for edge in edges}
+        noted = json.dumps(sorted(excepted))
+        if len(noted) > _MOST_EXCEPTED:
+            return None
+        write = rows.write_ids(rows.new_write_id(), str(row.values.get("write", "")))
+        note = Write("merge", row.key, {"write": write, "except": noted}, row.etag)
+        units = [edge.writes for edge in edges]
+        return await commit_present(self._gateway, tenant, [touch(group), note, once], units, Proof(once.key))
+
+    async def find(self, tenant: str, group: str) -> Row | None:
+        """Return the row of the change that is under way in the group; None if there is none."""
+        return await self._gateway.read(tenant, rows.change_key(group))
+
+    async def settle(self, tenant: str, group: str) -> None:
+        """Wait until no change of several transactions is under way, and finish one that was cut short. Raises 503
+        Busy."""
+        loop = asyncio.get_running_loop()
+        ends, pause = loop.time() + PATIENCE, 0.02
+        while (row := await self.find(tenant, group)) is not None:
+            if stalled(row):
+                await self.finish(tenant, row)
+                continue
+            if loop.time() > ends:
+                raise Busy(group)
+            deadline.check()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.5)
+
+    async def reopen(self, tenant: str, group: str) -> None:
+        """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
+        Raises Refused 404 if there is no such group."""
+        await self.settle(tenant, group)
+        gate = await self._gateway.read(tenant, rows.gate_key(group))
+        if gate is not None:
+            return
+        row = await self._gateway.read(tenant, rows.resource_key(group))
+        if row is None:
+            raise Refused(404, 0)
+        if await self.find(tenant, group) is not None:
+            return  # another change began, or has ended, since
+        whole = Write("merge", row.key, {"changing": False}, row.etag)
+        try:
+            await commit(self._gateway, tenant, [whole, Write("upsert", rows.gate_key(group))])
+        except Refused:
+            pass  # the group has changed since; whoever comes next looks again
+
+    async def unfinished(self, tenant: str, *, everything: bool) -> list[Row]:
+        """Return the rows of changes that were cut short, or of all."""
+        found = self._gateway.pages(tenant, *rows.changes_range())
+        return [row async for page in found for row in page if everything or stalled(row)]
+
+    async def finish(self, tenant: str, row: Row) -> None:
+        """Take a change over and finish it, unless somebody else is faster. Raises NewerFormat."""
+        rows.check_format(row)
+        content, owner = rows.document_of(row.values), rows.new_write_id()
+        group = str(content["group"])
+        mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
+        try:
+            await commit(self._gateway, tenant, [mine], Proof(row.key, owner))
+            hold = await self._hold(tenant, group, owner)
+            await self._go_on(tenant, group, owner, await self._remaining(tenant, group, content), hold)
+        except Interrupted:
+            pass  # others have gone on with it
+        except Refused:
+            if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+                await remove_rows(self._gateway, tenant, [row.key])
+
+
+def _excepted(row: Row) -> frozenset[str]:
+    return frozenset(json.loads(row.values.get("except") or "[]"))
+
+
+def stalled(row: Row) -> bool:
+    """Whether the owner of a change has made no step for so long that it must be dead."""
+    try:
+        beat = datetime.fromisoformat(str(row.values["beat"]))
+        return (datetime.now(UTC) - beat).total_seconds() >= STALLED
+    except (KeyError, ValueError, TypeError):
+        return True

@@ -1,0 +1,147 @@
+"""A resource as rows: what its row holds, which writes make or replace it, and the resource that a row holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from scim.schema.registry import ResourceType
+from scim.schema.validation import Document
+from scim.store import rows
+from scim.store.row import Row, Write
+
+
+class Stored(NamedTuple):
+    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
+
+    `modified` is what meta.lastModified shows. `changing` is true while a change of its members in several transactions
+    is under way, or was cut short. `keys` are those of its index rows: schemas may have changed since it was written,
+    so they are known from the row and not from the document. `write` are the ids of its last writes, `unknown` the
+    properties of the row that this version does not know.
+    """
+
+    id: str
+    document: Document
+    version: str
+    created: str
+    modified: str
+    changing: bool = False
+    keys: tuple[str, ...] = ()
+    write: str = ""
+    unknown: Mapping[str, Any] = MappingProxyType({})
+    size: int = 0
+    """About how many bytes it takes in a response; 0 unless it was read."""
+
+
+class Creation(NamedTuple):
+    """A resource to be made, with the id that it gets."""
+
+    id: str
+    resource_type: ResourceType
+    document: Document
+
+
+_KNOWN = {"id", "created", "modified", "write", "keys", "changing", "v"}
+"""The properties of a resource's row beside those of its document."""
+_DOCUMENT = re.compile(r"doc\d+")
+
+
+def _values(
+    id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
+) -> rows.Values:
+    values = {"v": rows.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
+    return {**values, "keys": "\n".join(index_rows), **rows.document_values(document)}
+
+
+def replacement(
+    resource_type: ResourceType,
+    old: Stored,
+    document: Document,
+    index_rows: Mapping[str, rows.Values],
+    write_id: str,
+) -> tuple[list[Write], list[list[Write]], tuple[str, ...]]:
+    """Return the writes that make `old` into `document`, the deletions of index rows beside them, and the keys of the
+    index rows that the resource has then. What this version or these schemas do not know stays: a newer version, or one
+    with other schemas, may run beside this one."""
+    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
+    strange = [key for key in old.keys if rows.index_of(key) not in known]
+    keys = (*index_rows, *strange)
+    own = _values(old.id, document, old.created, "", rows.write_ids(write_id, old.write), keys)
+    values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
+    writes = [Write("replace", rows.resource_key(old.id), values, old.version)]
+    writes += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
+    return writes, [[Write("delete", key)] for key in old.keys if key not in keys], keys
+
+
+def late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
+    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
+    They are made up for unless somebody else has the value too: a user must still be disabled."""
+    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
+    untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
+    return {key for key in new if key in untouched}
+
+
+def wire_bytes(write: Write) -> int:
+    """Return how many bytes a write takes in a transaction, or a little more: its headers, its key twice (escaped in a
+    URL) and JSON in ASCII, in which a character outside it takes six or twelve."""
+
+    def text(value: str) -> int:
+        return len(value) + value.count('"') + value.count("\\") if value.isascii() else 12 * len(value)
+
+    texts = [name + value for name, value in write.values.items() if isinstance(value, str)]
+    return 1000 + 24 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
+
+
+def creation_writes(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
+    """Return the writes that make a resource: its row first, then its index rows, and the gate of a group."""
+    index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
+    values = _values(creation.id, creation.document, created, modified, write_id, index_rows)
+    # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
+    writes = [
+        Write("insert", rows.resource_key(creation.id), values),
+        *(Write("insert", key, content) for key, content in index_rows.items()),
+    ]
+    if creation.resource_type.members is not None:
+        writes.append(Write("insert", rows.gate_key(creation.id)))
+    return writes
+
+
+def created_by(
+    creation: Creation, version: str, created: str, modified: str, write_id: str, writes: Sequence[Write]
+) -> Stored:
+    """Return the resource that these writes made, with the version that they gave it."""
+    keys = tuple(write.key for write in writes[1:] if not write.key.startswith(rows.GATE + " "))
+    shown = shown_time(created, modified, version)
+    return Stored(creation.id, creation.document, version, created, shown, keys=keys, write=write_id)
+
+
+def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
+    """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
+    return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
+
+
+def stored(row: Row) -> Stored:
+    """Return the resource that a row holds. Raises 503 NewerFormat."""
+    rows.check_format(row)
+    values = row.values
+    created = values["created"]
+    return Stored(
+        values["id"],
+        rows.document_of(values),
+        row.etag,
+        created,
+        shown_time(created, values["modified"], row.etag),
+        values.get("changing", False),
+        tuple(filter(None, values.get("keys", "").split("\n"))),
+        values["write"],
+        {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
+        rows.text_bytes(values),
+    )
+
+
+def shown_time(created: str, modified: str, version: str) -> str:
+    """Return meta.lastModified: what the row says, else when the service wrote it. By the service's clock it never goes
+    backwards, whatever the clocks of the processes say."""
+    return max(created, modified or rows.time_of(version))
