@@ -51,7 +51,7 @@ class Rival:
             return
         slot = self.dice.choice(self.contest.slots)
         known = slot.known()
-        if not known or self.dice.random() < 0.06:
+        if not known or self.dice.random() < 0.08:
             await self._post(slot)
             return
         subject = self.dice.choice(known)
@@ -78,7 +78,7 @@ class Rival:
                 (2, self._replace),
                 (1, self._clear),
                 (1.5, self._rename),
-                (2, self._delete),
+                (2.5, self._delete),
             ]
             if slot.path == "/Groups"
             else [(3, self._put_user), (5, self._assign), (3, self._mark), (1, self._rename), (1.0, self._delete)]
