@@ -23,6 +23,7 @@ from dev.host import Host, serve
 from scim.http import Request, Response
 
 log = logging.getLogger("dev.chaos.app")
+_QUIET_SECONDS = 0.3
 
 
 class Watched:
@@ -31,7 +32,7 @@ class Watched:
     def __init__(self, every: float) -> None:
         self._every = every
         self._handle = function_app.application.handle
-        self._under_way = 0
+        self._under_way = self._begun = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._may_keep_house = asyncio.Event()
@@ -65,14 +66,24 @@ class Watched:
         while line := await reader.readline():
             if line == b"settle\n":
                 self._may_keep_house.clear()
-                await self._idle.wait()
+                await self._settled()
                 print("settled", flush=True)
             elif line == b"finish\n":
                 print("finished" if await _finished() else "failed", flush=True)
             elif line == b"go\n":
                 self._may_keep_house.set()
 
+    async def _settled(self) -> None:
+        """Wait until nothing is under way, and for a moment nothing begins: a request whose client has gone may still
+        wait to be read."""
+        begun = -1
+        while begun != self._begun:
+            begun = self._begun
+            await self._idle.wait()
+            await asyncio.sleep(_QUIET_SECONDS)
+
     def _begin(self) -> None:
+        self._begun += 1
         self._under_way += 1
         self._idle.clear()
 

@@ -33,7 +33,8 @@ _SHOWN = 8
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request about a contested resource. `writes` None: it reads, or deletes. "missing": it was answered 404."""
+    """A request about a contested resource. `writes` None: it reads, or deletes. "missing": it was answered 404.
+    `after` is the read whose version it was made conditional on."""
 
     name: str
     method: str
@@ -42,6 +43,7 @@ class Request:
     start: float = 0.0
     end: float = math.inf
     status: Status = "under way"
+    after: Request | None = None
 
     @property
     def may_count(self) -> bool:
@@ -129,9 +131,11 @@ class Contest:
         self._named(subject, str(resource["id"]))
         return subject
 
-    def begin(self, name: str, method: str, subject: Subject, writes: Writes | None = None) -> Request:
+    def begin(
+        self, name: str, method: str, subject: Subject, writes: Writes | None = None, after: Request | None = None
+    ) -> Request:
         """A request is about to be sent."""
-        request = Request(name, method, subject, writes, time.monotonic())
+        request = Request(name, method, subject, writes, time.monotonic(), after=after)
         subject.requests.append(request)
         return request
 

@@ -48,7 +48,7 @@ WEIGHTS: dict[Kind, float] = {
     "held after": 0.2,
 }
 """How often each happens, relative to the others."""
-CONTESTED: dict[Kind, float] = {"late": 2.0, "held after": 3.0, "busy before": 0.5}
+CONTESTED: dict[Kind, float] = {"late": 2.0, "held after": 5.0, "busy before": 0.4}
 """The same for transactions about what several clients write to. Those get faults of these kinds beside the others: a
 delivery that comes late is nobody's fault there, since the model lets an unacknowledged request happen at any time."""
 

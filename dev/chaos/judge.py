@@ -1,9 +1,9 @@
 """At a rest: whether each contested resource, and each unique value, is as some serial order of the requests allows.
 
-Three questions are asked of a resource. Whether it may be there, or not: a DELETE that was acknowledged is final,
+Four questions are asked of a resource. Whether it may be there, or not: a DELETE that was acknowledged is final,
 nothing else removes a resource, whatever succeeded came before the DELETE and whatever was answered 404 after it.
-Whether what is there is the end of some order (order.py). And whether what single reads showed on the way was not
-replaced, by acknowledged requests, before they began.
+Whether what is there is the end of some order (order.py). Whether what single reads showed on the way was not replaced,
+by acknowledged requests, before they began. And whether a condition on a version was held.
 
 Of a unique value: whether a 409 can be true, and whether it was given to two at once. Both are answered for the client:
 a finding is what cannot be right in any order, judged by requests that certainly came before or after one another.
@@ -39,6 +39,7 @@ def settle(contest: Contest, resources: Resources) -> list[Finding]:
         if present is not None:
             findings += _explained(subject, state_of(subject.path, present))
             findings += _sights(subject)
+        findings += _conditions(subject)
     contest.begin_anew(there)
     return findings
 
@@ -118,6 +119,23 @@ def _first_shows(subject: Subject, name: str, value: Any, setting: Sequence[Requ
     if subject.first is None or subject.first.values.get(name) != value:
         return False
     return not any(other.status == "acknowledged" and other.end < sight.start for other in setting)
+
+
+def _conditions(subject: Subject) -> Iterable[Finding]:
+    """A request that was conditional on a version must not succeed after others have changed the resource.
+
+    Only of users: each of their requests writes a value that was not there before, so it makes a new version."""
+    known = [request for request in subject.requests if request.status == "acknowledged"]
+    for request in known if subject.path == "/Users" else ():
+        read = request.after
+        between = [
+            other
+            for other in known
+            if read is not None and other.writes is not None and read.end < other.start and other.end < request.start
+        ]
+        if read is not None and between:
+            text = "it succeeded under a version that was no longer there"
+            yield subject.finding("condition ignored", text, [read, *between, request])
 
 
 def _twice_there(tenant: str, resources: Resources) -> Iterable[Finding]:

@@ -30,7 +30,7 @@ class Plan:
     seconds: float = 60.0
     skew: float = 2.0
     rate: float = 0.1
-    contested: float = 0.1
+    contested: float = 0.15
     contest: float = 0.6
     rest_every: float = 25.0
     housekeeping: float = 5.0

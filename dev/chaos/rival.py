@@ -15,7 +15,7 @@ from urllib.parse import quote
 from dev.chaos import changes
 from dev.chaos.changes import Change
 from dev.chaos.client import BARE
-from dev.chaos.contest import NAMES, Contest, Slot, Subject
+from dev.chaos.contest import NAMES, Contest, Request, Slot, Subject
 from dev.chaos.requests import Outcome, Sender
 
 _GIVES_UP = 0.1
@@ -51,12 +51,12 @@ class Rival:
             return
         slot = self.dice.choice(self.contest.slots)
         known = slot.known()
-        if not known or self.dice.random() < 0.06:
+        if not known or self.dice.random() < 0.08:
             await self._post(slot)
             return
         subject = self.dice.choice(known)
         if self.dice.random() < 0.15:
-            await self._read(subject)
+            await self._read(slot, subject)
             return
         change = self._change(slot, subject)
         for _ in range(3):
@@ -78,7 +78,7 @@ class Rival:
                 (2, self._replace),
                 (1, self._clear),
                 (1.5, self._rename),
-                (2, self._delete),
+                (2.5, self._delete),
             ]
             if slot.path == "/Groups"
             else [(3, self._put_user), (5, self._assign), (3, self._mark), (1, self._rename), (1.0, self._delete)]
@@ -114,7 +114,8 @@ class Rival:
         return changes.clear_members()
 
     def _rename(self, slot: Slot, subject: Subject) -> Change:
-        return changes.assign({NAMES[slot.path]: self._named(slot)})
+        more = {"nickName": self._fresh()} if slot.path == "/Users" else {}
+        return changes.assign({NAMES[slot.path]: self._named(slot), **more})
 
     def _assign(self, slot: Slot, subject: Subject) -> Change:
         names = self.dice.sample(["displayName", "title", "nickName"], self.dice.randint(1, 2))
@@ -159,17 +160,25 @@ class Rival:
                 return
             await asyncio.sleep(_LOOK)
 
-    async def _read(self, subject: Subject) -> None:
+    async def _read(self, slot: Slot, subject: Subject) -> None:
+        """Look at it, and perhaps change it under the condition that nobody else did meanwhile."""
         request = self.contest.begin("GET", "GET", subject)
-        self.contest.end(request, await self.sender.send("GET", f"{subject.path}/{subject.id}?{BARE[subject.path]}"))
+        outcome = await self.sender.send("GET", f"{subject.path}/{subject.id}?{BARE[subject.path]}")
+        self.contest.end(request, outcome)
+        if outcome.done and outcome.version and self.dice.random() < 0.4:
+            await self._sent(subject, self._change(slot, subject), request, outcome.version)
 
-    async def _sent(self, subject: Subject, change: Change) -> Outcome:
-        name = f"{self.name} {change.name}"
-        request = self.contest.begin(name, change.method, subject, change.writes)
+    async def _sent(
+        self, subject: Subject, change: Change, after: Request | None = None, version: str | None = None
+    ) -> Outcome:
+        """Send it; under the condition of a `version` that the read `after` has shown, if there is one."""
+        name = f"{self.name} {change.name}{' If-Match' if version else ''}"
+        request = self.contest.begin(name, change.method, subject, change.writes, after)
         path = subject.path if change.method == "POST" else f"{subject.path}/{subject.id}"
+        headers = {"If-Match": version} if version else {}
         patience = self.dice.uniform(*_GIVES_UP_AFTER) if self.dice.random() < _GIVES_UP else None
         with self._noted(change):
-            outcome = await self.sender.send(change.method, path, change.body, patience=patience)
+            outcome = await self.sender.send(change.method, path, change.body, headers, patience=patience)
         self.contest.end(request, outcome)
         return outcome
 

@@ -140,7 +140,9 @@ class Worker:
         if kind == "rename":
             intent = intents.assign({"displayName": self._fresh("team")}, pathless=self.dice.random() < 0.5)
         elif kind == "put":
-            stay = self.dice.sample(held, len(held) // 2)
+            leaving = self.client.leaving()  # a PUT may name who is gone for good, and then nobody takes that out
+            there = [one for one in held if one not in leaving]
+            stay = self.dice.sample(there, len(there) // 2)
             new = self._group_state(thing.name, sorted({*stay, *self._some_members(large=0.15)}))
             intent = intents.replace("/Groups", new)
         elif kind == "large" and len(held) >= _LARGE[0]:

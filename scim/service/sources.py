@@ -75,7 +75,8 @@ class Limit:
         self._remedy = remedy
 
     def spend(self, number: int) -> None:
-        """So many were read. Raises 400 tooMany, with what to do about it."""
+        """So many were read. Raises 400 tooMany, with what to do about it, and 503 if the request's time is over."""
+        deadline.check()
         self._left -= number
         if self._left < 0:
             raise ScimError(TOO_MANY, f"The search reads more than {self._limit} resources: {self._remedy}.")
@@ -168,7 +169,6 @@ class Scanned:
         batch = await self._rows(start, size)
         while True:
             limit.spend(len(batch.rows))
-            deadline.check()
             start, size = rows.after(rows.id_of(batch.rows[-1].key)) if batch.rows else None, min(size * 2, PAGE_ROWS)
             ahead = None
             if known is None and not batch.ends:  # all are counted: the table reads on while we look at these

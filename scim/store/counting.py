@@ -13,6 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from scim import deadline
 from scim.schema.registry import ResourceType
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS, Gateway
@@ -99,6 +100,7 @@ class Counts:
             part, skip = count.part_of(skip)
         keys = rows.resource_range(resource_type, part.start, part.end)
         async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+            deadline.check()
             if skip < len(page):
                 return rows.id_of(page[skip].key)
             skip -= len(page)
@@ -144,6 +146,7 @@ class Counts:
         number = 0
         keys = rows.resource_range(resource_type, start, end)
         async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+            deadline.check()
             number += len(page)
         return number
 

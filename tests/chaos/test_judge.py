@@ -266,19 +266,42 @@ def test_a_resource_that_no_post_made(played: Played) -> None:
     assert played.settle(found) == ["nobody's resource"]
 
 
-def test_a_users_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
-    contest = Contest("t", {"/Users": ["contested@x"]}, set())
+VALUES = {"userName": "contested@x", "displayName": "one", "title": "one", "nickName": None}
+
+
+def user(subject: Subject, mark: str, **values: str) -> dict[str, Any]:
+    return {"id": "u-1", "externalId": subject.tag, **VALUES, **values, "phoneNumbers": [{"value": mark}]}
+
+
+def one_user(contest: Contest) -> Subject:
+    """A user from before a rest."""
     subject = contest.conceive("/Users", contest.slots[0])
-    values = {"userName": "contested@x", "displayName": "one", "title": "one", "nickName": None}
-    first = changes.whole_user("POST", subject, values, ["1"])
-    change = changes.whole_user("PUT", subject, {**values, "displayName": "two", "title": "two"}, ["2"])
+    first = changes.whole_user("POST", subject, VALUES, ["1"])
     contest.end(contest.begin("POST", "POST", subject, first.writes), Outcome(201, {"id": "u-1"}))
+    assert judge.settle(contest, {"/Users": [user(subject, "1")]}) == []
+    return subject
+
+
+def test_a_users_attributes_of_two_requests() -> None:
+    contest = Contest("t", {"/Users": ["contested@x"]}, set())
+    subject = one_user(contest)
+    change = changes.whole_user("PUT", subject, {**VALUES, "displayName": "two", "title": "two"}, ["2"])
     contest.end(contest.begin("PUT", "PUT", subject, change.writes), DONE)
-    mixed = {
-        "id": "u-1",
-        "externalId": subject.tag,
-        **values,
-        "displayName": "two",
-        "phoneNumbers": [{"value": "2"}],
-    }
-    assert [finding.kind for finding in judge.settle(contest, {"/Users": [mixed]})] == ["half an acknowledged change"]
+    found = judge.settle(contest, {"/Users": [user(subject, "2", displayName="two")]})
+    assert [finding.kind for finding in found] == ["half an acknowledged change"]
+
+
+@pytest.mark.parametrize(("others", "kinds"), [(0, []), (1, ["condition ignored"])])
+def test_a_condition(others: int, kinds: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = itertools.count(1)
+    monkeypatch.setattr("dev.chaos.contest.time.monotonic", lambda: float(next(moments)))
+    contest = Contest("t", {"/Users": ["contested@x"]}, set())
+    subject = one_user(contest)
+    read = contest.begin("GET", "GET", subject)
+    contest.end(read, Outcome(200, user(subject, "1"), "v1"))
+    for _ in range(others):
+        contest.end(contest.begin("PATCH", "PATCH", subject, changes.assign({"title": "two"}).writes), DONE)
+    conditional = contest.begin("PATCH", "PATCH", subject, changes.assign({"title": "three"}).writes, read)
+    contest.end(conditional, DONE)
+    found = judge.settle(contest, {"/Users": [user(subject, "1", title="three")]})
+    assert [finding.kind for finding in found] == kinds

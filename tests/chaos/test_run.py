@@ -1,4 +1,4 @@
-"""Short runs with faults and kills find nothing; and a run into whose data somebody meddles finds that.
+"""A short run with faults and kills finds nothing; and runs into whose data somebody meddles find that.
 
 The long form is `python -m dev.chaos`.
 """
@@ -24,23 +24,22 @@ from scim.store.row import Row, Write
 pytestmark = pytest.mark.long
 
 PLAN = Plan(
-    seed=0,
+    seed=1,
     clients=8,
     tenants=2,
     requests=1000,
-    seconds=10.0,
+    seconds=18.0,
     rate=0.12,
-    rest_every=5.0,
+    rest_every=6.0,
     housekeeping=2.0,
     kill_every=100,
     kills={"app killed": 3.0, "table stopped": 1.0, "table killed": 1.0},
 )
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_is_lost_halved_or_done_twice(seed: int, tmp_path: Path) -> None:
+async def test_nothing_is_lost_halved_or_done_twice(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
-    report = await run(replace(PLAN, seed=seed), log=log)
+    report = await run(PLAN, log=log)
     assert not report.findings, f"{text(report)}\n\n{log.read_text()[-5000:]}"
     assert report.log.writes > 20, text(report)
     assert report.faults, text(report)

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
+from scim.app import Application
 from scim.operate.tool.main import main
 from scim.security.keys import new_key
+from scim.store.gateway import Gateway
 from tests.conftest import TABLE
 from tests.support import Client
 
@@ -129,3 +131,13 @@ async def fill(client: Client) -> list[str]:
     await client.patch(f"/Groups/{groups[3]}", {"op": "replace", "path": "members", "value": [{"value": groups[1]}]})
     await client.patch(f"/Users/{ids[1]}", {"op": "replace", "path": "displayName", "value": "Changed"})
     return ids + groups
+
+
+@pytest.fixture
+def gateway(application: Application) -> Gateway:
+    return application.gateway
+
+
+async def everything(gateway: Gateway, tenant: str) -> dict[str, dict[str, object]]:
+    """All rows of a tenant, by key."""
+    return {row.key: row.values async for page in gateway.pages(tenant, "", "\uffff") for row in page}

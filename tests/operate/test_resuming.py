@@ -23,8 +23,8 @@ from scim.store.gateway import PAGE_ROWS, Gateway
 from scim.store.members import Changes, Member
 from scim.store.pending import TENANTS, Pending
 from scim.store.row import Row, Write
-from scim.store.stored import shown_time
 from scim.store.store import Store
+from scim.store.stored import shown_time
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
 from tests.store.memory import Faulty, MemoryGateway, create
 

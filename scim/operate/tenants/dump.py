@@ -193,9 +193,7 @@ class Dump:
         self.tenant = ""
         self.exported = ""
         self.schemas: list[str] = []
-        self.size = 0
         self.counts = Counts()
-        self.types: set[str] = set()
         self._places: dict[str, int] = {}
         """Where the line of each resource begins, by id."""
         self._members_at: dict[str, int] = {}
@@ -218,11 +216,9 @@ class Dump:
         with self.path.open("rb") as file:
             return self._resource_at(file, self._places[id])
 
-    def resources(self) -> Iterator[tuple[Resource, int]]:
-        """Every resource, and the bytes of its line."""
-        for item, length in self._items():
-            if isinstance(item, Resource):
-                yield item, length
+    def resources(self) -> Iterator[Resource]:
+        """Every resource."""
+        return (item for item in self._items() if isinstance(item, Resource))
 
     def members(self, group: str) -> list[Member]:
         """The members of a group."""
@@ -244,9 +240,7 @@ class Dump:
 
     def memberships(self) -> Iterator[Membership]:
         """Every membership."""
-        for item, _ in self._items():
-            if isinstance(item, Membership):
-                yield item
+        return (item for item in self._items() if isinstance(item, Membership))
 
     def lines(self) -> Iterator[bytes]:
         """The lines of resources and memberships as they stand, in order."""
@@ -257,11 +251,8 @@ class Dump:
                     yield before
                 before = line
 
-    def _items(self) -> Iterator[tuple[Resource | Membership, int]]:
-        for line in self.lines():
-            item = _item(_content(line))
-            if item is not None:
-                yield item, len(line)
+    def _items(self) -> Iterator[Resource | Membership]:
+        return filter(None, (_item(_content(line)) for line in self.lines()))
 
     def _resource_at(self, file: BinaryIO, place: int) -> Resource:
         file.seek(place)
@@ -271,13 +262,13 @@ class Dump:
 
     def _look_through(self, file: BinaryIO) -> None:
         footer: dict[str, Any] | None = None
-        group = ""
+        group, at = "", 0
         for number, line in enumerate(file, 1):
             try:
                 content = _content(line)
                 if number == 1:
                     self._take_header(content)
-                    self.size += len(line)
+                    at += len(line)
                     continue
                 if footer is not None:
                     raise ValueError("it stands behind the end")
@@ -289,15 +280,14 @@ class Dump:
             elif isinstance(item, Resource):
                 if item.id in self._places:
                     raise CommandError(f"{self.path}, line {number}: {item.id} is there twice.")
-                self._places[item.id] = self.size
-                self.types.add(item.type)
+                self._places[item.id] = at
             elif item.group != group:
                 if item.group in self._members_at or item.group not in self._places:
                     raise CommandError(f"{self.path}, line {number}: it is not where the members of {item.group} are.")
-                self._members_at[group := item.group] = self.size
+                self._members_at[group := item.group] = at
             if item is not None:
                 self.counts.add(item)
-            self.size += len(line)
+            at += len(line)
         if footer is None:
             raise CommandError(f"{self.path} has no end: the export was cut short; run it again, it goes on.")
         if {name: footer[name] for name in ("resources", "memberships")} != self.counts.data():

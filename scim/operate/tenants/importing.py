@@ -85,7 +85,7 @@ async def read_members(store: Store, tenant: str, resource_type: ResourceType, i
 
 
 async def import_all(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:
-    """Make everything that a file holds. `step` is called with the bytes of each resource's line. Raises CommandError
+    """Make everything that a file holds. `step` counts resources. Raises CommandError
     if the tenant holds a resource that the file does not; Unavailable."""
     return await _Import(Store.on(gateway, registry), registry, dump, tenant, step).run()
 
@@ -108,12 +108,12 @@ class _Import:
         for id in self._dump.ids:
             resource_type_of(self._registry, self._dump, id)
         await settle(self._store, self._tenant, self._dump.__contains__)
-        await _at_once(self._put(resource, length) for resource, length in self._dump.resources())
+        await _at_once(self._put(resource) for resource in self._dump.resources())
         self._result.counts = await count(self._store.gateway, self._registry, self._tenant)
         self._result.problems.sort()
         return self._result
 
-    async def _put(self, resource: Resource, length: int) -> None:
+    async def _put(self, resource: Resource) -> None:
         """Make one resource with its members, unless it is there."""
         resource_type = resource_type_of(self._registry, self._dump, resource.id)
         members = self._dump.members(resource.id) if resource_type.members else []
@@ -123,7 +123,7 @@ class _Import:
             self._result.problems.append(problem)
         else:
             self._result.made += 1
-        self._step(length)
+        self._step(1)
 
     async def _compare(self, resource_type: ResourceType, resource: Resource, wanted: list[Member]) -> None:
         kept = await self._store.resources.read(self._tenant, resource.id)

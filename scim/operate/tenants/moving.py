@@ -31,7 +31,7 @@ async def move(
     await _check_other(source, target, tenant)
     before, after = folder / f"{tenant}.jsonl", folder / f"{tenant}.moved.jsonl"
     await export(source, registry, tenant, before, step)
-    imported = await import_all(target, registry, Dump(before), tenant, lambda _: step(1))
+    imported = await import_all(target, registry, Dump(before), tenant, step)
     if imported.problems:
         return Moved(imported, imported.problems[0])
     await export(target, registry, tenant, after, step)

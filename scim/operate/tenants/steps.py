@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Step = Callable[[int], None]
-"""Called with how much more is done: rows, or bytes of a file."""
+"""Called with how much more is done: rows, or resources."""
 
 
 def unseen(done: int) -> None:

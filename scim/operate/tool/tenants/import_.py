@@ -55,7 +55,7 @@ def _tenant_of(dump: Dump) -> str:
 
 async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
     say(place, f"Making {counted(dump.counts)} in {tenant}, from {dump.path} of {dump.exported}.")
-    with bar("Making resources", dump.size) as step:
+    with bar("Making resources", dump.counts.resources.total()) as step:
         made = await import_all(opened.needed_table(), place.registry(), dump, tenant, step)
     problems = list(made.problems)
     if made.counts != dump.counts:
