@@ -189,7 +189,7 @@ class Resources:
         if late:  # try to make up for them
             try:
                 return await self._update(tenant, resource_type, old, document, every, changes)
-            except Taken:
+            except (Taken, Stale):  # stale too if the row is there, and the resource's own row does not name it
                 every = {key: row for key, row in every.items() if key not in late}
         return await self._update(tenant, resource_type, old, document, every, changes)
 

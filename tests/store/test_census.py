@@ -345,6 +345,13 @@ async def test_a_change_makes_up_for_a_missing_unique_row(versions: Versions) ->
     assert await found(versions.new, by_code("1")) == ["ada"]
 
 
+async def test_a_row_that_is_there_and_not_named_keeps_nobody_from_being_disabled(table: MemoryGateway) -> None:
+    client = Door(table).client
+    ada = await make(client, "ada")
+    await table.commit(TENANT, [Write("merge", f"r {ada}", {"keys": ""})])
+    assert await change(client, ada, active=False) == 200
+
+
 async def test_a_duplicate_never_keeps_a_user_from_being_disabled(versions: Versions) -> None:
     ada, bob = await make(versions.old, "ada", "1"), await make(versions.old, "bob", "1")
     for id in (ada, bob, ada, bob):

@@ -17,7 +17,6 @@ from scim.schema.validation import Document
 from scim.store import rows
 from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway
 from scim.store.row import Row, Write
-from scim.store.transactions import now
 
 _TRIES = 4
 """How often a resource is read until nobody changes it meanwhile; one that never rests is looked at next time."""
@@ -217,7 +216,7 @@ class Looks:
 
     async def _gate(self, group: str) -> list[Finding]:
         """A group's gate, or the change in its place."""
-        names = [rows.resource_key(group), f"{rows.GATE} {rows.encode(group)}", f"{rows.CHANGE} {rows.encode(group)}"]
+        names = [rows.resource_key(group), rows.gate_key(group), rows.change_key(group)]
         row, gate, change = await asyncio.gather(*map(self._read, names))
         if row is None or not self._survey.has_members(group):
             return [
@@ -248,8 +247,6 @@ class Looks:
         if unsettled:
             proof = [touch] if gate is None else [touch, Write("merge", gate.key, etag=gate.etag)]
             return [Finding(row.key, "is being changed, but no row says by whom", Repair("settled as it is", proof))]
-        if "." in str(row.values.get("write")).partition(" ")[0]:
-            return [Finding(row.key, "is being changed, but no row says by whom")]
         return []
 
     async def _read(self, key: str) -> Row | None:
@@ -269,9 +266,8 @@ def _findings(row: Row, plan: _Plan) -> Iterator[Finding]:
 
 def _touched(group: Row) -> list[Write]:
     """What a change of a group's members writes beside the edges: a new version, if its gate is open."""
-    if not rules.guarded(group):
-        return [Write("merge", group.key, {"modified": now()}, group.etag)]
-    return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", f"{rows.GATE} {group.key[2:]}")]
+    gate = rows.gate_key(group.values["id"])
+    return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", gate)]
 
 
 async def _each(items: Iterable[T], look: Callable[[T], Awaitable[U]]) -> list[U]:

@@ -136,20 +136,34 @@ def bookmark_fault(row: Row) -> str:
     values = row.values
     if not all(isinstance(values.get(name), str) for name in ("type", "next", "at")):
         return "is a bookmark without a place"
+    if not isinstance(values.get("query"), str) or not isinstance(values.get("start"), int):
+        return "is a bookmark of no page"
     total = values.get("total")
     if not isinstance(total, int) or isinstance(total, bool) or total < 0:
         return f"is a bookmark whose total is no count: {total!r:.40}"
     return "" if time_of(values["at"]) else f"is a bookmark whose time is none: {values['at']!r:.40}"
 
 
-def pending_fault(row: Row) -> tuple[Document | None, str]:
-    """What a pending row holds, or that housekeeping cannot read it."""
+def pending_fault(row: Row) -> tuple[str, str]:
+    """The id of the resource whose edges a pending row is about, or that housekeeping cannot read it."""
     content, _ = read_document(row)
-    kind = content.get("kind") if content else None
-    id = content.get("group" if kind == "change" else "id") if content else None
-    if pending_due(row.key) is None or kind not in ("change", "detach") or not isinstance(id, str):
-        return None, "is a pending row that housekeeping cannot read"
-    return content, ""
+    known = content is not None and content.get("kind") == "detach" and isinstance(content.get("members"), bool)
+    id = content.get("id") if content and known else None
+    if pending_due(row.key) is None or not isinstance(id, str):
+        return "", "is a pending row that housekeeping cannot read"
+    return id, ""
+
+
+def change_fault(row: Row) -> str:
+    """What is left of a change of several transactions."""
+    content, _ = read_document(row)
+    if time_of(row.values.get("beat")) is None:
+        return "is a change whose beat is no time"
+    if not all(isinstance(row.values.get(name), str) for name in ("owner", "write")):
+        return "is a change of nobody"
+    if content is None or not isinstance(content.get("group"), str) or row.key != rows.change_key(content["group"]):
+        return "is a change that nobody can finish"
+    return ""
 
 
 def pending_due(key: str) -> datetime | None:
