@@ -108,6 +108,11 @@ param usageMinutes int = 60
 @minValue(0)
 param tenantRate int = 400
 
+@description('Seconds that a request may take before 503; less than functionTimeout in host.json.')
+@minValue(5)
+@maxValue(200)
+param requestSeconds int = 90
+
 @description('Bytes of a request body.')
 @minValue(1024)
 param maxBodyBytes int = 1048576
@@ -273,6 +278,7 @@ module app 'modules/app.bicep' = {
       SCIM_TOKEN_MINUTES: string(tokenMinutes)
       SCIM_USAGE_MINUTES: string(usageMinutes)
       SCIM_TENANT_RATE: string(tenantRate)
+      SCIM_REQUEST_SECONDS: string(requestSeconds)
       SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
       SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
       SCIM_MAX_BULK_BYTES: string(maxBulkBytes)

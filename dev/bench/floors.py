@@ -142,13 +142,15 @@ class Floor:
         )
 
     async def member(self, number: int) -> None:
-        """One more member: both edges, and a new version of the group."""
+        """One more member: both edges, a new version of the group, its gate and a receipt."""
         group, member = self._copy.group, f"u-{number:024}"
         edge = {"PartitionKey": self._copy.partition, "group": group, "member": member}
-        head = {"PartitionKey": self._copy.partition, "RowKey": f"r {group}", "write": f"{number:016x}"}
+        own = {"PartitionKey": self._copy.partition}
         await self._table.write(
             [
-                Change("merge", head),
+                Change("merge", {**own, "RowKey": f"r {group}", "modified": ""}),
+                Change("merge", {**own, "RowKey": f"o {group}"}),
+                Change("insert", {**own, "RowKey": f"w 20260101T0000 {number:016x}"}),
                 Change("upsert", {**edge, "RowKey": f"m {group} {member}"}),
                 Change("upsert", {**edge, "RowKey": f"g {member} {group}"}),
             ]

@@ -18,7 +18,7 @@ FIELDS = {
         "event", "request", "tenant", "connection", "operation", "resource", "status", "scimType", "trips", "ms",
     },
     "token": {"event", "request", "tenant", "connection", "grant", "status", "error", "trips", "ms"},
-    "housekeeping": {"event", "finished", "ms"},
+    "housekeeping": {"event", "finished", "failed", "whole", "ms"},
     "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
 }  # fmt: skip
 """The fields of each event that the app logs."""

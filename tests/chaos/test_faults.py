@@ -16,7 +16,7 @@ from dev.chaos.faults import STATUSES, WEIGHTS, Fault, Faults
 from dev.chaos.proxy import Proxy
 from scim.store.gateway import TableGateway, Unavailable
 from scim.store.row import Row, Write
-from scim.store.transactions import commit
+from scim.store.transactions import Proof, commit
 
 pytestmark = pytest.mark.long
 
@@ -82,11 +82,11 @@ async def page(gateway: TableGateway, tenant: str) -> None:
 
 
 async def write_one(gateway: TableGateway, tenant: str) -> None:
-    assert all(await commit(gateway, tenant, new(1), "r 0", "this"))
+    assert all(await commit(gateway, tenant, new(1), Proof("r 0", "this")))
 
 
 async def write_many(gateway: TableGateway, tenant: str) -> None:
-    assert all(await commit(gateway, tenant, new(5), "r 0", "this"))
+    assert all(await commit(gateway, tenant, new(5), Proof("r 0", "this")))
 
 
 Trip = Callable[[TableGateway, str], Awaitable[None]]

@@ -74,8 +74,10 @@ async def test_floors_write_what_we_write() -> None:
                 keys = [row.key async for page in gateway.pages(partition, " ", "~") for row in page]
                 kinds[partition] = Counter(key[0] for key in keys)
         await gateway.close()
+    for found in kinds.values():  # a page leaves a bookmark unless ids that are made by chance have it be the last
+        assert found.pop("b") in (1, 2)
     assert kinds["SDK"] == kinds["wire"] == kinds["ours"]
-    assert kinds["ours"] >= Counter({"r": 204, "x": 204, "l": 609, "m": 203, "g": 203, "b": 2})
+    assert kinds["ours"] >= Counter({"r": 204, "x": 204, "l": 609, "m": 203, "g": 203, "o": 1, "w": 3})
 
 
 CHANGES = [

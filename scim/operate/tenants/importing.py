@@ -175,14 +175,19 @@ async def _at_once(work: Iterable[Awaitable[None]]) -> None:
         for each in work:
             if len(running) >= _AT_ONCE:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for finished in done:
-                    finished.result()
+                _raise_first(done)
             running.add(asyncio.ensure_future(each))
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for finished in done:
-                finished.result()
+            _raise_first(done)
     finally:
         for left in running:
             left.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _raise_first(done: Iterable[asyncio.Future[None]]) -> None:
+    """Raise what one of them raised; that of the others is looked at, so that nobody complains of it."""
+    failures = [failure for each in done if (failure := each.exception())]
+    if failures:
+        raise failures[0]
