@@ -45,14 +45,29 @@ class Table(Azurite):
         self.__enter__()
         self.create_table(self._table)
 
+    def stop(self) -> None:
+        """SIGINT: it saves what it has acknowledged, however long that takes on a busy machine, and ends."""
+        if self._process is not None and self._process.poll() is None:
+            mark = self._mark()
+            self._process.send_signal(signal.SIGINT)
+            self._saved(mark)
+        super().stop()
+
     def save(self) -> None:
         """Wait until everything that was acknowledged before this call is on disk."""
+        self._saved(self._mark())
+
+    def _mark(self) -> bytes:
+        """Write a row whose key nothing else in the file has."""
         self._marks += 1
         mark = f"mark-{os.getpid()}-{self._marks}-"
         with TableClient.from_connection_string(self.connection_string, self._table) as client:
             client.create_entity({"PartitionKey": MARKS, "RowKey": mark})
+        return mark.encode()
+
+    def _saved(self, mark: bytes) -> None:
         deadline = time.monotonic() + _SAVE_SECONDS
-        while mark.encode() not in self._file.read_bytes():
+        while mark not in self._file.read_bytes():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Azurite has not saved its data within {_SAVE_SECONDS} s")
             time.sleep(0.05)

@@ -15,7 +15,7 @@ import struct
 import time
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dev.chaos.faults import Fault, Faults
@@ -125,9 +125,10 @@ class Proxy:
                 await self._open.wait()
                 if reader.at_eof():
                     return
-                if upstream is None:
-                    upstream = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
-                answer = await self._exchange(request, *upstream)
+                with self._counted():
+                    if upstream is None:
+                        upstream = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
+                    answer = await self._exchange(request, *upstream)
                 if fault.kind in ("hung after", "held after"):
                     await _gone_or_later(reader, fault.seconds)
                 if not self._answered(fault, answer, writer):
@@ -172,7 +173,7 @@ class Proxy:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), seconds)
         await self._open.wait()
-        with contextlib.suppress(*_LOST):
+        with contextlib.suppress(*_LOST), self._counted():
             reader, writer = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
             try:
                 await self._exchange(request, reader, writer)
@@ -180,21 +181,26 @@ class Proxy:
             finally:
                 writer.close()
 
-    async def _exchange(self, request: Message, reader: StreamReader, writer: StreamWriter) -> Message:
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One more request is under way meanwhile."""
         self._under_way += 1
         self._idle.clear()
         try:
-            writer.write(request.head + request.body)
-            await writer.drain()
-            answer = await _read(reader, request.method)
-            if answer is None:
-                raise ConnectionResetError
-            self.passed[request.method] += 1
-            return answer
+            yield
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
+
+    async def _exchange(self, request: Message, reader: StreamReader, writer: StreamWriter) -> Message:
+        writer.write(request.head + request.body)
+        await writer.drain()
+        answer = await _read(reader, request.method)
+        if answer is None:
+            raise ConnectionResetError
+        self.passed[request.method] += 1
+        return answer
 
     def _answered(self, fault: Fault, answer: Message, writer: StreamWriter) -> bool:
         """What the fault does on the way back; whether the connection goes on."""
