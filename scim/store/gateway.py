@@ -101,6 +101,8 @@ class TableGateway:
         transport = AioHttpTransport(connection_timeout=5, read_timeout=10, use_env_settings=False)
         self._table = table(transport=transport)
         self._endpoint = self._table.url.rstrip("/")
+        if ".table.cosmos." in self._endpoint:
+            raise ValueError("Cosmos DB orders and limits keys otherwise; use a storage account's table endpoint")
         self._table_url = f"{self._endpoint}/{self._table.table_name}"
         credential = self._table.credential
         if isinstance(credential, AzureSasCredential):

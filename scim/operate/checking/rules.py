@@ -56,6 +56,8 @@ def resource_faults(row: Row) -> Iterator[str]:
         yield f"its version is {version!r:.40}"
     if not isinstance(values.get("changing", False), bool):
         yield "its changing is neither true nor false"
+    if "." in str(values.get("write")).split(" ")[0]:
+        yield "its newest write id is that of a change which was left unfinished"
     created, modified = values.get("created"), values.get("modified")
     for name, text in (("created", created), ("modified", modified)):
         if isinstance(text, str) and instant(text) is None and not (name == "modified" and text == ""):
