@@ -29,6 +29,7 @@ from scim.store.gateway import (
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
+from scim.store.sequences import receipt
 from scim.store.stored import (
     Creation,
     Stored,
@@ -109,11 +110,13 @@ class Resources:
         """Keep a resource with these times: a new one, or one that was there before. Raises Taken.
 
         A row at the id is this creation, whoever wrote it since: nobody else has a new id before it is there, and for
-        an old one the caller has looked before."""
+        an old one the caller has looked before. With the receipt no late copy makes it again after a DELETE."""
+        once = receipt()
+        await self._pending.count_receipt(tenant)
         for _ in range(_CREATE_TRIES):
             write_id, word = rows.new_write_id(), self._census.word(tenant)
             own = creation_writes(creation, created, modified, write_id)
-            writes = [*own, *word.writes]
+            writes = [*own, once, *word.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
@@ -139,7 +142,7 @@ class Resources:
             write_id = rows.new_write_id()
             one = _Prepared(creation, write_id, creation_writes(creation, time, time, write_id))
             own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
-            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            full = len(keys) + len(own) + len(word.writes) + 1 > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
             if batch and (keys & own or full):
                 made |= await self._create_batch(tenant, batch, time, word)
                 batch, keys, size, word = [], set(), 0, self._census.word(tenant)
@@ -150,8 +153,10 @@ class Resources:
 
     async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
         """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered."""
+        once = receipt()
+        await self._pending.count_receipt(tenant)
         for _ in range(_BATCH_TRIES):
-            writes = [*(write for one in batch for write in one.writes), *word.writes]
+            writes = [*(write for one in batch for write in one.writes), once, *word.writes]
             try:
                 etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
                 self._census.said(word)

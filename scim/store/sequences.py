@@ -85,7 +85,8 @@ def touch(group: str, **values: Any) -> Write:
 
 
 def receipt() -> Write:
-    """Return a new receipt: a transaction with it happens once, however often and late its copies arrive."""
+    """Return a new receipt: a transaction with it happens once, however often and late its copies arrive (but for those
+    that come after housekeeping has removed it)."""
     return Write("insert", rows.receipt_key(datetime.now(UTC).strftime("%Y%m%dT%H%M")))
 
 

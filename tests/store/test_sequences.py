@@ -293,6 +293,38 @@ async def test_late_copy_is_refused(meeting: Meeting, change: Act, later: Act, e
     assert await meeting.held() == expected
 
 
+@pytest.mark.parametrize("number", [0, 10, 120])
+@pytest.mark.parametrize("kind", ["Users", "Groups", "Bulk"])
+async def test_late_copy_of_a_creation_does_not_bring_back_what_was_deleted(
+    meeting: Meeting, kind: str, number: int
+) -> None:
+    copies: list[list[Write]] = []
+
+    async def before(_: int, writes: Sequence[Write]) -> None:
+        if any(write.key.startswith(("r ", "m ")) for write in writes):
+            copies.append(list(writes))
+
+    meeting.wire.disturb(before=before)
+    if kind == "Users":
+        paths = [f"/Users/{(await meeting.first.post('/Users', {'userName': 'ada'})).json['id']}"]
+    elif kind == "Groups":
+        body = {"displayName": "all", "members": values(ids(0, number))}
+        paths = [f"/Groups/{(await meeting.first.post('/Groups', body)).json['id']}"]
+    else:
+        operations = [{"method": "POST", "path": "/Users", "data": {"userName": f"{n}"}} for n in range(number or 2)]
+        schemas = ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]
+        made = await meeting.first.post("/Bulk", {"schemas": schemas, "Operations": operations})
+        paths = ["/Users/" + one["location"].rpartition("/")[2] for one in made.json["Operations"]]
+    for path in paths:
+        assert (await meeting.second.delete(path)).status == 204
+    for writes in copies:
+        with pytest.raises(Refused):
+            await meeting.table.commit(TENANT, writes)
+    assert {(await meeting.second.get(path)).status for path in paths} == {404}
+    await Store.on(meeting.table).housekeeping.run(everything=True)
+    assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith("i ")] == []
+
+
 # lastModified, whatever the clocks say.
 
 
