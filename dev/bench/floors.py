@@ -112,7 +112,7 @@ class Floor:
         self._copy = copy
 
     async def post(self, number: int) -> None:
-        """A new user: its row and its index rows, at once."""
+        """A new user: its row, its index rows and a receipt, at once."""
         await self._table.write([Change("insert", row) for row in self._new(number)])
 
     async def get(self, number: int) -> None:
@@ -179,4 +179,4 @@ class Floor:
             key = str(row["RowKey"])
             key = key.replace(old, new) if old in key else f"{key}{number}"
             rows.append({**row, "PartitionKey": self._copy.partition, "RowKey": key, "id": new})
-        return rows
+        return [*rows, {"PartitionKey": self._copy.partition, "RowKey": f"w 20260101T0000 new {number:012x}"}]

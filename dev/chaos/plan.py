@@ -65,6 +65,8 @@ class Report:
     left: int = 0
     """Resources that a client gave up with an unknown outcome."""
     housekeepings: int = 0
+    told: int = 0
+    """Findings that the progress has told."""
 
     @property
     def findings(self) -> list[Finding]:

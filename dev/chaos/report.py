@@ -13,7 +13,10 @@ _SHOWN = 12
 
 
 def progress(report: Report) -> None:
-    """The line that a terminal shows while the run lasts."""
+    """The line that a terminal shows while the run lasts; a finding is told at once."""
+    for finding in report.findings[report.told :]:
+        print(f"\n  FOUND {finding}", file=sys.stderr, flush=True)
+    report.told = len(report.findings)
     kills = sum(report.events.values())
     line = f"{report.seconds:5.0f} s  {report.log.requests} requests  {kills} kills  {len(report.findings)} findings"
     if sys.stderr.isatty():

@@ -142,7 +142,7 @@ class Resources:
             write_id = rows.new_write_id()
             one = _Prepared(creation, write_id, creation_writes(creation, time, time, write_id))
             own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
-            full = len(keys) + len(own) + len(word.writes) + 1 > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
             if batch and (keys & own or full):
                 made |= await self._create_batch(tenant, batch, time, word)
                 batch, keys, size, word = [], set(), 0, self._census.word(tenant)
@@ -152,11 +152,15 @@ class Resources:
         return made | (await self._create_batch(tenant, batch, time, word) if batch else {})
 
     async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
-        """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered."""
-        once = receipt()
+        """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered.
+
+        It has a receipt if there is room. Without one a late copy is taken only if all of its resources, which are many
+        then, have been deleted meanwhile."""
+        once = [receipt()]
         await self._pending.count_receipt(tenant)
         for _ in range(_BATCH_TRIES):
-            writes = [*(write for one in batch for write in one.writes), once, *word.writes]
+            writes = [*(write for one in batch for write in one.writes), *word.writes]
+            writes += once[: MAX_WRITES - len(writes)]
             try:
                 etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
                 self._census.said(word)
