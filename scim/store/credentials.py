@@ -41,7 +41,8 @@ class Credentials:
             "last": used.last.isoformat(),
             "warned": used.warned,
         }
-        await self._gateway.commit(TENANTS, [Write("upsert", rows.usage_key(connection, used.credential), values)])
+        key = rows.usage_key(connection, used.credential)
+        await commit(self._gateway, TENANTS, [Write("upsert", key, values)])
 
     async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id (its jti) comes to the connection for the first time."""

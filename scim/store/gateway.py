@@ -52,12 +52,14 @@ class TooLarge(Exception):
 
 class Refused(Exception):
     """A transaction failed as a whole. `status` is 409 (key taken), 412 (etag) or 404 (no such row); `index` is the
-    position of the write that failed, as the service told it."""
+    position of the write that failed, as the service told it. `unsure` is set if another copy of the transaction got no
+    answer before: it may still arrive."""
 
     def __init__(self, status: int, index: int) -> None:
         super().__init__(f"write {index} was refused with {status}")
         self.status = status
         self.index = index
+        self.unsure = False
 
 
 class Gateway(Protocol):
@@ -181,11 +183,13 @@ class TableGateway:
         return result.etags
 
     async def _sent(self, request: wire.Request, unanswered: type[Unavailable]) -> AsyncHttpResponse:
-        """One trip, bounded in time with all its retries. Raises `unanswered` where no whole answer comes."""
+        """One trip, bounded in time with all its retries. Raises `unanswered` if no whole answer comes. A write is sent
+        once: who sends it again must know that there may be two (transactions.py)."""
+        options: dict[str, Any] = {"retry_total": 0} if unanswered is Uncertain else {}
         sent = HttpRequest(request.method, request.url, headers=request.headers, content=request.body or None)
         try:
             async with asyncio.timeout(TRIP_SECONDS):
-                return await self._pipeline.send_request(sent)
+                return await self._pipeline.send_request(sent, **options)
         except TimeoutError:
             raise unanswered(f"no answer within {TRIP_SECONDS} s") from None
         except ClientAuthenticationError as error:

@@ -17,7 +17,7 @@ from scim.store import rows
 from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway, Refused
 from scim.store.pending import TENANTS, Pending
 from scim.store.row import Row, Write
-from scim.store.transactions import now
+from scim.store.transactions import commit, now
 
 FRESH = timedelta(hours=1)
 """How long a bookmark or cursor is good for: longer than any client waits between two pages."""
@@ -88,7 +88,7 @@ class Positions:
             if row is None:
                 made = Write("insert", rows.SIGNING_KEY, {"key": secrets.token_hex(32)})
                 try:
-                    await self._gateway.commit(TENANTS, [made])
+                    await commit(self._gateway, TENANTS, [made])
                 except Refused:
                     pass  # another process was faster
                 row = await self._gateway.read(TENANTS, rows.SIGNING_KEY)

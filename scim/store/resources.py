@@ -122,8 +122,10 @@ class Resources:
                     raise taken
             try:
                 version = await self._members.create(tenant, creation.id, members, writes)
-            except Refused:
-                if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
+            except Refused as refused:
+                taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
+                cancel = once._replace(values={"write": write_id})
+                if taken and (not refused.unsure or await self._cancel(tenant, cancel, write_id)):
                     raise taken from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
@@ -222,7 +224,10 @@ class Resources:
             else:
                 version = await commit_present(self._gateway, tenant, required, gone, proof)
         except Refused as refused:
-            if refused.status == 409 and (taken := await self._taken(tenant, resource_type, old.id, document)):
+            taken = await self._taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
+            same = {"modified": old.modified, "write": rows.write_ids(rows.new_write_id(), old.write)}
+            cancel = Write("merge", required[0].key, same, old.version)
+            if taken and (not refused.unsure or await self._cancel(tenant, cancel, same["write"].split()[0])):
                 raise taken from None
             if refused.status == 404 and changes is not None:
                 await self._reopen(tenant, old.id)
@@ -236,6 +241,15 @@ class Resources:
         changing = old.changing and not both
         shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+
+    async def _cancel(self, tenant: str, write: Write, write_id: str) -> bool:
+        """Make sure that no late copy of a transaction is taken after its request was answered with a conflict, by a
+        write that it cannot follow. False if it has been taken already."""
+        try:
+            await commit(self._gateway, tenant, [write], Proof(write.key, write_id))
+        except Refused:
+            return False
+        return True
 
     async def _change_both(
         self,

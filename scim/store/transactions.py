@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scim.store.gateway import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable
 from scim.store.row import Row, Write
 
-_TRIES = 5
+_TRIES = 8
 
 
 class Proof(NamedTuple):
@@ -42,14 +42,16 @@ async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: 
     ETag of the first alone: "" if its row has gone or was written by others since. Raises Refused or Unavailable.
 
     A write without an answer is sent again: if the first had succeeded, the second is refused, and the proof shows it.
-    The SDK does the same beneath, unseen, so every refusal is looked at; without a proof the caller looks itself.
+    Without a proof the caller looks itself. A refusal says whether a copy may still arrive.
     """
+    unavailable: Unavailable | None = None
     try:
         async with asyncio.timeout(TRIP_SECONDS):
             for number in range(_TRIES):
                 try:
                     return await gateway.commit(tenant, writes)
-                except Refused:
+                except Refused as refused:
+                    refused.unsure = unavailable is not None
                     row = await gateway.read(tenant, proof.key) if proof else None
                     if proof is None or row is None or not proof.holds(row):
                         raise
@@ -62,7 +64,7 @@ async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: 
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
     except TimeoutError:
         raise Unavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
-    raise unavailable
+    raise unavailable or Unavailable("a write was not sent")
 
 
 def now() -> str:

@@ -327,6 +327,48 @@ async def test_late_copy_of_a_creation_does_not_bring_back_what_was_deleted(
     assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith("i ")] == []
 
 
+@pytest.mark.parametrize("kind", ["POST", "PATCH"])
+@pytest.mark.parametrize("arrives", ["after the answer", "before it"])
+async def test_late_copy_of_what_was_answered_with_a_conflict(meeting: Meeting, kind: str, arrives: str) -> None:
+    """The name is taken when the second copy comes, and free again when the first one does."""
+    other = (await meeting.second.post("/Users", {"userName": "other"})).json["id"]
+    copies: list[list[Write]] = []
+
+    class Late(Faulty):
+        async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+            ours = partition == TENANT and any(write.key == "x u username bob" for write in writes)
+            if ours and not copies:
+                copies.append(list(writes))
+                await meeting.second.post("/Users", {"userName": "bob"})
+                raise Uncertain("held by the network")
+            try:
+                return await super().commit(partition, writes)
+            except Refused:
+                if ours and arrives == "before it":
+                    await self.free()
+                    await super().commit(partition, copies[0])
+                raise
+
+        @staticmethod
+        async def free() -> None:
+            found = (await meeting.second.get('/Users?filter=userName eq "bob"')).json["Resources"][0]["id"]
+            assert (await meeting.second.delete(f"/Users/{found}")).status == 204
+
+    client = Door(Late(meeting.table)).client
+    if kind == "POST":
+        answer = await client.post("/Users", {"userName": "bob"})
+    else:
+        answer = await client.patch(f"/Users/{other}", {"op": "replace", "path": "userName", "value": "bob"})
+    if arrives == "before it":
+        assert answer.status in (200, 201)
+        return
+    assert answer.status == 409
+    await Late.free()
+    with pytest.raises(Refused):
+        await meeting.table.commit(TENANT, copies[0])
+    assert (await meeting.second.get('/Users?filter=userName eq "bob"')).json["totalResults"] == 0
+
+
 # lastModified, whatever the clocks say.
 
 
