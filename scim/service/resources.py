@@ -164,9 +164,12 @@ async def _updated(
 async def _with_edges(
     context: Context, resource_type: ResourceType, id: str, projection: Projection
 ) -> tuple[Stored, list[Document]]:
-    """The resource and, read at the same time, its edges where the response shows them."""
+    """The resource and its edges if the response shows them; those of a user are read at the same time."""
     if context.registry.by_id(id) is not resource_type or not edges.shown(resource_type, projection):
         return await _existing(context, resource_type, id), []
+    if resource_type.members:  # the version must be no newer than the members that are shown with it
+        stored = await _existing(context, resource_type, id)
+        return stored, await edges.of_one(context, resource_type, id)
     read = _existing(context, resource_type, id), edges.of_one(context, resource_type, id)
     stored, values = await asyncio.gather(*read)
     return stored, values

@@ -28,7 +28,7 @@ GRACE = timedelta(minutes=5)
 """When housekeeping takes over: longer than any request lives (functionTimeout)."""
 _ANNOUNCE_EVERY = 1800.0
 """Seconds after which a process announces a tenant again."""
-_RECEIPTS_UNTOLD = 50
+_RECEIPTS_UNTOLD = 10
 """Receipts of a tenant that a process may write before it announces the tenant for them."""
 _FORGET_AFTER = timedelta(hours=1)
 """When a tenant without pending rows is no longer looked at: later than any process stays silent about it."""

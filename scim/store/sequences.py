@@ -148,6 +148,8 @@ class Sequences:
             try:
                 etag = await commit_present(self._gateway, tenant, own, some, proof)
             except Refused:  # a few members were changed in between, or it is no longer ours
+                if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+                    raise Refused(404, 0) from None
                 hold = await self._hold(tenant, group, owner)
                 continue
             if last:

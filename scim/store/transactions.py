@@ -84,20 +84,40 @@ async def commit_present(
 ) -> str:
     """Like `commit`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is done.
 
-    Nothing is read beforehand; only a refusal makes us look which rows there are. Returns the new ETag of the first
-    write, "" if nothing was left to write. Raises Refused if a required write is refused.
+    Nothing is read beforehand; only a refusal makes us look which rows there are. What is sent then holds only if the
+    required rows are still as they were before that look, or a member that came back meanwhile would be kept although
+    others of the same change are removed. Returns the new ETag of the first write, "" if nothing was left to write.
+    Raises Refused if a required write is refused.
     """
+    pinned, there = list(required), units
     for number in range(_LOOKS):
-        writes = [*required, *(write for unit in units for write in unit)]
+        writes = [*pinned, *(write for unit in there for write in unit)]
         if not writes:
             return ""
         try:
             return (await commit(gateway, tenant, writes, proof))[0]
         except Refused as refused:
-            if refused.status != 404 or not all(await _there(gateway, tenant, required)):
+            found = await _read_all(gateway, tenant, required)
+            if refused.status not in (404, 412) or not _hold(required, found):
                 raise
-        units = await _present(gateway, tenant, units, alone=number >= _PATIENCE)
+            if refused.status == 412 and pinned == list(required):
+                raise
+        pinned = [_pin(write, row) for write, row in zip(required, found, strict=True)]
+        there = await _present(gateway, tenant, units, alone=number >= _PATIENCE)
     raise Unavailable("the same memberships are being changed by others all the time")
+
+
+def _hold(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
+    """Whether the rows that writes need are there, with the ETags that they name."""
+    return all(
+        write.kind in ("insert", "upsert") or (row is not None and write.etag in ("*", row.etag))
+        for write, row in zip(writes, found, strict=True)
+    )
+
+
+def _pin(write: Write, row: Row | None) -> Write:
+    """The write, under the condition that the row has not changed since it was read."""
+    return write if row is None or write.kind in ("insert", "upsert") else write._replace(etag=row.etag)
 
 
 async def remove_rows(gateway: Gateway, partition: str, keys: Sequence[str]) -> None:
@@ -110,7 +130,8 @@ async def remove_rows(gateway: Gateway, partition: str, keys: Sequence[str]) -> 
 async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
     """Return the units that have a row left. One that has lost only some of its rows is in the middle of somebody
     else's change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
-    there = iter(await _there(gateway, tenant, [write for unit in units for write in unit]))
+    every = [write for unit in units for write in unit]
+    there = iter(_exist(every, await _read_all(gateway, tenant, every)))
     present: list[Unit] = []
     for unit in units:
         found = [write for write in unit if next(there)]
@@ -119,13 +140,18 @@ async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alon
     return present
 
 
-async def _there(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[bool]:
+def _exist(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bool]:
     """Return for each write whether the row that it needs exists; one that makes its row needs none."""
+    return [w.kind in ("insert", "upsert") or row is not None for w, row in zip(writes, found, strict=True)]
 
-    async def exists(write: Write) -> bool:
-        return write.kind in ("insert", "upsert") or await gateway.read(tenant, write.key) is not None
 
-    there: list[bool] = []
+async def _read_all(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[Row | None]:
+    """Read the rows that writes need, a few at a time; None for one that is not there, or need not be."""
+
+    async def read(write: Write) -> Row | None:
+        return None if write.kind in ("insert", "upsert") else await gateway.read(tenant, write.key)
+
+    found: list[Row | None] = []
     for at in range(0, len(writes), PARALLEL_READS):
-        there += await asyncio.gather(*map(exists, writes[at : at + PARALLEL_READS]))
-    return there
+        found += await asyncio.gather(*map(read, writes[at : at + PARALLEL_READS]))
+    return found

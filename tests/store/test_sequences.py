@@ -167,6 +167,58 @@ async def test_additions_and_removals_commute() -> None:
     assert held == {f"new {n}" for n in range(30)} | set(ids(30, 40)) | set(ids(1000, 1200))
 
 
+async def test_removal_that_has_to_look_is_whole(meeting: Meeting) -> None:
+    """Of its three members one is missing, so it looks, and in that moment somebody adds all three: either all are
+    there afterwards or none."""
+    members = ["a", "b", "c"]
+    await meeting.make(members[1:])
+    done: list[int] = []
+
+    class Looking(Faulty):
+        async def read(self, partition: str, key: str) -> Row | None:
+            row = await super().read(partition, key)
+            if key.startswith("m ") and not done:
+                done.append(0)
+                done[0] = (await patch("add", members)(meeting.second, meeting.group)).status
+            return row
+
+    response = await patch("remove", members)(Door(Looking(meeting.table)).client, meeting.group)
+    assert (response.status, done) == (204, [204])
+    assert await meeting.held() in (set(members), set())
+
+
+async def test_change_whose_group_is_gone_is_dropped(meeting: Meeting) -> None:
+    """An older version, which knows no change rows, has deleted the group."""
+    await meeting.make()
+    meeting.wire.disturb(before=_dies_at(4))
+    with pytest.raises(_Dead):
+        await patch("add", ids(0, 200))(meeting.first, meeting.group)
+    await meeting.table.commit(TENANT, [Write("delete", rows.resource_key(meeting.group))])
+    meeting.table.reset()
+    await Store.on(meeting.table).housekeeping.run(everything=True)
+    assert len(meeting.table.trips) < 40
+    assert not any(row.key.startswith("c ") for row in meeting.table.rows(TENANT))
+
+
+async def test_version_of_a_group_is_no_newer_than_the_members_shown_with_it(meeting: Meeting) -> None:
+    """A PUT under the version that was read must not remove a member that was not shown."""
+    await meeting.make(["a"])
+
+    class Between(Faulty):
+        async def read(self, partition: str, key: str) -> Row | None:
+            if key.startswith("r g-"):
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert (await patch("add", ["theirs"])(meeting.second, meeting.group)).status == 204
+            return await super().read(partition, key)
+
+    read = await Door(Between(meeting.table)).client.get(f"/Groups/{meeting.group}")
+    body = {"displayName": "all", "members": [*read.json["members"], {"value": "mine"}]}
+    path, version = f"/Groups/{meeting.group}", {"If-Match": read.headers["etag"]}
+    response = await meeting.second.request("PUT", path, body, version)
+    assert response.status == 412 or "theirs" in await meeting.held()
+
+
 async def test_put_supersedes_a_change_that_was_cut_short(meeting: Meeting) -> None:
     """Its process is dead, and nobody waits for it."""
     await meeting.make()
