@@ -8,6 +8,7 @@ failed is refused with 409. Neighbouring POSTs share transactions: a hundred use
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,7 +23,7 @@ from scim.service import resources
 from scim.service.context import Context
 from scim.store import rows
 from scim.store.gateway import TooLarge, Unavailable
-from scim.store.stored import Creation
+from scim.store.stored import Creation, Stored
 
 log = logging.getLogger("scim")
 
@@ -190,11 +191,10 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
                 wanted.append((operation, creation))
     if len(wanted) < 2:
         return
-    try:
+    made: dict[str, Stored] = {}
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(deadline.left()):
-            made = await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted])
-    except TimeoutError:
-        return
+            await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
     for operation, creation in wanted:
         if stored := made.get(creation.id):
             headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}

@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
+from scim import deadline as ends
 from scim.errors import NOT_FOUND, PRECONDITION_FAILED, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
@@ -201,6 +202,7 @@ async def _before_retry(context: Context, stored: Stored, deadline: float) -> No
     they never do."""
     if context.request.headers.get("if-match", "*").strip() != "*":
         raise _changed(stored)
+    ends.check()
     if asyncio.get_running_loop().time() > deadline:
         detail = f"{stored.id} is being changed by others all the time; send again."
         raise ScimError(UNAVAILABLE, detail, {"Retry-After": "1"})

@@ -102,17 +102,25 @@ class Housekeeping:
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints last."""
         unfinished = await self._members.sequences.unfinished(tenant, everything=everything)
-        jobs.number += len(await self._each(tenant, unfinished, self._finish_change))
+        finished, failure = await self._each(tenant, unfinished, self._finish_change)
+        jobs.number += len(finished)
+        if failure:
+            raise failure
         async for page in self._pending.due(tenant, everything=everything):
             for at in range(0, len(page), 100):
-                detached = await self._each(tenant, page[at : at + 100], self._finish_deletion)
+                detached, failure = await self._each(tenant, page[at : at + 100], self._finish_deletion)
                 await remove_rows(self._gateway, tenant, detached)
                 jobs.number += len(detached)
+                if failure:
+                    raise failure
         await self._remove_receipts(tenant, everything=everything)
         await self._positions.tidy(tenant, lambda: deadline.left() <= 0)
 
-    async def _each(self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]) -> list[str]:
-        """Finish jobs, several at a time; the keys of those that are done. One that fails stops no other."""
+    async def _each(
+        self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]
+    ) -> tuple[list[str], BaseException | None]:
+        """Finish jobs, several at a time: the keys of those that are done, and what the caller has to raise when it has
+        noted them, if the table did not answer or the time is over. One that fails stops no other."""
         places = asyncio.Semaphore(_AT_ONCE)
         done: list[str] = []
 
@@ -130,9 +138,7 @@ class Housekeeping:
                     log.exception("pending row %s of %s cannot be finished", row.key, tenant)
 
         results = await asyncio.gather(*map(one, jobs), return_exceptions=True)
-        for failure in filter(None, results):
-            raise failure
-        return done
+        return done, next(filter(None, results), None)
 
     async def _finish_change(self, tenant: str, row: Row) -> bool:
         await self._members.sequences.finish(tenant, row)

@@ -29,7 +29,7 @@ from scim.store.gateway import (
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
-from scim.store.sequences import receipt
+from scim.store.sequences import Interrupted, receipt
 from scim.store.stored import (
     Creation,
     Stored,
@@ -127,16 +127,23 @@ class Resources:
                 cancel = once._replace(values={"write": write_id})
                 if taken and (not refused.unsure or await self._cancel(tenant, cancel, write_id)):
                     raise taken from None
+                if (
+                    len(writes) + 2 * len(members) > MAX_WRITES
+                ):  # its edges were taken back, and a copy of that may come
+                    raise Unavailable("a value was taken at the end of a long creation") from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
             made = created_by(creation, version, created, modified, write_id, own)
             return made if version else await self.read(tenant, creation.id) or made
         raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
-    async def create_together(self, tenant: str, creations: Sequence[Creation]) -> dict[str, Stored]:
-        """Keep several new resources, as many in each transaction as fit; by id, those that are known to be kept. The
-        others are tried one by one by the caller, with the same ids: what was made after all is found then."""
-        made: dict[str, Stored] = {}
+    async def create_together(
+        self, tenant: str, creations: Sequence[Creation], made: dict[str, Stored] | None = None
+    ) -> dict[str, Stored]:
+        """Keep several new resources, as many in each transaction as fit; by id, those that are known to be kept, which
+        `made` tells also when this is cancelled. The others are tried one by one by the caller, with the same ids: what
+        was made after all is found then."""
+        made = {} if made is None else made
         batch: list[_Prepared] = []
         keys: set[str] = set()
         size, time, word = 0, now(), self._census.word(tenant)
@@ -146,12 +153,14 @@ class Resources:
             own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
             full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
             if batch and (keys & own or full):
-                made |= await self._create_batch(tenant, batch, time, word)
+                made.update(await self._create_batch(tenant, batch, time, word))
                 batch, keys, size, word = [], set(), 0, self._census.word(tenant)
             batch.append(one)
             keys |= own
             size += bytes_
-        return made | (await self._create_batch(tenant, batch, time, word) if batch else {})
+        if batch:
+            made.update(await self._create_batch(tenant, batch, time, word))
+        return made
 
     async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
         """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered.
@@ -229,6 +238,8 @@ class Resources:
             cancel = Write("merge", required[0].key, same, old.version)
             if taken and (not refused.unsure or await self._cancel(tenant, cancel, same["write"].split()[0])):
                 raise taken from None
+            if both and await self._is_written(tenant, proof):
+                raise Interrupted(old.id) from None  # it had begun, and was taken over or superseded
             if refused.status == 404 and changes is not None:
                 await self._reopen(tenant, old.id)
             raise Stale from None
@@ -241,6 +252,10 @@ class Resources:
         changing = old.changing and not both
         shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+
+    async def _is_written(self, tenant: str, proof: Proof) -> bool:
+        row = await self._gateway.read(tenant, proof.key)
+        return row is not None and proof.holds(row)
 
     async def _cancel(self, tenant: str, write: Write, write_id: str) -> bool:
         """Make sure that no late copy of a transaction is taken after its request was answered with a conflict, by a

@@ -97,10 +97,10 @@ async def commit_present(
         try:
             return (await commit(gateway, tenant, writes, proof))[0]
         except Refused as refused:
-            found = await _read_all(gateway, tenant, required)
-            if refused.status not in (404, 412) or not _hold(required, found):
+            if refused.status != 404 and (refused.status != 412 or pinned == list(required)):
                 raise
-            if refused.status == 412 and pinned == list(required):
+            found = await _read_all(gateway, tenant, required)
+            if not _hold(required, found):
                 raise
         pinned = [_pin(write, row) for write, row in zip(required, found, strict=True)]
         there = await _present(gateway, tenant, units, alone=number >= _PATIENCE)

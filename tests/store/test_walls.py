@@ -202,6 +202,23 @@ async def test_tenant_of_many_receipts_is_announced() -> None:
     assert [row.key for row in table.rows(TENANTS)] == ["t tenant"]
 
 
+async def test_one_that_fails_does_not_undo_what_others_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "TRIP_SECONDS", 0.1)
+    table = MemoryGateway()
+    table.load("tenant", deletions(20))
+    table.load(TENANTS, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
+
+    class Away(Faulty):
+        async def read(self, partition: str, key: str) -> Row | None:
+            if key.endswith(f"{7:024}"):
+                raise Unavailable("503 ServerBusy")
+            return await super().read(partition, key)
+
+    with pytest.raises(Unavailable):  # of the only tenant
+        await Store.on(Away(table)).housekeeping.run()
+    assert pending_in(table, "tenant") == 1
+
+
 # A request ends by itself.
 
 
@@ -237,6 +254,17 @@ async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyP
     assert statuses == sorted(statuses)
     held = {member.value async for _, member in Store.on(table).members.of("tenant", group)}
     assert held == {f"x{n}" for n in range(statuses.count("204"))}
+
+
+async def test_bulk_that_runs_out_of_time_tells_what_it_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = MemoryGateway()
+    clock = Clock(monkeypatch)
+    operations = [post(n, externalId=f"{n}", emails=[{"value": f"{n}@x"}]) for n in range(400)]
+    response = await Door(Slow(table, clock, 5.0)).client.request("POST", "/Bulk", bulk(*operations))
+    made = sum(row.key.startswith("r u-") for row in table.rows("tenant"))
+    statuses = Counter(one["status"] for one in response.json["Operations"])
+    assert set(statuses) == {"201", "503"}
+    assert made - 25 <= statuses["201"] <= made  # of the transaction that was cut off nobody knows
 
 
 def test_deadline_comes_before_the_host_ends_the_process() -> None:
