@@ -69,14 +69,15 @@ def large() -> MemoryGateway:
 
 
 async def test_large_group_is_what_the_store_writes() -> None:
-    """Rows that are put there directly are those that a POST leaves."""
+    """Rows that are put there directly are those that a POST leaves, but for its receipt."""
     table, posted = with_group(3), MemoryGateway()
     made = await create(
         Store.on(posted), TENANT, GROUP_TYPE, {"displayName": "all"}, [Member(member(n)) for n in range(3)]
     )
     assert await problems(table, TENANT, REGISTRY) == []
     shape = {row.key: sorted(row.values) for row in table.rows(TENANT)}
-    assert {row.key.replace(made.id, GROUP): sorted(row.values) for row in posted.rows(TENANT)} == shape
+    left = [row for row in posted.rows(TENANT) if not row.key.startswith("w ")]
+    assert {row.key.replace(made.id, GROUP): sorted(row.values) for row in left} == shape
 
 
 # A group of 100,000 members.
