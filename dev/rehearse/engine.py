@@ -242,10 +242,20 @@ class Engine:
         with self.stage.strictly(f"{noun}s are deleted", link.name):
             expected = (204, 200, 404) if link.maybe_deleted else (204, 200)
             link.maybe_deleted = answer.uncertain
+            if answer.uncertain:
+                self._doubt_references(link.id)
             expect.status(f"Delete a {noun}", answer, *expected)
         del links[key]
         self.deleted.add(link.id)
         return f"{noun}s deleted"
+
+    def _doubt_references(self, id: str) -> None:
+        """Who refers to a user that may be gone may have lost the reference with it."""
+        for group in self.groups.values():
+            group.doubtful_members |= group.members & {id}
+        for user in self.users.values():
+            if user.manager == id:
+                user.doubtful_managers |= {id, None}
 
     async def _members(self, team: Team, cycle: Cycle) -> None:
         link, lookup = self.groups.get(team.key), Lookup(self.stage)

@@ -383,6 +383,20 @@ async def test_after_a_lost_answer_nothing_is_made_twice_or_left_behind(
     assert (await target.total("/Users"), await target.total("/Groups")) == (0, 0)
 
 
+async def test_who_may_be_deleted_is_expected_in_no_group(
+    target: Target, problems: Callable[[Report], list[str]]
+) -> None:
+    class LosesDeletions(Wire):
+        async def forward(self, request: httpx.Request, body: Body | None) -> httpx.Response:
+            response = await super().forward(request, body)
+            if request.method == "DELETE" and response.status_code == 204 and "/Users/" in request.url.path:
+                raise httpx.ReadError("the connection broke", request=request)
+            return response
+
+    report = await target.rehearse("incremental-cycles", transport=LosesDeletions(), dialects=("legacy",), cycles=3)
+    assert {each.split(":")[0] for each in problems(report)} == {"WebExceptionProtocolError"}
+
+
 async def test_answers_that_are_no_scim_at_all_end_no_rehearsal(target: Target) -> None:
     class Nonsense(Wire):
         requests = 0
