@@ -96,6 +96,7 @@ class Application:
         try:
             response = await self._answer(request)
         except ScimError as error:
+            trace.refused(error.reason)
             response = self._refusal(request, error)
         except Exception as error:
             response = self._refusal(request, self._failure(error, request_id))

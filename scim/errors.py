@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -47,14 +48,40 @@ NOT_IMPLEMENTED = ErrorKind(501)
 UNAVAILABLE = ErrorKind(503)
 
 
-class ScimError(Exception):
-    """A request ends here: with this status, scimType and detail, and these extra response headers."""
+Reason = Literal[
+    "missing",  # no credential was sent
+    "malformed",  # what was sent cannot be a credential of ours
+    "unknown",  # it could be one, and is none
+    "mistrusted",  # a token of another issuer that is not as its connection says
+    "replayed",  # an assertion that was used before
+    "wrong-kind",  # a credential of another kind of connection, or sent in the wrong place
+    "expired",
+    "revoked",
+    "paused",
+    "read-only",
+    "over-budget",  # too many requests, or too many refused ones
+]
+"""Why a caller was refused: for the log and its queries, never for the caller."""
 
-    def __init__(self, kind: ErrorKind, detail: str, headers: Mapping[str, str] | None = None) -> None:
+
+class ScimError(Exception):
+    """A request ends here: with this status, scimType and detail, and these extra response headers.
+
+    `reason` says why where a caller was refused, None elsewhere."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        reason: Reason | None = None,
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
         self.headers = dict(headers or {})
+        self.reason = reason
 
     def body(self) -> dict[str, object]:
         """The error document of RFC 7644 §3.12; `status` is a string there."""

@@ -53,4 +53,5 @@ class TenantLimits:
                 TOO_MANY_REQUESTS,
                 f"This tenant sends more than {self._rate} requests a second: slow down. Nothing was done; send again.",
                 {"Retry-After": "1"},
+                reason="over-budget",
             )

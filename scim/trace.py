@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from scim.errors import Reason
+
 
 @dataclass(slots=True)
 class Trace:
@@ -18,6 +20,8 @@ class Trace:
     """The connection that the caller named, also where it was refused."""
     grant: str | None = None
     """The kind of grant at the token endpoint."""
+    reason: Reason | None = None
+    """Why the caller was refused, if it was."""
     trips: int = 0
     """Requests to the table, retries among them."""
 
@@ -42,6 +46,12 @@ def grant(kind: str) -> None:
     """The token request is of that kind."""
     if (trace := _current.get()) is not None:
         trace.grant = kind
+
+
+def refused(reason: Reason | None) -> None:
+    """The caller was refused for that reason."""
+    if reason is not None and (trace := _current.get()) is not None:
+        trace.reason = reason
 
 
 def trip() -> None:

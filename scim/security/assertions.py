@@ -7,6 +7,7 @@ from typing import Any
 
 import jwt
 
+from scim.errors import Reason
 from scim.security.jwks import PublicKeys
 from scim.security.trust import Trust
 
@@ -21,9 +22,10 @@ class Rejected(Exception):
     `proven` where the signature is the issuer's: only then is the rule told, or anybody could find out what there
     is."""
 
-    def __init__(self, reason: str, *, proven: bool = True) -> None:
-        super().__init__(reason)
+    def __init__(self, text: str, *, proven: bool = True, reason: Reason = "mistrusted") -> None:
+        super().__init__(text)
         self.proven = proven
+        self.reason = reason
 
 
 class Assertions:
@@ -70,7 +72,7 @@ def _header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
     except jwt.InvalidTokenError:
-        raise Rejected("it is no signed JWT", proven=False) from None
+        raise Rejected("it is no signed JWT", proven=False, reason="malformed") from None
 
 
 def _verified(token: str, key: jwt.PyJWK, trust: Trust) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def _verified(token: str, key: jwt.PyJWK, trust: Trust) -> dict[str, Any]:
             options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
     except jwt.ExpiredSignatureError:
-        raise Rejected("it has expired") from None
+        raise Rejected("it has expired", reason="expired") from None
     except jwt.ImmatureSignatureError:
         raise Rejected("it is not valid yet: compare the clocks") from None
     except jwt.InvalidAudienceError:

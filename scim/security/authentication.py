@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from scim import trace
-from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ScimError
+from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
 from scim.security.keys import PREFIX, connection_of, matches
 from scim.security.security import Security
@@ -36,23 +36,26 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
     again, and would stop provisioning on a 403); Unavailable where the connection or a key cannot be looked up."""
     token = _token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
-        raise _refused("The token is longer than any that is accepted here.")
+        raise _refused("The token is longer than any that is accepted here.", "malformed")
     if _JWT.fullmatch(token):
         connection, credential = await _by_jwt(token, security)
     else:
         connection, credential = await _by_key(token, security)
     fault = ended(connection, credential)
     if fault is not None:
-        raise _refused(fault)
+        raise _refused(*fault)
     if connection.paused is not None:
         raise ScimError(
             UNAVAILABLE,
             f"Connection {connection.name} was paused on {shown(connection.paused)}. Nothing is lost: its operator "
             "resumes it, and provisioning is then restarted in Entra.",
             _PAUSE,
+            reason="paused",
         )
     if connection.access == "read" and not reads:
-        raise ScimError(FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.")
+        raise ScimError(
+            FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.", reason="read-only"
+        )
     security.usage.note(connection, used_id(connection, credential), connection.ends(credential))
     return connection
 
@@ -63,11 +66,13 @@ async def _by_key(token: str, security: Security) -> tuple[Connection, Credentia
     note(connection)
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
-        raise _refused((revoked(connection, token) if connection else None) or _UNKNOWN)
+        fault = revoked(connection, token) if connection else None
+        raise _refused(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
     if connection.kind != "api-key":
         raise _refused(
             f"This is the client secret of connection {name}, not a secret token: enter it in Entra as the client "
-            f"secret, with client id {name}."
+            f"secret, with client id {name}.",
+            "wrong-kind",
         )
     return connection, credential
 
@@ -79,15 +84,20 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
         return await _by_entra_token(token, assertions.unverified(token).get("tid"), security), None
     claims = await security.tokens.read(token)
     if claims is None:
-        raise _refused("The access token is not one of ours, or too old: get a new one from the token endpoint.")
+        raise _refused(
+            "The access token is not one of ours, or too old: get a new one from the token endpoint.", "unknown"
+        )
     if claims.expired(datetime.now(UTC)):
-        raise _refused(f"The access token expired on {shown(claims.expires)}: get a new one from the token endpoint.")
+        raise _refused(
+            f"The access token expired on {shown(claims.expires)}: get a new one from the token endpoint.", "expired"
+        )
     connection = await security.connections.get(claims.connection, claims.suit)
     note(connection)
     if connection is None or not claims.suit(connection):
         raise _refused(
             f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
-            "token with one that is in force."
+            "token with one that is in force.",
+            "revoked",
         )
     credential = next((key for key in connection.keys if key.id == claims.credential), None)
     return connection, credential
@@ -102,12 +112,12 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
         connection = await security.connections.get(name, lambda known: known.kind == "entra")
         note(connection)
     if connection is None or connection.kind != "entra" or connection.trust is None:
-        raise _refused(_NOT_ALLOWED)
+        raise _refused(_NOT_ALLOWED, "unknown")
     try:
         await security.assertions.check(token, connection.trust)
     except Rejected as reason:
         raise _refused(
-            f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED
+            f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED, reason.reason
         ) from None
     return connection
 
@@ -124,14 +134,16 @@ def key_of(connection: Connection, key: str) -> Credential | None:
     return found[0] if found else None
 
 
-def revoked(connection: Connection, key: str) -> str | None:
-    """What to tell whoever has a key that was revoked."""
+Fault = tuple[str, Reason]
+"""Why a caller is refused: what it is told, and what the log is."""
+
+
+def revoked(connection: Connection, key: str) -> Fault | None:
+    """What to tell whoever has a key that was revoked; None if `key` is none."""
     at = [old.at for old in connection.revoked_keys if matches(key, old.value)]
-    return (
-        f"This credential of connection {connection.name} was revoked on {shown(at[0])}: use the new one."
-        if at
-        else None
-    )
+    if not at:
+        return None
+    return f"This credential of connection {connection.name} was revoked on {shown(at[0])}: use the new one.", "revoked"
 
 
 def knows(connection: Connection, key: str) -> bool:
@@ -139,17 +151,17 @@ def knows(connection: Connection, key: str) -> bool:
     return key_of(connection, key) is not None or revoked(connection, key) is not None
 
 
-def ended(connection: Connection, credential: Credential | None) -> str | None:
-    """Why a connection, or a credential of it, is over; None where both are in force."""
+def ended(connection: Connection, credential: Credential | None) -> Fault | None:
+    """Why a connection, or a credential of it, is over; None if both are in force."""
     if connection.revoked is not None:
-        return f"Connection {connection.name} was revoked on {shown(connection.revoked)}: make a new one."
+        return f"Connection {connection.name} was revoked on {shown(connection.revoked)}: make a new one.", "revoked"
     ends = connection.ends(credential)
     if ends is not None and datetime.now(UTC) >= ends:
         remedy = "give it a later expiry" if ends == connection.expires else "make a new one"
         what = (
             f"Connection {connection.name}" if ends == connection.expires else f"This credential of {connection.name}"
         )
-        return f"{what} expired on {shown(ends)}: {remedy}."
+        return f"{what} expired on {shown(ends)}: {remedy}.", "expired"
     return None
 
 
@@ -172,11 +184,12 @@ def _token(header: str) -> str:
             UNAUTHORIZED,
             "Send the secret token in the header Authorization: Bearer <token>.",
             {"WWW-Authenticate": _REALM},
+            reason="malformed" if header.strip() else "missing",
         )
     token = token.strip()
     # Admins paste "Bearer <token>" into Entra's field, which then sends the word twice.
     return token[7:].strip() if token[:7].lower() == "bearer " else token
 
 
-def _refused(detail: str) -> ScimError:
-    return ScimError(UNAUTHORIZED, detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
+def _refused(detail: str, reason: Reason) -> ScimError:
+    return ScimError(UNAUTHORIZED, detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'}, reason=reason)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from scim import trace
+from scim.errors import Reason
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
@@ -44,9 +45,17 @@ _UNKNOWN = "The client id or the client secret is not known here: copy both agai
 class OAuthError(Exception):
     """A token request ends here, with an error code of RFC 6749 §5.2."""
 
-    def __init__(self, error: str, description: str, status: int = 400, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        status: int = 400,
+        headers: dict[str, str] | None = None,
+        *,
+        reason: Reason | None = None,
+    ) -> None:
         super().__init__(description)
-        self.error, self.status, self.headers = error, status, headers or {}
+        self.error, self.status, self.headers, self.reason = error, status, headers or {}, reason
 
     def response(self) -> Response:
         # The characters that RFC 6749 allows there.
@@ -75,6 +84,7 @@ async def answer(request: Request, security: Security) -> Response:
     try:
         return await _granted(request, security)
     except OAuthError as error:
+        trace.refused(error.reason)
         return error.response()
 
 
@@ -132,7 +142,9 @@ def _scope(form: dict[str, str]) -> None:
 async def _by_secret(request: Request, form: dict[str, str], security: Security) -> tuple[Connection, Credential]:
     client, secret = _client(request, form)
     if not client or not secret:
-        raise _invalid_client("Send the client id and the client secret, in the Authorization header or in the body.")
+        raise _invalid_client(
+            "Send the client id and the client secret, in the Authorization header or in the body.", "missing"
+        )
     # A secret names its connection and has a checksum: what cannot be one is refused without any look.
     name = connection_of(secret)
     connection = None
@@ -141,13 +153,16 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
         note(connection)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
-        raise _invalid_client((revoked(connection, secret) if connection else None) or _UNKNOWN)
+        fault = revoked(connection, secret) if connection else None
+        raise _invalid_client(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
     if connection.kind != "oauth":
         raise OAuthError(
-            "unauthorized_client", f"Connection {name} takes its key as a secret token, not as a client secret."
+            "unauthorized_client",
+            f"Connection {name} takes its key as a secret token, not as a client secret.",
+            reason="wrong-kind",
         )
     if (fault := ended(connection, credential)) is not None:
-        raise _invalid_client(fault)
+        raise _invalid_client(*fault)
     return connection, credential
 
 
@@ -162,7 +177,7 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | N
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         raise _invalid_client(
-            "The Authorization header is not Basic with base64 of <client id>:<client secret>."
+            "The Authorization header is not Basic with base64 of <client id>:<client secret>.", "malformed"
         ) from None
     name, _, secret = decoded.partition(":")
     in_header = unquote_plus(name), unquote_plus(secret)  # RFC 6749 §2.3.1
@@ -180,7 +195,7 @@ async def _by_assertion(form: dict[str, str], security: Security) -> Connection:
     try:
         return await _federated(form.get("client_id"), form.get("client_assertion", ""), security)
     except Rejected as reason:
-        raise _invalid_client(_refusal("client assertion", reason)) from None
+        raise _invalid_client(_refusal("client assertion", reason), reason.reason) from None
 
 
 async def _by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
@@ -195,25 +210,25 @@ async def _by_exchange(request: Request, form: dict[str, str], security: Securit
     try:
         return await _federated(client, form.get("subject_token", ""), security)
     except Rejected as reason:  # RFC 8693 §2.2.2 has this code for it
-        raise OAuthError("invalid_request", _refusal("subject token", reason)) from None
+        raise OAuthError("invalid_request", _refusal("subject token", reason), reason=reason.reason) from None
 
 
 async def _federated(client: str | None, assertion: str, security: Security) -> Connection:
     """The connection whose trust the assertion meets. Raises Rejected."""
     if not assertion or len(assertion) > _MAX_ASSERTION:
-        raise Rejected("it is missing, or longer than any", proven=False)
+        raise Rejected("it is missing, or longer than any", proven=False, reason="malformed")
     if not client or not CONNECTION_NAME.fullmatch(client):
-        raise Rejected("the client id is missing", proven=False)
+        raise Rejected("the client id is missing", proven=False, reason="malformed")
     connection = await security.connections.get(client, lambda known: known.kind == "federation")
     note(connection)
     if connection is None or connection.kind != "federation" or connection.trust is None:
-        raise Rejected("the client id is not known", proven=False)
+        raise Rejected("the client id is not known", proven=False, reason="unknown")
     claims = await security.assertions.check(assertion, connection.trust)
     if (fault := ended(connection, None)) is not None:
-        raise _invalid_client(fault)
+        raise _invalid_client(*fault)
     await security.tokens.ready()  # an assertion is used up only where a token comes of it
     if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):
-        raise Rejected("it was used before (jti)")
+        raise Rejected("it was used before (jti)", reason="replayed")
     return connection
 
 
@@ -223,5 +238,5 @@ def _refusal(what: str, reason: Rejected) -> str:
     return f"The client id is not known here for assertions, or the {what} is not signed by the issuer that it trusts."
 
 
-def _invalid_client(description: str) -> OAuthError:
-    return OAuthError("invalid_client", description, 401, {"WWW-Authenticate": 'Basic realm="scim"'})
+def _invalid_client(description: str, reason: Reason) -> OAuthError:
+    return OAuthError("invalid_client", description, 401, {"WWW-Authenticate": 'Basic realm="scim"'}, reason=reason)

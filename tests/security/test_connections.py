@@ -251,6 +251,34 @@ async def test_caller_with_a_wrong_token(token: str) -> None:
     assert "contoso" not in error.detail
 
 
+REASONS: dict[str, tuple[str | None, dict[str, Any], ErrorKind, str]] = {
+    "nothing": (None, {}, UNAUTHORIZED, "missing"),
+    "another scheme": ("Basic eDp5", {}, UNAUTHORIZED, "malformed"),
+    "cut off": (f"Bearer {KEY[:-1]}", {}, UNAUTHORIZED, "malformed"),
+    "too long": ("Bearer " + "a" * 8193, {}, UNAUTHORIZED, "malformed"),
+    "another key": (f"Bearer {OLD_KEY}", {}, UNAUTHORIZED, "unknown"),
+    "another connection": (f"Bearer {FOREIGN_KEY}", {}, UNAUTHORIZED, "unknown"),
+    "expired": (f"Bearer {KEY}", {"expires": "2026-01-31T08:00:00Z"}, UNAUTHORIZED, "expired"),
+    "revoked connection": (f"Bearer {KEY}", {"revoked": NOW}, UNAUTHORIZED, "revoked"),
+    "revoked key": (
+        f"Bearer {KEY}",
+        {"keys": [OLD_KEY], "revoked_keys": [{"value": DIGEST, "at": NOW}]},
+        UNAUTHORIZED,
+        "revoked",
+    ),
+    "client secret": (f"Bearer {KEY}", {"kind": "oauth"}, UNAUTHORIZED, "wrong-kind"),
+    "paused": (f"Bearer {KEY}", {"paused": NOW}, UNAVAILABLE, "paused"),
+    "read-only": (f"Bearer {KEY}", {"access": "read"}, FORBIDDEN, "read-only"),
+}
+
+
+@pytest.mark.parametrize(("header", "given", "kind", "reason"), cases(REASONS))
+async def test_every_refusal_has_a_reason_for_the_log(
+    header: str | None, given: dict[str, Any], kind: ErrorKind, reason: str
+) -> None:
+    assert (await refusal(kind, header, "POST", **given)).reason == reason
+
+
 async def test_digest_is_no_token() -> None:
     await refusal(UNAUTHORIZED, f"Bearer {DIGEST}", keys=[DIGEST])
 
