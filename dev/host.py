@@ -10,13 +10,18 @@ It does to a request what the host in Azure does before the function sees it, th
 * `params` are decoded too; a repeated key's values are joined with a comma, a key without a value is dropped. `url` is
   scheme, Host header, path and query as the client sent them;
 * header names are lower-case, a repeated header's values are joined with a comma;
-* the body arrives only with a Content-Length above zero: that of a chunked request is lost. Above 100 MB: 413;
-* what the host itself answers (404, 413, and 500 when a function raises or returns no HttpResponse) has no body;
+* the body arrives only with a Content-Length above zero: that of a chunked request is lost. Above the setting
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT, or 100 MB without it: 500, before any of it is read;
+* what the host itself answers (404, and 500 for such a body and when a function raises or returns no HttpResponse) has
+  no body;
+* behind a socket, `.` and `..` in a path are resolved before anything else; `%00` in it is a 400, more than 32 KiB of
+  headers a 431, both without a body; every answer has the customHeaders of host.json;
 * a timer runs on its schedule, at start where it says so, and on `POST /admin/functions/<name>`, which answers 202.
 
-Not imitated: authorization levels and keys, the landing page, customHeaders and HSTS, functionTimeout and throttling,
-the `context` argument, a `str` as the return value, schedule status, scaling, triggers and bindings of other kinds, all
-of `/admin` but the above, Kestrel's limits on URL and headers (so that the app's own can be tried).
+Not imitated: authorization levels and keys, the landing page, HSTS, functionTimeout and throttling, the `context`
+argument, a `str` as the return value, schedule status, scaling, triggers and bindings of other kinds, all of `/admin`
+but the above, Kestrel's limits on the URL (so that the app's own can be tried), and its 404 for methods that HTTP does
+not know.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import asyncio
 import inspect
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -41,11 +47,17 @@ from azure.functions.decorators.timer import TimerTrigger
 from azure.functions.timer import TimerRequest
 from multidict import CIMultiDict
 
-from dev.routes import Route, compile_route, decode_path
+from dev.routes import Route, compile_route, decode_path, resolve_dots
 from dev.timers import Timer
 
 MAX_BODY = 104_857_600
 """Bytes of a request's body, the host's default."""
+
+BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+"""The setting that gives another number."""
+
+MAX_HEADERS = 32 * 1024
+"""Bytes of all headers of a request, Kestrel's default."""
 
 MAX_HEAD = 4 * 1024 * 1024
 """Bytes of the request line and of one header that the server takes: far above any limit of the app's."""
@@ -77,8 +89,10 @@ class _HttpFunction:
 class Host:
     """The functions of one app. `request` and `run_timer` need no socket; `serve` puts a server before them."""
 
-    def __init__(self, app: func.FunctionApp, *, route_prefix: str = "") -> None:
-        """Read the app's triggers. ValueError: a route or schedule that is not supported, or a function name twice."""
+    def __init__(self, app: func.FunctionApp, *, route_prefix: str = "", max_body: int | None = None) -> None:
+        """Read the app's triggers. `max_body` are the bytes of a body that are read, by default what the environment
+        says. ValueError: a route or schedule that is not supported, or a function name twice."""
+        self.max_body = read_body_limit(os.environ) if max_body is None else max_body
         self._http: list[_HttpFunction] = []
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,8 +135,8 @@ class Host:
             fields.setdefault("content-length", str(len(body)))
         if int(fields.get("content-length", 0)) == 0:
             body = b""
-        if len(body) > MAX_BODY:
-            return Answer(413)
+        if len(body) > self.max_body:
+            return Answer(500)
         method, decoded = method.upper(), decode_path(f"/{path}")
         if decoded.lower().split("/")[1] in ("admin", "runtime"):
             return self._administer(method, decoded)
@@ -172,8 +186,9 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
 
-async def serve(host: Host, port: int) -> web.AppRunner:
+async def serve(host: Host, port: int, custom_headers: Mapping[str, str] | None = None) -> web.AppRunner:
     """Serve the host and its timers on 127.0.0.1; `await runner.cleanup()` stops both within about a second.
+    `custom_headers` are on every answer.
 
     Each request gives one line, "method path status milliseconds", in the log `dev.host.requests`.
     OSError where the port is taken.
@@ -185,13 +200,14 @@ async def serve(host: Host, port: int) -> web.AppRunner:
         path = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
         milliseconds = (time.perf_counter() - started) * 1000
         _requests.info("%s %s %d %.1f", request.method, path, answer.status, milliseconds)
+        answer.headers.update(custom_headers or {})
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     async def schedules(_: web.Application) -> AsyncIterator[None]:
         async with host.schedules():
             yield
 
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=host.max_body)
     app.router.add_route("*", r"/{path:[\s\S]*}", answer)
     app.cleanup_ctx.append(schedules)
     runner = web.AppRunner(
@@ -214,21 +230,45 @@ async def serve(host: Host, port: int) -> web.AppRunner:
 
 def read_route_prefix(host_json: Path) -> str:
     """The routePrefix that host.json sets, or the host's default. ValueError where the file is not JSON."""
-    settings = json.loads(host_json.read_text())
-    prefix: str = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    prefix: str = _read_http(host_json).get("routePrefix", "api")
     return prefix
+
+
+def read_custom_headers(host_json: Path) -> dict[str, str]:
+    """The customHeaders that host.json sets. ValueError where the file is not JSON."""
+    headers: dict[str, str] = _read_http(host_json).get("customHeaders", {})
+    return headers
+
+
+def _read_http(host_json: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host_json.read_text()).get("extensions", {}).get("http", {})
+    return found
+
+
+def read_body_limit(environment: Mapping[str, str]) -> int:
+    """Bytes of a body that the host reads, as its setting says. ValueError where that is no number above zero."""
+    text = environment.get(BODY_LIMIT, "").strip() or str(MAX_BODY)
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"{BODY_LIMIT} must be a number of bytes, not {text!r}")
+    return int(text)
 
 
 async def _receive(host: Host, request: web.Request) -> Answer:
     """Hand a request from the wire to the host."""
-    if (request.content_length or 0) > MAX_BODY:
-        return Answer(413)
+    if sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers) > MAX_HEADERS:
+        return Answer(431)
+    if (request.content_length or 0) > host.max_body:
+        return Answer(500)
+    path, mark, query = request.raw_path.partition("?")
+    if "%00" in path:
+        return Answer(400)
+    target = resolve_dots(path) + mark + query
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         name = name.lower()
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     body = await request.read() if request.content_length else b""
-    return await host.request(request.method, f"http://{request.host}{request.raw_path}", headers, body)
+    return await host.request(request.method, f"http://{request.host}{target}", headers, body)
 
 
 async def _run(function: _HttpFunction, request: func.HttpRequest) -> Answer:

@@ -56,6 +56,22 @@ def decode_path(path: str) -> str:
     return re.sub(r"(?:%(?!2F)[0-9A-F]{2})+", decode, path, flags=re.IGNORECASE)
 
 
+def resolve_dots(path: str) -> str:
+    """Take `.` and `..` out of an absolute path, percent-encoded or not, as the server does before any route is tried
+    (RFC 3986 §5.2.4); everything else stays as it was sent."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for number, segment in enumerate(segments, 1):
+        plain = re.sub("%2e", ".", segment, flags=re.IGNORECASE)
+        if plain == ".." and kept:
+            kept.pop()
+        if plain not in (".", ".."):
+            kept.append(segment)
+        elif number == len(segments):
+            kept.append("")
+    return "/" + "/".join(kept)
+
+
 def _compile_segment(segment: str, *, last: bool) -> tuple[str, int]:
     """The pattern of one segment with the slash before it, and its rank."""
     if "{" not in segment:

@@ -28,10 +28,10 @@ from typing import Any
 
 import scim
 from dev.azurite import Azurite, StartError, find_node
-from dev.host import Host, read_route_prefix, serve
+from dev.host import BODY_LIMIT, Host, read_body_limit, read_custom_headers, read_route_prefix, serve
 from scim.schema.loading import SchemaError, load
 from scim.security.connections import Connection
-from scim.settings import Settings, SettingsError
+from scim.settings import Settings, SettingsError, find_body_limit_problem
 
 _SETTINGS = Path("local.settings.json")
 _SAMPLE = Path("local.settings.sample.json")
@@ -63,11 +63,28 @@ def _run() -> None:
     os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
     os.environ.pop("SCIM_TABLE_ENDPOINT", None)
     settings = Settings.from_environment()
+    _check_body_limit(settings)
     load(Path(scim.__file__).parent.parent / settings.schemas_folder)  # as the app does at its first request
     _say(f"Starting Azurite on port {table_port}, data in {'memory' if memory else '.azurite'}")
     with azurite:
         azurite.create_table(settings.table_name)
         asyncio.run(_serve(settings, port))
+
+
+def _check_body_limit(settings: Settings) -> None:
+    """StartError if the host would refuse, without a text, a body that the app takes; a hint if it has no limit."""
+    try:
+        read_body_limit(os.environ)
+    except ValueError as error:
+        raise StartError(f"{error}; set it to {settings.wanted_body_limit()}") from None
+    problem = find_body_limit_problem(os.environ, settings)
+    if problem is not None:
+        raise StartError(problem)
+    if BODY_LIMIT not in os.environ:
+        _say(
+            f"{_SETTINGS} has no {BODY_LIMIT}: this host, as the one in Azure would, reads bodies of up to 100 MB; "
+            f"add it with {settings.wanted_body_limit()}"
+        )
 
 
 async def _serve(settings: Settings, port: int) -> None:
@@ -76,9 +93,9 @@ async def _serve(settings: Settings, port: int) -> None:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
     function_app = importlib.import_module("function_app")
-    prefix = read_route_prefix(Path("host.json"))
+    prefix, headers = read_route_prefix(Path("host.json")), read_custom_headers(Path("host.json"))
     try:
-        runner = await serve(Host(function_app.app, route_prefix=prefix), port)
+        runner = await serve(Host(function_app.app, route_prefix=prefix), port, headers)
     except OSError as error:
         raise StartError(f"port {port} cannot be served ({error.strerror}); set PORT to another one") from None
     base = f"http://127.0.0.1:{port}" + (f"/{prefix}" if prefix else "")

@@ -269,6 +269,7 @@ module app 'modules/app.bicep' = {
     perInstanceConcurrency: perInstanceConcurrency
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstanceCount: maximumInstanceCount
+    largestBody: max(maxBodyBytes, maxGroupBodyBytes, maxBulkBytes)
     settings: {
       SCIM_TABLE_ENDPOINT: storage.outputs.tableEndpoint
       SCIM_TABLE_NAME: tableName

@@ -185,12 +185,14 @@ class Application:
     def _build(self) -> _Parts:
         from scim.schema.loading import load
         from scim.security.security import Security
-        from scim.settings import Settings, unknown
+        from scim.settings import Settings, find_body_limit_problem, unknown
         from scim.store.store import Store
 
         settings = self._settings or Settings.from_environment()
         for name in unknown(os.environ):
             log.warning("%s is no setting of this service; docs/settings.md lists them", name)
+        if problem := find_body_limit_problem(os.environ, settings):
+            log.warning(problem)
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
         store = Store.on(self._gateway or self._table(settings, identity), registry)

@@ -17,6 +17,12 @@ from scim.security.keys import CONNECTION_NAME
 from scim.security.signing_keys import SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
+BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+"""The host's own setting: bytes of a body that it reads before any of our code runs; 100 MB by default."""
+
+_HEAD_ROOM = 64 * 1024
+"""What the host takes above our limits, so that a body just above them is refused by us, with a text."""
+
 _COSMOS = ".table.cosmos."
 _NO_COSMOS = "orders and limits keys otherwise and cannot hold this data: use a storage account's table endpoint"
 
@@ -157,6 +163,10 @@ class Settings(BaseModel):
         settings._one_of("key_vault_url", "signing_keys")
         return settings
 
+    def wanted_body_limit(self) -> int:
+        """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""
+        return max(self.max_body_bytes, self.max_group_body_bytes, self.max_bulk_bytes) + _HEAD_ROOM
+
     def _one_of(self, first: str, second: str, *, needed: bool = False) -> None:
         """Two sources of the same thing would leave it to chance which one counts."""
         names = f"{PREFIX}{first.upper()} or {PREFIX}{second.upper()}"
@@ -170,6 +180,18 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
     """What looks like a setting of ours and is none: a slip of the pen would else go unnoticed."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {"SCIM_TENANT_URL"}  # the operator's tool's
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def find_body_limit_problem(environment: Mapping[str, str], settings: Settings) -> str | None:
+    """One line if the host's limit on bodies is set below ours; None if it is not."""
+    text = environment.get(BODY_LIMIT, "").strip()
+    wanted = settings.wanted_body_limit()
+    if not text.isdigit() or int(text) >= wanted:
+        return None
+    return (
+        f"{BODY_LIMIT} is {text}, but SCIM_MAX_BODY_BYTES, SCIM_MAX_GROUP_BODY_BYTES and SCIM_MAX_BULK_BYTES allow "
+        f"more, which the host would refuse with an empty 500. Set it to {wanted}."
+    )
 
 
 def _line(error: ValidationError) -> str:

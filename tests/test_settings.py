@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from scim.security.connections import Credential
 from scim.security.keys import new_key
 from scim.security.signing_keys import SigningKey, rotated, write_signing_keys
-from scim.settings import Settings, SettingsError
+from scim.settings import BODY_LIMIT, Settings, SettingsError, find_body_limit_problem
 from tests.core import cases
 
 KEY = new_key("contoso")
@@ -197,3 +198,17 @@ def test_signing_keys() -> None:
     assert settings.signing_keys == keys
     assert all(isinstance(key, SigningKey) for key in keys)
     assert (settings.token_minutes, settings.usage_minutes) == (360, 0)
+
+
+def test_the_sample_has_the_limit_that_the_defaults_want() -> None:
+    sample = json.loads((Path(__file__).parent.parent / "local.settings.sample.json").read_text())["Values"]
+    assert int(sample[BODY_LIMIT]) == Settings(table_endpoint="https://x").wanted_body_limit() == 2**23 + 2**16
+
+
+@pytest.mark.parametrize("setting", ["SCIM_MAX_BODY_BYTES", "SCIM_MAX_GROUP_BODY_BYTES", "SCIM_MAX_BULK_BYTES"])
+def test_a_limit_of_the_host_below_ours_is_told(setting: str) -> None:
+    settings = read(**{setting: str(2**24)})
+    assert find_body_limit_problem({}, settings) is None
+    assert find_body_limit_problem({BODY_LIMIT: str(2**24 + 2**16)}, settings) is None
+    problem = find_body_limit_problem({BODY_LIMIT: "8454144"}, settings)
+    assert problem is not None and setting in problem and problem.endswith("Set it to 16842752.")

@@ -42,6 +42,9 @@ param alwaysReadyInstances int
 @description('Instances at the most.')
 param maximumInstanceCount int
 
+@description('Bytes of the largest request body that the app takes.')
+param largestBody int
+
 @description('The settings of the app, by name.')
 param settings object
 
@@ -51,6 +54,9 @@ var hostSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId
   AzureWebJobsDisableHomepage: 'true'
+  // The host reads a body before the app can refuse it, 100 MB by default: eight of those at once need more memory than an
+  // instance has. 64 KiB more than the app takes, so that the app refuses what is just too large, with a text.
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(largestBody + 65536)
   APPLICATIONINSIGHTS_CONNECTION_STRING: componentConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
 }

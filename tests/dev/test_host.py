@@ -16,9 +16,20 @@ import pytest
 from aiohttp import ClientSession
 
 from dev.azurite import free_port
-from dev.host import MAX_BODY, Answer, Host, read_route_prefix, serve
+from dev.host import (
+    BODY_LIMIT,
+    MAX_BODY,
+    MAX_HEADERS,
+    Answer,
+    Host,
+    read_body_limit,
+    read_custom_headers,
+    read_route_prefix,
+    serve,
+)
 from dev.routes import compile_route, decode_path
 from dev.timers import next_run
+from tests.core import cases
 
 ORIGIN = "http://127.0.0.1:7071"
 
@@ -248,7 +259,25 @@ async def test_body_needs_a_content_length() -> None:
 async def test_body_limit() -> None:
     host = Host(app_with(lambda req: func.HttpResponse(str(len(req.get_body())))))
     assert (await host.request("POST", f"{ORIGIN}/it", body=bytes(MAX_BODY))).body == b"104857600"
-    assert await host.request("POST", f"{ORIGIN}/it", body=bytes(MAX_BODY + 1)) == Answer(413)
+    assert await host.request("POST", f"{ORIGIN}/it", body=bytes(MAX_BODY + 1)) == Answer(500)
+
+
+async def test_body_limit_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BODY_LIMIT, "10")
+    host = Host(app_with(lambda req: func.HttpResponse(str(len(req.get_body())))))
+    assert (await host.request("POST", f"{ORIGIN}/it", body=bytes(10))).body == b"10"
+    assert await host.request("POST", f"{ORIGIN}/it", body=bytes(11)) == Answer(500)
+
+
+@pytest.mark.parametrize(("text", "limit"), [(None, MAX_BODY), ("", MAX_BODY), (" 8454144 ", 8454144)])
+def test_read_body_limit(text: str | None, limit: int) -> None:
+    assert read_body_limit({} if text is None else {BODY_LIMIT: text}) == limit
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "8MB", "1e6", "²"])
+def test_body_limit_that_is_no_number(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a number of bytes"):
+        read_body_limit({BODY_LIMIT: text})
 
 
 # Responses
@@ -351,7 +380,40 @@ async def test_long_query_reaches_the_function() -> None:
 async def test_too_large_body_through_a_socket() -> None:
     async with served(app_of("b")) as port:
         head = f"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: {MAX_BODY + 1}\r\nConnection: close\r\n\r\n"
-        assert await exchange(port, head.encode()) == (413, b"")
+        assert await exchange(port, head.encode()) == (500, b"")
+
+
+REFUSED = {
+    "NUL in the path": (b"GET /it%00 HTTP/1.1\r\n", 400),
+    "long headers": (b"GET /it HTTP/1.1\r\nX-Long: " + b"x" * MAX_HEADERS + b"\r\n", 431),
+    "nobody there": (b"GET /nobody HTTP/1.1\r\n", 404),
+    "out of the route": (b"GET /it/../nobody HTTP/1.1\r\n", 404),
+}
+
+
+@pytest.mark.parametrize(("head", "status"), cases(REFUSED))
+async def test_what_the_host_refuses_has_no_body(head: bytes, status: int) -> None:
+    async with served(app_of("u")) as port:
+        assert await exchange(port, head + b"Host: a\r\nConnection: close\r\n\r\n") == (status, b"")
+
+
+async def test_dots_are_resolved_before_routing() -> None:
+    async with served(app_of("u")) as port:
+        head = b"GET /x/%2E%2e/./u?a=/../b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        status, body = await exchange(port, head)
+    assert (status, json.loads(body)["url"]) == (200, "http://a/u?a=/../b")
+
+
+async def test_custom_headers_are_on_every_answer() -> None:
+    port = free_port()
+    runner = await serve(Host(app_of("u")), port, {"X-Content-Type-Options": "nosniff"})
+    try:
+        async with ClientSession() as client:
+            for path in ("u", "nobody"):
+                async with client.get(f"http://127.0.0.1:{port}/{path}") as response:
+                    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    finally:
+        await runner.cleanup()
 
 
 async def test_head_and_no_content_through_a_socket() -> None:
@@ -529,3 +591,10 @@ async def test_server_stops_running_timers() -> None:
 def test_read_route_prefix(text: str, prefix: str, tmp_path: Path) -> None:
     (tmp_path / "host.json").write_text(text)
     assert read_route_prefix(tmp_path / "host.json") == prefix
+
+
+def test_read_custom_headers(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text('{"extensions": {"http": {"customHeaders": {"X-A": "b"}}}}')
+    assert read_custom_headers(tmp_path / "host.json") == {"X-A": "b"}
+    (tmp_path / "host.json").write_text("{}")
+    assert read_custom_headers(tmp_path / "host.json") == {}

@@ -236,6 +236,8 @@ def test_bad_port(port: str, start: Callable[..., Run]) -> None:
         ('{"IsEncrypted": true, "Values": {}}', "IsEncrypted must be false"),
         ('{"Values": {"SCIM_CONNECTIONS": "{"}}', "SCIM_CONNECTIONS"),
         ('{"Values": {"SCIM_PAGE_SIZE": "many"}}', "SCIM_PAGE_SIZE"),
+        ('{"Values": {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "8 MB"}}', "must be a number of bytes, not '8 MB'; set it"),
+        ('{"Values": {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1048576"}}', "Set it to 8454144"),
     ],
 )
 def test_broken_settings(settings: str, complaint: str, folder: Path, start: Callable[..., Run]) -> None:
