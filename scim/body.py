@@ -93,7 +93,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) != len(pairs):
         seen: set[str] = set()
         name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ScimError(INVALID_SYNTAX, f"Attribute {printable(name)} appears twice in one object; send it once.")
+        detail = f"Attribute {printable(name)} appears twice in one object; send it once."
+        raise ScimError(INVALID_SYNTAX, detail, attribute=name, rule="twice")
     return result
 
 
@@ -110,13 +111,16 @@ def _check(data: object, max_depth: int) -> None:
             check_text(value, path)
         elif isinstance(value, int):
             if value not in INT64:
-                raise ScimError(INVALID_VALUE, f"{path or 'The body'} does not fit in 64 bits; send a smaller number.")
+                detail = f"{path or 'The body'} does not fit in 64 bits; send a smaller number."
+                raise ScimError(INVALID_VALUE, detail, attribute=path, rule="type")
         elif isinstance(value, float):
             if value in (float("inf"), float("-inf")):
-                raise ScimError(INVALID_VALUE, f"{path or 'The body'} is beyond the range of a 64-bit number.")
+                detail = f"{path or 'The body'} is beyond the range of a 64-bit number."
+                raise ScimError(INVALID_VALUE, detail, attribute=path, rule="type")
         elif isinstance(value, dict | list):
             if depth > max_depth:
-                raise ScimError(INVALID_SYNTAX, f"{path or 'The body'} is nested deeper than {max_depth} levels.")
+                detail = f"{path or 'The body'} is nested deeper than {max_depth} levels."
+                raise ScimError(INVALID_SYNTAX, detail, attribute=path, rule="limit")
             if isinstance(value, dict):
                 for name, item in value.items():
                     check_text(name, path or "An attribute name")

@@ -13,26 +13,53 @@ from typing import Literal
 
 ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 
+Rule = Literal[
+    "syntax",  # a body, filter, path or parameter that cannot be read
+    "unknown",  # a name that no schema has
+    "undeclared",  # an attribute of an extension that nobody declared
+    "not-an-attribute",
+    "type",
+    "text",  # a string that is no Unicode text
+    "value",
+    "required",
+    "read-only",
+    "immutable",
+    "unique",
+    "twice",
+    "limit",
+    "quota",
+    "never-returned",
+    "complex",
+    "operator",
+    "not-multi-valued",
+    "no-target",
+    "cursor",
+    "count",
+]
+"""The rule that a request broke: for the log and its queries."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """An HTTP status and, where RFC 7644 table 9 or RFC 9865 §2.1 has one, its scimType."""
+    """An HTTP status and, where RFC 7644 table 9 or RFC 9865 §2.1 has one, its scimType. `rule` is what the log calls
+    the rule that was broken, unless an error knows it better."""
 
     status: int
     scim_type: str | None = None
+    rule: Rule | None = None
 
 
-INVALID_FILTER = ErrorKind(400, "invalidFilter")
-TOO_MANY = ErrorKind(400, "tooMany")
-UNIQUENESS = ErrorKind(409, "uniqueness")
-MUTABILITY = ErrorKind(400, "mutability")
-INVALID_SYNTAX = ErrorKind(400, "invalidSyntax")
-INVALID_PATH = ErrorKind(400, "invalidPath")
-NO_TARGET = ErrorKind(400, "noTarget")
-INVALID_VALUE = ErrorKind(400, "invalidValue")
-INVALID_CURSOR = ErrorKind(400, "invalidCursor")
-EXPIRED_CURSOR = ErrorKind(400, "expiredCursor")
-INVALID_COUNT = ErrorKind(400, "invalidCount")
+INVALID_FILTER = ErrorKind(400, "invalidFilter", "syntax")
+TOO_MANY = ErrorKind(400, "tooMany", "limit")
+UNIQUENESS = ErrorKind(409, "uniqueness", "unique")
+MUTABILITY = ErrorKind(400, "mutability", "read-only")
+INVALID_SYNTAX = ErrorKind(400, "invalidSyntax", "syntax")
+INVALID_PATH = ErrorKind(400, "invalidPath", "syntax")
+NO_TARGET = ErrorKind(400, "noTarget", "no-target")
+INVALID_VALUE = ErrorKind(400, "invalidValue", "value")
+INVALID_CURSOR = ErrorKind(400, "invalidCursor", "cursor")
+EXPIRED_CURSOR = ErrorKind(400, "expiredCursor", "cursor")
+INVALID_COUNT = ErrorKind(400, "invalidCount", "count")
 
 UNAUTHORIZED = ErrorKind(401)
 FORBIDDEN = ErrorKind(403)
@@ -40,7 +67,7 @@ NOT_FOUND = ErrorKind(404)
 METHOD_NOT_ALLOWED = ErrorKind(405)
 BULK_CONFLICT = ErrorKind(409)
 PRECONDITION_FAILED = ErrorKind(412)
-TOO_LARGE = ErrorKind(413)
+TOO_LARGE = ErrorKind(413, None, "limit")
 UNSUPPORTED_MEDIA_TYPE = ErrorKind(415)
 TOO_MANY_REQUESTS = ErrorKind(429)
 INTERNAL = ErrorKind(500)
@@ -67,7 +94,8 @@ Reason = Literal[
 class ScimError(Exception):
     """A request ends here: with this status, scimType and detail, and these extra response headers.
 
-    `reason` says why where a caller was refused, None elsewhere."""
+    For the log: `reason` says why a caller was refused, None elsewhere; `attribute` is the path of the attribute that
+    broke `rule`, as it was sent (the log writes it only if a schema knows it), None if it is about none."""
 
     def __init__(
         self,
@@ -76,12 +104,16 @@ class ScimError(Exception):
         headers: Mapping[str, str] | None = None,
         *,
         reason: Reason | None = None,
+        attribute: str | None = None,
+        rule: Rule | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
         self.headers = dict(headers or {})
         self.reason = reason
+        self.attribute = attribute
+        self.rule = rule or kind.rule
 
     def body(self) -> dict[str, object]:
         """The error document of RFC 7644 §3.12; `status` is a string there."""

@@ -62,15 +62,19 @@ def known(path: str, resource_type: ResourceType) -> Target:
     target = resource_type.resolve(path)
     if target is None:
         raise ScimError(
-            INVALID_FILTER, f"{path} is no attribute of {resource_type.name}; filter on one that /Schemas lists."
+            INVALID_FILTER,
+            f"{path} is no attribute of {resource_type.name}; filter on one that /Schemas lists.",
+            rule="unknown",
         )
     if not target.name and target.urn in (None, *resource_type.extension_attributes):
-        raise ScimError(INVALID_FILTER, f"{path} is a schema; filter on an attribute of it.")
+        raise ScimError(INVALID_FILTER, f"{path} is a schema; filter on an attribute of it.", rule="not-an-attribute")
     if target.attribute and (target.attribute.hidden or (target.sub and target.sub.hidden)):
-        raise ScimError(INVALID_FILTER, f"{path} is never returned, so nothing can be searched by it.")
+        detail = f"{path} is never returned, so nothing can be searched by it."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="never-returned")
     if target.attribute is None:
         remedy = "declare the extension's schema on this service to filter on it"
-        raise ScimError(INVALID_FILTER, f"{path} belongs to an extension that is not declared here; {remedy}.")
+        detail = f"{path} belongs to an extension that is not declared here; {remedy}."
+        raise ScimError(INVALID_FILTER, detail, rule="undeclared")
     return target
 
 
@@ -79,7 +83,8 @@ def _sub_target(name: str, attribute: Attribute, path: str) -> Target:
     if sub is None and attribute.type != "complex" and name.lower() == "value":
         sub = attribute.model_copy(update={"multi_valued": False})  # tags[value eq "a"] on a plain list
     if sub is None:
-        raise ScimError(INVALID_FILTER, f"{path} has no sub-attribute {name}; filter on one that /Schemas lists.")
+        detail = f"{path} has no sub-attribute {name}; filter on one that /Schemas lists."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="unknown")
     return Target(None, sub.name, sub)
 
 
@@ -129,14 +134,16 @@ def _compare(target: Target, path: str, op: str, literal: Literal) -> Predicate:
         value = attribute.sub("value")
         if value is None:
             subs = ", ".join(sub.name for sub in attribute.sub_attributes)
-            raise ScimError(INVALID_FILTER, f"{path} is complex; compare one of its sub-attributes: {subs}.")
+            detail = f"{path} is complex; compare one of its sub-attributes: {subs}."
+            raise ScimError(INVALID_FILTER, detail, attribute=path, rule="complex")
         read_elements, attribute = _values(target), value
         read: _Values = lambda resource: (e[value.name] for e in read_elements(resource) if value.name in e)  # noqa: E731
     else:
         read = _values(target)
     if literal.is_null:
         if op not in ("eq", "ne"):
-            raise ScimError(INVALID_FILTER, f"{path} {op} null has no meaning; null goes with eq and ne.")
+            detail = f"{path} {op} null has no meaning; null goes with eq and ne."
+            raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
         absent = op == "eq"
         return lambda resource: (next(read(resource), None) is None) == absent
     test = _test(attribute, path, op, literal)
@@ -165,9 +172,11 @@ def _values(target: Target) -> _Values:
 def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
     """The comparison of one value with the literal, in the attribute's type."""
     if op in _TEXT and attribute.type not in _STRINGS:
-        raise ScimError(INVALID_FILTER, f"{path} is {attribute.type}; {op} compares strings only.")
+        detail = f"{path} is {attribute.type}; {op} compares strings only."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
     if op in _ORDERED and attribute.type in ("boolean", "binary"):
-        raise ScimError(INVALID_FILTER, f"{path} is {attribute.type}, which has no order; use eq or ne.")
+        detail = f"{path} is {attribute.type}, which has no order; use eq or ne."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
     if attribute.type in _STRINGS:
         return _string_test(attribute, op, fold(literal.text, attribute))
     wanted = _literal(attribute, path, literal)
@@ -191,5 +200,6 @@ def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
         value = cast(literal.text, attribute, path)
     except ScimError as error:
         rule = error.detail.partition(";")[0]
-        raise ScimError(INVALID_FILTER, f"The filter compares {path} with {literal}, but {rule}.") from None
+        detail = f"The filter compares {path} with {literal}, but {rule}."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="type") from None
     return instant(literal.text) if attribute.type == "dateTime" else value

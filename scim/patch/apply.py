@@ -96,7 +96,10 @@ def _single_valued(document: Document, operation: Operation) -> None:
     if operation.op == "remove":
         if attribute.required and target.sub is None:
             raise ScimError(
-                MUTABILITY, f"{target.path} is required and cannot be removed; replace it by another value."
+                MUTABILITY,
+                f"{target.path} is required and cannot be removed; replace it by another value.",
+                attribute=target.path,
+                rule="required",
             )
         assign(document, target, None)
         return
@@ -218,7 +221,8 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     value = _element_value(operation)
     _hold_sub(present, hits, operation.sub, value, target.name)
     if simple:
-        raise ScimError(INVALID_VALUE, f"{target.path} has plain values; add or remove them without brackets.")
+        detail = f"{target.path} has plain values; add or remove them without brackets."
+        raise ScimError(INVALID_VALUE, detail, attribute=target.path, rule="type")
     if not hits:
         if value is None:
             return present  # nothing that anybody knows, for an element that is not there
@@ -293,12 +297,15 @@ def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> 
             sub = attribute.sub(term.path)
             assert sub is not None  # the filter was bound before
             if sub.mutability == "readOnly":
-                raise ScimError(INVALID_VALUE, f"{path}.{sub.name} is read only, so no value can be made with it.")
+                detail = f"{path}.{sub.name} is read only, so no value can be made with it."
+                raise ScimError(INVALID_VALUE, detail, attribute=f"{path}.{sub.name}", rule="read-only")
             value = canonical_value(term.value.text, Target(None, attribute.name, attribute, sub))
             if value is not None:
                 element[sub.name] = value
         elif strict:
             raise ScimError(
-                NO_TARGET, f"No value of {path} matches [{filter}], and only eq terms can say what a new one holds."
+                NO_TARGET,
+                f"No value of {path} matches [{filter}], and only eq terms can say what a new one holds.",
+                attribute=path,
             )
     return element

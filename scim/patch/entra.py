@@ -108,7 +108,7 @@ def _targeted(op: Op, text: str, value: object, resource_type: ResourceType) -> 
     if target is None:
         return
     if _read_only(target):
-        raise ScimError(MUTABILITY, f"{target.path} is read only; take it out of the attribute mapping.")
+        raise _refusal(target.path)
     if not target.name:
         yield from _container(op, path, target.urn, value, resource_type)
     else:
@@ -151,12 +151,13 @@ def _operation(op: Op, path: Path, target: Target, value: object) -> Iterator[Op
     if attribute is None:
         return  # a filter over an extension that nobody declared: its shape is unknown
     if not attribute.multi_valued or target.sub is not None:
-        raise ScimError(INVALID_PATH, f"{target.path} is not multi-valued; take the brackets out of the path.")
+        detail = f"{target.path} is not multi-valued; take the brackets out of the path."
+        raise ScimError(INVALID_PATH, detail, attribute=target.path, rule="not-multi-valued")
     sub = attribute.sub(path.sub) if path.sub else None
     if path.sub and sub is None:
         return  # a sub-attribute that nobody knows, as an unknown attribute
     if sub is not None and sub.mutability == "readOnly":
-        raise ScimError(MUTABILITY, f"{target.path}.{sub.name} is read only; take it out of the attribute mapping.")
+        raise _refusal(f"{target.path}.{sub.name}")
     yield Operation(op, target, value, path.filter, sub)
 
 
@@ -165,3 +166,8 @@ def _read_only(target: Target) -> bool:
     if attribute is None:
         return False
     return attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")
+
+
+def _refusal(path: str) -> ScimError:
+    detail = f"{path} is read only; take it out of the attribute mapping."
+    return ScimError(MUTABILITY, detail, attribute=path, rule="read-only")

@@ -77,7 +77,8 @@ def identified(value: object, target: Target) -> list[Document]:
     members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []
     for member in members:
         if "value" not in member:
-            raise ScimError(INVALID_VALUE, f"{target.name}.value is missing: each member needs the id of a resource.")
+            detail = f"{target.name}.value is missing: each member needs the id of a resource."
+            raise ScimError(INVALID_VALUE, detail, attribute=f"{target.name}.value", rule="required")
     return members
 
 

@@ -46,7 +46,8 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         if name != target.path or not declared:
             other = target.path if declared and target.path in body else seen.setdefault(target.key, name)
             if other != name:
-                raise ScimError(INVALID_SYNTAX, f"{name} and {other} are one attribute; send it once.")
+                detail = f"{name} and {other} are one attribute; send it once."
+                raise ScimError(INVALID_SYNTAX, detail, attribute=target.path, rule="twice")
         if target.sub is not None:
             flat.append((target, value))
         elif target.urn is None and target.attribute is not None:
@@ -80,7 +81,7 @@ def _check_schemas(body: Document) -> None:
     schemas = body.get("schemas") or next((value for name, value in body.items() if name.lower() == "schemas"), None)
     listed = schemas is None or (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas))
     if not listed:
-        raise ScimError(INVALID_SYNTAX, "schemas must be an array of schema URNs.")
+        raise ScimError(INVALID_SYNTAX, "schemas must be an array of schema URNs.", attribute="schemas", rule="type")
 
 
 def _place(document: Document, names: Names, target: Target, value: object, resource_type: ResourceType) -> None:
@@ -107,11 +108,12 @@ def _place_container(
     if empty(value) or (not declared and not isinstance(value, dict)):
         return
     if not isinstance(value, dict):
-        raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.")
+        raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.", rule="type")
     seen: Names = {}
     for inner in value:
         if (other := seen.setdefault(inner.lower(), inner)) != inner:
-            raise ScimError(INVALID_SYNTAX, f"{inner} and {other} of {name} are one attribute; send it once.")
+            detail = f"{inner} and {other} of {name} are one attribute; send it once."
+            raise ScimError(INVALID_SYNTAX, detail, attribute=f"{name}:{inner}", rule="twice")
     if not declared:
         known = names.setdefault(name.lower(), name)
         present: Document = document.get(known, {})
@@ -136,7 +138,10 @@ def require(document: Document, resource_type: ResourceType, before: Document | 
     if missing:
         path = min(missing)
         raise ScimError(
-            INVALID_VALUE, f"{path} is required and has no value; map a source attribute that is never empty."
+            INVALID_VALUE,
+            f"{path} is required and has no value; map a source attribute that is never empty.",
+            attribute=path,
+            rule="required",
         )
 
 
@@ -169,7 +174,10 @@ def bound(document: Document, resource_type: ResourceType) -> None:
         if isinstance(value, list):
             if len(value) > MAX_VALUES and name != resource_type.members:
                 raise ScimError(
-                    INVALID_VALUE, f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer."
+                    INVALID_VALUE,
+                    f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer.",
+                    attribute=name,
+                    rule="limit",
                 )
         elif isinstance(value, dict) and name in resource_type.extension_attributes:
             bound(value, resource_type)
@@ -188,7 +196,8 @@ def hold_immutable(before: Document, after: Document, resource_type: ResourceTyp
 
 def immutable(name: str) -> ScimError:
     """The error for a change of what is set once."""
-    return ScimError(MUTABILITY, f"{name} is immutable; it keeps the value that it was created with.")
+    detail = f"{name} is immutable; it keeps the value that it was created with."
+    return ScimError(MUTABILITY, detail, attribute=name, rule="immutable")
 
 
 def assign_container(document: Document, urn: str, container: Document) -> None:

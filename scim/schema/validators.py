@@ -117,7 +117,8 @@ def _complex(attribute: Attribute) -> Validator:
                 continue
             inner, is_text, validator = found
             if inner in result:
-                raise ScimError(INVALID_SYNTAX, f"{path}.{inner} appears twice in one value; send it once.")
+                detail = f"{path}.{inner} appears twice in one value; send it once."
+                raise ScimError(INVALID_SYNTAX, detail, attribute=f"{path}.{inner}", rule="twice")
             if not (is_text and item and type(item) is str):  # most are such text, and a call would take longer
                 item = validator(item, path)
             if item is not None:

@@ -46,7 +46,10 @@ def wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
     """The error for a value of the wrong JSON type."""
     found = _JSON_TYPES.get(type(value), "null")
     return ScimError(
-        INVALID_VALUE, f"{path} must be {_WANTED[attribute.type]}, not {found}; correct the attribute mapping."
+        INVALID_VALUE,
+        f"{path} must be {_WANTED[attribute.type]}, not {found}; correct the attribute mapping.",
+        attribute=path,
+        rule="type",
     )
 
 
@@ -109,13 +112,14 @@ def fold(text: str, attribute: Attribute) -> str:
 def check_text(text: str, path: str) -> None:
     """Refuse what is not Unicode text (half a surrogate pair) and NUL, which no storage key or log survives."""
     if "\x00" in text:
-        raise ScimError(INVALID_VALUE, f"{printable(path)} contains the character U+0000; remove it.")
+        detail = f"{printable(path)} contains the character U+0000; remove it."
+        raise ScimError(INVALID_VALUE, detail, attribute=path, rule="text")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
             detail = f"{printable(path)} contains half a surrogate pair; send whole characters."
-            raise ScimError(INVALID_VALUE, detail) from None
+            raise ScimError(INVALID_VALUE, detail, attribute=path, rule="text") from None
 
 
 def printable(name: str) -> str:

@@ -124,7 +124,10 @@ def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
         for name, text in value.items():
             if len(text.encode("utf-16-le")) > 2 * _MAX_TEXT:
                 raise ScimError(
-                    INVALID_VALUE, f"members.{name} has {len(text)} characters; at most {_MAX_TEXT} are kept."
+                    INVALID_VALUE,
+                    f"members.{name} has {len(text)} characters; at most {_MAX_TEXT} are kept.",
+                    attribute=f"members.{name}",
+                    rule="limit",
                 )
     return {
         value["value"]: Member(

@@ -219,4 +219,4 @@ def _conflict(taken: Taken, document: Document) -> NoReturn:
     value = str(container.get(index.target.name, ""))[:200]
     owner = f" by {taken.id}" if taken.id else ""
     detail = f"{index.path} {value!r} is already taken{owner}: match on it, or send another value."
-    raise ScimError(UNIQUENESS, detail) from None
+    raise ScimError(UNIQUENESS, detail, attribute=index.path) from None

@@ -58,7 +58,8 @@ async def order(context: Context, sources: Sequence[Source], wanted: Query) -> O
     """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
     targets = [_target(one.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
-        raise ScimError(INVALID_VALUE, f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas.")
+        detail = f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas."
+        raise ScimError(INVALID_VALUE, detail, attribute=wanted.sort_by, rule="unknown")
     alone = len(sources) == 1 and isinstance(sources[0], All)
     index = _index(sources[0].resource_type, targets[0]) if alone else None
     return Order(targets, index if index and await _covers(context, sources[0].resource_type, index) else None)

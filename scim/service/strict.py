@@ -124,4 +124,5 @@ def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
 
 
 def _unknown(name: str) -> ScimError:
-    return ScimError(INVALID_SYNTAX, f"{name[:200]} is in no schema of this service; /Schemas lists what is.")
+    detail = f"{name[:200]} is in no schema of this service; /Schemas lists what is."
+    return ScimError(INVALID_SYNTAX, detail, rule="unknown")

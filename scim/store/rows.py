@@ -179,7 +179,8 @@ def index_rows(resource_type: ResourceType, id: str, document: Document) -> dict
             rows[key] = {"id": id}
     if len(rows) > _MAX_INDEXED:
         paths = ", ".join(index.path for index in resource_type.indexes.values())
-        raise ScimError(INVALID_VALUE, f"{len(rows)} values of {paths}; at most {_MAX_INDEXED} are kept. Send fewer.")
+        detail = f"{len(rows)} values of {paths}; at most {_MAX_INDEXED} are kept. Send fewer."
+        raise ScimError(INVALID_VALUE, detail, rule="limit")
     return rows
 
 
