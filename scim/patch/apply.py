@@ -7,7 +7,6 @@ a value path that no element satisfies makes the element that its `eq` terms des
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -17,31 +16,38 @@ from scim.errors import INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Compare, Filter
 from scim.patch.entra import Operation
+from scim.patch.undeclared import apply_undeclared
+from scim.schema.elements import (
+    identity,
+    is_husk,
+    listed,
+    refuse_unknown_list,
+    shown,
+    without_duplicates,
+    without_named,
+)
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import (
     Document,
     assign,
-    assign_container,
     bound,
     hold_immutable,
     immutable,
-    own_name,
     require,
-    undeclared,
 )
 from scim.schema.validators import canonical_element, canonical_value, empty, single_primary
-from scim.schema.values import fold
-
-_HUSK = {"type", "primary", "display"}
-"""What says nothing alone: an element that is left with these only is gone."""
 
 
 def apply(document: Document, operations: Iterable[Operation], resource_type: ResourceType) -> Document:
     """The changed document; the given one is left as it is. Raises 400 (invalidValue, mutability, noTarget)."""
     result: Document = orjson.loads(orjson.dumps(document))  # a copy of JSON data, in a tenth of deepcopy's time
+    touched: dict[tuple[str | None, str], list[Operation]] = {}
     for operation in operations:
         _apply(result, operation)
+        touched.setdefault((operation.target.urn, operation.target.name), []).append(operation)
+    for listed_here in touched.values():
+        _tidy(document, result, listed_here, resource_type.members)
     hold_immutable(document, result, resource_type)
     require(result, resource_type, document)
     bound(result, resource_type)
@@ -51,43 +57,27 @@ def apply(document: Document, operations: Iterable[Operation], resource_type: Re
 def _apply(document: Document, operation: Operation) -> None:
     target = operation.target
     if target.attribute is None:
-        _undeclared(document, operation)
+        apply_undeclared(document, operation)
     elif target.attribute.multi_valued:
         _multi_valued(document, operation)
     else:
         _single_valued(document, operation)
 
 
-def _undeclared(document: Document, operation: Operation) -> None:
-    """An attribute of an extension that nobody declared: set, cleared or, for lists, extended as sent."""
-    urn = own_name(document, operation.target.urn or "")
-    if not operation.target.name:
-        _undeclared_whole(document, urn, operation)
+def _tidy(before: Document, after: Document, operations: list[Operation], members: str | None) -> None:
+    """Take out of a list that was changed what it must not hold in the end: the same value of one type twice (RFC 7643
+    §2.4), and new elements that say nothing. An element may say nothing between two operations, and one that was there
+    stays; a member that names nobody is left to be refused."""
+    target, attribute = operations[0].target, operations[0].target.attribute
+    if attribute is None or not attribute.multi_valued:
         return
-    target = Target(urn, own_name(document.get(urn, {}), operation.target.name))
-    value = None if operation.op == "remove" else undeclared(operation.value)
-    present = document.get(urn, {}).get(target.name)
-    if operation.op == "add" and isinstance(present, list) and value is not None:
-        there = {json.dumps(item, sort_keys=True) for item in present}
-        new = value if isinstance(value, list) else [value]
-        value = present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
-    assign(document, target, value)
-
-
-def _undeclared_whole(document: Document, urn: str, operation: Operation) -> None:
-    """The same for the whole extension: its attributes are merged, or it goes."""
-    if operation.op == "remove":
-        document.pop(urn, None)
-        return
-    container = dict(document.get(urn, {}))
-    names = {name.lower(): name for name in container}
-    for name, value in operation.value.items():
-        known = names.setdefault(name.lower(), name)
-        holder = {urn: {known: container[known]}} if known in container else {}
-        _undeclared(holder, Operation(operation.op, Target(urn, known), value))
-        kept = holder.get(urn, {})
-        container.update(kept) if known in kept else container.pop(known, None)
-    assign_container(document, urn, container)
+    containers = (document if target.urn is None else document.get(target.urn, {}) for document in (before, after))
+    old, elements = (container.get(target.name) or [] for container in containers)
+    kept = without_duplicates(elements, attribute)
+    if target.name != members and not any(o.whole and o.filter is not None for o in operations):
+        kept = [element for element in kept if not is_husk(element, attribute) or element in old]
+    if len(kept) != len(elements):
+        assign(after, Target(target.urn, target.name, attribute), kept or None)
 
 
 def _single_valued(document: Document, operation: Operation) -> None:
@@ -126,8 +116,7 @@ def _merged(present: Document, sent: object, new: Document | None, attribute: At
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
     sent = _single(sent)
-    named = sent.items() if isinstance(sent, dict) else ()
-    cleared = {sub.name for name, item in named if empty(item) and (sub := attribute.sub(name))}
+    cleared = _said_empty(sent, attribute)
     merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
     for sub in attribute.sub_attributes:
         if sub.mutability == "immutable" and sub.name in present and merged.get(sub.name) != present[sub.name]:
@@ -150,17 +139,45 @@ def _multi_valued(document: Document, operation: Operation) -> None:
         elements = _filtered(present, operation)
     elif target.sub is not None:
         elements = _every(present, operation, target.sub)
+    elif operation.op == "remove":
+        elements = _removed(present, operation.value, whole)
     elif empty(operation.value):
         elements = present if operation.op == "add" else []
     else:
+        if operation.op == "replace":
+            refuse_unknown_list(operation.value, attribute, target.path)
         new = canonical_value(operation.value, whole) or []
-        if operation.op == "add":
-            elements = _added(present, new, attribute)
-        elif operation.op == "remove":
-            elements = _without(present, new, attribute)
-        else:
-            elements = new
+        elements = _added(present, new, attribute) if operation.op == "add" else new
     assign(document, whole, elements or None)
+
+
+def _removed(present: list[Any], value: object, whole: Target) -> list[Any]:
+    """The elements after `remove` of a whole attribute: without those that are listed (Entra's form); none of them if
+    nothing is said, as in the RFC. An empty list names nothing, so all stay."""
+    attribute = whole.attribute
+    assert attribute is not None
+    if value is None or value == "":
+        return []
+    if isinstance(value, dict) and [name.lower() for name in value] == [whole.name.lower()]:
+        value = value[next(iter(value))]  # Salesforce's {"members": […]}
+    named: list[tuple[Any, set[str]]] = []
+    for element in listed(value):
+        known = canonical_element(element, whole)
+        if known is None:
+            raise ScimError(
+                INVALID_VALUE,
+                f"What to remove of {whole.path} cannot be told from {shown(element)}; send the values that shall go.",
+                attribute=whole.path,
+                rule="unknown",
+            )
+        named.append((known, _said_empty(element, attribute)))
+    return without_named(present, named, attribute)
+
+
+def _said_empty(element: object, attribute: Attribute) -> set[str]:
+    """The sub-attributes that an element was sent with, but without a value."""
+    items = element.items() if isinstance(element, dict) else ()
+    return {sub.name for name, item in items if empty(item) and (sub := attribute.sub(name))}
 
 
 def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
@@ -169,43 +186,18 @@ def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any
     elements, primary = list(present), None
     places: dict[Hashable, int] = {}
     for index, element in enumerate(elements):
-        places.setdefault(_identity(element, attribute), index)
-        places.setdefault(_identity(element, attribute, typed=False), index)
+        places.setdefault(identity(element, attribute), index)
+        places.setdefault(identity(element, attribute, typed=False), index)
     for element in new:
-        index = places.setdefault(_identity(element, attribute), len(elements))
+        index = places.setdefault(identity(element, attribute), len(elements))
         if index == len(elements):
             elements.append(element)
-            places.setdefault(_identity(element, attribute, typed=False), index)
+            places.setdefault(identity(element, attribute, typed=False), index)
         elif isinstance(element, dict):
             elements[index] = {**elements[index], **element}
-        if isinstance(element, dict) and element.get("primary"):
+        if isinstance(element, dict) and element.get("primary") and not is_husk(elements[index], attribute):
             primary = index
     return single_primary(elements, primary)
-
-
-def _without(present: list[Any], unwanted: list[Any], attribute: Attribute) -> list[Any]:
-    """Entra's `Remove` with a list: only the listed elements go; one listed without a type goes whatever its type."""
-    gone = {_identity(element, attribute) for element in unwanted}
-    return [
-        element
-        for element in present
-        if _identity(element, attribute) not in gone and _identity(element, attribute, typed=False) not in gone
-    ]
-
-
-def _identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
-    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
-    alone, else all of it."""
-    if isinstance(element, dict) and "value" in element:
-        kind = _folded(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
-        return _folded(element["value"], attribute.sub("value")), kind
-    if isinstance(element, dict):
-        return json.dumps({name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())})
-    return json.dumps(_folded(element, attribute))
-
-
-def _folded(value: Any, attribute: Attribute | None) -> Any:
-    return fold(value, attribute) if isinstance(value, str) and attribute is not None else value
 
 
 def _filtered(present: list[Any], operation: Operation) -> list[Any]:
@@ -217,34 +209,40 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     hits = [i for i, e in enumerate(present) if matches({attribute.name: e} if simple else e)]
     if operation.op == "remove" or empty(operation.value):
         _hold_sub(present, hits, operation.sub, None, target.name)
-        return _cleared(present, hits, operation.sub)
+        return _cleared(present, hits, operation.sub, attribute)
     value = _element_value(operation)
     _hold_sub(present, hits, operation.sub, value, target.name)
-    if simple:
-        detail = f"{target.path} has plain values; add or remove them without brackets."
-        raise ScimError(INVALID_VALUE, detail, attribute=target.path, rule="type")
     if not hits:
         if value is None:
             return present  # nothing that anybody knows, for an element that is not there
-        present = [*present, _terms(operation.filter, attribute, target.path, strict=True)]
+        made = _terms(operation.filter, attribute, target.path, strict=True)
+        present = [*present, None if simple else made]
         hits = [len(present) - 1]
     elements = list(present)
+    if simple:
+        for i in hits:
+            elements[i] = elements[i] if value is None else value
+        return elements
     for i in hits:
         elements[i] = _changed(elements[i], operation, value, attribute)
     elements = single_primary(elements, next((i for i in hits if elements[i].get("primary")), None))
-    return [e for i, e in enumerate(elements) if i not in hits or not _emptied(present[i], e)]
+    if operation.whole:
+        return elements
+    return [e for i, e in enumerate(elements) if i not in hits or not _emptied(present[i], e, attribute)]
 
 
-def _emptied(before: Document, after: Document) -> bool:
+def _emptied(before: Document, after: Document, attribute: Attribute) -> bool:
     """Whether an element has lost what it said: what was never there is no loss, its operation may come next."""
-    return set(after) < set(before) and set(after) <= _HUSK
+    return set(after) < set(before) and is_husk(after, attribute)
 
 
 def _changed(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
-    """One element after an addition or replacement of itself or of one of its sub-attributes."""
+    """One element after an addition or replacement of itself or of one of its sub-attributes. What a replacement does
+    not name stays, unless the connection is strict; another reference is another element."""
     if operation.sub is not None:
         return {**element, operation.sub.name: value}
-    if operation.op == "replace" and value is not None:
+    another = attribute.is_reference and value is not None and "value" in value
+    if operation.op == "replace" and value is not None and (operation.whole or another):
         assert operation.filter is not None
         return {**_terms(operation.filter, attribute, attribute.name, strict=False), **value}
     return _merged(element, operation.value, value, attribute)
@@ -267,14 +265,15 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
         raise immutable(f"{name}.{sub.name}")
 
 
-def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list[Any]:
+def _cleared(present: list[Any], hits: list[int], sub: Attribute | None, attribute: Attribute) -> list[Any]:
+    """The elements without those that were hit, or these without a sub-attribute; what then says nothing goes."""
     if sub is None:
         return [element for i, element in enumerate(present) if i not in hits]
     elements = []
     for i, element in enumerate(present):
         if i in hits:
             element = {name: item for name, item in element.items() if name != sub.name}
-            if set(element) <= _HUSK:
+            if not element or is_husk(element, attribute):
                 continue
         elements.append(element)
     return elements
@@ -282,10 +281,11 @@ def _cleared(present: list[Any], hits: list[int], sub: Attribute | None) -> list
 
 def _every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
     """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
+    assert operation.target.attribute is not None
     value = None if operation.op == "remove" else canonical_value(operation.value, operation.target)
     _hold_sub(present, range(len(present)), sub, value, operation.target.name)
     if value is None:
-        return _cleared(present, list(range(len(present))), sub)
+        return _cleared(present, list(range(len(present))), sub, operation.target.attribute)
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
 
 
@@ -295,7 +295,8 @@ def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> 
     for term in filter.terms if isinstance(filter, And) else (filter,):
         if isinstance(term, Compare) and term.operator == "eq" and not term.value.is_null:
             sub = attribute.sub(term.path)
-            assert sub is not None  # the filter was bound before
+            if sub is None:
+                continue  # the filter was bound before, so this is `value` of plain values
             if sub.mutability == "readOnly":
                 detail = f"{path}.{sub.name} is read only, so no value can be made with it."
                 raise ScimError(INVALID_VALUE, detail, attribute=f"{path}.{sub.name}", rule="read-only")

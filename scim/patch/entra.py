@@ -27,24 +27,37 @@ PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 class Operation:
     """One change. `filter` selects elements of a multi-valued attribute; `sub` is a sub-attribute of these elements.
 
-    Without a filter, `target.sub` is the sub-attribute. `value` is as sent; None means "no value"."""
+    Without a filter, `target.sub` is the sub-attribute. `value` is as sent; None means "no value". `whole` is of a
+    strict connection: a replaced element is what was sent, and keeps nothing of what it was."""
 
     op: Op
     target: Target
     value: Any = None
     filter: Filter | None = None
     sub: Attribute | None = None
+    whole: bool = False
 
 
-def operations(body: object, resource_type: ResourceType, max_operations: int) -> list[Operation]:
-    """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, mutability,
-    noTarget) or 413; nothing is applied then."""
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a PATCH is read: for which resource type, and whether the connection is strict."""
+
+    resource_type: ResourceType
+    strict: bool
+
+
+def operations(
+    body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
+) -> list[Operation]:
+    """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, invalidValue,
+    mutability, noTarget) or 413; nothing is applied then."""
     listed = _listed(body)
     if len(listed) > max_operations:
         raise ScimError(
             TOO_LARGE, f"The PATCH has {len(listed)} operations; at most {max_operations} are read. Split it."
         )
-    return [operation for number, item in enumerate(listed, 1) for operation in _read(item, number, resource_type)]
+    reader = _Reader(resource_type, strict)
+    return [operation for number, item in enumerate(listed, 1) for operation in _read(item, number, reader)]
 
 
 def _listed(body: object) -> list[Any]:
@@ -56,19 +69,22 @@ def _listed(body: object) -> list[Any]:
     return listed
 
 
-def _read(item: object, number: int, resource_type: ResourceType) -> Iterator[Operation]:
+def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
     if not isinstance(item, dict):
         raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with op, path and value.")
     members = {name.lower(): value for name, value in item.items()}
     op = _op(members.get("op"), number)
     path, value = members.get("path"), members.get("value")
     if path is not None and not isinstance(path, str):
-        raise ScimError(INVALID_PATH, f"Operation {number}: path must be a string.")
+        raise ScimError(INVALID_PATH, f"Operation {number}: path must be a string that names an attribute.")
+    if path and op != "remove" and "value" not in members:
+        detail = f"Operation {number}: {op} needs a value; send null to clear {path[:200]}."
+        raise ScimError(INVALID_VALUE, detail, attribute=path, rule="required")
     if path:
-        yield from _targeted(op, path, value, resource_type)
+        yield from _targeted(op, path, value, reader)
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _keyed(op, name, inner, resource_type)
+            yield from _keyed(op, name, inner, reader)
     elif op == "remove":
         raise ScimError(NO_TARGET, f"Operation {number}: remove needs a path that says what to remove.")
     else:
@@ -83,49 +99,54 @@ def _op(value: object, number: int) -> Op:
             return "replace"
         case "remove":
             return "remove"
-    raise ScimError(INVALID_SYNTAX, f"Operation {number}: op must be add, replace or remove.")
+    found = "is missing" if value is None else f"must not be {str(value)[:40]!r}"
+    raise ScimError(INVALID_SYNTAX, f"Operation {number}: op {found}; send add, replace or remove.")
 
 
-def _keyed(op: Op, name: str, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
     """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
     it read does), or nothing that anybody knows: such members are dropped."""
     try:
         path = parse_path(name)
     except ScimError:
         return
-    target = _target(path, value, resource_type)
+    target = _target(op, path, value, reader.resource_type)
     if target is None or _read_only(target):
         return
     if not target.name:
-        yield from _container(op, path, target.urn, value, resource_type)
+        yield from _container(op, path, target.urn, value, reader)
     else:
-        yield from _operation(op, path, target, value)
+        yield from _operation(op, path, target, value, reader)
 
 
-def _targeted(op: Op, text: str, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Operation]:
     path = parse_path(text.strip())
-    target = _target(path, value, resource_type)
+    target = _target(op, path, value, reader.resource_type)
     if target is None:
         return
     if _read_only(target):
-        raise _refusal(target.path)
+        if reader.strict or target.attribute is None or target.attribute.mutability == "readOnly":
+            raise _refusal(target.path)
+        return  # of an attribute that may be set, like manager.displayName, as one that nobody knows
     if not target.name:
-        yield from _container(op, path, target.urn, value, resource_type)
+        yield from _container(op, path, target.urn, value, reader)
     else:
-        yield from _operation(op, path, target, value)
+        yield from _operation(op, path, target, value, reader)
 
 
-def _target(path: Path, value: object, resource_type: ResourceType) -> Target | None:
-    """What a path stands for. An undeclared URN with an object for a value is the extension, not an attribute of it:
-    Entra's custom attributes are never complex."""
+def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
+    """What a path stands for. An undeclared URN that is set to an object is the extension, not an attribute of it,
+    unless the object has a `value`: Entra's custom attributes are never complex, but it wraps their values."""
     target = resource_type.resolve(path.attribute)
-    if target and target.attribute is None and target.name and isinstance(value, dict) and path.filter is None:
-        return Target(path.attribute, "")
+    if target and target.attribute is None and target.name and path.filter is None and op != "remove":
+        if isinstance(value, dict) and not any(name.lower() == "value" for name in value):
+            return Target(path.attribute, "")
     return target
 
 
-def _container(op: Op, path: Path, urn: str | None, value: object, resource_type: ResourceType) -> Iterator[Operation]:
+def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Reader) -> Iterator[Operation]:
     """A path that is a schema URN alone; None is the core schema's."""
+    resource_type = reader.resource_type
     name = urn or resource_type.core.id
     if path.filter is not None:
         raise ScimError(INVALID_PATH, f"{name} is a schema; name an attribute of it before the brackets.")
@@ -134,7 +155,7 @@ def _container(op: Op, path: Path, urn: str | None, value: object, resource_type
             yield Operation(op, Target(urn, ""), {inner: item for inner, item in value.items() if inner})
             return
         for inner, item in value.items():
-            yield from _keyed(op, f"{name}:{inner}", item, resource_type)
+            yield from _keyed(op, f"{name}:{inner}", item, reader)
     elif urn is None:
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
     elif op == "remove" or empty(value):
@@ -143,22 +164,26 @@ def _container(op: Op, path: Path, urn: str | None, value: object, resource_type
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
 
 
-def _operation(op: Op, path: Path, target: Target, value: object) -> Iterator[Operation]:
+def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reader) -> Iterator[Operation]:
     attribute = target.attribute
     if path.filter is None:
-        yield Operation(op, target, value)
+        yield Operation(op, target, value, whole=reader.strict)
         return
     if attribute is None:
-        return  # a filter over an extension that nobody declared: its shape is unknown
+        sub = Attribute(name=path.sub) if path.sub else None
+        yield Operation(op, target, value, path.filter, sub)
+        return
     if not attribute.multi_valued or target.sub is not None:
         detail = f"{target.path} is not multi-valued; take the brackets out of the path."
         raise ScimError(INVALID_PATH, detail, attribute=target.path, rule="not-multi-valued")
     sub = attribute.sub(path.sub) if path.sub else None
-    if path.sub and sub is None:
+    if path.sub and sub is None and not attribute.is_value(path.sub):
         return  # a sub-attribute that nobody knows, as an unknown attribute
     if sub is not None and sub.mutability == "readOnly":
-        raise _refusal(f"{target.path}.{sub.name}")
-    yield Operation(op, target, value, path.filter, sub)
+        if reader.strict:
+            raise _refusal(f"{target.path}.{sub.name}")
+        return
+    yield Operation(op, target, value, path.filter, sub, reader.strict)
 
 
 def _read_only(target: Target) -> bool:

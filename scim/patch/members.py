@@ -7,14 +7,15 @@ group holds. Any other change (clear, replace, a filter on something else than `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
 from scim.patch.entra import Operation
-from scim.schema.registry import ResourceType, Target
+from scim.schema.elements import listed, refuse_nobody
+from scim.schema.registry import Registry, ResourceType, Target
 from scim.schema.validation import Document
-from scim.schema.validators import canonical_value
+from scim.schema.validators import canonical_value, empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
             ids = _named(operation.filter) if operation.op == "remove" and operation.sub is None else None
             if ids is None:
                 return None
-        elif operation.op == "remove" and operation.value in (None, "", []):
+        elif operation.op == "remove" and operation.value in (None, ""):
             return None
         else:
             members = {member["value"]: member for member in identified(operation.value, operation.target)}
@@ -69,11 +70,50 @@ def sets_all(operations: Iterable[Operation]) -> bool:
     first = next(iter(operations), None)
     if first is None or first.filter is not None or first.target.sub is not None or first.sub is not None:
         return False
-    return first.op == "replace" or (first.op == "remove" and first.value in (None, "", []))
+    return first.op == "replace" or (first.op == "remove" and first.value in (None, ""))
+
+
+def read_members(operations: Iterable[Operation], registry: Registry) -> list[Operation]:
+    """Return operations on members with every member named by its id. What a removal lists may stand in an object
+    `{"members": […]}` (Salesforce), or be a URL of ours, or be named by its `$ref` alone; what is added may not. Raises
+    400 invalidValue for an element that names nobody."""
+    return [_read(operation, registry) for operation in operations]
+
+
+def _read(operation: Operation, registry: Registry) -> Operation:
+    target, value = operation.target, operation.value
+    whole = operation.filter is None and target.sub is None and operation.sub is None
+    if not whole or target.attribute is None or empty(value):
+        return operation
+    if operation.op == "remove":
+        if isinstance(value, dict) and [name.lower() for name in value] == [target.name.lower()]:
+            value = value[next(iter(value))]
+        value = [_named_by_url(element, registry) for element in listed(value)]
+    refuse_nobody(value, target.attribute, target.path)
+    return replace(operation, value=value)
+
+
+def _named_by_url(element: object, registry: Registry) -> object:
+    """A member to remove with its id for a value, if only a URL names it: one that was kept as it was sent keeps it."""
+    if isinstance(element, str):
+        return id_of(element, registry) or element
+    if not isinstance(element, dict):
+        return element
+    said = {name.lower(): item for name, item in element.items()}
+    name = "$ref" if empty(said.get("value")) else "value"
+    id = id_of(said[name], registry) if isinstance(said.get(name), str) else None
+    return {"value": id} if id else element
+
+
+def id_of(url: str, registry: Registry) -> str | None:
+    """Return the id that ends a URL of a resource of ours, `…/Users/u-…`; None for any other text."""
+    head, _, id = url.rstrip("/").rpartition("/")
+    resource_type = registry.by_endpoint(head.rpartition("/")[2]) if head else None
+    return id if resource_type and registry.by_id(id) is resource_type else None
 
 
 def identified(value: object, target: Target) -> list[Document]:
-    """Members in canonical form. Raises 400 invalidValue where one has no value."""
+    """Members in canonical form. Raises 400 invalidValue if one has no value."""
     members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []
     for member in members:
         if "value" not in member:

@@ -39,6 +39,11 @@ class Attribute(_Document):
         """The sub-attribute of that name, in any case (RFC 7643 §2.1)."""
         return self._subs.get(name.lower())
 
+    def is_value(self, name: str) -> bool:
+        """Whether a sub-attribute's name stands for the values themselves: `tags.value` of plain `tags` (RFC 7643
+        §2.4)."""
+        return self.multi_valued and self.type != "complex" and name.lower() == "value"
+
     @property
     def hidden(self) -> bool:
         """Whether no client ever gets to see a value: what may only be written is not shown either (RFC 7643 §7)."""

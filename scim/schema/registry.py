@@ -166,6 +166,8 @@ class ResourceType:
             return None
         if not dot:
             return Target(urn, attribute.name, attribute)
+        if attribute.is_value(sub_name):
+            return Target(urn, attribute.name, attribute)
         sub = attribute.sub(sub_name)
         return Target(urn, attribute.name, attribute, sub) if sub else None
 

@@ -9,10 +9,11 @@ it: they follow from the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
+from scim.schema.elements import is_husk, refuse_nobody
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import canonical_value, empty
@@ -53,6 +54,8 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         elif target.urn is None and target.attribute is not None:
             if target.attribute.mutability == "readOnly":
                 continue
+            if target.name == resource_type.members:
+                refuse_nobody(value, target.attribute, target.path)
             if not (
                 target.attribute.is_text and value and type(value) is str
             ):  # most are text, and a call takes longer
@@ -63,9 +66,23 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
             _place(document, names, target, value, resource_type)
     for target, value in flat:  # "name.givenName" beside "name": the flat one is the more exact
         _place(document, names, target, value, resource_type)
+    _drop_husks(document, resource_type.core_attributes, resource_type.members)
+    for urn, attributes in resource_type.extension_attributes.items():
+        if urn in document:
+            _drop_husks(document[urn], attributes)
+            assign_container(document, urn, document[urn])
     require(document, resource_type)
     bound(document, resource_type)
     return document
+
+
+def _drop_husks(container: Document, attributes: Mapping[str, Attribute], members: str | None = None) -> None:
+    """Take out the elements that say nothing but their type, primary or display."""
+    for name, value in list(container.items()):
+        if not isinstance(value, list) or name == members or (attribute := attributes.get(name.lower())) is None:
+            continue
+        if any(is_husk(element, attribute) for element in value):
+            _put(container, name, [element for element in value if not is_husk(element, attribute)] or None)
 
 
 def _meant(target: Target, value: object) -> Target | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scim.errors import INVALID_SYNTAX, ScimError
+from scim.schema.elements import is_husk
 from scim.schema.model import Attribute
 from scim.schema.registry import Target
 from scim.schema.values import cast, check_text, wrong_type
@@ -36,7 +37,7 @@ def canonical_value(value: object, target: Target) -> Any:
     validator = _of_values.get(id(attribute))
     if validator is None:
         one = _one(attribute, "")
-        validator = _of_values[id(attribute)] = _many(one) if attribute.multi_valued else one
+        validator = _of_values[id(attribute)] = _many(one, attribute) if attribute.multi_valued else one
     return validator(value, target.path)
 
 
@@ -74,19 +75,34 @@ def _one(attribute: Attribute, suffix: str) -> Validator:
 
 
 def _simple(attribute: Attribute, suffix: str) -> Validator:
+    """A plain value may be wrapped as `{"value": …}`: in a list, as Entra writes what has several values, and where
+    there is one value as the only element of a list, as Microsoft's library wrote it."""
+
     def validate(value: object, path: str) -> Any:
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not attribute.multi_valued:
+            value = _unwrapped(value[0], value)
+        elif isinstance(value, dict) and attribute.multi_valued:
+            value = _unwrapped(value, None)
         return None if empty(value) else cast(value, attribute, path + suffix)
 
     return validate
 
 
-def _many(one: Validator) -> Validator:
+def _unwrapped(value: dict[str, Any], without: object) -> object:
+    """What stands in `value`; `without` where there is no such member."""
+    return next((item for name, item in value.items() if name.lower() == "value"), without)
+
+
+def _many(one: Validator, attribute: Attribute) -> Validator:
     def validate(value: object, path: str) -> Any:
         if empty(value):
             return None
         values = value if isinstance(value, list) else [value]
         elements = [element for item in values if (element := one(item, path)) is not None]
-        return (single_primary(elements) if len(elements) > 1 else elements) or None
+        if len(elements) > 1:  # the primary is not one that will be dropped
+            stays = (i for i, e in enumerate(elements) if type(e) is dict and e.get("primary"))
+            elements = single_primary(elements, next((i for i in stays if not is_husk(elements[i], attribute)), None))
+        return elements or None
 
     return validate
 
@@ -97,7 +113,7 @@ def _complex(attribute: Attribute) -> Validator:
     for sub in attribute.sub_attributes:
         if sub.mutability != "readOnly":
             one = _one(sub, f".{sub.name}")
-            validator = _many(one) if sub.multi_valued else one
+            validator = _many(one, sub) if sub.multi_valued else one
             known[sub.name] = known[sub.name.lower()] = (sub.name, sub.is_text, validator)
     if attribute.multi_valued and "display" in known and "displayname" not in known:
         known["displayname"] = (_DISPLAY_NAME, *known["display"][1:])

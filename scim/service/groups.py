@@ -12,7 +12,7 @@ from scim.errors import INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.http import Response
 from scim.patch.apply import apply
 from scim.patch.entra import Operation, operations
-from scim.patch.members import delta, identified, sets_all, split
+from scim.patch.members import delta, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
@@ -60,8 +60,10 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 204, or 200 with the group where the client asks for attributes or a setting has it so."""
     projection = Projection(resource_type, context.request.query)
-    listed = operations(context.body(resource_type), resource_type, context.settings.max_patch_operations)
+    most = context.settings.max_patch_operations
+    listed = operations(context.body(resource_type), resource_type, most, strict=context.strict)
     on_document, on_members = split(listed, resource_type)
+    on_members = read_members(on_members, context.registry)
     named = delta(on_members)
     conditional = any(name in context.request.headers for name in ("if-match", "if-none-match"))
     if named is not None and on_members and not on_document and not conditional:

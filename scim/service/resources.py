@@ -65,7 +65,8 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
     projection = Projection(resource_type, context.request.query)
-    listed = operations(context.body(resource_type), resource_type, context.settings.max_patch_operations)
+    most = context.settings.max_patch_operations
+    listed = operations(context.body(resource_type), resource_type, most, strict=context.strict)
     projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:

@@ -157,11 +157,15 @@ READ = {
         {"op": "add", "value": {"shoeSize": 44, "a b": 1, "": 2, "title": "x"}},
         [("add", "title", "x")],
     ),
-    "value path of an undeclared extension": ({"op": "add", "path": f'{CUSTOM}:ids[value eq "1"]', "value": "x"}, []),
+    "value path of an undeclared extension": (
+        {"op": "add", "path": f'{CUSTOM}:ids[value eq "1"]', "value": "x"},
+        [("add", f'{CUSTOM}:ids[value eq "1"]', "x")],
+    ),
     "value path of an undeclared extension, no path": (
         {"op": "add", "value": {f'{CUSTOM}:ids[value eq "1"]': {"value": "2"}}},
-        [],
+        [("add", f'{CUSTOM}:ids[value eq "1"]', {"value": "2"})],
     ),
+    "read-only part of a reference": ({"op": "add", "path": "manager.displayName", "value": "x"}, []),
     "read-only names without a path": (
         {"op": "replace", "value": {"id": "5", "meta": {}, "schemas": [USER], "groups": [], "title": "x"}},
         [("replace", "title", "x")],
@@ -201,7 +205,7 @@ BAD_BODIES: dict[str, tuple[Any, ...]] = {
     "null": (None, "JSON object"),
     "no Operations": ({"schemas": [PATCH_URN]}, "Operations must be an array"),
     "Operations as an object": ({"Operations": {"op": "add"}}, "Operations must be an array"),
-    "operation as a string": ({"Operations": [{"op": "add", "path": "title"}, "x"]}, "Operation 2"),
+    "operation as a string": ({"Operations": [{"op": "remove", "path": "title"}, "x"]}, "Operation 2"),
     "no op": ({"Operations": [{"path": "title", "value": "x"}]}, "Operation 1", "op"),
     "unknown op": ({"Operations": [{"op": "move", "path": "title"}]}, "Operation 1", "add, replace or remove"),
     "op as a number": ({"Operations": [{"op": 5, "path": "title"}]}, "Operation 1", "op"),
@@ -222,14 +226,18 @@ REFUSED = {
     "path that is no string": ({"op": "add", "path": ["title"], "value": "x"}, INVALID_PATH, "Operation 1", "path"),
     "path that cannot be read": ({"op": "add", "path": "emails[", "value": "x"}, INVALID_PATH, "ends where"),
     "blank path": ({"op": "add", "path": "  ", "value": {"title": "x"}}, INVALID_PATH, "attribute name"),
-    "brackets on a single value": ({"op": "add", "path": 'title[value eq "x"]'}, INVALID_PATH, "title", "brackets"),
+    "brackets on a single value": ({"op": "remove", "path": 'title[value eq "x"]'}, INVALID_PATH, "title", "brackets"),
     "brackets on a single reference": (
         {"op": "add", "path": f'{ENTERPRISE}:manager[value eq "5"]', "value": "6"},
         INVALID_PATH,
         "manager",
         "brackets",
     ),
-    "brackets behind a sub-attribute": ({"op": "add", "path": 'emails.value[type eq "work"]'}, INVALID_PATH, "emails"),
+    "brackets behind a sub-attribute": (
+        {"op": "remove", "path": 'emails.value[type eq "work"]'},
+        INVALID_PATH,
+        "emails",
+    ),
     "brackets on a schema": (
         {"op": "remove", "path": f'{ENTERPRISE}[department eq "x"]'},
         INVALID_PATH,
@@ -239,7 +247,9 @@ REFUSED = {
     "path to meta": ({"op": "replace", "path": "META.created", "value": "5"}, MUTABILITY, "meta.created is read only"),
     "path to groups": ({"op": "add", "path": "groups", "value": []}, MUTABILITY, "groups is read only"),
     "path to a member of groups": ({"op": "remove", "path": 'groups[value eq "5"]'}, MUTABILITY, "groups is read only"),
-    "path to a manager's name": ({"op": "add", "path": "manager.displayName"}, MUTABILITY, "manager.displayName"),
+    "add without a value": ({"op": "add", "path": "title"}, INVALID_VALUE, "add", "value", "title"),
+    "replace without a value": ({"op": "replace", "path": "members"}, INVALID_VALUE, "replace", "value", "members"),
+    "unknown attribute without a value": ({"op": "add", "path": "shoeSize"}, INVALID_VALUE, "value", "shoeSize"),
     "remove the resource itself": ({"op": "remove", "path": USER}, NO_TARGET, USER),
     "text as an extension": ({"op": "add", "path": ENTERPRISE, "value": "x"}, INVALID_VALUE, ENTERPRISE, "object"),
     "text as an extension, no path": (

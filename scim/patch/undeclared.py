@@ -1,0 +1,167 @@
+"""Operations on extensions that nobody declared. Their attributes are kept as sent, so what one is, a single value or a
+list of strings or of objects with `value`, is read off what is there and what is sent.
+
+Values compare exactly: nobody said which of them are caseless.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from scim.errors import INVALID_VALUE, ScimError
+from scim.filter.evaluate import bind_elements
+from scim.filter.tree import And, Filter, Not, Or
+from scim.patch.entra import Operation
+from scim.schema.elements import listed, shown
+from scim.schema.model import Attribute
+from scim.schema.registry import Target
+from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
+from scim.schema.validators import empty
+
+
+def apply_undeclared(document: Document, operation: Operation) -> None:
+    """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
+    invalidValue for a removal that does not say what to remove."""
+    target = operation.target
+    urn = own_name(document, target.urn or "")
+    if not target.name:
+        _change_extension(document, urn, operation)
+        return
+    if operation.op == "remove" and (whole := own_name(document, target.path)) in document:
+        document.pop(whole)  # what was written under a URN that looked like an attribute's is an extension
+        return
+    name = own_name(document.get(urn, {}), target.name)
+    present = document.get(urn, {}).get(name)
+    assign(document, Target(urn, name), _changed(present, operation))
+
+
+def _change_extension(document: Document, urn: str, operation: Operation) -> None:
+    """Merge attributes into the extension, or remove it."""
+    if operation.op == "remove":
+        document.pop(urn, None)
+        return
+    container = dict(document.get(urn, {}))
+    names = {name.lower(): name for name in container}
+    for name, value in operation.value.items():
+        known = names.setdefault(name.lower(), name)
+        changed = _changed(container.get(known), Operation(operation.op, Target(urn, known), value))
+        if changed is None:
+            container.pop(known, None)
+        else:
+            container[known] = changed
+    assign_container(document, urn, container)
+
+
+def _changed(present: Any, operation: Operation) -> Any:
+    """Return an attribute's value after an operation; None if it has none."""
+    if operation.filter is not None:
+        return _filtered(present, operation, operation.filter)
+    if operation.op == "remove":
+        return _without(present, operation)
+    value = undeclared(operation.value)
+    if operation.op != "add" or not isinstance(present, list):
+        return value
+    there = {json.dumps(item, sort_keys=True) for item in present}
+    new = [] if value is None else listed(value)
+    return present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
+
+
+def _without(present: Any, operation: Operation) -> Any:
+    """Return what a removal leaves. Without a value all goes; a list, or an object, names elements; a plain value names
+    an element of a list, and is not looked at if the attribute is a plain value too."""
+    value = operation.value
+    if isinstance(value, dict) and [name.lower() for name in value] == [operation.target.name.lower()]:
+        value = value[next(iter(value))]
+    if value is None or value == "" or (not isinstance(present, list) and not isinstance(value, list | dict)):
+        return None
+    named = [_parts(element) for element in listed(value)]
+    if not all(named):
+        unclear = next(element for element in listed(value) if not _parts(element))
+        raise ScimError(
+            INVALID_VALUE,
+            f"What to remove of {operation.target.path} cannot be told from {shown(unclear)}; "
+            "send the values that shall go.",
+            attribute=operation.target.path,
+            rule="unknown",
+        )
+    return _kept(present, [item for item in _elements(present) if not any(_names(one, _parts(item)) for one in named)])
+
+
+def _names(named: dict[str, str], parts: dict[str, str]) -> bool:
+    """Whether an element is the one that a removal names: by its value, with the type if one is named; without a value
+    by all that is said of it."""
+    if "value" in named:
+        named = {name: item for name, item in named.items() if name in ("value", "type")}
+    return named.items() <= parts.items()
+
+
+def _parts(element: Any) -> dict[str, str]:
+    """Return what an element says, as text by lower-case name; a plain value says `value`."""
+    items = element.items() if isinstance(element, dict) else [("value", element)]
+    return {name.lower(): _text(item) for name, item in items if not empty(item)}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _filtered(present: Any, operation: Operation, filter: Filter) -> Any:
+    """Return the value after an operation behind a value path. One that matches nothing does nothing: what an element
+    of this attribute looks like is not known."""
+    subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in _named(filter)}]
+    known = {"name": operation.target.name, "type": "complex", "multiValued": True, "subAttributes": subs}
+    attribute = Attribute.model_validate(known)
+    matches = bind_elements(filter, attribute, operation.target.path)
+    sub = operation.sub.name if operation.sub else None
+    removes = operation.op == "remove" or empty(operation.value)
+    elements: list[Any] = []
+    for element in _elements(present):
+        if not matches(_parts(element)):
+            elements.append(element)
+            continue
+        if removes:
+            changed = _without_sub(element, sub) if sub else None
+        elif sub is not None:
+            changed = {**element, own_name(element, sub): operation.value} if isinstance(element, dict) else element
+            if not isinstance(element, dict) and sub.lower() == "value":
+                changed = operation.value
+        elif isinstance(element, dict) and isinstance(operation.value, dict):
+            changed = {**element, **operation.value}
+        else:
+            changed = operation.value
+        if changed is not None:
+            elements.append(changed)
+    return _kept(present, elements)
+
+
+def _without_sub(element: Any, sub: str) -> Any:
+    """Return an element without one of its members; None if nothing is left of it."""
+    if not isinstance(element, dict):
+        return None if sub.lower() == "value" else element
+    left = {name: item for name, item in element.items() if name.lower() != sub.lower()}
+    return left if left and not set(map(str.lower, left)) <= {"type", "primary", "display"} else None
+
+
+def _named(filter: Filter) -> Iterator[str]:
+    """Give the names that the filter of a value path compares."""
+    match filter:
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from _named(term)
+        case Not(term):
+            yield from _named(term)
+        case _:
+            yield filter.path
+
+
+def _elements(present: Any) -> list[Any]:
+    return [] if present is None else listed(present)
+
+
+def _kept(present: Any, elements: list[Any]) -> Any:
+    """Return elements in the form that the attribute had: a list, or one plain value."""
+    if not elements:
+        return None
+    return elements if isinstance(present, list) else elements[0]

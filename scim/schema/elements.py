@@ -1,0 +1,139 @@
+"""Elements of multi-valued attributes (RFC 7643 §2.4): what they say, if anything, and which are the same.
+
+"Not understood" is not "no value": a list that names nothing must never clear one that is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from scim.errors import INVALID_VALUE, ScimError
+from scim.schema.model import Attribute
+from scim.schema.values import fold
+
+_ABOUT = frozenset({"type", "primary", "display"})
+"""What only says something about an element that has something else."""
+_SHOWN = 80
+"""Characters of an element that an error shows."""
+
+
+def listed(value: object) -> list[Any]:
+    """A client's value as a list of elements."""
+    return value if isinstance(value, list) else [value]
+
+
+def is_understood(element: object, attribute: Attribute) -> bool:
+    """Whether an element, as sent, names anything that a client may set, be it to clear it. A value of a wrong type
+    counts as understood: its validator says what is wrong with it."""
+    if isinstance(element, dict):
+        if attribute.type != "complex":
+            return any(name.lower() == "value" for name in element)
+        names = ("display" if name.lower() == "displayname" else name for name in element)
+        return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
+    return element not in (None, "", [])
+
+
+def refuse_unknown_list(value: object, attribute: Attribute, path: str) -> None:
+    """Raise 400 invalidValue for a list that shall take the place of another one and in which nothing is understood."""
+    elements = listed(value)
+    if not any(is_understood(element, attribute) for element in elements):
+        raise ScimError(
+            INVALID_VALUE,
+            f"{path} cannot be replaced by {shown(elements[0])}, in which nothing is understood; "
+            f"send {_names(attribute)}, or [] to clear it.",
+            attribute=path,
+            rule="unknown",
+        )
+
+
+def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
+    """Raise 400 invalidValue for a list of references in which an element names nobody. An empty value has none."""
+    if value in (None, "", []):
+        return
+    for number, element in enumerate(listed(value), 1):
+        reference = element
+        if isinstance(element, dict):
+            reference = next((item for name, item in element.items() if name.lower() == "value"), None)
+        if reference in (None, "", []) or isinstance(reference, dict):
+            raise ScimError(
+                INVALID_VALUE,
+                f"Element {number} of {path}, {shown(element)}, names nobody: {path}.value is missing; "
+                "each one needs the id of a resource.",
+                attribute=f"{path}.value",
+                rule="required",
+            )
+
+
+def shown(element: object) -> str:
+    """An element as an error shows it."""
+    text = json.dumps(element, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _names(attribute: Attribute) -> str:
+    settable = [sub.name for sub in attribute.sub_attributes if sub.mutability != "readOnly"]
+    return f"elements with {', '.join(settable[:8])}" if settable else "its values"
+
+
+def is_husk(element: object, attribute: Attribute) -> bool:
+    """Whether an element says nothing but its type, primary or display, although it could say more."""
+    if not isinstance(element, dict) or not set(element) <= _ABOUT:
+        return False
+    return any(sub.name not in _ABOUT and sub.mutability != "readOnly" for sub in attribute.sub_attributes)
+
+
+def identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
+    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
+    alone, else all of it."""
+    if isinstance(element, dict) and "value" in element:
+        kind = _folded(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
+        return _folded(element["value"], attribute.sub("value")), kind
+    if isinstance(element, dict):
+        return json.dumps({name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())})
+    return json.dumps(_folded(element, attribute))
+
+
+def without_duplicates(elements: list[Any], attribute: Attribute) -> list[Any]:
+    """Return the elements with each value and type once (RFC 7643 §2.4): the primary one, else the first."""
+    places: dict[Hashable, int] = {}
+    kept: list[Any] = []
+    for element in elements:
+        place = places.setdefault(identity(element, attribute), len(kept))
+        if place == len(kept):
+            kept.append(element)
+        elif isinstance(element, dict) and element.get("primary") and not kept[place].get("primary"):
+            kept[place] = element
+    return kept
+
+
+def without_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], attribute: Attribute) -> list[Any]:
+    """Return the elements that are not named: Entra's `Remove` with a list. One named with its value goes with it, and
+    without a type whatever its type; any other is described by what was said of it. Each comes with the
+    sub-attributes that it was said not to have."""
+    gone: set[Hashable] = set()
+    described: list[tuple[dict[str, Any], set[str]]] = []
+    for element, absent in named:
+        if isinstance(element, dict) and "value" not in element:
+            described.append((element, absent))
+        else:
+            gone.add(identity(element, attribute))
+    return [
+        element
+        for element in present
+        if identity(element, attribute) not in gone
+        and identity(element, attribute, typed=False) not in gone
+        and not any(_fits(element, parts, absent, attribute) for parts, absent in described)
+    ]
+
+
+def _fits(element: dict[str, Any], parts: dict[str, Any], absent: set[str], attribute: Attribute) -> bool:
+    return absent.isdisjoint(element) and all(
+        name in element and _folded(element[name], attribute.sub(name)) == _folded(item, attribute.sub(name))
+        for name, item in parts.items()
+    )
+
+
+def _folded(value: Any, attribute: Attribute | None) -> Any:
+    return fold(value, attribute) if isinstance(value, str) and attribute is not None else value
