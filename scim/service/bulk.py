@@ -23,7 +23,8 @@ from scim.service import resources
 from scim.service.context import Context
 from scim.store import rows
 from scim.store.gateway import TooLarge, Unavailable
-from scim.store.stored import Creation, Stored
+from scim.store.shared import Made
+from scim.store.stored import Creation
 
 log = logging.getLogger("scim")
 
@@ -191,11 +192,14 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
                 wanted.append((operation, creation))
     if len(wanted) < 2:
         return
-    made: dict[str, Stored] = {}
-    with contextlib.suppress(TimeoutError):
+    made: Made = {}
+    with contextlib.suppress(TimeoutError, Unavailable):  # those that are not made tell it, each for itself
         async with asyncio.timeout(deadline.left()):
             await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
     for operation, creation in wanted:
+        if creation.id in made and made[creation.id] is None:
+            failure = _failure(Unavailable())
+            operation.result = _result(context, operation, failure.kind.status, {}, failure.body())
         if stored := made.get(creation.id):
             headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
             operation.result = _result(context, operation, 201, headers, None)

@@ -124,8 +124,10 @@ class Members:
                     raise Busy(group) from None
                 deadline.check()
             try:
-                if len(edges) <= SINGLE and (version := await self.sequences.slip_in(tenant, group, edges, once)):
-                    return version
+                if len(edges) <= SINGLE:
+                    version = await self.sequences.slip_in(tenant, group, edges, once)
+                    if version is not None:
+                        return version
                 await self.sequences.reopen(tenant, group)
             except Refused:
                 if await self._gateway.read(tenant, rows.resource_key(group)) is None:
@@ -142,7 +144,7 @@ class Members:
         replaced: str | None = None,
     ) -> str:
         """Run `required`, whose first write replaces the group's row, together with the changes: in one transaction if
-        they fit, else in several. The group's new version, "" if it was written by others since.
+        they fit, else in several. The group's new version, a past one if it was written by others since.
 
         `gone` are deletes that may find nothing. `replaced` is the ETag of the change row that these changes supersede;
         None if none is under way. Raises Refused, and 503 Interrupted."""
@@ -157,14 +159,15 @@ class Members:
         content = changes.content()
         return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced)
 
-    async def create(self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write]) -> str:
-        """Write a new group: `last` makes its row. If the members do not fit into that transaction, their edges are
-        written first and the group last, so that it appears whole or not at all. The group's version, "" if it was
-        written by others since.
+    async def create(
+        self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write], proof: Proof
+    ) -> str:
+        """Write a new group: `last` makes its row, of which `proof` tells. If the members do not fit into that
+        transaction, their edges are written first and the group last, so that it appears whole or not at all. The
+        group's version, a past one if it was written by others since.
 
         Raises Refused if `last` is refused; no edge is left then."""
         edges = list(_edges(group, Changes({member.value: member for member in members})))
-        proof = Proof(last[0].key, str(last[0].values["write"]), ours=True)
         if len(last) + 2 * len(edges) <= MAX_WRITES:
             return (await commit(self._gateway, tenant, [*last, *_flat(edges)], proof))[0]
         note = Pending.note({"kind": "detach", "id": group, "members": True})

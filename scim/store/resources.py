@@ -15,21 +15,20 @@ from typing import NamedTuple
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.census import Census, Word
+from scim.store.census import Census
 from scim.store.gateway import (
     MAX_WRITES,
     PAGE_ROWS,
     PARALLEL_READS,
-    TRANSACTION_BYTES,
     Gateway,
     Refused,
-    TooLarge,
     Unavailable,
 )
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
 from scim.store.sequences import Interrupted, receipt
+from scim.store.shared import Made, SharedCreations
 from scim.store.stored import (
     Creation,
     Stored,
@@ -39,9 +38,8 @@ from scim.store.stored import (
     replacement,
     shown_time,
     stored,
-    wire_bytes,
 )
-from scim.store.transactions import Proof, commit, commit_present, now
+from scim.store.transactions import Proof, cancel, commit_present, now
 
 _CREATE_TRIES = 5
 """How often a creation is tried that is refused for a value which nobody has when we look."""
@@ -51,8 +49,6 @@ _UNKNOWN_ROWS = 128
 """Rows of the first page from a tenant: a default page of 100, and if all are as large as can be, some 64 MB."""
 _MOST_KNOWN = 1000
 """Tenants and types whose rows' size is remembered."""
-_BATCH_TRIES = 4
-"""How often a shared transaction is tried without the resource that refused it."""
 _DETACH_SECONDS = 20.0
 """How long a DELETE itself removes memberships; housekeeping removes the rest."""
 
@@ -86,6 +82,7 @@ class Resources:
         self._pending = pending
         self._row_bytes: dict[tuple[str, str], int] = {}
         self._census = census
+        self._shared = SharedCreations(gateway, pending, census)
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._gateway.read(tenant, rows.resource_key(id))
@@ -121,11 +118,12 @@ class Resources:
                 if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
             try:
-                version = await self._members.create(tenant, creation.id, members, writes)
+                proof = Proof(own[0].key, write_id, ours=True, receipt=once.key)
+                version = await self._members.create(tenant, creation.id, members, writes, proof)
             except Refused as refused:
                 taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
-                cancel = once._replace(values={"write": write_id})
-                if taken and (not refused.unsure or await self._cancel(tenant, cancel, write_id)):
+                mine = once._replace(values={"write": rows.new_write_id()})
+                if taken and (not refused.unsure or await cancel(self._gateway, tenant, mine)):
                     raise taken from None
                 if (
                     len(writes) + 2 * len(members) > MAX_WRITES
@@ -133,66 +131,12 @@ class Resources:
                     raise Unavailable("a value was taken at the end of a long creation") from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
-            made = created_by(creation, version, created, modified, write_id, own)
-            return made if version else await self.read(tenant, creation.id) or made
+            return created_by(creation, version, created, modified, write_id, own)
         raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
-    async def create_together(
-        self, tenant: str, creations: Sequence[Creation], made: dict[str, Stored] | None = None
-    ) -> dict[str, Stored]:
-        """Keep several new resources, as many in each transaction as fit; by id, those that are known to be kept, which
-        `made` tells also when this is cancelled. The others are tried one by one by the caller, with the same ids: what
-        was made after all is found then."""
-        made = {} if made is None else made
-        batch: list[_Prepared] = []
-        keys: set[str] = set()
-        size, time, word = 0, now(), self._census.word(tenant)
-        for creation in creations:
-            write_id = rows.new_write_id()
-            one = _Prepared(creation, write_id, creation_writes(creation, time, time, write_id))
-            own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
-            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
-            if batch and (keys & own or full):
-                made.update(await self._create_batch(tenant, batch, time, word))
-                batch, keys, size, word = [], set(), 0, self._census.word(tenant)
-            batch.append(one)
-            keys |= own
-            size += bytes_
-        if batch:
-            made.update(await self._create_batch(tenant, batch, time, word))
-        return made
-
-    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> dict[str, Stored]:
-        """Keep the resources of one transaction; none if it is refused again and again, too large or unanswered.
-
-        It has a receipt if there is room. Without one a late copy is taken only if all of its resources, which are many
-        then, have been deleted meanwhile."""
-        once = [receipt()]
-        await self._pending.count_receipt(tenant)
-        for _ in range(_BATCH_TRIES):
-            writes = [*(write for one in batch for write in one.writes), *word.writes]
-            writes += once[: MAX_WRITES - len(writes)]
-            try:
-                etags = await commit(self._gateway, tenant, writes, Proof(writes[0].key, batch[0].write_id, ours=True))
-                self._census.said(word)
-                break
-            except Refused as refused:
-                batch = _without(batch, refused.index)
-                if not batch:
-                    return {}
-            except (Unavailable, TooLarge):
-                return {}
-        else:
-            return {}
-        if len(etags) < len(writes):  # found done after a lost answer, which had the etags
-            return {stored.id: stored for stored in await self.read_all(tenant, [one.creation.id for one in batch])}
-        versions = {write.key: etag for write, etag in zip(writes, etags, strict=True)}
-        return {
-            one.creation.id: created_by(
-                one.creation, versions[rows.resource_key(one.creation.id)], time, time, one.write_id, one.writes
-            )
-            for one in batch
-        }
+    async def create_together(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
+        """Keep several new resources in few transactions: see shared.py."""
+        return await self._shared.create(tenant, creations, made)
 
     async def update(
         self,
@@ -235,8 +179,8 @@ class Resources:
         except Refused as refused:
             taken = await self._taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
             same = {"modified": old.modified, "write": rows.write_ids(rows.new_write_id(), old.write)}
-            cancel = Write("merge", required[0].key, same, old.version)
-            if taken and (not refused.unsure or await self._cancel(tenant, cancel, same["write"].split()[0])):
+            unchanged = Write("merge", required[0].key, same, old.version)
+            if taken and (not refused.unsure or await cancel(self._gateway, tenant, unchanged)):
                 raise taken from None
             if both and await self._is_written(tenant, proof):
                 raise Interrupted(old.id) from None  # it had begun, and was taken over or superseded
@@ -244,11 +188,6 @@ class Resources:
                 await self._reopen(tenant, old.id)
             raise Stale from None
         self._census.said(word)
-        if not version:  # done, and written by somebody else since
-            newest = await self.read(tenant, old.id)
-            if newest is None:
-                raise Stale
-            return newest
         changing = old.changing and not both
         shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
@@ -256,15 +195,6 @@ class Resources:
     async def _is_written(self, tenant: str, proof: Proof) -> bool:
         row = await self._gateway.read(tenant, proof.key)
         return row is not None and proof.holds(row)
-
-    async def _cancel(self, tenant: str, write: Write, write_id: str) -> bool:
-        """Make sure that no late copy of a transaction is taken after its request was answered with a conflict, by a
-        write that it cannot follow. False if it has been taken already."""
-        try:
-            await commit(self._gateway, tenant, [write], Proof(write.key, write_id))
-        except Refused:
-            return False
-        return True
 
     async def _change_both(
         self,
@@ -396,21 +326,3 @@ class Resources:
                 if owner not in (None, id):
                     return Taken(index, owner)
         return None
-
-
-class _Prepared(NamedTuple):
-    """A creation with the writes that make it."""
-
-    creation: Creation
-    write_id: str
-    writes: list[Write]
-
-
-def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
-    """Return the batch without the creation whose write stands at `index`: it refused the others."""
-    kept, reached = [], 0
-    for one in batch:
-        if not reached <= index < reached + len(one.writes):
-            kept.append(one)
-        reached += len(one.writes)
-    return kept

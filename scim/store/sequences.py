@@ -26,7 +26,7 @@ from scim.store import rows
 from scim.store.gateway import MAX_WRITES, Gateway, Refused
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
-from scim.store.transactions import Proof, Unit, commit, commit_present, now, remove_rows
+from scim.store.transactions import Proof, Unit, commit, commit_present, is_past, now, past, remove_rows
 
 STALLED = 15.0
 """Seconds without a step after which an owner is taken for dead: longer than a step takes with all its retries. Should
@@ -80,8 +80,9 @@ _SOON = {"Retry-After": "5"}
 
 
 def touch(group: str, **values: Any) -> Write:
-    """Return the write that gives a group a new version and lastModified, and needs the group to be there."""
-    return Write("merge", rows.resource_key(group), {"modified": "", **values})
+    """Return the write that gives a group a new version and lastModified, and needs the group to be there. `touched`
+    tells which change of members was the last one since the document was written."""
+    return Write("merge", rows.resource_key(group), {"modified": "", "touched": rows.new_write_id(), **values})
 
 
 def receipt() -> Write:
@@ -126,11 +127,11 @@ class Sequences:
         room = (MAX_WRITES - len(writes) - len(gone)) // 2
         first = [edge.writes for edge in edges[:room]]
         etag = await commit_present(self._gateway, tenant, writes, [*gone, *first], Proof(key, owner))
-        hold = _Hold(etag) if etag else await self._hold(tenant, group, owner)
+        hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag)
         return await self._go_on(tenant, group, owner, edges[room:], hold)
 
     async def _go_on(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
-        """Do the rest of a change; the group's new version."""
+        """Do the rest of a change; the group's new version, a past one if others have changed members since."""
         key = rows.change_key(group)
         while True:
             deadline.check()
@@ -152,10 +153,10 @@ class Sequences:
                     raise Refused(404, 0) from None
                 hold = await self._hold(tenant, group, owner)
                 continue
-            if last:
-                return etag
+            if last:  # who slipped in comes after this change
+                return past(etag) if hold.excepted else etag
             edges = edges[_MIDDLE:]
-            hold = hold._replace(etag=etag) if etag else await self._hold(tenant, group, owner)
+            hold = await self._hold(tenant, group, owner) if is_past(etag) else hold._replace(etag=etag)
 
     async def _hold(self, tenant: str, group: str, owner: str) -> _Hold:
         """Return what the change row says now. Raises Refused 404 if the group is gone, Interrupted if the change is no

@@ -14,7 +14,8 @@ from scim.store.row import Row, Write
 
 
 class Stored(NamedTuple):
-    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak.
+    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak. Of what
+    was just written it is a past one if others have written since (transactions.py): it names this state, not theirs.
 
     `modified` is what meta.lastModified shows. `changing` is true while a change of its members in several transactions
     is under way, or was cut short. `keys` are those of its index rows: schemas may have changed since it was written,
@@ -43,7 +44,7 @@ class Creation(NamedTuple):
     document: Document
 
 
-_KNOWN = {"id", "created", "modified", "write", "keys", "changing", "v"}
+_KNOWN = {"id", "created", "modified", "write", "touched", "keys", "changing", "v"}
 """The properties of a resource's row beside those of its document."""
 _DOCUMENT = re.compile(r"doc\d+")
 

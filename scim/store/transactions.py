@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,28 +20,25 @@ class Proof(NamedTuple):
     """What tells that a transaction of ours was done although its answer was lost: the row at `key`.
 
     It must hold `write_id` among the ids of its last writes; or it need only be there if `write_id` is None, or if the
-    key is `ours`, one with a random part that nobody else can have made."""
+    key is `ours`, one with a random part that nobody else can have made. `receipt` is the key of one in the same
+    transaction, by which it is known if the row has gone since."""
 
     key: str
     write_id: str | None = None
     ours: bool = False
+    receipt: str | None = None
 
     def holds(self, row: Row | None) -> bool:
         """Whether `row`, the one at the key, shows that the transaction was done."""
-        return row is not None and (self.write_id is None or self.ours or self.write_id in _write_ids(row))
-
-    def is_newest(self, row: Row) -> bool:
-        """Whether nobody has written the row since."""
-        return self.write_id is None or _write_ids(row)[:1] == [self.write_id]
-
-
-def _write_ids(row: Row) -> list[str]:
-    return str(row.values.get("write", "")).split()
+        return row is not None and (
+            self.write_id is None or self.ours or self.write_id in str(row.values.get("write", "")).split()
+        )
 
 
 async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
     """Run a transaction and return the new ETags of its writes. If it was found done after a lost answer, that is the
-    ETag of the first alone: "" if its row has gone or was written by others since. Raises Refused or Unavailable.
+    ETag of the first alone: a past one if its row has gone or was written by others since, so that nobody takes for our
+    work what is theirs. Raises Refused or Unavailable.
 
     A write without an answer is sent again: if the first had succeeded, the second is refused, and the proof shows it.
     Without a proof the caller looks itself. A refusal says whether a copy may still arrive.
@@ -52,19 +51,59 @@ async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: 
                     return await gateway.commit(tenant, writes)
                 except Refused as refused:
                     refused.unsure = unavailable is not None
-                    row = await gateway.read(tenant, proof.key) if proof else None
-                    if proof is None or row is None or not proof.holds(row):
+                    shown = await _shown(gateway, tenant, proof, refused) if proof else None
+                    if shown is None:
                         raise
-                    if writes[0].key == proof.key:
-                        return [row.etag if proof.is_newest(row) else ""]
-                    first = await gateway.read(tenant, writes[0].key)
-                    return [first.etag if first else ""]
+                    first = shown if shown.key == writes[0].key else await gateway.read(tenant, writes[0].key)
+                    return [first.etag if first and is_newest(writes[0], first) else past(shown.etag)]
                 except Unavailable as error:
                     unavailable = error
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
     except TimeoutError:
         raise Unavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
     raise unavailable or Unavailable("a write was not sent")
+
+
+async def _shown(gateway: Gateway, tenant: str, proof: Proof, refused: Refused) -> Row | None:
+    """Return the row that shows that a refused transaction was done before; None if none does."""
+    row = await gateway.read(tenant, proof.key)
+    if proof.holds(row):
+        return row
+    return await gateway.read(tenant, proof.receipt) if proof.receipt and refused.unsure else None
+
+
+def is_newest(write: Write, row: Row) -> bool:
+    """Whether nobody has written the row since: neither what it holds (`write`), nor what belongs to it (`touched`,
+    which a write of the whole row takes away)."""
+    return all(
+        row.values.get(name, "") == write.values.get(name, "")
+        for name in ("write", "touched")
+        if name in write.values or write.kind in ("insert", "replace")
+    )
+
+
+async def cancel(gateway: Gateway, tenant: str, write: Write) -> bool:
+    """Make sure that no late copy of a transaction is taken, by a write that it cannot follow and that has an id of its
+    own. False if one has been taken already."""
+    try:
+        await commit(gateway, tenant, [write], Proof(write.key, str(write.values["write"]).split()[0]))
+    except Refused:
+        return False
+    return True
+
+
+def past(etag: str) -> str:
+    """Return an ETag that no row has any more: it names what a row was, before others wrote it. Its time is that of
+    `etag`."""
+    return (etag or 'W/""')[:-1] + f'~{secrets.token_hex(8)}"'
+
+
+def is_past(etag: str) -> bool:
+    """Whether this is no ETag of a row, but what `past` made."""
+    return _PAST.search(etag) is not None
+
+
+_PAST = re.compile('~[0-9a-f]{16}"$')
 
 
 def now() -> str:

@@ -1,4 +1,5 @@
-"""The gateways that a contract is held to: the table in Azurite, in Azurite as it is, and the one in memory."""
+"""The gateways that a contract is held to: the table in Azurite, in Azurite as it is, and the one in memory. And a
+group that two instances of the app change."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import pytest
 from dev.azurite import Azurite
 from scim.store.gateway import Gateway, TableGateway
 from tests.conftest import TABLE
+from tests.store.meeting import Meeting
 from tests.store.memory import MemoryGateway
 
 
@@ -30,3 +32,8 @@ async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
         made = MemoryGateway(empty_pages=request.param != "memory")
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def meeting() -> Meeting:
+    return Meeting()

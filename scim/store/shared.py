@@ -1,0 +1,142 @@
+"""New resources that share transactions, as many in each as fit: a hundred POSTs of a bulk request cost a few trips.
+
+Whoever stands in the way of the others is left out, and tried alone by the caller, who learns why. What is not told as
+made here is not made by a copy that comes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scim.store import rows
+from scim.store.census import Census, Word
+from scim.store.gateway import MAX_WRITES, TRANSACTION_BYTES, Gateway, Refused, TooLarge, Unavailable
+from scim.store.pending import Pending
+from scim.store.row import Write
+from scim.store.sequences import receipt
+from scim.store.stored import Creation, Stored, created_by, creation_writes, wire_bytes
+from scim.store.transactions import Proof, cancel, commit, is_newest, now, past
+
+_TRIES = 4
+"""How often a shared transaction is tried without the resource that refused it."""
+
+Made = dict[str, Stored | None]
+"""New resources by id: None for one of which nobody knows whether it is made, now or by a late copy."""
+
+
+class _Prepared(NamedTuple):
+    """A creation with the writes that make it, its row first."""
+
+    creation: Creation
+    writes: list[Write]
+
+
+class _Try(NamedTuple):
+    """A transaction that was sent: its own id, what it was to make, and whether it had room for a receipt."""
+
+    id: str
+    batch: list[_Prepared]
+    with_receipt: bool
+
+
+class SharedCreations:
+    """New resources of all tenants that share transactions."""
+
+    def __init__(self, gateway: Gateway, pending: Pending, census: Census) -> None:
+        self._gateway = gateway
+        self._pending = pending
+        self._census = census
+
+    async def create(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
+        """Keep several new resources; `made` tells them also when this is cancelled.
+
+        The others are tried one by one by the caller, with the same ids. Raises Unavailable if the table does not
+        answer before the first of them."""
+        made = {} if made is None else made
+        batch: list[_Prepared] = []
+        keys: set[str] = set()
+        size, time, word = 0, now(), self._census.word(tenant)
+        for creation in creations:
+            one = _Prepared(creation, creation_writes(creation, time, time, rows.new_write_id()))
+            own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
+            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            if batch and (keys & own or full):
+                made.update(await self._create_batch(tenant, batch, time, word))
+                batch, keys, size, word = [], set(), 0, self._census.word(tenant)
+            batch.append(one)
+            keys |= own
+            size += bytes_
+        if batch:
+            made.update(await self._create_batch(tenant, batch, time, word))
+        return made
+
+    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> Made:
+        """Keep the resources of one transaction, without those that refuse it."""
+        once = receipt()
+        unsure: list[_Try] = []
+        await self._pending.count_receipt(tenant)
+        for _ in range(_TRIES):
+            writes = [*(write for one in batch for write in one.writes), *word.writes]
+            this = _Try(rows.new_write_id(), batch, len(writes) < MAX_WRITES)
+            if this.with_receipt:
+                writes.append(once._replace(values={"write": this.id}))
+            first = writes[0]
+            proof = Proof(first.key, first.values["write"], ours=True, receipt=once.key if this.with_receipt else None)
+            try:
+                etags = await commit(self._gateway, tenant, writes, proof)
+                self._census.said(word)
+                return await self._made(tenant, batch, time, etags)
+            except Refused as refused:
+                unsure += [this] if refused.unsure else []
+                batch = _without(batch, refused.index)
+            except Unavailable:
+                unsure.append(this)
+                break
+            except TooLarge:
+                break
+            if not batch:
+                break
+        return await self._settled(tenant, unsure, time, once) if unsure else {}
+
+    async def _settled(self, tenant: str, unsure: Sequence[_Try], time: str, once: Write) -> Made:
+        """Find out what came of transactions of which copies may be on their way, and let none be taken from now on.
+        Without a receipt that cannot be: their resources can be made at any time."""
+        unknown: Made = {one.creation.id: None for one in unsure[0].batch}
+        if not all(one.with_receipt for one in unsure):
+            return unknown
+        try:
+            if await cancel(self._gateway, tenant, once._replace(values={"write": rows.new_write_id()})):
+                return {}
+            row = await self._gateway.read(tenant, once.key)
+        except Unavailable:
+            return unknown
+        done = [one.batch for one in unsure if row is not None and one.id == row.values.get("write")]
+        return await self._made(tenant, done[0], time, [past("")]) if done else unknown
+
+    async def _made(self, tenant: str, batch: Sequence[_Prepared], time: str, etags: Sequence[str]) -> Made:
+        """Return the resources of a transaction that was done. If its answer was lost, their rows tell their ETags."""
+        made: Made = {}
+        reached = 0
+        for creation, writes in batch:
+            version = etags[reached] if len(etags) > 1 else await self._version(tenant, writes[0])
+            made[creation.id] = created_by(creation, version, time, time, writes[0].values["write"], writes)
+            reached += len(writes)
+        return made
+
+    async def _version(self, tenant: str, write: Write) -> str:
+        """Return the ETag that a row got when it was made; a past one if it has another by now, or has gone."""
+        row = await self._gateway.read(tenant, write.key)
+        if row is None:
+            return past("")
+        return row.etag if is_newest(write, row) else past(row.etag)
+
+
+def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
+    """Return the batch without the creation whose write stands at `index`: it refused the others."""
+    kept, reached = [], 0
+    for one in batch:
+        if not reached <= index < reached + len(one.writes):
+            kept.append(one)
+        reached += len(one.writes)
+    return kept
