@@ -5,6 +5,7 @@
 # make bench          measures the app beside its floors, and writes docs/benchmarks.md; ARGS="http --quick"
 # make chaos          clients at work while network, table and app fail; ARGS="--minutes 30 --seed 7"
 # make check          format, lint and types
+# make lock           requirements*.txt from requirements*.in; ARGS=--upgrade or ARGS="--upgrade-package aiohttp"
 # make clean          removes what the others made, but for local.settings.json and the data in .azurite
 #
 # VENV is the virtual environment's folder, PYTHON what it is made from: by default the newest Python that really runs
@@ -19,7 +20,10 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 azurite = dev/node_modules/.installed
 
-.PHONY: run test conformance rehearse bench chaos check clean
+# The Python that the templates deploy (infra/modules/app.bicep), and its system.
+deployed = --python-version 3.13 --python-platform x86_64-manylinux_2_28
+
+.PHONY: run test conformance rehearse bench chaos check lock clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -46,18 +50,27 @@ check: $(installed)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 
+# requirements.txt is for the deployed Python alone: a build on another one must fail, not install what cannot be loaded.
+# The others are for any Python from 3.11 on. All have the same versions.
+lock: $(installed)
+	lock() { UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url \
+		--no-strip-extras --annotation-style line "$$@"; }; \
+	lock --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt $(ARGS) && \
+	lock --universal --python-version 3.11 -c requirements-dev.txt requirements-operate.in -o requirements-operate.txt && \
+	lock $(deployed) -c requirements-dev.txt requirements.in -o requirements.txt
+
 clean:
 	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Progress goes to standard error: the standard output of `make run` is the app's.
 
-$(installed): requirements.txt requirements-operate.txt requirements-dev.txt
+$(installed): requirements-dev.txt
 	python='$(PYTHON)'; "$${python:-false}" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer with its venv module is needed; set PYTHON to one" >&2; exit 1; }; \
 	echo "Installing the packages of requirements-dev.txt in $(VENV)" >&2; \
 	$(python) -c '' 2>/dev/null || "$$python" -m venv --clear $(VENV)
-	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt >&2
+	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt >&2
 	touch $@
 
 $(azurite): dev/package.json dev/package-lock.json
