@@ -70,7 +70,7 @@ $(installed): requirements-dev.txt
 		{ echo "Python 3.11 or newer with its venv module is needed; set PYTHON to one" >&2; exit 1; }; \
 	echo "Installing the packages of requirements-dev.txt in $(VENV)" >&2; \
 	$(python) -c '' 2>/dev/null || "$$python" -m venv --clear $(VENV)
-	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt >&2
+	$(python) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt >&2
 	touch $@
 
 $(azurite): dev/package.json dev/package-lock.json

@@ -37,7 +37,9 @@ def test_a_lock_has_a_hash_for_every_package_and_no_address(name: str) -> None:
     requirements = re.split(r"\n(?=[^\s#])", text)[1:]
     assert len(requirements) > 20
     for requirement in requirements:
-        assert re.match(r"[a-z0-9-]+==\S+ (; [^\\]+)?\\\n    --hash=sha256:[0-9a-f]{64}", requirement), requirement[:80]
+        assert re.match(r"[a-z0-9-]+(\[[a-z,]+\])?==\S+ (; [^\\]+)?\\\n    --hash=sha256:[0-9a-f]{64}", requirement), (
+            requirement[:80]
+        )
     assert not re.search(r"://|^--?[a-z]|@ ", text, re.MULTILINE)
 
 
@@ -52,7 +54,7 @@ def test_what_is_tested_is_what_is_deployed(python: str) -> None:
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_everything_that_was_asked_for(name: str) -> None:
     asked = (ROOT / name).with_suffix(".in").read_text()
-    direct = re.findall(r"^([a-z0-9-]+)(?:\[\w+\])?==([^ ;]+)(?:; ([^#\n]+?))?(?:  #|$)", asked, re.MULTILINE)
+    direct = re.findall(r"^([a-z0-9-]+)(?:\[\w+\])?==([^\s;]+)(?:; ([^#\n]+?))?(?:  #|$)", asked, re.MULTILINE)
     wanted = {
         package: version for package, version, marker in direct if not marker or Marker(marker).evaluate(DEPLOYED)
     }
@@ -122,6 +124,9 @@ def test_a_build_on_another_python_fails_loudly(tmp_path: Path) -> None:
     text = (ROOT / "requirements.txt").read_text()
     start = text.index("azure-functions==")
     one.write_text(text[start : text.index("\n", text.index("# via", start))] + "\n")
-    done = install(sys.executable, tmp_path / "venv", one)
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--require-hashes"]
+    done = subprocess.run([*pip, "-r", one], capture_output=True, text=True, check=False)
+    if "(from versions: none)" in done.stderr and "Requires-Python" not in done.stderr:
+        pytest.skip("pip reaches no package index")
     assert done.returncode != 0
-    assert "Requires-Python" in done.stderr or "requires a different Python" in done.stderr
+    assert "azure-functions==2.3.0" in done.stderr and "Requires-Python >=3.13" in done.stderr
