@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scim import deadline, health, trace
-from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError, with_request
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
 from scim.limits import TenantLimits
@@ -92,14 +92,15 @@ class Application:
     async def handle(self, request: Request) -> Response:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
         id that finds the log line."""
-        request_id, started, gathered = uuid.uuid4().hex, time.perf_counter(), trace.begin()
+        request_id, started = uuid.uuid4().hex, time.perf_counter()
+        gathered = trace.begin(request_id)
         try:
             response = await self._answer(request)
         except ScimError as error:
-            trace.refused(error.reason)
-            response = self._refusal(request, error)
+            trace.broken(error)
+            response = self._refusal(request, error, request_id)
         except Exception as error:
-            response = self._refusal(request, self._failure(error, request_id))
+            response = self._refusal(request, self._failure(error, request_id), request_id)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
         if request.root in _LOGGED:
@@ -107,7 +108,6 @@ class Application:
                 request,
                 response,
                 gathered,
-                request_id=request_id,
                 milliseconds=(time.perf_counter() - started) * 1000,
                 registry=self._parts.registry if self._parts else None,
             )
@@ -224,12 +224,15 @@ class Application:
             raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None
 
     @staticmethod
-    def _refusal(request: Request, error: ScimError) -> Response:
+    def _refusal(request: Request, error: ScimError, request_id: str) -> Response:
         """The error in the form of the door that the request came to."""
         if request.root == ROOT:
-            return Response(error.kind.status, error.body(), error.headers)
+            return Response(error.kind.status, error.body(request_id), error.headers)
         code = "temporarily_unavailable" if error.kind is UNAVAILABLE else "server_error"
-        body = {"error": "invalid_request" if error.kind.status < 500 else code, "error_description": error.detail}
+        body = {
+            "error": "invalid_request" if error.kind.status < 500 else code,
+            "error_description": with_request(error.detail, request_id),
+        }
         return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
 
     @staticmethod
@@ -256,4 +259,4 @@ class Application:
             log.exception("request %s failed", request_id, exc_info=error)
             kind, detail = INTERNAL, "The service failed on this request; its operator finds the cause in the log"
         headers = _RETRY_AFTER if kind is UNAVAILABLE else {}
-        return ScimError(kind, f"{detail} (request {request_id}).", headers)
+        return ScimError(kind, f"{detail}.", headers)

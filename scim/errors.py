@@ -115,10 +115,16 @@ class ScimError(Exception):
         self.attribute = attribute
         self.rule = rule or kind.rule
 
-    def body(self) -> dict[str, object]:
-        """The error document of RFC 7644 §3.12; `status` is a string there."""
+    def body(self, request: str | None = None) -> dict[str, object]:
+        """The error document of RFC 7644 §3.12; `status` is a string there. With the id of the request its text ends
+        with it: the text is all that an admin sees in Entra, and the id finds the log line."""
         body: dict[str, object] = {"schemas": [ERROR_URN], "status": str(self.kind.status)}
         if self.kind.scim_type:
             body["scimType"] = self.kind.scim_type
-        body["detail"] = self.detail
+        body["detail"] = with_request(self.detail, request) if request else self.detail
         return body
+
+
+def with_request(text: str, request: str) -> str:
+    """A text for a caller that ends with the id of its request."""
+    return f"{text.removesuffix('.')} (request {request})."

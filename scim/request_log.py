@@ -1,25 +1,33 @@
-"""One event for each request: who did what, what came out, and what it cost. Never a value of an attribute.
+"""One event for each request: who did what, what came out, and what it cost; for a bulk request one more for each
+resource that it changed. Never a value of an attribute.
 
-A path and a filter may hold names and addresses of people, so the operation is told by known words alone, and the
-resource by its id, which is random.
+A path, a filter, a member and a name of an attribute may hold names and addresses of people. So the operation is told
+by known words alone, resources by ids of ours, which are random, and attributes only as the schemas name them. A line
+has the fields that have something to say, and a bounded number of names and ids.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scim.events import event
 from scim.http import ROOT, Request, Response
-from scim.trace import Trace
+from scim.trace import Deed, Trace
 
 if TYPE_CHECKING:
     from scim.schema.registry import Registry
 
+MOST_NAMES = 20
+"""Attributes that a line names; of more it says how many there are."""
 _WORDS = {
     word.lower(): word
     for word in ("Bulk", "Me", "Schemas", "ResourceTypes", "ServiceProviderConfig", ".search", "openapi.json")
 }
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_AGENT = re.compile(r"[\w ./;:,()+-]{1,80}", re.ASCII)
+"""A user agent that is logged: Entra's, and those of usual libraries."""
 
 
 def log_request(
@@ -27,13 +35,12 @@ def log_request(
     response: Response,
     trace: Trace,
     *,
-    request_id: str,
     milliseconds: float,
     registry: Registry | None,
 ) -> None:
     """Log the event `request`, or `token` at the token endpoint. `registry` knows the resource types; None where the
     service could not start."""
-    fields: dict[str, object] = {"request": request_id, "tenant": trace.tenant, "connection": trace.connection}
+    fields = _caller(trace)
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
     if request.root == ROOT:
         fields |= {
@@ -41,11 +48,70 @@ def log_request(
             "resource": _resource(request, response),
             "status": response.status,
             "scimType": error.get("scimType"),
+            **_told(trace.deed, response.status, registry),
         }
+        if trace.operations is not None:
+            fields |= {"operations": trace.operations, "failed": trace.failed}
     else:
         fields |= {"grant": trace.grant, "status": response.status, "error": error.get("error")}
+    agent = request.headers.get("user-agent", "")
+    said = {"claimed": trace.claimed, "reason": trace.reason, "address": trace.address}
+    fields |= {name: value for name, value in said.items() if value is not None}
+    if _AGENT.fullmatch(agent):
+        fields["agent"] = agent
     fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
     event("request" if request.root == ROOT else "token", fields)
+
+
+def log_change(
+    trace: Trace, deed: Deed, request: Request, id: str | None, status: int, registry: Registry | None
+) -> None:
+    """Log the event `change`: what one operation of a bulk request did to the resource of that id."""
+    fields = _caller(trace) | {"operation": _operation(request, registry), "resource": id, "status": status}
+    event("change", fields | _told(deed, status, registry))
+
+
+def _caller(trace: Trace) -> dict[str, object]:
+    return {
+        "request": trace.request,
+        "tenant": trace.tenant,
+        "connection": trace.connection,
+        "credential": trace.credential,
+    }
+
+
+def _told(deed: Deed, status: int, registry: Registry | None) -> dict[str, object]:
+    """What was changed, or may have been if the status is a 5xx, and which rule was broken."""
+    fields: dict[str, object] = {}
+    if deed.rule is not None:
+        path = declared(deed.attribute, registry)
+        fields |= {"attribute": path, "rule": deed.rule} if path else {"rule": deed.rule}
+    if 400 <= status < 500:
+        return fields
+    if deed.changed:
+        fields["changed"] = _shortened(deed.changed)
+    counts = {
+        "added": deed.added,
+        "removed": deed.removed,
+        "addedIds": list(deed.added_ids),
+        "removedIds": list(deed.removed_ids),
+        "disabled": deed.disabled,
+        "deleted": deed.deleted,
+    }
+    return fields | {name: value for name, value in counts.items() if value}
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    more = len(names) - MOST_NAMES
+    return [*names] if more <= 0 else [*names[:MOST_NAMES], f"and {more} more"]
+
+
+def declared(path: str | None, registry: Registry | None) -> str | None:
+    """The attribute of that path as the schemas name it; None if none of them has it."""
+    if path is None or registry is None:
+        return None
+    targets = (resource_type.resolve(path) for resource_type in registry.resource_types)
+    return next((target.path for target in targets if target and (target.attribute or target.sub)), None)
 
 
 def _operation(request: Request, registry: Registry | None) -> str:

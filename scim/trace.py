@@ -1,45 +1,134 @@
-"""What one request's log line tells, gathered on the way down and back: who called, and the trips to the table.
+"""What one request's log line tells, gathered on the way down and back: who called, what was changed, why it was
+refused, and the trips to the table.
 
 A context variable carries it, so that no layer has to hand it on. Outside a request nothing is gathered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from scim.errors import Reason
+from scim.errors import Reason, Rule, ScimError
+
+
+@dataclass(slots=True)
+class Deed:
+    """What one operation changes; a bulk request has one for each of its operations, and one with their sums.
+
+    It is noted before it is written: if the answer is a 4xx nothing of it happened, if it is a 5xx it may have."""
+
+    changed: Sequence[str] = ()
+    """Paths of the attributes that get another value, as the schemas name them."""
+    added: int = 0
+    """Members that a group gets, as far as it is known without a read: some may have been there."""
+    removed: int = 0
+    added_ids: Sequence[str] = ()
+    """The first of them, if they are resources of ours."""
+    removed_ids: Sequence[str] = ()
+    disabled: int = 0
+    deleted: int = 0
+    attribute: str | None = None
+    """The attribute that broke `rule`, as it was sent."""
+    rule: Rule | None = None
 
 
 @dataclass(slots=True)
 class Trace:
     """One request."""
 
+    request: str = ""
+    """Its id."""
+    address: str | None = None
+    """Where it came from."""
     tenant: str | None = None
+    """The tenant of the caller who has proven who it is."""
     connection: str | None = None
-    """The connection that the caller named, also where it was refused."""
+    credential: str | None = None
+    """What logs and lists call the credential: eight hex digits."""
+    claimed: str | None = None
+    """The connection that a caller named who has proven nothing."""
     grant: str | None = None
     """The kind of grant at the token endpoint."""
     reason: Reason | None = None
     """Why the caller was refused, if it was."""
     trips: int = 0
     """Requests to the table, retries among them."""
+    operations: int | None = None
+    """Operations of a bulk request; None if it is none."""
+    failed: int = 0
+    """Those of them that failed."""
+    deed: Deed = field(default_factory=Deed)
 
 
 _current: ContextVar[Trace | None] = ContextVar("scim_trace", default=None)
+_deed: ContextVar[Deed | None] = ContextVar("scim_deed", default=None)
 
 
-def begin() -> Trace:
+def begin(request: str = "", address: str | None = None) -> Trace:
     """Gather anew, in this task and those that it starts."""
-    trace = Trace()
+    trace = Trace(request, address)
     _current.set(trace)
+    _deed.set(trace.deed)
     return trace
 
 
-def caller(connection: str, tenant: str) -> None:
-    """The request names that connection."""
+def current() -> Trace | None:
+    """The request at hand; None outside of one."""
+    return _current.get()
+
+
+def deed() -> Deed:
+    """What the operation at hand changes."""
+    return _deed.get() or Deed()
+
+
+@contextmanager
+def operation() -> Iterator[Deed]:
+    """Gather what one operation of a bulk request changes on its own, and add it up for the request."""
+    own = Deed()
+    token = _deed.set(own)
+    try:
+        yield own
+    finally:
+        _deed.reset(token)
+
+
+def total(own: Deed, *, failed: bool) -> None:
+    """An operation of a bulk request has ended; what it changed counts for the request. The first rule that was broken
+    is the request's."""
+    if (trace := _current.get()) is None:
+        return
+    whole = trace.deed
+    if failed:
+        trace.failed += 1
+        if whole.rule is None:
+            whole.attribute, whole.rule = own.attribute, own.rule
+    whole.added += own.added
+    whole.removed += own.removed
+    whole.disabled += own.disabled
+    whole.deleted += own.deleted
+
+
+def bulk(operations: int) -> None:
+    """The request is a bulk request of so many operations."""
     if (trace := _current.get()) is not None:
-        trace.connection, trace.tenant = connection, tenant
+        trace.operations = operations
+
+
+def claims(connection: str) -> None:
+    """The caller names that connection, and has yet to prove that it may."""
+    if (trace := _current.get()) is not None:
+        trace.claimed = connection
+
+
+def proven(connection: str, tenant: str, credential: str) -> None:
+    """The caller has that credential of the connection, or had it before it ended."""
+    if (trace := _current.get()) is not None:
+        trace.connection, trace.tenant, trace.credential = connection, tenant, credential
+        trace.claimed = None
 
 
 def grant(kind: str) -> None:
@@ -52,6 +141,13 @@ def refused(reason: Reason | None) -> None:
     """The caller was refused for that reason."""
     if reason is not None and (trace := _current.get()) is not None:
         trace.reason = reason
+
+
+def broken(error: ScimError) -> None:
+    """The operation at hand ends with that error."""
+    refused(error.reason)
+    own = deed()
+    own.attribute, own.rule = error.attribute, error.rule
 
 
 def trip() -> None:

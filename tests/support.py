@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ BASE = "http://scim.test/scim"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+_REQUEST = re.compile(rb" \(request [0-9a-f]{32}\)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Response:
     def json(self) -> Any:
         """The parsed body; None where there is none."""
         return json.loads(self.body) if self.body else None
+
+    @cached_property
+    def told(self) -> Any:
+        """The parsed body without the id of the request, which every error's text ends with."""
+        return json.loads(_REQUEST.sub(b"", self.body)) if self.body else None
 
 
 class Client:

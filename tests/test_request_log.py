@@ -11,6 +11,7 @@ import pytest
 from dev.host import Host
 from scim.app import Application
 from scim.http import Request
+from scim.security.keys import fingerprint
 from scim.settings import Settings
 from tests.core import cases
 from tests.support import Client, Wire
@@ -41,10 +42,12 @@ async def test_one_line_for_each_request(client: Client, caplog: pytest.LogCaptu
         "request": first["request"],
         "tenant": client.tenant,
         "connection": client.tenant,
+        "credential": fingerprint(client.token),
         "operation": "POST Users",
         "resource": user["id"],
         "status": 201,
         "scimType": None,
+        "changed": ["userName"],
         "trips": 1,
         "ms": first["ms"],
     }
@@ -95,14 +98,15 @@ async def test_no_value_of_a_person_is_logged(client: Client, caplog: pytest.Log
 
 
 async def test_refused_caller(client: Client, host: Host, caplog: pytest.LogCaptureFixture) -> None:
-    """A wrong key for a connection that is there names it: its admin may be looking for the reason."""
+    """A wrong key for a connection that is there tells its name as claimed, or a stranger could raise its alert."""
     from scim.security.keys import new_key
 
     await Client(host, client.tenant, new_key(client.tenant)).get("/Users")
     await Client(host, client.tenant, "nonsense").get("/Users")
     named, nameless = lines(caplog)
-    assert (named["status"], named["connection"], named["tenant"]) == (401, client.tenant, client.tenant)
-    assert (nameless["status"], nameless["connection"], nameless["tenant"]) == (401, None, None)
+    assert (named["status"], named["claimed"], named["reason"]) == (401, client.tenant, "unknown")
+    assert (nameless["status"], nameless.get("claimed"), nameless["reason"]) == (401, None, "malformed")
+    assert {line[name] for line in (named, nameless) for name in ("connection", "tenant", "credential")} == {None}
 
 
 async def test_health(host: Host) -> None:

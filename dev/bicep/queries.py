@@ -15,9 +15,19 @@ from dev.bicep.workbook import build
 
 FIELDS = {
     "request": {
-        "event", "request", "tenant", "connection", "operation", "resource", "status", "scimType", "trips", "ms",
+        "event", "request", "tenant", "connection", "credential", "claimed", "reason", "address", "agent", "operation",
+        "resource", "status", "scimType", "attribute", "rule", "changed", "added", "removed", "addedIds", "removedIds",
+        "disabled", "deleted", "operations", "failed", "trips", "ms",
     },
-    "token": {"event", "request", "tenant", "connection", "grant", "status", "error", "trips", "ms"},
+    "change": {
+        "event", "request", "tenant", "connection", "credential", "operation", "resource", "status", "attribute",
+        "rule", "changed", "added", "removed", "addedIds", "removedIds", "disabled", "deleted",
+    },
+    "token": {
+        "event", "request", "tenant", "connection", "credential", "claimed", "reason", "address", "agent", "grant",
+        "status", "error", "trips", "ms",
+    },
+    "revoked_credential": {"event", "request", "tenant", "connection", "credential", "address"},
     "housekeeping": {"event", "finished", "failed", "whole", "ms"},
     "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
 }  # fmt: skip

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from scim import trace
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
-from scim.security.keys import PREFIX, connection_of, matches
+from scim.security.keys import PREFIX, connection_of, fingerprint, matches
 from scim.security.security import Security
 from scim.security.trust import GUID
 
@@ -41,8 +41,12 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
         connection, credential = await _by_jwt(token, security)
     else:
         connection, credential = await _by_key(token, security)
+    used = used_id(connection, credential)
+    trace.proven(connection.name, connection.tenant, used)
     fault = ended(connection, credential)
     if fault is not None:
+        if fault[1] == "revoked":
+            security.usage.tell_revoked(connection, used)
         raise _refused(*fault)
     if connection.paused is not None:
         raise ScimError(
@@ -56,7 +60,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
         raise ScimError(
             FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.", reason="read-only"
         )
-    security.usage.note(connection, used_id(connection, credential), connection.ends(credential))
+    security.usage.note(connection, used, connection.ends(credential))
     return connection
 
 
@@ -66,9 +70,10 @@ async def _by_key(token: str, security: Security) -> tuple[Connection, Credentia
     note(connection)
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
-        fault = revoked(connection, token) if connection else None
+        fault = tell_revoked(connection, token, security) if connection else None
         raise _refused(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
     if connection.kind != "api-key":
+        trace.proven(connection.name, connection.tenant, credential.id)
         raise _refused(
             f"This is the client secret of connection {name}, not a secret token: enter it in Entra as the client "
             f"secret, with client id {name}.",
@@ -94,6 +99,9 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
     connection = await security.connections.get(claims.connection, claims.suit)
     note(connection)
     if connection is None or not claims.suit(connection):
+        if connection is not None:
+            trace.proven(connection.name, connection.tenant, claims.credential)
+            security.usage.tell_revoked(connection, claims.credential)
         raise _refused(
             f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
             "token with one that is in force.",
@@ -116,6 +124,8 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
     try:
         await security.assertions.check(token, connection.trust)
     except Rejected as reason:
+        if reason.proven:
+            trace.proven(connection.name, connection.tenant, connection.trust.id)
         raise _refused(
             f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED, reason.reason
         ) from None
@@ -125,7 +135,7 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
 def note(connection: Connection | None) -> None:
     """For the request's log line: whose caller is refused, if it is."""
     if connection is not None:
-        trace.caller(connection.name, connection.tenant)
+        trace.claims(connection.name)
 
 
 def key_of(connection: Connection, key: str) -> Credential | None:
@@ -144,6 +154,16 @@ def revoked(connection: Connection, key: str) -> Fault | None:
     if not at:
         return None
     return f"This credential of connection {connection.name} was revoked on {shown(at[0])}: use the new one.", "revoked"
+
+
+def tell_revoked(connection: Connection, key: str, security: Security) -> Fault | None:
+    """The same, and an event: whoever has a key that was revoked may have stolen it."""
+    fault = revoked(connection, key)
+    if fault is not None:
+        credential = fingerprint(key)
+        trace.proven(connection.name, connection.tenant, credential)
+        security.usage.tell_revoked(connection, credential)
+    return fault
 
 
 def knows(connection: Connection, key: str) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from scim import trace
-from scim.errors import Reason
+from scim.errors import Reason, with_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import ended, key_of, knows, note, revoked, used_id
+from scim.security.authentication import ended, key_of, knows, note, tell_revoked, used_id
 from scim.security.connections import Connection, Credential
 from scim.security.keys import CONNECTION_NAME, connection_of
 from scim.security.security import Security
@@ -58,8 +58,10 @@ class OAuthError(Exception):
         self.error, self.status, self.headers, self.reason = error, status, headers or {}, reason
 
     def response(self) -> Response:
+        current = trace.current()
+        text = with_request(str(self), current.request) if current and current.request else str(self)
         # The characters that RFC 6749 allows there.
-        body = {"error": self.error, "error_description": _UNPRINTABLE.sub("'", str(self))}
+        body = {"error": self.error, "error_description": _UNPRINTABLE.sub("'", text)}
         return Response(self.status, body, {**_NO_STORE, **self.headers})
 
 
@@ -153,8 +155,9 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
         note(connection)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
-        fault = revoked(connection, secret) if connection else None
+        fault = tell_revoked(connection, secret, security) if connection else None
         raise _invalid_client(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
+    trace.proven(connection.name, connection.tenant, credential.id)
     if connection.kind != "oauth":
         raise OAuthError(
             "unauthorized_client",
@@ -162,6 +165,8 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
             reason="wrong-kind",
         )
     if (fault := ended(connection, credential)) is not None:
+        if fault[1] == "revoked":
+            security.usage.tell_revoked(connection, credential.id)
         raise _invalid_client(*fault)
     return connection, credential
 
@@ -223,8 +228,16 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     note(connection)
     if connection is None or connection.kind != "federation" or connection.trust is None:
         raise Rejected("the client id is not known", proven=False, reason="unknown")
-    claims = await security.assertions.check(assertion, connection.trust)
+    try:
+        claims = await security.assertions.check(assertion, connection.trust)
+    except Rejected as reason:
+        if reason.proven:
+            trace.proven(connection.name, connection.tenant, connection.trust.id)
+        raise
+    trace.proven(connection.name, connection.tenant, connection.trust.id)
     if (fault := ended(connection, None)) is not None:
+        if fault[1] == "revoked":
+            security.usage.tell_revoked(connection, connection.trust.id)
         raise _invalid_client(*fault)
     await security.tokens.ready()  # an assertion is used up only where a token comes of it
     if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):

@@ -1,4 +1,4 @@
-"""When a credential was first and last used, and warnings before it expires.
+"""When a credential was first and last used, warnings before it expires, and uses of one that was revoked.
 
 Both happen behind the request, at most once in `minutes` for a credential and process, and a failure of either never
 reaches a caller. A warning is an event of its own, 30, 14, 7 and 1 days before the end: an alert can catch it while
@@ -15,6 +15,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from scim import trace
 from scim.events import event
 from scim.security.connections import Connection
 
@@ -24,6 +25,11 @@ WARNINGS = (1, 7, 14, 30)
 """Days before the expiry."""
 EVERY = timedelta(hours=1)
 """How far a last use may lie behind what is written, with the default setting."""
+
+_TELL_EVERY = 60.0
+"""Seconds in which the use of a revoked credential is told once."""
+_MOST_TOLD = 1000
+"""Revoked credentials whose telling is remembered."""
 
 
 class Used(NamedTuple):
@@ -54,6 +60,7 @@ class Usage:
         self._seconds = minutes * 60.0
         self._noted: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told: dict[tuple[str, str], float] = {}
 
     def note(self, connection: Connection, credential: str, ends: datetime | None) -> None:
         """A credential was used, one that ends then. Returns at once."""
@@ -67,6 +74,26 @@ class Usage:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def tell_revoked(self, connection: Connection, credential: str) -> None:
+        """Log that somebody used a credential that was revoked, as a thief does who does not know: once a minute for
+        each credential."""
+        key, now = (connection.name, credential), time.monotonic()
+        if now - self._told.get(key, -math.inf) < _TELL_EVERY:
+            return
+        self._told.pop(key, None)
+        self._told[key] = now
+        if len(self._told) > _MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        request = trace.current()
+        fields = {
+            "request": request and request.request,
+            "connection": connection.name,
+            "tenant": connection.tenant,
+            "credential": credential,
+            "address": request and request.address,
+        }
+        event("revoked_credential", fields, logging.WARNING)
 
     async def close(self) -> None:
         """Wait for what is being written."""

@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scim import deadline
+from scim import deadline, trace
 from scim.errors import BULK_CONFLICT, INTERNAL, INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.http import Request, Response
+from scim.request_log import log_change
 from scim.schema.registry import ResourceType
 from scim.service import resources
 from scim.service.context import Context
+from scim.service.deeds import note_creation
 from scim.store import rows
 from scim.store.gateway import TooLarge, Unavailable
 from scim.store.shared import Made
@@ -72,6 +74,7 @@ async def bulk(context: Context, run: Run) -> Response:
     if len(listed) > context.settings.max_bulk_operations:
         limit = context.settings.max_bulk_operations
         raise ScimError(TOO_LARGE, f"The request has {len(listed)} operations; at most {limit} are run. Split it.")
+    trace.bulk(len(listed))
     operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
     posts = _posts(operations)
     for operation in operations:
@@ -156,7 +159,9 @@ async def _run(
         await _create_together(context, batch, posts)
         for operation in batch:
             if operation.result is None:
-                operation.result = await _single(context, operation, posts, run)
+                with trace.operation() as deed:
+                    operation.result = await _single(context, operation, posts, run)
+                _account(context, operation, deed)
             done.append(operation)
             if _enough(done, most_errors):
                 break
@@ -203,6 +208,9 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         if stored := made.get(creation.id):
             headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
             operation.result = _result(context, operation, 201, headers, None)
+            with trace.operation() as deed:
+                note_creation(creation.resource_type, creation.document)
+            _account(context, operation, deed)
 
 
 def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
@@ -233,8 +241,23 @@ async def _single(context: Context, operation: Operation, posts: dict[str, Opera
             response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
     except Exception as error:
         failure = _failure(error)
-        return _result(context, operation, failure.kind.status, {}, failure.body())
+        trace.broken(failure)
+        current = trace.current()
+        body = failure.body(current.request if current else None)
+        return _result(context, operation, failure.kind.status, {}, body)
     return _result(context, operation, response.status, response.headers, None)
+
+
+def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
+    """Add an operation that has ended to its request's log line, and log the resource that it changed, or may have."""
+    trace.total(deed, failed=operation.failed)
+    status = int(operation.result["status"]) if operation.result else 0
+    current, request = trace.current(), _request(context, operation)
+    if current is None or 400 <= status < 500:
+        return
+    if deed.changed or deed.added or deed.removed or deed.deleted:
+        id = operation.new_id if operation.method == "POST" else request.segments[-1]
+        log_change(current, deed, request, id if id and rows.is_id(id) else None, status, context.registry)
 
 
 def _failure(error: Exception) -> ScimError:

@@ -18,6 +18,7 @@ from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
+from scim.service.deeds import note_members
 from scim.store.gateway import Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.stored import Stored
@@ -88,6 +89,7 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
 async def _change_unread(context: Context, resource_type: ResourceType, id: str, changes: Changes) -> str:
     """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
     if context.registry.by_id(id) is resource_type:
+        note_members(changes)
         try:
             return await context.store.members.change(context.tenant, id, changes)
         except Refused:

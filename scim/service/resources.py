@@ -18,6 +18,7 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
+from scim.service.deeds import note_creation, note_deletion, note_members, note_update
 from scim.store.members import Changes, Member
 from scim.store.resources import Stale, Taken
 from scim.store.rows import new_id
@@ -95,6 +96,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
     while True:
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
+        note_deletion()
         try:
             await context.store.resources.delete(context.tenant, resource_type, stored)
             return Response(204)
@@ -107,6 +109,8 @@ async def create_stored(
 ) -> Stored:
     """The new resource. Raises 409 uniqueness."""
     creation = Creation(context.new_id or new_id(resource_type), resource_type, document)
+    note_creation(resource_type, document)
+    note_members(Changes({member.value: member for member in members}))
     try:
         return await context.store.resources.create(context.tenant, creation, members)
     except Taken as taken:
@@ -130,6 +134,8 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
         document, changes = await change(stored)
+        note_update(resource_type, stored.document, document)
+        note_members(changes)
         if not changes and not stored.changing and _same(document, stored.document):
             return stored
         try:

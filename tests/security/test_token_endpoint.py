@@ -278,7 +278,7 @@ async def test_what_ended_is_told_to_its_holder_only(
     assert mention in answer.json["error_description"] and name in answer.json["error_description"]
     unknown = await deployment.token(headers=basic("x", new_key("x")), **CLIENT_CREDENTIALS)
     stranger = await deployment.token(headers=basic(name, new_key(name)), **CLIENT_CREDENTIALS)
-    assert (error(stranger), stranger.json) == ((401, "invalid_client"), unknown.json)
+    assert (error(stranger), stranger.told) == ((401, "invalid_client"), unknown.told)
 
 
 async def test_secret_token_is_no_client_secret(deployment: Deployment) -> None:

@@ -501,7 +501,7 @@ async def test_a_cursor_is_good_for_its_tenant_alone(process: Application, new_c
     refused = await ask(ours, "/Users", cursor=first, count=3)
     assert (refused.status, refused.json["scimType"]) == (400, "invalidCursor")
     nonsense = await ask(ours, "/Users", cursor="nonsense", count=3)
-    assert nonsense.json["detail"] == refused.json["detail"]
+    assert nonsense.told == refused.told
 
 
 @pytest.mark.parametrize("path", ["/Users", "/Users?sortBy=userName"])

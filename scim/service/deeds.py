@@ -1,0 +1,68 @@
+"""What an operation changes, for the log line of its request: names of attributes, ids and numbers, never a value.
+
+The names are those of the schemas; an extension that nobody declared has names that a client made up, so it is told as
+`(undeclared)`. What is noted is what is about to be written: whether it was is told by the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from scim import trace
+from scim.schema.registry import ResourceType
+from scim.schema.validation import Document
+from scim.store import rows
+from scim.store.members import Changes
+
+MOST_IDS = 50
+"""Members of one change that the log names: more than one transaction adds."""
+UNDECLARED = "(undeclared)"
+
+
+def note_creation(resource_type: ResourceType, document: Document) -> None:
+    """A resource gets this document."""
+    trace.deed().changed = differences({}, document, resource_type)
+
+
+def note_update(resource_type: ResourceType, old: Document, new: Document) -> None:
+    """A resource gets another document. Who is disabled is no longer active."""
+    deed = trace.deed()
+    deed.changed = differences(old, new, resource_type)
+    deed.disabled = int(new.get("active") is False and old.get("active") is not False)
+
+
+def note_deletion() -> None:
+    """A resource goes."""
+    trace.deed().deleted = 1
+
+
+def note_members(changes: Changes) -> None:
+    """A group gets members, or loses some."""
+    deed = trace.deed()
+    deed.added, deed.removed = len(changes.add), len(changes.remove)
+    deed.added_ids, deed.removed_ids = _ids(changes.add), _ids(changes.remove)
+
+
+def _ids(values: Iterable[str]) -> list[str]:
+    """The first ids that are of ours: any other may be somebody's name."""
+    return list(islice(filter(rows.is_id, values), MOST_IDS))
+
+
+def differences(old: Document, new: Document, resource_type: ResourceType) -> list[str]:
+    """The paths of the attributes that have another value in `new`, as the schemas name them, in their order."""
+    names: list[str] = []
+    for name in dict.fromkeys([*new, *old]):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        declared = resource_type.extension_attributes.get(name)
+        if name.lower() in resource_type.core_attributes:
+            names.append(name)
+        elif declared is None:
+            names += [] if UNDECLARED in names else [UNDECLARED]
+        else:
+            before, after = before or {}, after or {}
+            inner = [one for one in dict.fromkeys([*after, *before]) if before.get(one) != after.get(one)]
+            names += [f"{name}:{one}" if one.lower() in declared else UNDECLARED for one in inner]
+    return names
