@@ -51,10 +51,14 @@ class Vault:
 
     def __init__(self) -> None:
         self.secrets: dict[str, Secret] = {}
+        self.older: dict[str, list[Secret]] = {}
+        """Versions that others have taken the place of, the oldest first."""
         self.reads: list[str] = []
         """Names of secrets that were asked for with a good token."""
         self.fault: int | None = None
         """The status that everything is answered with."""
+        self.turn: Callable[[str, web.Request], Awaitable[None]] | None = None
+        """Is awaited before a request is answered: it is given the caller's token, and may let another go first."""
         self.deleted: set[str] = set()
         """Names that cannot be taken before a deleted secret is purged (soft delete)."""
         self.delay = 0.0
@@ -65,6 +69,7 @@ class Vault:
         return [
             web.get("/secrets", self._list),
             web.get("/secrets/{name}", self._get),
+            web.get("/secrets/{name}/versions", self._versions),
             web.get("/secrets/{name}/{version}", self._get),
             web.get("/secrets/{name}/", self._get),
             web.put("/secrets/{name}", self._put),
@@ -74,11 +79,14 @@ class Vault:
         name = request.match_info["name"]
         if (refusal := self._refusal(request)) is not None:
             return refusal
+        await self._wait(request)
         self.reads.append(name)
-        await asyncio.sleep(self.delay)
+        if self.delay:
+            await asyncio.sleep(self.delay)
         if (failure := self._failure(name)) is not None:
             return failure
-        secret = self.secrets.get(name)
+        version = request.match_info.get("version")
+        secret = self._version(name, version) if version else self.secrets.get(name)
         if secret is None:
             return _error(404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault.")
         if not secret.enabled:
@@ -89,6 +97,7 @@ class Vault:
         if (refusal := self._refusal(request)) is not None:
             return refusal
         name, body = request.match_info["name"], await request.json()
+        await self._wait(request)
         if (failure := self._failure(name)) is not None:
             return failure
         if name in self.deleted:
@@ -106,7 +115,33 @@ class Vault:
             body.get("contentType"),
             known.version + 1 if known else 1,
         )
+        if known is not None:
+            self.older.setdefault(name, []).append(known)
         return web.json_response({"value": secret.value, **self._bundle(name, secret)})
+
+    async def _versions(self, request: web.Request) -> web.Response:
+        """All versions of a secret, in pages; none of one that is not there, as the real one."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name = request.match_info["name"]
+        await self._wait(request)
+        if (failure := self._failure(name)) is not None:
+            return failure
+        start, size = int(request.query.get("$skiptoken", 0)), 3
+        current = self.secrets.get(name)
+        items = [self._bundle(name, secret) for secret in ([*self.older.get(name, []), current] if current else [])]
+        more = f"{self.base}/secrets/{name}/versions?$skiptoken={start + size}&api-version=7.5"
+        next_link = more if start + size < len(items) else None
+        return web.json_response({"value": items[start : start + size], "nextLink": next_link})
+
+    def _version(self, name: str, version: str) -> Secret | None:
+        current = self.secrets.get(name)
+        known = [*self.older.get(name, []), current] if current else []
+        return next((secret for secret in known if secret and f"{secret.version:032x}" == version), None)
+
+    async def _wait(self, request: web.Request) -> None:
+        if self.turn is not None:
+            await self.turn(request.headers["Authorization"].removeprefix("Bearer "), request)
 
     async def _list(self, request: web.Request) -> web.Response:
         """In pages, as the real one."""
@@ -258,7 +293,8 @@ class Cloud:
             return web.json_response(
                 {"statusCode": self.identity_fault, "message": "told to fail"}, status=self.identity_fault
             )
-        token = base64.urlsafe_b64encode(json.dumps(dict(request.query)).encode()).decode()
+        asked = {**request.query, "number": len(self.identity_requests)}  # each asker has a token of its own
+        token = base64.urlsafe_b64encode(json.dumps(asked).encode()).decode()
         self.vault.tokens.add(token)
         expires = int(datetime.now(UTC).timestamp()) + 86_000
         return web.json_response(

@@ -1,4 +1,5 @@
-"""After `azd provision`: make the first connection, and print what to type in Entra.
+"""After `azd provision`: make the first connection, and print what to type in Entra. Without a terminal, as in a
+pipeline whose log others read, nothing is made: the command to run is printed.
 
 azd runs this from the project's folder, with the outputs of the deployment in the environment: SCIM_KEY_VAULT_URL,
 SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection is called `entra`, or what `azd env set SCIM_CONNECTION <name>` says.
@@ -7,14 +8,16 @@ Where the vault has a connection already, nothing is made. The commands run from
 
 Right after a deployment the vault refuses whoever deployed: a new role takes minutes to work. So it is tried again.
 
-Exit code 0 when a connection is there, or when the vault is closed to this machine because it stands in a virtual
-network; 1, and the last error, when it cannot be made; 2 where the environment or Python is not what is needed.
+Exit code 0 when a connection is there, or is left to somebody with a terminal, or when the vault is closed to this
+machine because it stands in a virtual network; 1, and the last error, when it cannot be made; 2 where the environment
+or Python is not what is needed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -25,6 +28,8 @@ TRIES = 10
 PAUSE = 20
 """Seconds between two tries."""
 
+PIPELINES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
+"""Variables that pipelines set; some of them give their jobs a terminal, and keep what it shows."""
 Run = Callable[["list[str]"], "subprocess.CompletedProcess[str]"]
 """Runs a command, captures its standard output and standard error as text."""
 
@@ -40,11 +45,14 @@ def main() -> int:
         python = _environment(Path(".venv"))
     except (OSError, subprocess.CalledProcessError) as error:
         return _fail(1, f"the virtual environment .venv could not be made: {error}")
-    return connect(str(python), os.environ, _run, time.sleep)
+    return connect(str(python), os.environ, _run, time.sleep, terminal=sys.stdout.isatty())
 
 
-def connect(python: str, environment: Mapping[str, str], run: Run, pause: Callable[[float], object]) -> int:
-    """Make a connection unless there is one; the exit code."""
+def connect(
+    python: str, environment: Mapping[str, str], run: Run, pause: Callable[[float], object], *, terminal: bool
+) -> int:
+    """Make a connection unless there is one; the exit code. Its secret is printed to a `terminal` alone."""
+    seen = terminal and not any(environment.get(name) for name in PIPELINES)
     command = [python, "-m", "scim", "connections"]
     vault = ["--vault", environment["SCIM_KEY_VAULT_URL"]]
     url = ["--url", environment["SCIM_TENANT_URL"]]
@@ -60,8 +68,12 @@ def connect(python: str, environment: Mapping[str, str], run: Run, pause: Callab
             names = ", ".join(str(connection["name"]) for connection in json.loads(done.stdout))
             print(f"The vault has a connection already ({names}). To make another one:\n  {another}")
             return 0
+        if done.returncode == 0 and not seen:
+            print("No connection was made, because its secret is printed in a terminal only. In one, run:")
+            print(f"  {shlex.join(add)}")
+            return 0
         if done.returncode == 0:
-            done = run(add)
+            done = run([*add, "--print-secret"])
         if done.returncode == 0:
             print(done.stdout, end="")
             return 0

@@ -6,13 +6,22 @@ Vault the other; both answer the same one question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from scim.security.keys import CONNECTION_NAME, fingerprint, is_storable
+from scim.security.keys import CONNECTION_NAME, digested, fingerprint, is_storable
 from scim.security.trust import Trust
 
 ENTRA_PREFIX = "entra-"
@@ -47,6 +56,11 @@ class Credential(BaseModel):
         """Eight hex digits of the digest: what logs and lists call it."""
         return fingerprint(self.value)
 
+    @property
+    def recoverable(self) -> bool:
+        """Whether the key itself is kept, and not its digest alone."""
+        return digested(self.value) != self.value.lower()
+
 
 class Revoked(BaseModel):
     """A credential that ended by hand, kept as a digest so that whoever still sends it can be told."""
@@ -56,6 +70,16 @@ class Revoked(BaseModel):
     value: str
     """`sha256:` and the hex digest."""
     at: AwareDatetime
+
+    @field_validator("value")
+    @classmethod
+    def _digested(cls, value: str) -> str:
+        return digested(value)
+
+    @property
+    def id(self) -> str:
+        """What the credential was called while it was in force."""
+        return fingerprint(self.value)
 
 
 class Connection(BaseModel):
@@ -79,11 +103,19 @@ class Connection(BaseModel):
     """Since when it is paused: requests get 503 and lose nothing."""
     revoked: AwareDatetime | None = None
     """When it was ended by hand."""
-    keys: tuple[Credential, ...] = Field(default=(), max_length=2)
-    """API keys or client secrets; two are valid at once while an admin rotates them."""
     revoked_keys: tuple[Revoked, ...] = ()
+    keys: tuple[Credential, ...] = Field(default=(), max_length=4)
+    """API keys or client secrets; two are valid at once while an admin rotates them, and more if several did so at the
+    same moment. None of `revoked_keys` is one."""
     trust: Trust | None = None
     """Whose tokens are accepted, for the kinds without a secret."""
+
+    @field_validator("keys")
+    @classmethod
+    def _without_revoked(cls, keys: tuple[Credential, ...], info: ValidationInfo) -> tuple[Credential, ...]:
+        """Whatever brings a revoked secret back into a document, it is not in force."""
+        revoked = {each.value for each in info.data.get("revoked_keys", ())}
+        return tuple(key for key in keys if digested(key.value) not in revoked) if revoked else keys
 
     @model_validator(mode="after")
     def _consistent(self) -> Connection:
@@ -96,7 +128,7 @@ class Connection(BaseModel):
                 raise ValueError(f"a connection of kind entra pins app_id, and is named {entra_name(self.trust)}")
         elif self.trust is not None:
             raise ValueError(f"a connection of kind {self.kind} has keys and no trust")
-        elif not self.keys and self.revoked is None:
+        elif not self.keys and not self.revoked_keys and self.revoked is None:
             raise ValueError("keys: one or two are needed")
         elif not all(is_storable(key.value, self.name) for key in self.keys):
             raise ValueError(f"keys: each must be a key made for connection {self.name}, or sha256:<its hex digest>")
@@ -112,6 +144,23 @@ class Connection(BaseModel):
         ends = [self.ends(key) for key in self.keys] or [self.expires]
         return None if None in ends else max(end for end in ends if end is not None)
 
+    def find_revoked(self, credential: str) -> Revoked | None:
+        """Return the revoked credential of that id; None if none was called so."""
+        return next((each for each in self.revoked_keys if each.id == credential), None)
+
+    def with_revoked(self, revoked: Iterable[Revoked]) -> Connection:
+        """Return the connection with these, too, among its revoked credentials, and so not among those in force."""
+        every = {each.value: each for each in self.revoked_keys}
+        for each in revoked:
+            every.setdefault(each.value, each)
+        return self.changed(revoked_keys=tuple(every.values())) if len(every) > len(self.revoked_keys) else self
+
+    def changed(self, **members: object) -> Connection:
+        """Return the connection with other members. It is made anew, so that its rules hold."""
+        return Connection.model_validate(
+            {**{member: getattr(self, member) for member in Connection.model_fields}, **members}
+        )
+
     def document(self) -> dict[str, Any]:
         """The connection as JSON data without its name, as the settings and the vault hold it."""
         return self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
@@ -121,12 +170,14 @@ def entra_name(trust: Trust) -> str:
     return f"{ENTRA_PREFIX}{trust.tenant_id}"
 
 
-def read_connection(name: str, document: object) -> Connection:
-    """The connection of a JSON document. ValueError, without any value of it, where it is none."""
+def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()) -> Connection:
+    """The connection of a JSON document. What is known to be `revoked` is so, whatever the document says of it.
+    ValueError, without any value of it, where it is none."""
     if not isinstance(document, dict):
         raise ValueError("is not a JSON object")
     try:
-        return Connection.model_validate({**document, "name": name})
+        connection = Connection.model_validate({**document, "name": name})
+        return connection.with_revoked(revoked)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         known = [str(part) for part in first["loc"] if part in Connection.model_fields]
@@ -139,6 +190,17 @@ Accept = Callable[[Connection], bool]
 
 class Unavailable(Exception):
     """The source of connections or keys does not answer; what it would say is not known."""
+
+
+class Revocations(Protocol):
+    """Revoked credentials in a place of their own, where nothing is ever taken back: writing an older document of a
+    connection in place of its newest one, in a race of two commands or by hand, brings no revoked secret back."""
+
+    async def revoked(self, connection: str) -> list[Revoked]:
+        """Return what is marked as revoked of that connection. Raises Unavailable."""
+
+    async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
+        """Mark these for good. Raises Unavailable."""
 
 
 class Connections(Protocol):

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from scim.security.connections import Connections, FixedConnections
+from scim.security.connections import Connections, FixedConnections, Revocations
 from scim.security.signing_keys import SECRET, FixedSigningKeys, SigningKeys, VaultSigningKeys
 from scim.security.usage import Usage, UsageLog
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scim.settings import Settings
 
 
-class CredentialLog(UsageLog, Protocol):
+class CredentialLog(UsageLog, Revocations, Protocol):
     """What is kept of credentials outside this process."""
 
     async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
@@ -55,7 +55,7 @@ class Security:
 
             assert identity is not None
             vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
-            self.connections = VaultConnections(vault)
+            self.connections = VaultConnections(vault, log)
             self.signing_keys = VaultSigningKeys(vault)
             self._vault = vault
 

@@ -9,8 +9,10 @@ connection's. The SDKs are imported here only, when a vault is configured.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.keyvault.secrets.aio import SecretClient
 
 from scim.security.cached import Cached
-from scim.security.connections import Accept, Connection, Unavailable, read_connection
+from scim.security.connections import Accept, Connection, Revocations, Revoked, Unavailable, read_connection
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -41,10 +43,11 @@ _OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that is enabled, with its own expiry."""
+    """A version of a secret that is enabled, with its own expiry."""
 
     value: str
     expires: datetime | None
+    version: str
 
 
 class Vault:
@@ -56,11 +59,12 @@ class Vault:
         verify = {} if ca_file is None else {"connection_verify": ca_file}
         self._client = SecretClient(url, credential, **_OPTIONS, **verify)
 
-    async def read(self, name: str) -> Secret | None:
-        """The secret of that name; None where there is none, or it is disabled or not yet valid."""
+    async def read(self, name: str, version: str | None = None) -> Secret | None:
+        """The secret of that name, in that version or its current one; None where there is none, or it is disabled or
+        not yet valid."""
         try:
             async with asyncio.timeout(_SECONDS):
-                secret = await self._client.get_secret(name)
+                secret = await self._client.get_secret(name, version)
         except ResourceNotFoundError:
             return None
         except HttpResponseError as error:
@@ -72,13 +76,26 @@ class Vault:
         starts, now = secret.properties.not_before, datetime.now(UTC)
         if secret.value is None or (starts is not None and now < starts):
             return None
-        return Secret(secret.value, secret.properties.expires_on)
+        return Secret(secret.value, secret.properties.expires_on, secret.properties.version or "")
 
-    async def write(self, name: str, value: str, *, expires: datetime | None, tags: dict[str, str]) -> None:
-        """A new version of the secret, in force at once."""
+    async def write(self, name: str, value: str, *, expires: datetime | None, tags: dict[str, str]) -> str:
+        """Write a new version of the secret, in force at once, and return what the version is called. The vault knows
+        no condition for it: whoever writes last wins."""
         try:
             async with asyncio.timeout(4 * _SECONDS):
-                await self._client.set_secret(name, value, content_type=_JSON, expires_on=expires, tags=tags)
+                made = await self._client.set_secret(name, value, content_type=_JSON, expires_on=expires, tags=tags)
+        except (AzureError, TimeoutError, OSError) as error:
+            raise Unavailable(_reason(error)) from None
+        return made.properties.version or ""
+
+    async def versions(self, name: str) -> set[str]:
+        """What all versions of the secret are called, disabled ones too; nothing if there is no such secret."""
+        try:
+            async with asyncio.timeout(4 * _SECONDS):
+                found = self._client.list_properties_of_secret_versions(name)
+                return {secret.version async for secret in found if secret.version}
+        except ResourceNotFoundError:
+            return set()
         except (AzureError, TimeoutError, OSError) as error:
             raise Unavailable(_reason(error)) from None
 
@@ -97,41 +114,65 @@ class Vault:
         await self._client.close()
 
 
-def connection_in(secret: Secret, name: str) -> Connection:
-    """The connection of that name, as its secret's value has it. ValueError where it holds none."""
+def connection_in(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) -> Connection:
+    """The connection of that name, as its secret's value has it, without what is known to be `revoked`. ValueError
+    where it holds none."""
     try:
-        return read_connection(name, json.loads(secret.value))
+        return read_connection(name, json.loads(secret.value), revoked)
     except ValueError as error:  # JSON's own message shows a place, no value
         raise ValueError(f"secret {CONNECTION}{name}: {error}") from None
 
 
 class VaultConnections:
-    """The connections in a vault, kept for a minute."""
+    """The connections in a vault, kept for a minute, without what is marked as revoked elsewhere."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, revocations: Revocations) -> None:
         self._vault = vault
+        self._revocations = revocations
+        self._marking: set[asyncio.Task[None]] = set()
         self._cached = Cached(self._read)
 
     async def get(self, name: str, accept: Accept) -> Connection | None:
         return await self._cached.get(name, accept)
 
     async def close(self) -> None:
+        await asyncio.gather(*self._marking, return_exceptions=True)
         await self._vault.close()
 
     async def _read(self, name: str) -> Connection | None:
-        secret = await self._vault.read(CONNECTION + name)
+        # At the same time, so that nobody waits longer, and in a context of its own: it is no trip of the request.
+        marks = asyncio.create_task(self._revocations.revoked(name), context=contextvars.Context())
+        secret, marked = await asyncio.gather(self._vault.read(CONNECTION + name), marks)
         if secret is None:
             return None
         try:
-            connection = connection_in(secret, name)
+            connection = connection_in(secret, name, marked)
         except ValueError as error:
             log.error("misconfigured: %s", error)
             raise Unavailable("the secret cannot be read") from None
+        self._mark(connection, marked)
         # The tool sets the vault's expiry to the last of the credentials': only an earlier one says more.
         known = connection.last_end()
         if secret.expires is None or (known is not None and known.replace(microsecond=0) <= secret.expires):
             return connection
         return connection.model_copy(update={"expires": secret.expires})
+
+    def _mark(self, connection: Connection, marked: Sequence[Revoked]) -> None:
+        """Mark what the document calls revoked and nobody marked yet: whoever revoked it may not write to the table."""
+        known = {each.value for each in marked}
+        missing = [each for each in connection.revoked_keys if each.value not in known]
+        if not missing:
+            return
+
+        async def mark() -> None:
+            try:
+                await self._revocations.mark_revoked(connection.name, missing)
+            except Exception as error:  # whatever it is, the next look tries again
+                log.warning("a revoked credential of %s was not marked: %s", connection.name, error)
+
+        task = asyncio.create_task(mark(), context=contextvars.Context())
+        self._marking.add(task)
+        task.add_done_callback(self._marking.discard)
 
 
 def _disabled(error: HttpResponseError) -> bool:

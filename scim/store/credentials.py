@@ -1,4 +1,4 @@
-"""What is kept of credentials: when they were used, and which assertions were seen. No secret is.
+"""What is kept of credentials: when they were used, which were revoked, and which assertions were seen. No secret is.
 
 The rows stand in the partition that is no tenant's.
 """
@@ -6,11 +6,14 @@ The rows stand in the partition that is no tenant's.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from scim.security.connections import Revoked
+from scim.security.connections import Unavailable as Unknown
 from scim.security.usage import Used
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused
+from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.pending import TENANTS
 from scim.store.row import Write
 from scim.store.transactions import Proof, commit
@@ -20,7 +23,8 @@ _SKEW = timedelta(minutes=10)
 
 
 class Credentials:
-    """The rows about credentials. Every method raises Unavailable where the table does not answer."""
+    """The rows about credentials. Every method raises Unavailable where the table does not answer: those about revoked
+    ones that of whoever looks connections up, for whom the two are one source."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -43,6 +47,31 @@ class Credentials:
         }
         key = rows.usage_key(connection, used.credential)
         await commit(self._gateway, TENANTS, [Write("upsert", key, values)])
+
+    async def revoked(self, connection: str) -> list[Revoked]:
+        """Return what is marked as revoked of that connection."""
+        found = []
+        try:
+            async for page in self._gateway.pages(TENANTS, *rows.revoked_range(connection)):
+                for row in page:
+                    value, at = row.values["value"], datetime.fromisoformat(row.values["at"])
+                    found.append(Revoked(value=value, at=at))
+        except Unavailable as error:
+            raise Unknown(f"the table, which marks revoked credentials: {error}") from None
+        return found
+
+    async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
+        """Mark these for good. A mark that is there already stays as it is."""
+        for each in revoked:
+            key = rows.revoked_key(connection, each.value.removeprefix("sha256:"))
+            try:
+                await commit(
+                    self._gateway, TENANTS, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
+                )
+            except Refused:
+                continue
+            except Unavailable as error:
+                raise Unknown(f"the table, which marks revoked credentials: {error}") from None
 
     async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id (its jti) comes to the connection for the first time."""

@@ -280,6 +280,15 @@ def usage_range(connection: str) -> tuple[str, str]:
     return key_range(f"u {connection} ")
 
 
+def revoked_key(connection: str, digest: str) -> str:
+    """In the partition that is no tenant's: the mark that a credential was revoked, which stays."""
+    return f"v {connection} {digest}"
+
+
+def revoked_range(connection: str) -> tuple[str, str]:
+    return key_range(f"v {connection} ")
+
+
 def assertion_key(expires: str, digest: str) -> str:
     """In the partition that is no tenant's: the sight of an assertion that may come once."""
     return f"j {expires} {digest}"

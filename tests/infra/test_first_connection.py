@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -51,21 +52,44 @@ class Commands:
 
 def test_first_connection_is_made_and_printed(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(EMPTY, MADE)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append) == 0
-    assert commands.ran == [LIST, ADD]
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
+    assert commands.ran == [LIST, [*ADD, "--print-secret"]]
     assert commands.paused == []
     assert capsys.readouterr().out == "Secret token: x\n"
 
 
+PIPELINES: dict[str, tuple[dict[str, str], bool]] = {
+    "no terminal": ({}, False),
+    "a pipeline": ({"CI": "true"}, False),
+    "a pipeline with a terminal": ({"CI": "true"}, True),
+    "GitHub": ({"GITHUB_ACTIONS": "true"}, True),
+    "Azure Pipelines": ({"TF_BUILD": "True"}, True),
+}
+
+
+@pytest.mark.parametrize(("variables", "terminal"), PIPELINES.values(), ids=PIPELINES)
+def test_a_pipeline_gets_no_secret(
+    hook: ModuleType, capsys: pytest.CaptureFixture[str], variables: dict[str, str], terminal: bool
+) -> None:
+    """The deployment goes on, and says what to run."""
+    commands = Commands(EMPTY)
+    environment = {**ENVIRONMENT, **variables}
+    assert hook.connect("py", environment, commands.run, commands.paused.append, terminal=terminal) == 0
+    assert commands.ran == [LIST]
+    assert " ".join(ADD) in capsys.readouterr().out
+
+
 def test_its_name_may_be_chosen(hook: ModuleType) -> None:
     commands = Commands(EMPTY, MADE)
-    hook.connect("py", {**ENVIRONMENT, "SCIM_CONNECTION": "contoso"}, commands.run, commands.paused.append)
+    hook.connect(
+        "py", {**ENVIRONMENT, "SCIM_CONNECTION": "contoso"}, commands.run, commands.paused.append, terminal=True
+    )
     assert commands.ran[1][5] == "contoso"
 
 
 def test_a_second_run_makes_nothing(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands((0, json.dumps([{"name": "contoso"}]), ""))
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append) == 0
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
     assert commands.ran == [LIST]
     out = capsys.readouterr().out
     assert "already (contoso)" in out
@@ -74,15 +98,15 @@ def test_a_second_run_makes_nothing(hook: ModuleType, capsys: pytest.CaptureFixt
 
 def test_a_role_that_does_not_work_yet_is_waited_for(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(FORBIDDEN, FORBIDDEN, EMPTY, FORBIDDEN, EMPTY, MADE)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append) == 0
-    assert commands.ran == [LIST, LIST, LIST, ADD, LIST, ADD]
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
+    assert commands.ran == [LIST, LIST, LIST, [*ADD, "--print-secret"], LIST, [*ADD, "--print-secret"]]
     assert commands.paused == [hook.PAUSE] * 3
     assert "Forbidden: trying again" in capsys.readouterr().err
 
 
 def test_patience_ends_with_the_error_and_the_command(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(*[FORBIDDEN] * hook.TRIES)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append) == 1
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 1
     assert len(commands.paused) == hook.TRIES - 1
     last = capsys.readouterr().err.splitlines()[-2:]
     assert "no connection was made: Key Vault: HttpResponseError 403: Forbidden" in last[0]
@@ -94,7 +118,7 @@ def test_a_vault_in_a_virtual_network_does_not_stop_the_deployment(
 ) -> None:
     commands = Commands(*[FORBIDDEN] * hook.TRIES)
     environment = {**ENVIRONMENT, "SCIM_VNET_ENABLED": "true"}
-    assert hook.connect("py", environment, commands.run, commands.paused.append) == 0
+    assert hook.connect("py", environment, commands.run, commands.paused.append, terminal=True) == 0
     assert " ".join(ADD) in capsys.readouterr().out
 
 
@@ -105,7 +129,7 @@ def test_it_says_what_is_not_set() -> None:
     assert "SCIM_KEY_VAULT_URL, SCIM_TENANT_URL is not set: run azd provision" in done.stderr
 
 
-def test_as_azd_runs_it(tmp_path: Path) -> None:
+def test_as_azd_runs_it(hook: ModuleType, tmp_path: Path) -> None:
     """In a project of its own, whose connections are a stand-in: the environment is made, and the tool runs in it."""
     tool = tmp_path / "scim" / "__main__.py"
     tool.parent.mkdir(parents=True)
@@ -114,6 +138,17 @@ def test_as_azd_runs_it(tmp_path: Path) -> None:
     shutil.copytree(SCRIPT.parent, tmp_path / "infra" / "hooks")
     environment = {**os.environ, **ENVIRONMENT}
     command = [sys.executable, "infra/hooks/first_connection.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in environment.items() if name not in hook.PIPELINES}
+    piped = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (piped.returncode, "in a terminal only" in piped.stdout) == (0, True), piped.stderr
+    terminal, other_end = pty.openpty()
+    try:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=other_end, stderr=subprocess.PIPE, check=False
+        )
+        printed = os.read(terminal, 10_000).decode()
+    finally:
+        os.close(terminal)
+        os.close(other_end)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.removeprefix("in ").strip()).samefile(tmp_path / ".venv")
+    assert Path(printed.removeprefix("in ").strip()).samefile(tmp_path / ".venv")

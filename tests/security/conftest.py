@@ -77,6 +77,8 @@ class Deployment:
     application: Application
     table: Wire
     command: Callable[..., Awaitable[tuple[int, str, str]]]
+    terminal: bool = True
+    """Whether the tool prints to a terminal."""
 
     def name(self) -> str:
         """A name, for a connection and its tenant, that no other test has."""
@@ -125,6 +127,11 @@ class Deployment:
             now = source._cached._clock() + seconds  # type: ignore[attr-defined]
             source._cached._clock = lambda now=now: now  # type: ignore[attr-defined]
 
+    async def settle(self) -> None:
+        """Wait for what the app marks behind a request."""
+        source = self.application._built().security.connections
+        await asyncio.gather(*source._marking)  # type: ignore[attr-defined]
+
     async def token(self, url: str = TOKEN_URL, headers: dict[str, str] | None = None, **form: str) -> Response:
         """POST a form to the token endpoint."""
         return await self.post(urlencode(form).encode(), url, headers)
@@ -162,4 +169,6 @@ def deployment(
         code = await asyncio.to_thread(main, ["connections", *arguments], ca_file=cloud.ca_file)
         return code, *capsys.readouterr()
 
-    yield Deployment(cloud, Host(function_app.app), deployed, table, command)
+    made = Deployment(cloud, Host(function_app.app), deployed, table, command)
+    monkeypatch.setattr("scim.operate.tool.shown.is_terminal", lambda: made.terminal)
+    yield made

@@ -83,7 +83,7 @@ FAULTS = {
         {"kind": "federation", "keys": [], "trust": {**TRUST, "jwks_uri": "http://x/keys"}},
         "jwks_uri",
     ),
-    "three keys": ({"keys": [KEY, OLD_KEY, DIGEST]}, "keys"),
+    "five keys": ({"keys": [new_key("contoso") for _ in range(5)]}, "keys"),
     "key of another connection": ({"keys": [FOREIGN_KEY]}, "contoso"),
     "mistyped key": ({"keys": [KEY[:-1]]}, "contoso"),
     "password": ({"keys": ["hunter2"]}, "contoso"),

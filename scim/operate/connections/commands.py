@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pydantic import ValidationError
 
-from scim.operate.connections.kept import Kept
+from scim.operate.connections.kept import Changed, Kept
+from scim.operate.connections.lifetimes import default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, rotation
 from scim.operate.errors import CommandError
-from scim.security.connections import Connection, Revoked, read_connection
+from scim.security.connections import Connection, Credential, Revocations, Revoked, read_connection
+from scim.security.connections import Unavailable as VaultUnavailable
 from scim.security.keys import CONNECTION_NAME, digest, digested, new_key
 from scim.security.signing_keys import rotated
 from scim.security.usage import UsageLog, Used
@@ -20,8 +23,16 @@ from scim.store.gateway import Unavailable
 
 log = logging.getLogger("scim.operate.connections")
 
-_REMEMBERED = 10
-"""Revoked credentials of a connection whose holders are told so."""
+
+_UNMARKED = (
+    "The table could not be told what was revoked, so somebody who writes an older version of the vault's secret back"
+    " would bring it back; the app makes the mark at the next request of this connection. To make it at once, run this"
+    " again with --table and the role Storage Table Data Contributor."
+)
+
+
+class Notes(UsageLog, Revocations, Protocol):
+    """What the table has of credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +53,53 @@ class Unreadable:
 
 
 class Commands:
-    """The commands, on what is kept and on what was noted of uses (None where that cannot be read)."""
+    """The commands, on what is kept and on what the table notes of credentials (None if that cannot be read).
 
-    def __init__(self, kept: Kept, log: UsageLog | None) -> None:
+    Those that change a connection return it as it is in force afterwards; `remarks` is what the operator must know
+    beyond that, and `settles_after` how long the app may go by what it knew before."""
+
+    def __init__(self, kept: Kept, notes: Notes | None) -> None:
         self._kept = kept
-        self._log = log
+        self._notes = notes
         self.takes_effect = kept.takes_effect
+        self.settles_after, self.quiet_after = kept.settles_after, kept.quiet_after
+        self.remarks: list[str] = []
 
     async def add(
-        self, name: str, given: Mapping[str, object], *, expires: datetime | None, hashed: bool, replace: bool
+        self, name: str, given: Mapping[str, object], *, expires: str | None, recoverable: bool, replace: bool
     ) -> tuple[Connection, str | None]:
-        """Make a connection of these members, and its secret where it has one. `expires` is when the secret ends, or
-        the connection where there is none; `hashed` keeps the secret's digest alone."""
-        if not replace and await self._found(name) is not None:
+        """Make a connection of these members, and its secret if its kind has one. `expires` is what --expires says of
+        the secret, or of a connection without; only with `recoverable` is the secret itself kept."""
+        if await self._find(name) is not None and not replace:
             raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
+        now = datetime.now(UTC)
         secret = None
         document = {member: value for member, value in given.items() if value is not None}
         try:
             if "trust" in given:
-                document["expires"] = expires
+                document["expires"] = read_expiry(expires, None)
             else:
                 secret = new_key(name)
-                document["keys"] = [_credential(secret, expires, hashed)]
-            connection = read_connection(name, document)
+                document["keys"] = [_credential(secret, read_expiry(expires, default_expiry()), recoverable)]
+            made = read_connection(name, document)
         except (ValueError, ValidationError) as error:
             raise CommandError(f"Connection {name} cannot be made: {error}") from None
-        if connection.kind in ("oauth", "federation") and not await self._kept.signing_keys():
+
+        def change(before: Connection | None) -> Connection:
+            if before is None:
+                return made
+            if not replace:
+                raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
+            return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now)))
+
+        if made.kind in ("oauth", "federation") and not await self._kept.signing_keys():
             await self._kept.put_signing_keys(rotated(()))
-        await self._kept.put(connection)
+        connection = self._told(await self._kept.change(name, change))
+        if not _holds(connection, secret) or connection.tenant != made.tenant:
+            raise CommandError(
+                f"Somebody else made connection {name} at the same moment, and what was made here is not in force: show"
+                f" {name} tells what is. Make it anew with --replace if that is not what you want."
+            )
         return connection, secret
 
     async def list(self) -> list[View | Unreadable]:
@@ -83,85 +113,157 @@ class Commands:
         return found
 
     async def show(self, name: str) -> View:
-        connection = await self._connection(name)
+        connection = await self._get(name)
         used = None
-        if self._log is not None:
+        if self._notes is not None:
             try:
-                used = await self._log.used(name)
-            except Unavailable as error:
-                self._log = None  # it would keep every connection waiting
+                used = await self._notes.used(name)
+                connection = connection.with_revoked(await self._notes.revoked(name))
+            except (Unavailable, VaultUnavailable) as error:
+                self._notes = None  # it would keep every connection waiting
                 log.warning("when credentials were used is not known: %s", error)
         return View(connection, used, rotation(connection, used, datetime.now(UTC)))
 
-    async def rotate(self, name: str, *, expires: datetime | None, hashed: bool) -> tuple[Connection, str]:
-        """A second secret beside the first; both are valid until one is revoked."""
-        connection = await self._connection(name)
-        if connection.trust is not None:
-            raise CommandError(f"Connection {name} has no secret of ours: its issuer rotates the keys by itself.")
-        if connection.revoked is not None:
-            raise CommandError(f"Connection {name} was revoked: make it anew with add --replace.")
-        if len(connection.keys) > 1:
-            raise CommandError(f"Connection {name} has two credentials already: revoke the old one first.")
+    async def rotate(self, name: str, *, expires: str | None, recoverable: bool) -> tuple[Connection, str]:
+        """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
+        was to live, unless `expires` says otherwise."""
+        revoked = (await self.show(name)).connection.revoked_keys
         secret = new_key(name)
-        keys = (*connection.keys, _credential(secret, expires, hashed))
-        return await self._changed(connection, keys=keys), secret
+
+        def change(before: Connection | None) -> Connection:
+            connection = _there(name, before).with_revoked(revoked)
+            _refuse_rotation(connection)
+            ends = read_expiry(expires, default_expiry(connection))
+            return connection.changed(keys=(*connection.keys, _credential(secret, ends, recoverable)))
+
+        connection = self._told(await self._kept.change(name, change))
+        if not _holds(connection, secret):
+            raise CommandError(
+                f"Somebody else changed connection {name} at the same moment, and the secret that was made here is not"
+                f" in force: look with show {name}, and run this again if another one is needed."
+            )
+        return connection, secret
 
     async def rotate_signing_keys(self) -> None:
         """A new key to sign access tokens with; those that older keys signed go on."""
         await self._kept.put_signing_keys(rotated(await self._kept.signing_keys()))
 
     async def revoke(self, name: str, credential: str | None, *, force: bool) -> Connection:
-        """End a credential: that of an id, or the `old` one of two; the whole connection where it is None, or where it
-        was the last one. Without `force`, an old credential that is in use is not ended."""
+        """End a credential: that of an id, or the `old` one of two; the whole connection if it is None. Without
+        `force`, an old credential that is in use is not ended. One that was revoked before is revoked again, so that
+        what was cut short can be finished."""
         view = await self.show(name)
-        connection, now = view.connection, datetime.now(UTC)
-        if credential == "old":
-            if view.rotation is None:
-                raise CommandError(f"Connection {name} has no second credential: revoke it whole, or rotate it first.")
-            if not view.rotation.safe and not force:
-                raise CommandError(f"Revoking the old credential of {name}: {view.rotation.advice}. Or give --force.")
-            ended = [view.rotation.old]
-        elif credential is None:
-            ended = list(connection.keys)
-        else:
-            ended = [key for key in connection.keys if key.id == credential]
-            if not ended:
-                raise CommandError(f"Connection {name} has no credential {credential}: show lists them.")
-        revoked = [Revoked(value=digested(key.value), at=now) for key in ended]
-        left = tuple(key for key in connection.keys if key not in ended)
-        return await self._changed(
-            connection,
-            keys=left,
-            revoked_keys=(*connection.revoked_keys, *revoked)[-_REMEMBERED:],
-            revoked=now if credential is None or not left else None,
-        )
+        now = datetime.now(UTC)
+        again = tuple(each for each in view.connection.revoked_keys if each.id == credential)
+        ended = [key.id for key in _chosen(view, credential, force)] if not again else [again[0].id]
+        whole = credential is None
+        revoked = (*again, *_revoked([key for key in view.connection.keys if key.id in ended], now))
+        await self._mark(name, revoked)
+
+        def change(before: Connection | None) -> Connection:
+            connection = _there(name, before)
+            also = _revoked([key for key in connection.keys if whole or key.id in ended], now)
+            changed = connection.with_revoked((*view.connection.revoked_keys, *revoked, *also))
+            return changed.changed(revoked=changed.revoked or now) if whole else changed
+
+        connection = self._told(await self._kept.change(name, change))
+        await self._mark(name, connection.revoked_keys)
+        return connection
 
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
-        connection = await self._connection(name)
-        return await self._changed(connection, paused=connection.paused or datetime.now(UTC))
+        now = (await self._get(name)).paused or datetime.now(UTC)
+        return self._told(await self._kept.change(name, lambda known: _there(name, known).changed(paused=now)))
 
     async def resume(self, name: str) -> Connection:
-        return await self._changed(await self._connection(name), paused=None)
+        await self._get(name)
+        return self._told(await self._kept.change(name, lambda known: _there(name, known).changed(paused=None)))
 
-    async def _connection(self, name: str) -> Connection:
-        connection = await self._found(name)
-        if connection is None:
-            raise CommandError(f"There is no connection {name} that is in force: list shows all.")
-        return connection
+    async def _get(self, name: str) -> Connection:
+        return _there(name, await self._find(name))
 
-    async def _found(self, name: str) -> Connection | None:
+    async def _find(self, name: str) -> Connection | None:
         if not CONNECTION_NAME.fullmatch(name):
             raise CommandError(f"{name!r} is no connection name: use a-z, 0-9 and inner hyphens, 63 at most.")
         return await self._kept.get(name)
 
-    async def _changed(self, connection: Connection, **members: object) -> Connection:
-        """Keep the connection with other members. The model is made anew, so that its rules hold."""
-        known = {member: getattr(connection, member) for member in Connection.model_fields}
-        changed = Connection.model_validate({**known, **members})
-        await self._kept.put(changed)
-        return changed
+    async def _mark(self, name: str, revoked: Sequence[Revoked]) -> None:
+        """Mark these where nobody takes it back. If the table does not let us, the app does it."""
+        if not self._kept.marks or not revoked:
+            return
+        if self._notes is not None:
+            try:
+                return await self._notes.mark_revoked(name, revoked)
+            except VaultUnavailable as error:
+                log.info("revoked credentials are not marked: %s", error)
+        if _UNMARKED not in self.remarks:
+            self.remarks.append(_UNMARKED)
+
+    def _told(self, changed: Changed) -> Connection:
+        if changed.others:
+            self.remarks.append(
+                f"Somebody else changed connection {changed.connection.name} at the same moment. What is shown is what"
+                " is in force now: compare it with what you meant."
+            )
+        return changed.connection
 
 
-def _credential(secret: str, expires: datetime | None, hashed: bool) -> dict[str, object]:
-    return {"value": digest(secret) if hashed else secret, "created": datetime.now(UTC), "expires": expires}
+def _there(name: str, connection: Connection | None) -> Connection:
+    if connection is None:
+        raise CommandError(f"There is no connection {name} that is in force: list shows all.")
+    return connection
+
+
+def _holds(connection: Connection, secret: str | None) -> bool:
+    """Whether a secret that was made is in force."""
+    return secret is None or digest(secret) in [digested(key.value) for key in connection.keys]
+
+
+def _refuse_rotation(connection: Connection) -> None:
+    name = connection.name
+    if connection.trust is not None:
+        raise CommandError(f"Connection {name} has no secret of ours: its issuer rotates the keys by itself.")
+    if connection.revoked is not None:
+        raise CommandError(
+            f"Connection {name} was revoked as a whole, for good. To begin anew, run: add {name} --replace"
+            f" --kind {connection.kind} --tenant {connection.tenant}"
+        )
+    if len(connection.keys) > 1:
+        ids = " and ".join(key.id for key in connection.keys)
+        raise CommandError(
+            f"Connection {name} has two credentials already ({ids}): revoke one first, with revoke {name} --old or"
+            f" revoke {name} --credential ID."
+        )
+
+
+def _chosen(view: View, credential: str | None, force: bool) -> Sequence[Credential]:
+    """The credentials in force that the operator means. Raises CommandError."""
+    connection = view.connection
+    name = connection.name
+    if credential is None:
+        return connection.keys
+    if credential == "old":
+        if view.rotation is None:
+            raise CommandError(
+                f"Connection {name} has no second credential, so there is no old one: show {name} has the id for"
+                " --credential ID; --all ends the whole connection."
+            )
+        if not view.rotation.safe and not force:
+            raise CommandError(f"Revoking the old credential of {name}: {view.rotation.advice}. Or give --force.")
+        return [view.rotation.old]
+    if connection.trust is not None:
+        raise CommandError(
+            f"Connection {name} has no secret of ours: pause {name} stops it, revoke {name} --all ends it for good."
+        )
+    chosen = [key for key in connection.keys if key.id == credential]
+    if not chosen:
+        raise CommandError(f"Connection {name} has no credential {credential}: show {name} lists those that it has.")
+    return chosen
+
+
+def _revoked(keys: Sequence[Credential], at: datetime) -> tuple[Revoked, ...]:
+    return tuple(Revoked(value=digested(key.value), at=at) for key in keys)
+
+
+def _credential(secret: str, expires: datetime | None, recoverable: bool) -> dict[str, object]:
+    return {"value": secret if recoverable else digest(secret), "created": datetime.now(UTC), "expires": expires}

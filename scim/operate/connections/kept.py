@@ -1,6 +1,8 @@
 """Where the operator's tool keeps connections: Key Vault, or the Values of local.settings.json.
 
-Both hold the same documents, and both write a connection as a whole.
+Both hold the same documents, and both write a connection as a whole. Commands that change one connection at the same
+time lose nothing of each other: the settings file is locked, and in the vault, which has no locks and no conditional
+writes, whoever has written looks at the versions that came meanwhile and puts them together.
 """
 
 from __future__ import annotations
@@ -9,18 +11,35 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from scim.operate.connections.merging import merge
 from scim.operate.errors import CommandError
+from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
 from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
 from scim.security.vault import CONNECTION, Vault, connection_in
 
+_ROUNDS = 8
+"""How often a change is written anew because others wrote meanwhile."""
+Change = Callable[[Connection | None], Connection]
+"""From the connection that is kept, None if there is none, to the one to keep. It may be asked more than once."""
+
 
 class KeptError(CommandError):
     """What is kept cannot be read or written; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The connection that is in force after a change. `others`: somebody else changed it at the same moment."""
+
+    connection: Connection
+    others: bool = False
 
 
 class Kept(Protocol):
@@ -28,6 +47,10 @@ class Kept(Protocol):
 
     takes_effect: str
     """When a change does, as a sentence."""
+    marks: bool
+    """Whether the app looks for marks of revoked credentials beside what is kept here."""
+    settles_after: timedelta
+    """When no process goes by what it knew before a change."""
     quiet_after: timedelta
     """When no request of a connection that was paused can still be under way."""
 
@@ -37,8 +60,8 @@ class Kept(Protocol):
     async def get(self, name: str) -> Connection | None:
         """The connection of that name."""
 
-    async def put(self, connection: Connection) -> None:
-        """Keep the connection, in place of the one of its name."""
+    async def change(self, name: str, change: Change) -> Changed:
+        """Keep what `change` makes of the connection, and read back what is in force then."""
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
         """The signing keys."""
@@ -51,6 +74,8 @@ class KeptInVault:
     """Connections as secrets of a vault."""
 
     takes_effect = "This takes effect within a minute."
+    marks = True
+    settles_after = timedelta(seconds=SECONDS)
     quiet_after = timedelta(minutes=3)  # that minute, and the two that the host lets a request live
 
     def __init__(self, vault: Vault) -> None:
@@ -60,18 +85,66 @@ class KeptInVault:
         return await self._vault.names(CONNECTION)
 
     async def get(self, name: str) -> Connection | None:
-        secret = await self._vault.read(CONNECTION + name)
+        return (await self._read(name))[0]
+
+    async def change(self, name: str, change: Change) -> Changed:
+        base, known = await self._look(name)
+        ours = change(base)
+        if ours == base:
+            return Changed(ours)
+        written: set[str] = set()
+        others: dict[str, Connection | None] = {}
+        for _ in range(_ROUNDS):
+            written.add(await self._write(ours))
+            found = await self._vault.versions(CONNECTION + name) - known - written - others.keys()
+            current, version = await self._read(name)
+            if current is None:
+                raise KeptError(f"The secret of connection {name} was disabled or deleted meanwhile, and stays so.")
+            if version not in known | written | others.keys():
+                found.add(version)
+            together = ours
+            for each in found:
+                others[each] = theirs = (await self._read(name, each))[0]
+                if theirs is not None:
+                    together = self._together(base, together, theirs, ours_is_last=version in written)
+            if together == current:
+                return Changed(current, bool(others))
+            ours = together
+        raise KeptError(f"Others keep changing connection {name}: look at it with show, then run this again.")
+
+    async def _look(self, name: str) -> tuple[Connection | None, set[str]]:
+        """The connection, and its version with all that are older."""
+        for _ in range(_ROUNDS):
+            known = await self._vault.versions(CONNECTION + name)
+            connection, version = await self._read(name)
+            if connection is None or version in known:  # else others came between the two looks
+                return connection, known
+        raise KeptError(f"Others keep changing connection {name}: run this again.")
+
+    def _together(
+        self, base: Connection | None, ours: Connection, theirs: Connection, *, ours_is_last: bool
+    ) -> Connection:
+        if base is not None:
+            return merge(base, ours, theirs, ours_is_last=ours_is_last)
+        # Both made it: whoever sees that gives way, since the other one may not know and have told its secret.
+        return theirs.with_revoked(ours.revoked_keys)
+
+    async def _read(self, name: str, version: str | None = None) -> tuple[Connection | None, str]:
+        """The connection, and the version of its secret that it was read from."""
+        secret = await self._vault.read(CONNECTION + name, version)
+        if secret is None:
+            return None, ""
         try:
-            return connection_in(secret, name) if secret else None
+            return connection_in(secret, name), secret.version
         except ValueError as error:
             raise KeptError(f"{error}; mend or disable the secret in the vault") from None
 
-    async def put(self, connection: Connection) -> None:
+    async def _write(self, connection: Connection) -> str:
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
         expires = connection.last_end()
         tags = {"tenant": connection.tenant, "kind": connection.kind}
         value = json.dumps(connection.document())
-        await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
+        return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
         secret = await self._vault.read(SECRET)
@@ -88,6 +161,8 @@ class KeptInSettings:
     """Connections in local.settings.json."""
 
     takes_effect = "The app reads its settings when it starts: start it anew."
+    marks = False
+    settles_after = timedelta()
     quiet_after = timedelta()
 
     def __init__(self, path: Path) -> None:
@@ -97,16 +172,25 @@ class KeptInSettings:
         return sorted(self._connections(self._file()))
 
     async def get(self, name: str) -> Connection | None:
-        document = self._connections(self._file()).get(name)
+        return self._in(self._connections(self._file()), name)
+
+    def _in(self, documents: dict[str, Any], name: str) -> Connection | None:
+        document = documents.get(name)
         try:
             return None if document is None else read_connection(name, document)
         except ValueError as error:
             raise KeptError(f"{self._path}: connection {name}: {error}") from None
 
-    async def put(self, connection: Connection) -> None:
-        file = self._file()
-        connections = {**self._connections(file), connection.name: connection.document()}
-        self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
+    async def change(self, name: str, change: Change) -> Changed:
+        with self._locked():  # nobody else of this process runs meanwhile: there is no await in it
+            file = self._file()
+            documents = self._connections(file)
+            before = self._in(documents, name)
+            connection = change(before)
+            if connection != before:
+                connections = {**documents, name: connection.document()}
+                self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
+        return Changed(connection)
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
         try:
@@ -115,7 +199,27 @@ class KeptInSettings:
             raise KeptError(f"{self._path}: SCIM_SIGNING_KEYS {error}") from None
 
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
-        self._write(self._file(), SCIM_SIGNING_KEYS=write_signing_keys(keys))
+        with self._locked():
+            self._write(self._file(), SCIM_SIGNING_KEYS=write_signing_keys(keys))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other commands from changing the file meanwhile, on systems that can lock a folder."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        try:
+            folder = os.open(self._path.parent, os.O_RDONLY)
+        except OSError:  # it is told when the file is read
+            yield
+            return
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _file(self) -> dict[str, Any]:
         try:

@@ -1,4 +1,5 @@
-"""What the operator's tool prints: for people, or as JSON. A secret is printed once, by the command that made it."""
+"""What the operator's tool prints: for people, or as JSON. A secret is printed by the command that made it, and by no
+other unless it was made to be recoverable and is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Any
 from scim.operate.connections.commands import Unreadable, View
 from scim.operate.connections.rotation import by_age
 from scim.security.connections import Connection
-from scim.security.usage import Used, days_left, due
+from scim.security.keys import fingerprint
+from scim.security.usage import WARNINGS, Used, days_left, due
 
 _ENTERED = {
     "api-key": ("Tenant URL", "Secret Token"),
@@ -17,13 +19,22 @@ _ENTERED = {
     "federation": ("Tenant URL", "Token endpoint", "Client ID", "Scope"),
     "entra": ("Tenant URL",),
 }
+_KEPT = {
+    True: "kept as it is: show {name} --print-secret prints it",
+    False: "kept as a digest, so nobody can print it: rotate {name} makes a new one",
+}
+_WARNED = max(WARNINGS)
+_SHOWN = 5
+"""Revoked credentials that are listed for people, the newest ones."""
 _NOTES = {
     "api-key": "Enter both in Entra: Provisioning, Admin credentials, Bearer authentication. Then Test Connection.",
     "oauth": "Enter them in Entra: Provisioning, Admin credentials, OAuth2 client credentials grant; any of the ways to"
     " send credentials. Then Test Connection.",
     "federation": "Enter them where the identity provider asks for them. There is no secret; only tokens that match the"
     " issuer, audience and subject above are taken.",
-    "entra": "Enter the tenant URL in Entra and leave the secret token blank. Microsoft means this for tests.",
+    "entra": "Enter the tenant URL in Entra and leave the secret token blank. Microsoft means this for tests.\n"
+    "WARNING: Entra sends the same token to every application of that Entra tenant whose secret is blank, and each of\n"
+    "them can use it here while it lives, which may be eight hours.",
 }
 
 
@@ -60,8 +71,24 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
     lines += [f"  {name}: {value}" for name, value in pinned]
     lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items()), "", _NOTES[connection.kind]]
     if secret is not None:
-        lines.append("The secret is shown this once.")
+        lines += ["", *_promises(connection, secret)]
     return "\n".join(lines)
+
+
+def _promises(connection: Connection, secret: str) -> list[str]:
+    """What becomes of a secret that was just made: whether it can be shown again, and when it ends."""
+    credential = next((key for key in connection.keys if key.id == fingerprint(secret)), None)
+    ends = connection.ends(credential)
+    return [
+        "The secret is kept as it is: whoever may read the vault or the settings has it."
+        if credential is not None and credential.recoverable
+        else "The secret is shown this once: only its digest is kept.",
+        f"It is credential {fingerprint(secret)} in logs and lists, and ends on {moment(ends)}, in"
+        f" {days_left(ends, datetime.now(UTC))} days; the log and list warn from {_WARNED} days before."
+        if ends is not None
+        else f"WARNING: it NEVER ends by itself (credential {fingerprint(secret)}). Whoever gets hold of it has access"
+        " until somebody revokes it: rotate with --expires 365d, unless you know why not.",
+    ]
 
 
 def table(views: Sequence[View | Unreadable], now: datetime) -> str:
@@ -71,9 +98,31 @@ def table(views: Sequence[View | Unreadable], now: datetime) -> str:
     head = ("NAME", "TENANT", "KIND", "ACCESS", "STATE", "EXPIRES", "LAST USED", "DESCRIPTION")
     rows = [head, *(_line(view, now) for view in views)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    endings = [ending for view in views if isinstance(view, View) for ending in _endings(view.connection, now)]
+    if endings:
+        lines += ["", f"Ended, or ends within {_WARNED} days:"]
+        lines += [f"  {moment(ends)}  {text}" for ends, text in sorted(endings)]
+    return "\n".join(lines)
+
+
+def _endings(connection: Connection, now: datetime) -> list[tuple[datetime, str]]:
+    """What ended or is about to end of a connection, with what to do about it."""
+    if connection.revoked is not None:
+        return []
+    name = connection.name
+    if not connection.keys:
+        ends = connection.expires
+        soon = ends is not None and due(ends, now) is not None
+        remedy = f"add {name} --replace, with a later --expires" if connection.trust else f"rotate {name}"
+        return [(ends, f"connection {name}: {remedy}")] if ends is not None and soon else []
+    others = {key.id for key in connection.keys if not due(connection.ends(key), now)}
+    remedy = f"revoke {name} --old, once the newer one is in use" if others else f"rotate {name}"
+    return [
+        (ends, f"credential {key.id} of {name}: {remedy}")
+        for key in connection.keys
+        if (ends := connection.ends(key)) is not None and due(ends, now)
+    ]
 
 
 def _line(view: View | Unreadable, now: datetime) -> tuple[str, ...]:
@@ -107,9 +156,11 @@ def details(view: View, now: datetime) -> str:
         lines.append(f"  credential {key.id}")
         lines.append(f"    created {moment(key.created, 'not known')}, expires {moment(key.expires, 'never')}")
         lines.append(f"    {_uses(view, key.id)}")
+        lines.append(f"    {_KEPT[key.recoverable].format(name=connection.name)}")
     if connection.trust is not None:
         lines.append(f"  issuer {connection.trust.issuer}, audience {connection.trust.audience}")
         lines.append(f"    {_uses(view, connection.trust.id)}")
+    lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in connection.revoked_keys[-_SHOWN:]]
     if view.rotation is not None:
         lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
         lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
@@ -131,6 +182,7 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
             "expires": _text(key.expires),
             "firstUsed": _text(used.first if used else None),
             "lastUsed": _text(used.last if used else None),
+            "recoverable": key.recoverable,
         }
         for key in by_age(connection)
         for used in [_used(view, key.id)]
@@ -144,6 +196,8 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
         **document,
         "state": state(connection, now),
         "lastUsed": _text(_last(view)),
+        "revokedCredentials": [{"id": each.id, "at": _text(each.at)} for each in connection.revoked_keys],
+        "ending": [{"at": _text(ends), "what": text} for ends, text in _endings(connection, now)],
         "rotation": None if turn is None else {"safeToRevoke": turn.safe, "old": turn.old.id, "advice": turn.advice},
     }
 
@@ -153,6 +207,8 @@ def state(connection: Connection, now: datetime) -> str:
     ends = connection.last_end()
     if connection.revoked is not None:
         return f"revoked on {moment(connection.revoked)}"
+    if not connection.keys and connection.trust is None:
+        return f"no credential in force: rotate makes one{', paused' if connection.paused else ''}"
     if ends is not None and now >= ends:
         return "expired"
     if connection.paused is not None:

@@ -17,7 +17,8 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Two credentials of a connection. `safe` where nobody uses the older one any more; `advice` says it in words."""
+    """The oldest and the newest credential of a connection. `safe` if nobody uses the older one any more; `advice` says
+    it in words."""
 
     old: Credential
     new: Credential
@@ -36,7 +37,7 @@ def rotation(connection: Connection, used: Sequence[Used] | None, now: datetime)
     """The rotation under way, None where there is none. `used` is None where it is not known."""
     if len(connection.keys) < 2:
         return None
-    old, new = by_age(connection)
+    old, *_, new = by_age(connection)
     uses = {each.credential: each for each in used or ()}
     first = uses[new.id].first if new.id in uses else None
     last = uses[old.id].last if old.id in uses else None

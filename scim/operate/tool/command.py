@@ -13,6 +13,8 @@ from scim.operate.place import Place
 
 _WIDTH = 110
 _WHERE = "Where it is"
+ARGUMENTS = "scim.arguments"
+"""In a context's `meta`: what the command was given, as it was typed."""
 Function = Callable[..., Any]
 
 
@@ -32,6 +34,7 @@ class Verb(click.Command):
     """A command. Its options stand in sections of its help, by the `section` of each."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,7 +16,8 @@ from scim.operate.connections import printed
 from scim.operate.connections.commands import Commands, View
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
-from scim.operate.tool.command import Function, Noun, Verb, argument, option, placed
+from scim.operate.tool import shown
+from scim.operate.tool.command import ARGUMENTS, Function, Noun, Verb, argument, option, placed
 from scim.security.connections import ENTRA_PREFIX, Connection, entra_name
 from scim.security.trust import Trust, entra_federation, entra_issued, federation
 from scim.store.credentials import Credentials
@@ -31,12 +32,14 @@ _NAME = "the connection's name"
 \b
 Examples:
   add contoso                                        a secret token, to paste into Entra
-  add contoso --kind oauth --expires 730d            client id and secret
+  add contoso --kind oauth --expires 730d            client id and secret, for two years instead of one
   add contoso --kind federation --tenant-id GUID --app-id GUID --subject GUID
                                                      Entra's workload identity federation: no secret at all
   add contoso --kind federation --issuer https://accounts.google.com --audience AUD --subject SUB
-  add --kind entra --tenant-id GUID --tenant contoso Entra's own token, for tests: the secret stays blank
+  add --kind entra --tenant-id GUID --tenant contoso --read-only
+                                                     Entra's own token, for tests: the secret stays blank
   rotate contoso, then show contoso until it is safe to revoke, then revoke contoso --old
+  pause contoso, then show contoso, then revoke contoso --credential ID, if a secret leaked
 """,
 )
 def connections() -> None:
@@ -68,9 +71,17 @@ def _named(function: Function) -> Function:
 
 def _secret(function: Function) -> Function:
     """The options of commands that make a secret."""
-    expires = option("--expires", default="never", help="when it ends: 365d, 2027-11-21, or never (default)")
-    hashed = option("--hash-only", is_flag=True, help="keep only the secret's sha256, so nobody reads it")
-    return expires(hashed(function))
+    expires = option(
+        "--expires", help="when it ends: 365d (add's default), 2027-11-21, never; rotate: as long as the one before"
+    )
+    recoverable = option("--recoverable", is_flag=True, help="keep the secret itself, not only its digest")
+    return expires(recoverable(_unseen(function)))
+
+
+def _unseen(function: Function) -> Function:
+    return option("--print-secret", is_flag=True, help="print it although this is no terminal: keep it out of logs")(
+        function
+    )
 
 
 @_verb("add", "Make a connection and print what to enter in Entra, the secret once.")
@@ -80,7 +91,8 @@ def _secret(function: Function) -> Function:
 @option("--description", default="", help="up to 200 characters")
 @option("--read-only", is_flag=True, help="it may look, and change nothing")
 @option("--strict", is_flag=True, help="hold to the interoperability profile; not for Entra")
-@option("--replace", is_flag=True, help="in place of the connection of that name")
+@option("--replace", is_flag=True, help="in place of the connection of that name, whose secrets end")
+@option("--accept-replay", is_flag=True, help="let kind entra write, although others can use such a token here")
 @_secret
 @option("--tenant-id", metavar="GUID", section=_PINNED, help="the Entra tenant")
 @option("--app-id", metavar="GUID", section=_PINNED, help="the workload identity's application, the token's audience")
@@ -90,10 +102,11 @@ def _secret(function: Function) -> Function:
 @option("--jwks-uri", metavar="URL", section=_PINNED, help="where the issuer's keys are, if it is not known")
 async def add(place: Place, url: str | None, **given: Any) -> None:
     name, members = _given(given)
-    expires = _expiry(given["expires"])
+    if "trust" not in members:
+        _refuse_unseen(given["print_secret"])
     async with _opened(place) as commands:
         connection, secret = await commands.add(
-            name, members, expires=expires, hashed=given["hash_only"], replace=given["replace"]
+            name, members, expires=given["expires"], recoverable=given["recoverable"], replace=given["replace"]
         )
         # Nobody can have used what was just made.
         _print_made(place, View(connection, [], None), secret, url, commands.takes_effect)
@@ -112,18 +125,30 @@ async def list_(place: Place, url: str | None) -> None:
 
 @_verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
 @_named
-async def show(place: Place, url: str | None, name: str) -> None:
+@option("--print-secret", is_flag=True, help="print the secrets that are kept as they are (--recoverable)")
+async def show(place: Place, url: str | None, name: str, print_secret: bool) -> None:
     async with _opened(place) as commands:
-        _print(place, await commands.show(name))
+        view = await commands.show(name)
+    if not print_secret:
+        return _print(place, view)
+    secrets = {key.id: key.value for key in view.connection.keys if key.recoverable}
+    if not secrets:
+        raise CommandError(
+            f"No secret of connection {name} can be shown: it has none, or its digest alone is kept. rotate {name}"
+            " makes a new one, and prints it."
+        )
+    print(json.dumps(secrets, indent=2) if place.json else "\n".join(f"{id}  {key}" for id, key in secrets.items()))
 
 
 @_verb("rotate", "Make a second credential; both work until the old one is revoked.")
 @_named
 @_secret
-async def rotate(place: Place, url: str | None, name: str, expires: str, hash_only: bool) -> None:
-    ends = _expiry(expires)
+async def rotate(
+    place: Place, url: str | None, name: str, expires: str | None, recoverable: bool, print_secret: bool
+) -> None:
+    _refuse_unseen(print_secret)
     async with _opened(place) as commands:
-        connection, secret = await commands.rotate(name, expires=ends, hashed=hash_only)
+        connection, secret = await commands.rotate(name, expires=expires, recoverable=recoverable)
         after = f"The old credential goes on until it is revoked: show tells when that is safe. {commands.takes_effect}"
         _print_made(place, await commands.show(connection.name), secret, url, after)
 
@@ -131,7 +156,7 @@ async def rotate(place: Place, url: str | None, name: str, expires: str, hash_on
 @_verb("revoke", "End a credential, or the whole connection; its holder is told so in the 401.")
 @_named
 @option("--old", is_flag=True, help="the older of two, if nobody uses it any more")
-@option("--credential", metavar="ID", help="the one of that id (see show)")
+@option("--credential", metavar="ID", help="the one of that id, as show and the logs have it")
 @option("--all", "whole", is_flag=True, help="the connection with all its credentials and tokens")
 @option("--force", is_flag=True, help="with --old: even if it is in use")
 async def revoke(
@@ -141,16 +166,17 @@ async def revoke(
         raise click.UsageError("Give one of --old, --credential ID and --all.", click.get_current_context())
     after = "Whoever still uses what was revoked is refused, and told why."
     async with _opened(place) as commands:
-        connection = await commands.revoke(name, "old" if old else credential, force=force)
+        connection = await commands.revoke(
+            name, "old" if old else credential.strip().lower() if credential else None, force=force
+        )
         await _print_changed(place, commands, connection, after)
 
 
 @_verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
 @_named
 async def pause(place: Place, url: str | None, name: str) -> None:
-    after = "Requests get 503; Entra tries again in each cycle and loses nothing."
     async with _opened(place) as commands:
-        await _print_changed(place, commands, await commands.pause(name), after)
+        await _print_changed(place, commands, await commands.pause(name), _stops(commands))
 
 
 @_verb("resume", "Answer again.")
@@ -169,12 +195,40 @@ async def rotate_signing_keys(place: Place, url: str | None) -> None:
         print(json.dumps({"rotated": True}) if place.json else f"{after} {commands.takes_effect}")
 
 
+def _stops(commands: Commands) -> str:
+    """When a connection that is paused now is at rest."""
+    after = "Requests get 503; Entra tries again in each cycle and loses nothing."
+    if not commands.quiet_after:
+        return after
+    now = datetime.now(UTC)
+    return (
+        f"{after} The app looks into the vault once a minute, so the last process knows it by"
+        f" {now + commands.settles_after:%H:%M:%S} UTC; a request that began before may write until"
+        f" {now + commands.quiet_after:%H:%M:%S}. If the app cannot reach the vault, only stopping the app stops it."
+    )
+
+
+def _refuse_unseen(print_secret: bool) -> None:
+    """Raise CommandError unless a terminal shows what is printed: a secret must not stay in the log of a pipeline."""
+    if shown.is_terminal() or print_secret:
+        return
+    context = click.get_current_context()
+    raise CommandError(
+        "Nothing was made: a secret is printed in a terminal only. In one, run:"
+        f" {context.command_path} {shlex.join(context.meta[ARGUMENTS])} (or give --print-secret here, if nothing keeps"
+        " what is printed)."
+    )
+
+
 @asynccontextmanager
 async def _opened(place: Place) -> AsyncIterator[Commands]:
     async with place.opened() as opened:
         if opened.trouble:
             print(f"When credentials were used is not known. {opened.trouble}", file=sys.stderr)
-        yield Commands(opened.kept, Credentials(opened.table) if opened.table else None)
+        commands = Commands(opened.kept, Credentials(opened.table) if opened.table else None)
+        yield commands
+        for remark in commands.remarks:
+            print(remark, file=sys.stderr)
 
 
 def _print(place: Place, view: View, after: str = "") -> None:
@@ -213,8 +267,12 @@ def _given(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     stray = [each for each in _PINNED_NAMES if trust is None and options[each]]
     if stray:
         raise CommandError(f"--{stray[0].replace('_', '-')} is for --kind federation or entra: which one is it?")
-    if trust is not None and options["hash_only"]:
-        raise CommandError(f"--hash-only is about a secret, and a connection of kind {kind} has none.")
+    about_secrets = [each for each in ("recoverable", "print_secret") if trust is not None and options[each]]
+    if about_secrets:
+        flag = about_secrets[0].replace("_", "-")
+        raise CommandError(f"--{flag} is about a secret, and a connection of kind {kind} has none.")
+    if options["accept_replay"] and kind != "entra":
+        raise CommandError("--accept-replay is for --kind entra alone.")
     name = entra_name(trust) if kind == "entra" and trust else given_name
     if not name or (given_name and given_name != name):
         raise CommandError(
@@ -226,6 +284,11 @@ def _given(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         raise CommandError(f"Names that begin with {ENTRA_PREFIX} are for --kind entra: choose another one.")
     if kind == "entra" and not options["tenant"]:
         raise CommandError("--tenant is missing: whose users does Entra's own token reach?")
+    if kind == "entra" and not options["read_only"] and not options["accept_replay"]:
+        raise CommandError(
+            "Entra sends one and the same token to every application of that Entra tenant whose secret is blank, and"
+            " each of them can use it here until it ends. Give --read-only; or --accept-replay, to let them write."
+        )
     members: dict[str, Any] = {
         "tenant": options["tenant"] or name,
         "kind": kind,
@@ -264,20 +327,3 @@ def _needed(options: dict[str, Any], *names: str) -> None:
         if not options[name]:
             kind = options["kind"]
             raise CommandError(f"--{name.replace('_', '-')} is missing: a connection of kind {kind} pins it.")
-
-
-def _expiry(text: str) -> datetime | None:
-    if text == "never":
-        return None
-    now = datetime.now(UTC).replace(microsecond=0)
-    if days := re.fullmatch(r"(\d{1,5})d", text):
-        given = now + timedelta(days=int(days[1]))
-    else:
-        try:
-            given = datetime.fromisoformat(text)
-        except ValueError:
-            raise CommandError("--expires must be never, days such as 365d, or a date such as 2027-11-21.") from None
-    given = given if given.tzinfo else given.replace(tzinfo=UTC)
-    if given <= now:
-        raise CommandError(f"--expires {text} is over already.")
-    return given

@@ -36,6 +36,11 @@ def watched() -> bool:
     return sys.stderr.isatty()
 
 
+def is_terminal() -> bool:
+    """Whether what is printed goes to a terminal, and not to a file, a pipe or the log of a pipeline."""
+    return sys.stdout.isatty()
+
+
 def say(place: Place, text: str) -> None:
     """What is about to happen, or has. With --json it goes to standard error."""
     print(text, file=sys.stderr if place.json else sys.stdout, flush=True)
