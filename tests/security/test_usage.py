@@ -234,10 +234,10 @@ def test_warning_that_is_due(left: timedelta | None, threshold: int | None, days
 # Through the app, on the table.
 
 
-def about_credentials(request: Request) -> bool:
-    """Whether a request to the table is for the partition of no tenant."""
+def about_uses(request: Request) -> bool:
+    """Whether a request to the table is for uses of credentials."""
     url = unquote(request.http_request.url)
-    return "PartitionKey='~'" in url or "PartitionKey eq '~'" in url or "'~'" in url
+    return "'~'" in url and "'u " in url
 
 
 async def noted(deployment: Deployment, name: str) -> list[Used]:
@@ -291,7 +291,7 @@ async def test_table_that_fails_for_uses_fails_no_request(
     failed = []
 
     def fail(request: Request) -> Exception | None:
-        if about_credentials(request):
+        if about_uses(request):
             failed.append(request)
             return ConnectionError("reset")
         return None
