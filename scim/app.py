@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scim import deadline, health, trace
+from scim import budget, deadline, health, trace
 from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError, with_request
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
@@ -156,11 +156,23 @@ class Application:
                         store=parts.store,
                         strict=connection.mode == "strict",
                     )
-                    return await route(context)
+                    with budget.granted(self._budget(parts, connection.tenant)):
+                        return await route(context)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise deadline.OutOfTime from None
+
+    @staticmethod
+    def _budget(parts: _Parts, tenant: str) -> budget.Budget:
+        """What a request may make, all of which its tenant's rate pays for."""
+        settings = parts.settings
+        most = max(
+            budget.MOST,
+            budget.PER_ROW * settings.scan_limit,
+            2 * budget.WORTH * max(settings.max_bulk_operations, settings.max_patch_operations),
+        )
+        return budget.Budget(most, tenant, lambda units: parts.limits.pay(tenant, units / budget.WORTH))
 
     async def _authorize(self, request: Request) -> Response:
         """The doors beside SCIM: health, the token endpoint, and the metadata that announces it."""

@@ -27,6 +27,7 @@ Rule = Literal[
     "unique",
     "twice",
     "limit",
+    "budget",
     "quota",
     "never-returned",
     "complex",

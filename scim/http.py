@@ -16,12 +16,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 
 from scim.body import parse
-from scim.errors import INVALID_SYNTAX, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
+from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
 """The first path segment of every URL of ours; the tenant URL ends with it."""
 
+_MAX_TAGS = 8192
+"""Characters of If-Match or If-None-Match."""
 _READABLE_TYPES = {CONTENT_TYPE, "application/json", ""}
 
 
@@ -74,7 +76,11 @@ class Request:
         return {name.lower(): value for name, value in pairs}
 
     def json(self, max_bytes: int, max_depth: int) -> object:
-        """The body as JSON data. Raises 400, 413 or 415."""
+        """The body as JSON data, read at once. Raises 400, 413 or 415."""
+        return parse(self.content(max_bytes), max_depth)
+
+    def content(self, max_bytes: int) -> bytes:
+        """The body, which is to be JSON. Raises 400, 413 or 415."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in _READABLE_TYPES:
             raise ScimError(
@@ -88,14 +94,17 @@ class Request:
             chunked = "transfer-encoding" in self.headers
             reason = " (chunked bodies do not arrive: send Content-Length)" if chunked else ""
             raise ScimError(INVALID_SYNTAX, f"The request has no body{reason}; send a JSON object.")
-        return parse(self.body, max_depth)
+        return self.body
 
     def matches(self, header: str, version: str) -> bool | None:
         """Whether If-Match or If-None-Match names `version`; None where the header is absent. Weak comparison,
-        since every version of ours is weak (RFC 7232 §2.3.2)."""
+        since every version of ours is weak (RFC 7232 §2.3.2). Raises 400 for more than anybody names."""
         value = self.headers.get(header)
         if value is None:
             return None
+        if len(value) > _MAX_TAGS:
+            detail = f"{header} has {len(value)} characters; at most {_MAX_TAGS} are read. Name fewer versions."
+            raise ScimError(INVALID_VALUE, detail)
         tags: list[str] = _ETAG.findall(value)
         if header == "if-match":  # a write depends on the resource's row alone
             tags = [_GROUPS.sub("", tag) for tag in tags]

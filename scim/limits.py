@@ -26,6 +26,15 @@ class Bucket:
         self._level -= 1
         return True
 
+    def spend(self, number: float) -> None:
+        """So many more went, whether or not they might: until they are made up for, none may."""
+        self._level -= number
+
+    @property
+    def wait(self) -> float:
+        """Seconds until one more may go, from the last look on."""
+        return max(1 - self._level, 0.0) / self._rate
+
     def give_back(self) -> None:
         """What was taken turned out not to count."""
         self._level = min(self._burst, self._level + 1)
@@ -33,6 +42,8 @@ class Bucket:
 
 class TenantLimits:
     """`rate` requests a second for each tenant in this process, twice as many at once; none where it is 0.
+
+    A request that takes much work counts as several, when that is known: those after it wait.
 
     Far above what an identity provider sends: it keeps one tenant's runaway client from slowing the others down."""
 
@@ -45,13 +56,23 @@ class TenantLimits:
         """Count a request of the tenant. Raises 429 with Retry-After."""
         if not self._rate:
             return
-        bucket = self._buckets.get(tenant)
-        if bucket is None:
-            bucket = self._buckets[tenant] = Bucket(2.0 * self._rate, self._rate)
+        bucket = self._bucket(tenant)
         if not bucket.take(self._clock()):
             raise ScimError(
                 TOO_MANY_REQUESTS,
-                f"This tenant sends more than {self._rate} requests a second: slow down. Nothing was done; send again.",
-                {"Retry-After": "1"},
+                f"This tenant sends more than {self._rate} requests a second, or requests that take as much work: "
+                "slow down. Nothing was done; send again.",
+                {"Retry-After": str(math.ceil(bucket.wait) or 1)},
                 reason="over-budget",
             )
+
+    def pay(self, tenant: str, requests: float) -> None:
+        """Count work of a tenant as so many requests."""
+        if self._rate:
+            self._bucket(tenant).spend(requests)
+
+    def _bucket(self, tenant: str) -> Bucket:
+        bucket = self._buckets.get(tenant)
+        if bucket is None:
+            bucket = self._buckets[tenant] = Bucket(2.0 * self._rate, self._rate)
+        return bucket

@@ -24,7 +24,7 @@ FLOORS = [
     {"settings"},
     {"security", "schema"},
     {"http", "body", "health", "request_log", "limits"},
-    {"events", "trace", "deadline"},
+    {"events", "trace", "deadline", "budget"},
     {"errors"},
 ]
 """From the top; a module may import from its own floor (its own folder, or a neighbour) and from those below."""

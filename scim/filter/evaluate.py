@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_FILTER, ScimError
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, ValuePath
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document
-from scim.schema.values import cast, fold, instant
+from scim.schema.values import cast, fold, folded, instant
 
 Predicate = Callable[[Document], bool]
 _Test = Callable[[Any], bool]
 _Values = Callable[[Document], Iterator[Any]]
 
+_LONG = 1000
+"""Characters that are compared in the time of one evaluation, about."""
+_SLOW = 20
+"""The same of those whose form has to be found out first."""
 _STRINGS = {"string", "reference", "binary"}
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
@@ -159,7 +165,9 @@ def _values(target: Target) -> _Values:
     def read(resource: Document) -> Iterator[Any]:
         container = resource if urn is None else resource.get(urn)
         value = container.get(name) if isinstance(container, dict) else None
-        for element in value if isinstance(value, list) else (value,):
+        elements = value if isinstance(value, list) else (value,)
+        charge(2 + len(elements), Work.FILTER)
+        for element in elements:
             found = element if sub is None else element.get(sub) if isinstance(element, dict) else None
             if isinstance(found, list):
                 yield from found
@@ -192,7 +200,21 @@ def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
     compare: Callable[[Any, Any], bool] = (
         _TEXT.get(op) or _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     )
-    return lambda value: isinstance(value, str) and compare(fold(value, attribute), wanted)
+    return lambda value: isinstance(value, str) and compare(_folded(value, attribute), wanted)
+
+
+def _folded(text: str, attribute: Attribute) -> str:
+    """The text as it is compared. A long one is paid for by its length, and folded once for all terms about it."""
+    if len(text) < _LONG:
+        return fold(text, attribute)
+    charge(len(text) // _LONG, Work.FILTER)
+    return _fold_long(text, attribute.case_exact)
+
+
+@lru_cache(maxsize=4)
+def _fold_long(text: str, case_exact: bool) -> str:
+    charge(len(text) // (_LONG if text.isascii() else _SLOW), Work.FILTER)
+    return folded(text, case_exact=case_exact)
 
 
 def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:

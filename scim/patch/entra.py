@@ -8,10 +8,11 @@ an attribute that no schema knows is dropped, or the `active: false` beside it w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scim.budget import Work, at_once, charge
 from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, TOO_LARGE, ScimError
 from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
@@ -20,6 +21,8 @@ from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import empty
 
 Op = Literal["add", "replace", "remove"]
+_NAME = 5
+"""Units of a name that is read as a path, beside one for each of its characters."""
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
@@ -51,13 +54,23 @@ def operations(
 ) -> list[Operation]:
     """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, invalidValue,
     mutability, noTarget) or 413; nothing is applied then."""
+    return at_once(reading(body, resource_type, max_operations, strict=strict))
+
+
+def reading(
+    body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
+) -> Generator[None, None, list[Operation]]:
+    """The same, with a step for each operation."""
     listed = _listed(body)
     if len(listed) > max_operations:
         raise ScimError(
             TOO_LARGE, f"The PATCH has {len(listed)} operations; at most {max_operations} are read. Split it."
         )
-    reader = _Reader(resource_type, strict)
-    return [operation for number, item in enumerate(listed, 1) for operation in _read(item, number, reader)]
+    reader, result = _Reader(resource_type, strict), list[Operation]()
+    for number, item in enumerate(listed, 1):
+        result += _read(item, number, reader)
+        yield
+    return result
 
 
 def _listed(body: object) -> list[Any]:
@@ -72,6 +85,7 @@ def _listed(body: object) -> list[Any]:
 def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
     if not isinstance(item, dict):
         raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with op, path and value.")
+    charge(len(item), Work.OPERATIONS)
     members = {name.lower(): value for name, value in item.items()}
     op = _op(members.get("op"), number)
     path, value = members.get("path"), members.get("value")
@@ -106,6 +120,7 @@ def _op(value: object, number: int) -> Op:
 def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
     """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
     it read does), or nothing that anybody knows: such members are dropped."""
+    charge(_NAME + len(name), Work.OPERATIONS)
     try:
         path = parse_path(name)
     except ScimError:
@@ -120,6 +135,7 @@ def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operat
 
 
 def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Operation]:
+    charge(_NAME + len(text), Work.OPERATIONS)
     path = parse_path(text.strip())
     target = _target(op, path, value, reader.resource_type)
     if target is None:

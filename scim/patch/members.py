@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
 from scim.patch.entra import Operation
@@ -128,6 +129,7 @@ def _named(filter: Filter) -> set[str] | None:
     for term in _alternatives(filter):
         if not isinstance(term, Compare) or (term.path.lower(), term.operator) != ("value", "eq") or term.value.is_null:
             return None
+        charge(2, Work.OPERATIONS)
         ids.add(term.value.text)
     return ids
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Filter, Not, Or
@@ -86,7 +87,9 @@ def _without(present: Any, operation: Operation) -> Any:
             attribute=operation.target.path,
             rule="unknown",
         )
-    return _kept(present, [item for item in _elements(present) if not any(_names(one, _parts(item)) for one in named)])
+    elements = [(item, _parts(item)) for item in _elements(present)]
+    charge(len(elements) * len(named), Work.OPERATIONS)
+    return _kept(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
 
 
 def _names(named: dict[str, str], parts: dict[str, str]) -> bool:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
 from scim.schema.values import fold
@@ -119,6 +120,7 @@ def without_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], att
             described.append((element, absent))
         else:
             gone.add(identity(element, attribute))
+    charge(len(present) * len(described), Work.VALUES)
     return [
         element
         for element in present

@@ -7,7 +7,7 @@ Names that no schema knows are ignored, as Entra asks for its own mappings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
@@ -24,20 +24,34 @@ _Rules = dict[str | tuple[str, str], _Rule]
 
 _REMEMBERED = 2000
 """Characters of parameters that are remembered."""
+_MOST = 8192
+"""Characters of parameters that are read."""
 
 
 class Projection:
     """Bound to one request's parameters, used for each of its resources."""
 
     def __init__(self, resource_type: ResourceType, query: Mapping[str, str]) -> None:
-        """Raises 400 invalidValue where both parameters are given (RFC 7644 §3.9 has them exclude each other)."""
+        """Raises 400 invalidValue where both parameters are given (RFC 7644 §3.9 has them exclude each other), or name
+        more than anybody reads."""
         self._type = resource_type
         asked = query.get("attributes") or "", query.get("excludedattributes") or ""
-        select = _remembered if sum(map(len, asked)) <= _REMEMBERED else _selection
+        if (size := sum(map(len, asked))) > _MOST:
+            detail = f"attributes and excludedAttributes have {size} characters; at most {_MOST} are read. Name fewer."
+            raise ScimError(INVALID_VALUE, detail)
+        select = _remembered if size <= _REMEMBERED else _selection
         self._only, self._without, self._rules = select(resource_type, *asked)
         self._written: set[tuple[str | None, str]] = set()
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
+
+    @cached_property
+    def _undeclared_names(self) -> dict[str, set[str]]:
+        """What was asked for, or without, by URN; all in lower case."""
+        names: dict[str, set[str]] = {}
+        for urn, name in self._only or self._without:
+            names.setdefault((urn or "").lower(), set()).add(name.lower())
+        return names
 
     @property
     def given(self) -> bool:
@@ -114,7 +128,7 @@ class Projection:
 
     def _undeclared(self, urn: str, value: Any) -> Any:
         """What is shown of an extension that nobody declared: its attributes go by their names alone."""
-        asked = {name.lower() for key, name in (self._only or self._without) if key and key.lower() == urn.lower()}
+        asked = self._undeclared_names.get(urn.lower(), set())
         if self._only:
             return value if "" in asked else {n: v for n, v in value.items() if n.lower() in asked}
         return {} if "" in asked else {n: v for n, v in value.items() if n.lower() not in asked}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
 from scim.schema.elements import is_husk, refuse_nobody
 from scim.schema.model import Attribute
@@ -26,6 +27,8 @@ Names = dict[str, str]
 
 MAX_VALUES = 1000
 """Values of one multi-valued attribute."""
+_NAME = 3
+"""Units of an attribute that is looked up by its name."""
 
 
 def canonical(body: object, resource_type: ResourceType) -> Document:
@@ -37,6 +40,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
     seen: Names = {}
     names: Names = {}
     flat: list[tuple[Target, object]] = []
+    charge(_NAME * len(body), Work.VALUES)
     for name, value in body.items():
         target = resource_type.resolve(name)
         if target is not None and (target.attribute is None or target.sub is not None):
@@ -114,6 +118,7 @@ def _place(document: Document, names: Names, target: Target, value: object, reso
     elif (kept := undeclared(value)) is not None:
         urn = names.setdefault((target.urn or "").lower(), target.urn or "")
         container = document.setdefault(urn, {})
+        charge(len(container) // 8, Work.VALUES)
         container[own_name(container, target.name)] = kept
 
 
@@ -127,6 +132,7 @@ def _place_container(
     if not isinstance(value, dict):
         raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.", rule="type")
     seen: Names = {}
+    charge(_NAME * len(value), Work.VALUES)
     for inner in value:
         if (other := seen.setdefault(inner.lower(), inner)) != inner:
             detail = f"{inner} and {other} of {name} are one attribute; send it once."
@@ -184,20 +190,27 @@ def _absent(container: Document, attributes: Iterable[Attribute], prefix: str) -
                 yield from _absent(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
 
 
-def bound(document: Document, resource_type: ResourceType) -> None:
-    """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on; members, which are
-    not kept in the document, have no bound."""
+def bound(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
+    """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on, and more than
+    `before`; members, which are not kept in the document, have no bound."""
     for name, value in document.items():
+        old = before.get(name) if before else None
         if isinstance(value, list):
-            if len(value) > MAX_VALUES and name != resource_type.members:
-                raise ScimError(
-                    INVALID_VALUE,
-                    f"{name} has {len(value)} values; at most {MAX_VALUES} are kept. Send fewer.",
-                    attribute=name,
-                    rule="limit",
-                )
-        elif isinstance(value, dict) and name in resource_type.extension_attributes:
-            bound(value, resource_type)
+            if not isinstance(old, list) or len(old) < len(value):
+                hold_number(value, name, resource_type)
+        elif isinstance(value, dict) and name[:4].lower() == "urn:":
+            bound(value, resource_type, old if isinstance(old, dict) else None)
+
+
+def hold_number(values: list[Any], name: str, resource_type: ResourceType) -> None:
+    """Raise 400 invalidValue for more values than an attribute of that name may have."""
+    if len(values) > MAX_VALUES and name != resource_type.members:
+        raise ScimError(
+            INVALID_VALUE,
+            f"{name[:200]} has {len(values)} values; at most {MAX_VALUES} are kept. Send fewer.",
+            attribute=name,
+            rule="limit",
+        )
 
 
 def hold_immutable(before: Document, after: Document, resource_type: ResourceType) -> None:

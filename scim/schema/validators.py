@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from scim.budget import Work, charge
 from scim.errors import INVALID_SYNTAX, ScimError
 from scim.schema.elements import is_husk
 from scim.schema.model import Attribute
@@ -21,6 +22,13 @@ _ROLES = {"roles", "entitlements"}
 _ROLE_KEYS = {"id", "value", "displayname", "display", "type", "primary", "description", "$ref"}
 _DISPLAY_NAME = "displayName"
 """What stands for `display` in Entra's role expressions and in Microsoft's examples for members."""
+
+_VALUE = 3
+"""Units of a value that is made canonical."""
+_USUAL = 50
+"""Sub-attributes that a value may have without being counted."""
+_TEXT = 50
+"""Characters of JSON text that are read in a unit, with what is made of them."""
 
 Validator = Callable[[object, str], Any]
 _Known = dict[str, tuple[str, bool, Validator]]
@@ -98,6 +106,8 @@ def _many(one: Validator, attribute: Attribute) -> Validator:
         if empty(value):
             return None
         values = value if isinstance(value, list) else [value]
+        if len(values) > 1:
+            charge(_VALUE * len(values), Work.VALUES)
         elements = [element for item in values if (element := one(item, path)) is not None]
         if len(elements) > 1:  # the primary is not one that will be dropped
             stays = (i for i, e in enumerate(elements) if type(e) is dict and e.get("primary"))
@@ -124,6 +134,8 @@ def _complex(attribute: Attribute) -> Validator:
             if empty(value):
                 return None
             value = _as_object(value, path, attribute, known)
+        if len(value) > _USUAL:
+            charge(len(value) // 4, Work.VALUES)
         if is_role:
             value = _role(value, path)
         result: dict[str, Any] = {}
@@ -162,6 +174,7 @@ def _role(value: dict[str, Any], path: str) -> dict[str, Any]:
     key = next((name for name in value if name.lower() == "value"), "")
     text = value.get(key)
     if isinstance(text, str) and text.startswith("{"):
+        charge(len(text) // _TEXT, Work.VALUES)
         try:
             role = json.loads(text)
         except (ValueError, RecursionError):

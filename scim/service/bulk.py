@@ -16,7 +16,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scim import deadline, trace
-from scim.errors import BULK_CONFLICT, INTERNAL, INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.body import read
+from scim.budget import WORTH, TooDear, Work, call, charge, pause
+from scim.errors import (
+    BULK_CONFLICT,
+    INTERNAL,
+    INVALID_SYNTAX,
+    INVALID_VALUE,
+    TOO_LARGE,
+    TOO_MANY,
+    UNAVAILABLE,
+    ScimError,
+)
 from scim.http import Request, Response
 from scim.request_log import log_change
 from scim.schema.registry import ResourceType
@@ -35,6 +46,14 @@ RESPONSE_URN = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 
 Run = Callable[[Context], Awaitable[Response]]
 _METHODS = {"POST", "PUT", "PATCH", "DELETE"}
+_MAX_PATH = 2048
+"""Characters of an operation's path."""
+_BYTES_EACH = 16
+"""Bytes of a value in a body, at the least."""
+_USED_UP = (
+    "The operation was not run: with those before it, it takes more work than one request may. "
+    "Send it in another request."
+)
 _REFERENCE = re.compile(r"bulkId:(.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -51,6 +70,9 @@ class Operation:
     resource_type: ResourceType | None
     new_id: str | None = None
     refers_to: set[str] = field(default_factory=set)
+    """BulkIds; of those that no POST gives, one."""
+    is_astray: bool = False
+    """Whether there is such a one."""
     result: dict[str, Any] | None = None
 
     @property
@@ -60,7 +82,7 @@ class Operation:
 
 async def bulk(context: Context, run: Run) -> Response:
     """Run the operations; `run` routes a single one. Raises 400 or 413 for the request as a whole."""
-    body = context.request.json(context.settings.max_bulk_bytes, context.settings.max_json_depth + 3)
+    body = await read(context.request.content(context.settings.max_bulk_bytes), context.settings.max_json_depth + 3)
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a BulkRequest.")
     members = {name.lower(): value for name, value in body.items()}
@@ -77,9 +99,7 @@ async def bulk(context: Context, run: Run) -> Response:
     trace.bulk(len(listed))
     operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
     posts = _posts(operations)
-    for operation in operations:
-        operation.data = _resolved(operation.data, posts, operation)
-        operation.path = str(_resolved(operation.path, posts, operation, in_path=True))
+    await call(len(context.request.body) // _BYTES_EACH, _resolve, operations, posts)
     await _run(context, _ordered(operations, posts), posts, run, most_errors)
     results = [operation.result for operation in operations if operation.result is not None]
     return Response(200, {"schemas": [RESPONSE_URN], "Operations": results})
@@ -95,6 +115,8 @@ def _operation(context: Context, item: object, number: int) -> Operation:
         raise ScimError(INVALID_SYNTAX, f"Operation {number}: method must be POST, PUT, PATCH or DELETE.")
     if not isinstance(path, str) or not path.startswith("/"):
         raise ScimError(INVALID_SYNTAX, f"Operation {number}: path must begin with / and name a resource type.")
+    if len(path) > _MAX_PATH:
+        raise ScimError(INVALID_VALUE, f"Operation {number}: path has {len(path)} characters; {_MAX_PATH} are read.")
     if any(value is not None and not isinstance(value, str) for value in (bulk_id, version)):
         raise ScimError(INVALID_SYNTAX, f"Operation {number}: bulkId and version must be strings.")
     method, endpoint = method.upper(), path.strip("/")
@@ -115,9 +137,18 @@ def _posts(operations: list[Operation]) -> dict[str, Operation]:
     return posts
 
 
+def _resolve(operations: list[Operation], posts: dict[str, Operation]) -> None:
+    """Put ids in the place of references."""
+    for operation in operations:
+        operation.data = _resolved(operation.data, posts, operation)
+        operation.path = str(_resolved(operation.path, posts, operation, in_path=True))
+
+
 def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, in_path: bool = False) -> Any:
     """`value` with every reference replaced by the id that its POST will give. One that nobody gives stays: the
     operation is refused when its turn comes."""
+    if isinstance(value, dict | list):
+        charge(1 + len(value), Work.BODY)
     if isinstance(value, dict):
         return {name: _resolved(item, posts, operation) for name, item in value.items()}
     if isinstance(value, list):
@@ -128,8 +159,10 @@ def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, 
     match = _REFERENCE.fullmatch(last)
     if match is None:
         return value
-    operation.refers_to.add(match[1])
     post = posts.get(match[1])
+    if post is not None or not operation.is_astray:
+        operation.refers_to.add(match[1])
+    operation.is_astray |= post is None
     return f"{head}{slash}{post.new_id}" if post and post.new_id else value
 
 
@@ -154,6 +187,7 @@ async def _run(
     """Run until the end, or until as many have failed as the client puts up with."""
     batch: list[Operation] = []
     done: list[Operation] = []
+    waited_for: set[str] = set()
 
     async def finish() -> None:
         await _create_together(context, batch, posts)
@@ -166,13 +200,15 @@ async def _run(
             if _enough(done, most_errors):
                 break
         batch.clear()
+        waited_for.clear()
 
     for operation in ordered:
         together = most_errors is None and operation.resource_type is not None and not operation.resource_type.members
-        waits_for = {name for other in batch if (name := other.bulk_id)}
-        if batch and (not together or operation.refers_to & waits_for):
+        if batch and (not together or operation.refers_to & waited_for):
             await finish()
         batch.append(operation)
+        if operation.bulk_id:
+            waited_for.add(operation.bulk_id)
         if not together:
             await finish()
         if _enough(done, most_errors):
@@ -193,8 +229,11 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
     for operation in batch:
         if operation.resource_type and operation.new_id and _refusal(operation, posts) is None:
             own = replace(context, request=_request(context, operation), data=operation.data)
-            if creation := resources.creation(own, operation.resource_type, operation.new_id):
-                wanted.append((operation, creation))
+            await pause()
+            with contextlib.suppress(TooDear):
+                charge(WORTH, Work.BODY)
+                if creation := await resources.creation(own, operation.resource_type, operation.new_id):
+                    wanted.append((operation, creation))
     if len(wanted) < 2:
         return
     made: Made = {}
@@ -237,6 +276,8 @@ async def _single(context: Context, operation: Operation, posts: dict[str, Opera
             raise refusal
         _check_path(context, request)
         deadline.check()
+        await pause()
+        charge(WORTH, Work.BODY)
         async with asyncio.timeout(deadline.left()):
             response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
     except Exception as error:
@@ -263,6 +304,8 @@ def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
 def _failure(error: Exception) -> ScimError:
     """The error of one operation, in the client's words."""
     match error:
+        case TooDear() if error.is_used_up:
+            return ScimError(TOO_MANY, _USED_UP, rule="budget")
         case ScimError():
             return error
         case TimeoutError():

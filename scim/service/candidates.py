@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from scim.budget import Work, charge, pause
 from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
@@ -16,6 +17,8 @@ from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
 from scim.store.stored import Stored, stored
 
+_POINT_READ = 500
+"""Units of a trip for one row."""
 _MANY = 64
 """Of so many candidates it is worth a trip to see whether they lie densely."""
 _DENSE = 1 / 16
@@ -80,7 +83,7 @@ class Listed:
                 links = await asked_edges(
                     self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
                 )
-                matching = kept(self.context, self.resource_type, map(stored, there), links, self.condition)
+                matching = await kept(self.context, self.resource_type, map(stored, there), links, self.condition)
             else:
                 end = at + min(PARALLEL_READS, left if self.condition.answered else PARALLEL_READS)
                 matching, links = await self._read(ids[at:end], whole=whole)
@@ -91,13 +94,15 @@ class Listed:
 
     async def _read(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
         """Those of a few candidates that match: rows and edges are read at once."""
+        charge(_POINT_READ * len(ids), Work.READS)
+        await pause()
         reads = self.context.store.resources.read_all(self.context.tenant, ids)
         if whole:
             asked = edges.of_page(self.context, self.resource_type, ids, neighbours=False)
         else:
             asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
         there, links = await asyncio.gather(reads, asked)
-        return kept(self.context, self.resource_type, there, links, self.condition), links
+        return await kept(self.context, self.resource_type, there, links, self.condition), links
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +183,18 @@ async def _candidates(context: Context, resource_type: ResourceType, plan: Plan,
         case ByEdge(other):
             return await _linked(context, resource_type, other, limit)
         case Union(plans):
-            lists = await asyncio.gather(*(_candidates(context, resource_type, one, limit) for one in plans))
-            return None if None in lists else sorted({id for ids in lists if ids for id in ids})
+            found: set[str] = set()
+            for at in range(0, len(plans), PARALLEL_READS):
+                some = plans[at : at + PARALLEL_READS]
+                charge(_POINT_READ * len(some), Work.READS)
+                await pause()
+                lists = await asyncio.gather(*(_candidates(context, resource_type, one, limit) for one in some))
+                if None in lists:
+                    return None
+                found.update(id for ids in lists if ids for id in ids)
+                if len(found) > PAGE_ROWS and not _has_edge(plan):
+                    return None
+            return sorted(found)
         case Scan():
             raise AssertionError("a scan has no candidates")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scim.body import read
+from scim.budget import FEW, call
 from scim.http import Request, Response, version_with
 from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
@@ -13,6 +15,9 @@ from scim.service import strict
 from scim.settings import Settings
 from scim.store.store import Store
 from scim.store.stored import Stored
+
+_BYTES_EACH = 16
+"""Bytes of a value in a body, at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,17 @@ class Context:
         """The tenant URL for locations and references."""
         return self.settings.public_url or self.request.base_url
 
-    def body(self, resource_type: ResourceType | None = None) -> object:
+    async def body(self, resource_type: ResourceType | None = None) -> object:
         """The request's JSON. A resource with members may be larger than others."""
         body = self.data
         if body is None:
             settings = self.settings
             large = resource_type is not None and resource_type.members is not None
             limit = settings.max_group_body_bytes if large else settings.max_body_bytes
-            body = self.request.json(limit, settings.max_json_depth)
+            body = await read(self.request.content(limit), settings.max_json_depth)
         if self.strict and resource_type is not None:
-            return strict.checked(self.request.method, body, resource_type)
+            size = len(self.request.body) // _BYTES_EACH if self.data is None else FEW + 1
+            return await call(size, strict.checked, self.request.method, body, resource_type)
         return body
 
     def location(self, resource_type: ResourceType, id: str) -> str:

@@ -34,9 +34,20 @@ def shown(resource_type: ResourceType, projection: Projection) -> bool:
     return resource_type.edges is not None and projection.includes(resource_type.edges)
 
 
-async def of_one(context: Context, resource_type: ResourceType, id: str) -> list[Document]:
-    """The edges of one resource."""
-    return [value async for _, value in _between(context, resource_type, id, id)]
+async def of_one(context: Context, resource_type: ResourceType, id: str, *, bounded: bool = False) -> list[Document]:
+    """The edges of one resource. If `bounded`, raises 400 tooMany for more than the scan limit."""
+    values: list[Document] = []
+    async for _, value in _between(context, resource_type, id, id):
+        values.append(value)
+        if bounded and len(values) > context.settings.scan_limit:
+            raise _too_many(context, resource_type, f"{resource_type.name} {id}")
+    return values
+
+
+def _too_many(context: Context, resource_type: ResourceType, shown: str) -> ScimError:
+    what, limit = resource_type.edges, context.settings.scan_limit
+    detail = f"{shown} has more than {limit} {what}, and a response shows no more: send excludedAttributes={what}."
+    return ScimError(TOO_MANY, detail)
 
 
 async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[str], *, neighbours: bool) -> Edges:
@@ -54,8 +65,7 @@ async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[s
             if read > most:
                 return id
             if number > context.settings.scan_limit:
-                what, limit = resource_type.edges, context.settings.scan_limit
-                raise ScimError(TOO_MANY, f"The page has more than {limit} {what}: send excludedAttributes={what}.")
+                raise _too_many(context, resource_type, "The page")
             if id in edges:
                 edges[id].append(value)
         return None

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 from scim import deadline as ends
-from scim.errors import NOT_FOUND, PRECONDITION_FAILED, UNAVAILABLE, UNIQUENESS, ScimError
+from scim.budget import call, in_turns
+from scim.errors import NOT_FOUND, PRECONDITION_FAILED, TOO_LARGE, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
-from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.apply import steps
+from scim.patch.entra import Operation, reading
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical, hold_immutable
@@ -27,6 +28,9 @@ from scim.store.stored import Creation, Stored
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""
 
+_PER_SECOND = 500
+"""Members that are surely written in a second: 1,000 rows, half of what a partition of the table takes."""
+
 Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 """From the present resource to its new document and the changes of its members. Run again when somebody was faster."""
 
@@ -34,7 +38,7 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
     projection = Projection(resource_type, context.request.query)
-    document = sent(context, resource_type)
+    document = await sent(context, resource_type)
     projection.written(written(document))
     stored = await create_stored(context, resource_type, document)
     return context.response(resource_type, stored, projection, 201)
@@ -53,7 +57,7 @@ async def read(context: Context, resource_type: ResourceType, id: str) -> Respon
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
     projection = Projection(resource_type, context.request.query)
-    document = sent(context, resource_type)
+    document = await sent(context, resource_type)
     projection.written(written(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
@@ -66,19 +70,41 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
     projection = Projection(resource_type, context.request.query)
-    most = context.settings.max_patch_operations
-    listed = operations(context.body(resource_type), resource_type, most, strict=context.strict)
+    listed = await read_operations(context, resource_type)
     projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        return context.kept(resource_type, apply(old.document, listed, resource_type)), Changes()
+        document = await in_turns(steps(old.document, listed, resource_type))
+        return context.kept(resource_type, document), Changes()
 
     return await _updated(context, resource_type, id, change, projection)
 
 
-def sent(context: Context, resource_type: ResourceType) -> Document:
+async def sent(context: Context, resource_type: ResourceType) -> Document:
     """The document that a POST or PUT says. Raises 400 or 413."""
-    return context.kept(resource_type, canonical(context.body(resource_type), resource_type))
+    body = await context.body(resource_type)
+    if resource_type.members and (number := _longest(body)) > (most := most_members(context)):
+        detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
+        raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
+    return context.kept(resource_type, await call(_longest(body), canonical, body, resource_type))
+
+
+def most_members(context: Context) -> int:
+    """How many members of a group one request may name: surely written in its time."""
+    return context.settings.request_seconds * _PER_SECOND
+
+
+def _longest(body: object) -> int:
+    """How many values the attribute has that has most."""
+    values = body.values() if isinstance(body, dict) else ()
+    return max((len(value) for value in values if isinstance(value, list | dict)), default=0)
+
+
+async def read_operations(context: Context, resource_type: ResourceType) -> list[Operation]:
+    """The operations of a PATCH. Raises 400 or 413."""
+    body = await context.body(resource_type)
+    most = context.settings.max_patch_operations
+    return await in_turns(reading(body, resource_type, most, strict=context.strict))
 
 
 def written(document: Document) -> list[tuple[str | None, str]]:
@@ -117,10 +143,10 @@ async def create_stored(
         _conflict(taken, document)
 
 
-def creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
+async def creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
     """What a POST would make; None where it would be refused."""
     try:
-        return Creation(id, resource_type, sent(context, resource_type))
+        return Creation(id, resource_type, await sent(context, resource_type))
     except ScimError:
         return None
 
@@ -177,8 +203,8 @@ async def _with_edges(
         return await _existing(context, resource_type, id), []
     if resource_type.members:  # the version must be no newer than the members that are shown with it
         stored = await _existing(context, resource_type, id)
-        return stored, await edges.of_one(context, resource_type, id)
-    read = _existing(context, resource_type, id), edges.of_one(context, resource_type, id)
+        return stored, await edges.of_one(context, resource_type, id, bounded=True)
+    read = _existing(context, resource_type, id), edges.of_one(context, resource_type, id, bounded=True)
     stored, values = await asyncio.gather(*read)
     return stored, values
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scim.budget import Work, charge, pause
 from scim.errors import INVALID_CURSOR, ScimError
 from scim.filter.evaluate import bind, known, knows
 from scim.filter.parse import parse_filter
@@ -34,6 +35,10 @@ from scim.store.stored import Stored
 Bookmark = tuple[str, int, Position]
 """To leave for the next page: of which query it is, with which resource it begins, and where that is."""
 
+_SHOWN = 10
+"""Units of a resource that is shown."""
+_BYTES_EACH = 150
+"""Bytes of it that are a unit more."""
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
@@ -55,7 +60,7 @@ async def search(context: Context, resource_type: ResourceType) -> Response:
 
 async def search_by_post(context: Context, resource_type: ResourceType) -> Response:
     """POST to a resource type's .search."""
-    return await _answer(context, [resource_type], from_body(context.body()))
+    return await _answer(context, [resource_type], from_body(await context.body()))
 
 
 async def search_root(context: Context) -> Response:
@@ -65,7 +70,7 @@ async def search_root(context: Context) -> Response:
 
 async def search_root_by_post(context: Context) -> Response:
     """POST to the root's .search."""
-    return await _answer(context, context.registry.resource_types, from_body(context.body()))
+    return await _answer(context, context.registry.resource_types, from_body(await context.body()))
 
 
 async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
@@ -238,5 +243,8 @@ async def _shown(context: Context, page: Page, projections: Mapping[str, Project
             neighbours = wanted.filter is None and wanted.sort_by is None
             found = found | await edges.of_page(context, resource_type, unread, neighbours=neighbours)
         for _, stored in group:
-            shown[stored.id] = projection.apply(context.resource(resource_type, stored, found.get(stored.id)))
+            values = found.get(stored.id)
+            charge(_SHOWN + stored.size // _BYTES_EACH + len(values or ()), Work.PAGE)
+            await pause()
+            shown[stored.id] = projection.apply(context.resource(resource_type, stored, values))
     return [shown[stored.id] for _, stored in page.resources]

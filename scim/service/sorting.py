@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from scim.budget import Work, charge, pause
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import Index, ResourceType, Target
@@ -23,7 +24,11 @@ from scim.store.positions import Position
 from scim.store.row import Row
 from scim.store.stored import Stored
 
-_MAX_BYTES = 32 * 2**20
+_SORTED = 20
+"""Units of a resource that is put in order."""
+_BYTES_EACH = 150
+"""Bytes of it that are a unit more."""
+_MAX_BYTES = 16 * 2**20
 """Text of the resources that are sorted in memory."""
 
 Typed = tuple[ResourceType, Stored]
@@ -75,7 +80,10 @@ async def of_all(
     room = Room(limit, _MAX_BYTES)
     for one, target in zip(sources, order.targets, strict=True):
         found = await one.take(None, 0, room, known=0)
-        every += [(_key(context, one.resource_type, target, s), (one.resource_type, s)) for s in found.resources]
+        for s in found.resources:
+            charge(_SORTED + s.size // _BYTES_EACH, Work.PAGE)
+            await pause()
+            every.append((_key(context, one.resource_type, target, s), (one.resource_type, s)))
         if room.is_full:
             many = limit if len(every) == limit else f"{_MAX_BYTES // 2**20} MiB of"
             detail = f"More than {many} resources would have to be sorted by {wanted.sort_by}: filter them first."

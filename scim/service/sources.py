@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from scim import deadline
+from scim.budget import Work, charge, pause
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
 from scim.schema.registry import ResourceType
@@ -23,6 +24,11 @@ from scim.store.plan import ByEdge, Plan
 from scim.store.resources import PAGE_BYTES, Stretch
 from scim.store.row import Row
 from scim.store.stored import Stored, stored
+
+_ROW = 15
+"""Units of a resource that is read from its row."""
+_BYTES_EACH = 150
+"""Bytes of it that are a unit more."""
 
 
 class Room:
@@ -136,7 +142,9 @@ class All:
         while found.next is None:
             stretch = await self.context.store.resources.rows(tenant, self.resource_type, start, room.count + 1)
             for row in stretch.rows:
-                found.add(stored(row), room)
+                one = stored(row)
+                await work_on(one)
+                found.add(one, room)
                 if found.next is not None:
                     break
             if stretch.ends:
@@ -196,7 +204,7 @@ class Scanned:
         """One after the other, so that of those that do not match nothing stays."""
         ids = [rows.id_of(row.key) for row in batch]
         links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
-        return kept(self.context, self.resource_type, map(stored, batch), links, self.condition)
+        return await kept(self.context, self.resource_type, map(stored, batch), links, self.condition)
 
 
 async def asked_edges(
@@ -212,12 +220,23 @@ async def asked_edges(
     return {id: [*links[id], {"value": other}] for id in ids}
 
 
-def kept(
+async def kept(
     context: Context,
     resource_type: ResourceType,
     batch: Iterable[Stored],
     links: edges.Edges,
     condition: Condition,
 ) -> list[Stored]:
-    """The resources that match."""
-    return [one for one in batch if condition.matches(context.resource(resource_type, one, links.get(one.id)))]
+    """The resources that match; others are served between two of them."""
+    found: list[Stored] = []
+    for one in batch:
+        await work_on(one)
+        if condition.matches(context.resource(resource_type, one, links.get(one.id))):
+            found.append(one)
+    return found
+
+
+async def work_on(one: Stored) -> None:
+    """Count a resource that a search looks at, and serve others if it is their turn. Raises 400 tooMany."""
+    charge(_ROW + one.size // _BYTES_EACH, Work.FILTER)
+    await pause()

@@ -378,8 +378,13 @@ def _escapes() -> dict[int, str]:
 _ESCAPES = _escapes()
 
 
+_ESCAPED = re.compile("[" + "".join(re.escape(chr(code)) for code in _ESCAPES) + "]")
+
+
 def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES)
+    if text.isascii():
+        return text.translate(_ESCAPES)
+    return _ESCAPED.sub(lambda found: _ESCAPES[ord(found[0])], text)  # quicker, if few of many are to be escaped
 
 
 def encode(text: str) -> str:

@@ -1,0 +1,233 @@
+"""How much work the request at hand may make, and how it gives way to the others of the process while it makes it.
+
+Limits on one dimension multiply: a thousand operations, on a thousand values each, with fifty terms each, are a minute
+of a processor that all tenants share. So whatever loops over what a caller chose says here what it costs, before it
+does it, in units of about a microsecond: one value looked at once. Three things follow, whatever the request is:
+
+* it ends: over its budget it is refused with 400 tooMany, which says what was too dear and what to do;
+* it gives way: after SLICE units it lets the event loop serve others, and of all that wait to go on, one does in each
+  turn of the loop, the tenants in turn. What cannot be interrupted is refused beyond STEP units;
+* it is paid for: its tenant's rate limit counts WORTH units as one more request.
+
+Code that runs to its end without waiting yields instead, as a generator, and `in_turns` runs it; what neither waits nor
+yields and may be long goes `apart`. The budget is a context variable, as the deadline is: the tasks of a request share
+it, and without one nothing is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from enum import Enum
+from functools import cache, partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from scim.errors import TOO_MANY, ScimError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+MOST = 10_000_000
+"""Units of one request, about ten seconds: what a search over 100,000 resources takes, with a few terms, and half as
+much again."""
+PER_ROW = 100
+"""Units that a search may need for each row, if the operator lets it read more rows than usual."""
+SLICE = 2_000
+"""Units after which others are served: about 2 ms."""
+STEP = 40_000
+"""Units that may be made without a pause: what does more in one go is refused."""
+APART = 1_500_000
+"""Units of what runs in a thread, beside the others."""
+FEW = 2_000
+"""Values that are worked on at once without a thread."""
+WORTH = 2_500
+"""Units that count as a request to the rate limit of a tenant: at 400 a second, one second of one processor."""
+
+
+class Work(Enum):
+    """What is counted, with what to do if it is too much."""
+
+    BODY = "its body has too many values; split the request"
+    OPERATIONS = (
+        "its operations look at too many values too often; split it into several requests, name fewer terms in the "
+        "paths, or send each attribute once as a whole"
+    )
+    VALUES = "an attribute has too many values; send fewer at a time"
+    FILTER = (
+        "the filter compares too many values with too many terms; use fewer terms, or add `and` with userName, "
+        "externalId or id"
+    )
+    PAGE = "too much would have to be shown; ask for a smaller count, or for fewer attributes"
+    READS = "too many resources would have to be read one by one; add `and` with userName, externalId or id"
+
+
+class TooDear(ScimError):
+    """The request would take more work than one may: 400 tooMany, and nothing of it was done."""
+
+    def __init__(self, work: Work, *, is_used_up: bool = False) -> None:
+        detail = f"The request takes too much work, and nothing of it was done: {work.value}."
+        super().__init__(TOO_MANY, detail, rule="budget")
+        self.is_used_up = is_used_up
+        """Whether it is all that the request did before, so that this alone may be possible."""
+
+
+class Budget:
+    """The work of one request of a tenant: up to `most` units. `pay` is told of what was done, in units."""
+
+    __slots__ = ("_pay", "_slices", "_unpaid", "is_apart", "longest", "most", "since", "spent", "tenant")
+
+    def __init__(self, most: int, tenant: str = "", pay: Callable[[int], None] | None = None) -> None:
+        self.most, self.tenant = most, tenant
+        self.spent = self.since = self.longest = 0
+        self.is_apart = False
+        self._pay, self._unpaid, self._slices = pay, 0, 0
+
+    def charge(self, units: int, work: Work) -> None:
+        """Count work that comes now. Raises TooDear, once the budget is used up at every call."""
+        self.spent += units
+        self.since += units
+        self._unpaid += units
+        if self.spent > self.most or self.since > (APART if self.is_apart else STEP):
+            self.since -= units
+            raise TooDear(work, is_used_up=self.spent > self.most)
+        if self.is_apart and self.since // SLICE > self._slices:
+            self._slices = self.since // SLICE
+            time.sleep(0.0001)  # or the event loop would wait for the interpreter's own switch, 5 ms for each step
+
+    def settle(self) -> None:
+        """Pay for what was done since the last time; what was since is no longer one step."""
+        if not self.is_apart:
+            self.longest = max(self.longest, self.since)
+        self.since = self._slices = 0
+        if self._pay is not None and self._unpaid:
+            self._pay(self._unpaid)
+        self._unpaid = 0
+
+
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+_current: ContextVar[Budget | None] = ContextVar("budget", default=None)
+
+
+@contextmanager
+def granted(budget: Budget) -> Iterator[Budget]:
+    """Let what runs inside be counted against the budget, and be paid for at the end."""
+    token = _current.set(budget)
+    try:
+        yield budget
+    finally:
+        _current.reset(token)
+        budget.settle()
+
+
+def charge(units: int, work: Work) -> None:
+    """Count work of the request at hand that comes now. Raises TooDear: call it before anything is written."""
+    if (budget := _current.get()) is not None:
+        budget.charge(units, work)
+
+
+async def pause() -> None:
+    """Serve others if this request has done a slice of work since it last did; call it between two steps."""
+    budget = _current.get()
+    if budget is not None and budget.since >= SLICE:
+        budget.settle()
+        loop = asyncio.get_running_loop()
+        turns = _turns.get(loop)
+        if turns is None:
+            turns = _turns[loop] = _Turns()
+        await turns.next(budget.tenant)
+
+
+async def call(
+    values: int, function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs
+) -> _Result:
+    """Call what takes so many values in one go: `apart` if they are many."""
+    return await apart(function, *args, **named) if values > FEW else function(*args, **named)
+
+
+async def in_turns(steps: Generator[None, None, _Result]) -> _Result:
+    """Run a generator to its end, with a pause for others where it yields; what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        await pause()
+
+
+def at_once(steps: Generator[None, None, _Result]) -> _Result:
+    """The same without pauses, for callers that nobody waits beside."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
+async def apart(function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+    """Call what may be long and cannot be divided in a thread, one at a time, so that others are served beside it.
+
+    They then wait for the interpreter, some milliseconds at each of their steps: what is longer must be divided."""
+    budget = _current.get()
+    if budget is None or budget.is_apart:
+        return function(*args, **named)
+    budget.settle()
+    budget.is_apart = True
+    try:
+        call = partial(copy_context().run, function, *args, **named)
+        return await asyncio.get_running_loop().run_in_executor(_thread(), call)
+    finally:
+        budget.settle()
+        budget.is_apart = False
+
+
+@cache
+def _thread() -> Executor:
+    from concurrent.futures import ThreadPoolExecutor  # few requests need it
+
+    return ThreadPoolExecutor(1, "budget")
+
+
+class _Turns:
+    """Who waits to go on: one does in each turn of the loop, so that all dear requests together hold it for a slice."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._is_set = False
+
+    def next(self, tenant: str) -> asyncio.Future[None]:
+        """What is done when it is the caller's turn."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(tenant, deque()).append(turn)
+        if not self._is_set:
+            self._is_set = True
+            asyncio.get_running_loop().call_soon(self._go)
+        return turn
+
+    def _go(self) -> None:
+        """Let the first of the tenant go on that had its turn longest ago."""
+        gone = False
+        while self._waiting and not gone:
+            tenant = next(iter(self._waiting))
+            queue = self._waiting.pop(tenant)
+            while queue and not gone:
+                turn = queue.popleft()
+                if not turn.done():  # a request that was given up is
+                    turn.set_result(None)
+                    gone = True
+            if queue:
+                self._waiting[tenant] = queue
+        self._is_set = bool(self._waiting)
+        if self._is_set:
+            asyncio.get_running_loop().call_soon(self._go)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
