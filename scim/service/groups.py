@@ -112,7 +112,9 @@ async def _present(context: Context, id: str) -> list[Member]:
 
 def _number(changes: Iterable[Operation]) -> int:
     """How many members operations name, about."""
-    return sum(len(one.value) if isinstance(one.value, list) else _IN_FILTER for one in changes)
+    return sum(
+        max(_IN_FILTER, resources.longest({"members": one.value}), resources.longest(one.value)) for one in changes
+    )
 
 
 async def _applied(

@@ -83,10 +83,10 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
 async def sent(context: Context, resource_type: ResourceType) -> Document:
     """The document that a POST or PUT says. Raises 400 or 413."""
     body = await context.body(resource_type)
-    if resource_type.members and (number := _longest(body)) > (most := most_members(context)):
+    if resource_type.members and (number := longest(body)) > (most := most_members(context)):
         detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
         raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
-    return context.kept(resource_type, await call(_longest(body), canonical, body, resource_type))
+    return context.kept(resource_type, await call(longest(body), canonical, body, resource_type))
 
 
 def most_members(context: Context) -> int:
@@ -94,7 +94,7 @@ def most_members(context: Context) -> int:
     return context.settings.request_seconds * _PER_SECOND
 
 
-def _longest(body: object) -> int:
+def longest(body: object) -> int:
     """How many values the attribute has that has most."""
     values = body.values() if isinstance(body, dict) else ()
     return max((len(value) for value in values if isinstance(value, list | dict)), default=0)
