@@ -1,6 +1,7 @@
 """`python -m dev.bicep.workbook`: writes infra/workbook.json from the queries in infra/queries.
 
-The workbook shows each query under a title. `{request}` in a query is a parameter that the reader types.
+The workbook shows each query under a title. `{request}` and `{credential}` in a query are parameters that the reader
+types.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ TITLES = {
     "storage": "Table Storage: busy answers and trips",
     "housekeeping": "Housekeeping",
     "request": "One request",
+    "credential": "What one credential did",
 }
 """By file, in the order of the workbook."""
 
@@ -49,15 +51,18 @@ def _parameters() -> dict[str, Any]:
         "value": {"durationMs": _DAY},
         "typeSettings": {"selectableValues": durations, "allowCustom": True},
     }
-    request = {
-        "id": "5f4f7e0c-8c1c-4d3e-9a53-0c0a7d3a2b02",
-        "version": "KqlParameterItem/1.0",
-        "name": "request",
-        "label": "Request id",
-        "type": 1,
-        "value": "",
-    }
-    content = {"version": "KqlParameterItem/1.0", "parameters": [time, request], "style": "pills", "queryType": 0}
+    typed = [
+        {
+            "id": f"5f4f7e0c-8c1c-4d3e-9a53-0c0a7d3a2b0{number}",
+            "version": "KqlParameterItem/1.0",
+            "name": name,
+            "label": label,
+            "type": 1,
+            "value": "",
+        }
+        for number, name, label in ((2, "request", "Request id"), (3, "credential", "Credential id"))
+    ]
+    content = {"version": "KqlParameterItem/1.0", "parameters": [time, *typed], "style": "pills", "queryType": 0}
     return {"type": 9, "content": {**content, "resourceType": _RESOURCE}, "name": "parameters"}
 
 
