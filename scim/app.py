@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scim import budget, deadline, health, trace
-from scim.errors import INTERNAL, NOT_FOUND, TOO_LARGE, UNAVAILABLE, ScimError, with_request
+from scim.errors import (
+    INTERNAL,
+    INVALID_SYNTAX,
+    MISDIRECTED,
+    NOT_FOUND,
+    TOO_LARGE,
+    UNAVAILABLE,
+    ScimError,
+    with_request,
+)
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
 from scim.limits import TenantLimits
@@ -42,6 +51,8 @@ _APP = Path(__file__).parents[1]
 _LOGGED = {ROOT, "oauth2"}
 """The doors whose requests leave a line in the log."""
 _RETRY_AFTER = {"Retry-After": "30"}
+_OWN_HOST = "WEBSITE_HOSTNAME"
+"""Where the platform says by which name it reaches the app, also behind a proxy that SCIM_PUBLIC_URL names."""
 _TO_ANSWER = 5.0
 """Seconds after its deadline in which a request must have ended by itself, with what there is to say."""
 
@@ -95,6 +106,7 @@ class Application:
         request_id, started = uuid.uuid4().hex, time.perf_counter()
         gathered = trace.begin(request_id)
         try:
+            self._check_host(request)
             response = await self._answer(request)
         except ScimError as error:
             trace.broken(error)
@@ -103,6 +115,8 @@ class Application:
             response = self._refusal(request, self._failure(error, request_id), request_id)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
+        if request.root == ROOT:  # personal data, or what a caller sent of it (RFC 9111 §5.2.2.5)
+            response.headers.setdefault("Cache-Control", "no-store")
         if request.root in _LOGGED:
             log_request(
                 request,
@@ -132,6 +146,20 @@ class Application:
             await parts.store.gateway.close()
             if parts.identity is not None:
                 await parts.identity.close()
+
+    def _check_host(self, request: Request) -> None:
+        """Refuse a host that cannot be one, and one that is not ours if the operator said which is: what a caller sends
+        there must never get into an answer."""
+        if request.root == health.ROOT:  # probes come by an address
+            return
+        if not request.host:
+            raise ScimError(INVALID_SYNTAX, "The Host header is no name or address of a host; send the tenant URL's.")
+        public = self._built().settings.public_url
+        if public is None:
+            return
+        known = {Request("GET", public).host, os.environ.get(_OWN_HOST, "").lower()}
+        if request.host not in known:
+            raise ScimError(MISDIRECTED, f"This service is not reached by that host name; the tenant URL is {public}.")
 
     async def _answer(self, request: Request) -> Response:
         if request.root != ROOT:

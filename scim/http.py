@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import orjson
 
@@ -25,6 +25,9 @@ ROOT = "scim"
 _MAX_TAGS = 8192
 """Characters of If-Match or If-None-Match."""
 _READABLE_TYPES = {CONTENT_TYPE, "application/json", ""}
+_AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+_HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+"""A host name or an address, and a port (RFC 3986 §3.2.2); names of other scripts arrive in their ASCII form."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,26 @@ class Request:
     body: bytes = b""
 
     @cached_property
+    def _url(self) -> SplitResult:
+        """The URL in its parts; without its host if that cannot be one, so that the rest can be read."""
+        try:
+            return urlsplit(self.url)
+        except ValueError:
+            target = _AUTHORITY.sub("", self.url, count=1)
+            return urlsplit(target if target.startswith("/") else f"/{target}")
+
+    @cached_property
+    def host(self) -> str:
+        """The host that the request came for, in lower case and with the port if it is not the scheme's own; "" if it
+        cannot be one."""
+        host = self._url.netloc.lower()
+        if not _HOST.fullmatch(host):
+            return ""
+        return host.removesuffix({"https": ":443", "http": ":80"}.get(self._url.scheme, ":"))
+
+    @cached_property
     def _path(self) -> list[str]:
-        return [segment for segment in urlsplit(self.url).path.split("/") if segment]
+        return [segment for segment in self._url.path.split("/") if segment]
 
     @property
     def root(self) -> str:
@@ -61,8 +82,7 @@ class Request:
     @cached_property
     def origin(self) -> str:
         """The scheme and host that this request came by."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return f"{self._url.scheme}://{self._url.netloc}"
 
     @cached_property
     def base_url(self) -> str:
@@ -72,7 +92,7 @@ class Request:
     @cached_property
     def query(self) -> dict[str, str]:
         """Query parameters by lower-case name; `+` and `%20` are both spaces, the last of repeated ones wins."""
-        pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
+        pairs = parse_qsl(self._url.query, keep_blank_values=True)
         return {name.lower(): value for name, value in pairs}
 
     def json(self, max_bytes: int, max_depth: int) -> object:

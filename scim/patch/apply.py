@@ -29,6 +29,7 @@ from scim.schema.elements import (
     without_named,
 )
 from scim.schema.model import Attribute
+from scim.schema.passwords import drop_passwords
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import (
     Document,
@@ -64,6 +65,7 @@ def steps(
         yield
     for listed_here in touched.values():
         _tidy(document, result, listed_here, resource_type.members)
+    drop_passwords(result, resource_type)
     hold_immutable(document, result, resource_type)
     require(result, resource_type, document)
     bound(result, resource_type, document)

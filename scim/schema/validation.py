@@ -16,6 +16,7 @@ from scim.budget import Work, charge
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
 from scim.schema.elements import is_husk, refuse_nobody
 from scim.schema.model import Attribute
+from scim.schema.passwords import drop_passwords
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import canonical_value, empty
 
@@ -75,6 +76,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
         if urn in document:
             _drop_husks(document[urn], attributes)
             assign_container(document, urn, document[urn])
+    drop_passwords(document, resource_type)
     require(document, resource_type)
     bound(document, resource_type)
     return document

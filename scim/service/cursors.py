@@ -1,6 +1,8 @@
-"""Cursors (RFC 9865): where a walk stands, signed, and good for one tenant, one query and one page size.
+"""Cursors (RFC 9865): where a walk stands, sealed, and good for one tenant, one query and one page size.
 
-A cursor that was not ours, is another tenant's, or belongs to another query gets the same answer: it tells nothing.
+A place may hold what the last resource is ordered by, such as a userName, and a cursor travels in URLs, which proxies
+and logs keep: so it is encrypted (AES-GCM), not only signed. One that was not ours, is another tenant's, or belongs
+to another query gets the same answer: it tells nothing.
 """
 
 from __future__ import annotations
@@ -9,34 +11,31 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import time
 from typing import Any
 
 from scim.errors import EXPIRED_CURSOR, INVALID_COUNT, INVALID_CURSOR, ScimError
 from scim.store.positions import FRESH
 
-_MAC_BYTES = 16
+_NONCE_BYTES = 12
+"""Random, as NIST SP 800-38D §8.2.2 has it: good for 2^32 cursors under one key."""
+_PURPOSE = b"cursors, encrypted"
+"""What the key of cursors is derived for, so that nothing else is ever encrypted with the same one."""
 
 
 def seal(key: bytes, tenant: str, query: str, count: int, place: dict[str, Any]) -> str:
     """The cursor of a place, in URL-safe characters."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # few ask for cursors, and every start would pay
+
     content = {"p": place, "c": count, "e": int(time.time() + FRESH.total_seconds())}
-    text = json.dumps(content, separators=(",", ":")).encode()
-    return _encoded(_mac(key, tenant, query, text) + text)
+    nonce, text = os.urandom(_NONCE_BYTES), json.dumps(content, separators=(",", ":")).encode()
+    return _encoded(nonce + AESGCM(_derived(key)).encrypt(nonce, text, _bound(tenant, query)))
 
 
 def unseal(key: bytes, tenant: str, query: str, count: int, cursor: str) -> dict[str, Any]:
     """The place of a cursor. Raises 400 invalidCursor, expiredCursor or invalidCount."""
-    try:
-        sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        sealed = b""
-    mac, text = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-    if not text or _encoded(sealed) != cursor or not hmac.compare_digest(mac, _mac(key, tenant, query, text)):
-        raise ScimError(
-            INVALID_CURSOR, "The cursor does not belong to this query: send an empty one for the first page."
-        )
-    content = json.loads(text)
+    content = json.loads(_decrypted(key, tenant, query, cursor))
     if content["e"] < time.time():
         raise ScimError(EXPIRED_CURSOR, "The cursor is too old: send an empty one for the first page.")
     if content["c"] != count:
@@ -45,9 +44,28 @@ def unseal(key: bytes, tenant: str, query: str, count: int, cursor: str) -> dict
     return place
 
 
-def _mac(key: bytes, tenant: str, query: str, text: bytes) -> bytes:
-    message = b"\0".join((tenant.encode(), query.encode(), text))
-    return hmac.digest(key, message, hashlib.sha256)[:_MAC_BYTES]
+def _decrypted(key: bytes, tenant: str, query: str, cursor: str) -> bytes:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if _encoded(sealed) != cursor or len(sealed) <= _NONCE_BYTES:
+            raise ValueError("not as it was made")
+        return AESGCM(_derived(key)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(tenant, query))
+    except (ValueError, InvalidTag):
+        raise ScimError(
+            INVALID_CURSOR, "The cursor does not belong to this query: send an empty one for the first page."
+        ) from None
+
+
+def _derived(key: bytes) -> bytes:
+    return hmac.digest(key, _PURPOSE, hashlib.sha256)
+
+
+def _bound(tenant: str, query: str) -> bytes:
+    """What a cursor is good for: it is authenticated with it, and not in it."""
+    return b"\0".join((tenant.encode(), query.encode()))
 
 
 def _encoded(sealed: bytes) -> str:

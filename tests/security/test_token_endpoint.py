@@ -387,7 +387,10 @@ async def test_metadata(deployment: Deployment) -> None:
     assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_metadata_behind_another_address(deployment: Deployment, deployed_settings: Settings) -> None:
+async def test_metadata_behind_another_address(
+    deployment: Deployment, deployed_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBSITE_HOSTNAME", "scim.test")
     public = "https://scim.contoso.example"
     deployment.application._settings = deployed_settings.model_copy(update={"public_url": f"{public}/scim"})
     answer = await deployment.request("GET", METADATA_URL)

@@ -173,6 +173,7 @@ async def test_locations_are_those_of_the_public_url(
 ) -> None:
     public = "https://scim.contoso.example/scim"
     application = Application(settings.model_copy(update={"public_url": public}))
+    monkeypatch.setenv("WEBSITE_HOSTNAME", "scim.test")  # as behind a proxy, which sends the platform's own name
     monkeypatch.setattr(function_app, "application", application)
     try:
         for path in PATHS:
