@@ -7,7 +7,7 @@ Vault the other; both answer the same one question.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import (
@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from scim.security.keys import CONNECTION_NAME, digested, fingerprint, is_storable
+from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable
 from scim.security.trust import Trust
 
 ENTRA_PREFIX = "entra-"
@@ -94,6 +94,8 @@ class Connection(BaseModel):
     """`api-key`: the key is the bearer token. `oauth`: client credentials for a token of ours. `federation`: the
     issuer's assertion for a token of ours. `entra`: the bearer token is one that Entra issued."""
     description: str = Field(default="", max_length=200)
+    created: AwareDatetime | None = None
+    """When it was made, or made anew in place of another one."""
     access: Literal["read", "write"] = "write"
     mode: Literal["entra", "strict"] = "entra"
     """`entra` takes everything that Entra sends; `strict` holds to the SCIM 2.0 Interoperability Profile."""
@@ -144,16 +146,26 @@ class Connection(BaseModel):
         ends = [self.ends(key) for key in self.keys] or [self.expires]
         return None if None in ends else max(end for end in ends if end is not None)
 
+    @property
+    def making(self) -> str:
+        """A digest for this connection, and none that is made in its place: what is revoked with the whole of it, since
+        some have no credential of ours."""
+        return digest(f"connection {self.name} {self.created and self.created.astimezone(UTC).isoformat()}")
+
     def find_revoked(self, credential: str) -> Revoked | None:
         """Return the revoked credential of that id; None if none was called so."""
         return next((each for each in self.revoked_keys if each.id == credential), None)
 
     def with_revoked(self, revoked: Iterable[Revoked]) -> Connection:
-        """Return the connection with these, too, among its revoked credentials, and so not among those in force."""
+        """Return the connection with these, too, among its revoked credentials, and so not among those in force. If its
+        own `making` is among them, it is revoked as a whole."""
         every = {each.value: each for each in self.revoked_keys}
         for each in revoked:
             every.setdefault(each.value, each)
-        return self.changed(revoked_keys=tuple(every.values())) if len(every) > len(self.revoked_keys) else self
+        whole = every.get(self.making) if self.revoked is None else None
+        if whole is None and len(every) == len(self.revoked_keys):
+            return self
+        return self.changed(revoked_keys=tuple(every.values()), revoked=whole.at if whole else self.revoked)
 
     def changed(self, **members: object) -> Connection:
         """Return the connection with other members. It is made anew, so that its rules hold."""

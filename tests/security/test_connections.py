@@ -35,6 +35,7 @@ def test_defaults() -> None:
         "tenant": "t-1",
         "kind": "api-key",
         "description": "",
+        "created": None,
         "access": "write",
         "mode": "entra",
         "expires": None,

@@ -245,6 +245,28 @@ async def test_replacing_a_connection_ends_its_secrets_for_good(deployment: Depl
     assert await calls(deployment, name, old) == (401, True)
 
 
+@pytest.mark.parametrize("kind", [(), FEDERATION], ids=["secret", "federation"])
+async def test_connection_that_was_revoked_as_a_whole_stays_so(
+    deployment: Deployment, with_table: None, kind: tuple[str, ...]
+) -> None:
+    """Also one that has no secret of ours; the one that is made in its place is another."""
+    name = deployment.name()
+    await deployment.run("add", name, *kind)
+    older = deployment.kept(name)
+    connections = deployment.application._built().security.connections
+    await deployment.run("revoke", name, "--all")
+    deployment.keep(name, older)
+    deployment.later(60)
+    kept = await connections.get(name, lambda _: True)
+    assert kept is not None and kept.revoked is not None and kept.keys == ()
+    assert (await deployment.tool("show", name))["state"].startswith("revoked on")
+    await deployment.run("add", name, *kind, "--replace")
+    deployment.later(60)
+    kept = await connections.get(name, lambda _: True)
+    assert kept is not None and kept.revoked is None and bool(kept.keys) == (not kind)
+    assert (await deployment.tool("show", name))["state"] == "active"
+
+
 def test_revoked_wins_in_one_document() -> None:
     """Whatever writes it back."""
     key, other = new_key("contoso"), new_key("contoso")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -327,8 +328,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "rotate what has no secret": (("rotate", "FEDERATED"), "FEDERATED has no secret of ours"),
     "rotate what is revoked": (
         ("rotate", "REVOKED"),
-        "REVOKED was revoked as a whole, for good",
+        "REVOKED was revoked as a whole",
     ),
+    "pause what is revoked": (("pause", "REVOKED"), "REVOKED was revoked as a whole"),
+    "resume what is revoked": (("resume", "REVOKED"), "run: add REVOKED --replace --kind api-key --tenant REVOKED"),
     "rotate while rotating": (("rotate", "ROTATING"), "ROTATING has two credentials already"),
     "revoke the old one of one": (("revoke", "NAME", "--old"), "NAME has no second credential"),
     "revoke the old one of one by force": (("revoke", "NAME", "--old", "--force"), "has no second credential"),
@@ -556,7 +559,30 @@ async def test_signing_keys_that_are_none(place: Place, file: File) -> None:
         assert "is no list of signing keys" in error and "hunter2" not in error
 
 
+async def test_secret_that_is_disabled_is_not_written_over(deployment: Deployment) -> None:
+    """Somebody disabled it in the portal, as a brake: the tool must not take that off by a slip."""
+    name, key = deployment.connect()
+    deployment.keep(name, deployment.kept(name), enabled=False)
+    for options in ((), ("--replace",)):
+        error = await deployment.refused("add", name, *options)
+        assert f"enable the secret connection-{name} there first" in error
+    assert [each["value"] if isinstance(each, dict) else each for each in deployment.kept(name)["keys"]] == [key]
+
+
 # A settings file.
+
+
+async def test_two_tools_at_once_lose_nothing(local: LocalPlace) -> None:
+    name = local.name()
+    await local.run("add", name)
+    names = [local.name() for _ in range(6)]
+    commands = [local.deployment.command("add", each, *local.arguments) for each in names]
+    commands += [local.deployment.command("pause", name, *local.arguments)]
+    commands += [local.deployment.command("rotate", name, *local.arguments)]
+    await asyncio.gather(*commands)
+    documents = local.documents()
+    assert {name, *names} <= documents.keys()
+    assert (len(documents[name]["keys"]), "paused" in documents[name]) == (2, True)
 
 
 async def test_file_is_replaced_whole_and_for_its_owner_alone(

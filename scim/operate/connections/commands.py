@@ -14,6 +14,7 @@ from scim.operate.connections.kept import Changed, Kept
 from scim.operate.connections.lifetimes import default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, rotation
 from scim.operate.errors import CommandError
+from scim.security.authentication import shown
 from scim.security.connections import Connection, Credential, Revocations, Revoked, read_connection
 from scim.security.connections import Unavailable as VaultUnavailable
 from scim.security.keys import CONNECTION_NAME, digest, digested, new_key
@@ -74,7 +75,7 @@ class Commands:
             raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
         now = datetime.now(UTC)
         secret = None
-        document = {member: value for member, value in given.items() if value is not None}
+        document = {member: value for member, value in given.items() if value is not None} | {"created": now}
         try:
             if "trust" in given:
                 document["expires"] = read_expiry(expires, None)
@@ -95,7 +96,8 @@ class Commands:
         if made.kind in ("oauth", "federation") and not await self._kept.signing_keys():
             await self._kept.put_signing_keys(rotated(()))
         connection = self._told(await self._kept.change(name, change))
-        if not _holds(connection, secret) or connection.tenant != made.tenant:
+        await self._mark(name, connection.revoked_keys)
+        if connection.created != now:
             raise CommandError(
                 f"Somebody else made connection {name} at the same moment, and what was made here is not in force: show"
                 f" {name} tells what is. Make it anew with --replace if that is not what you want."
@@ -158,13 +160,17 @@ class Commands:
         ended = [key.id for key in _chosen(view, credential, force)] if not again else [again[0].id]
         whole = credential is None
         revoked = (*again, *_revoked([key for key in view.connection.keys if key.id in ended], now))
+        if whole:
+            revoked += (Revoked(value=view.connection.making, at=now),)
         await self._mark(name, revoked)
 
         def change(before: Connection | None) -> Connection:
             connection = _there(name, before)
             also = _revoked([key for key in connection.keys if whole or key.id in ended], now)
             changed = connection.with_revoked((*view.connection.revoked_keys, *revoked, *also))
-            return changed.changed(revoked=changed.revoked or now) if whole else changed
+            if whole and changed.revoked is None:  # it was made anew meanwhile
+                return changed.with_revoked([Revoked(value=changed.making, at=now)])
+            return changed
 
         connection = self._told(await self._kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
@@ -173,11 +179,11 @@ class Commands:
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
         now = (await self._get(name)).paused or datetime.now(UTC)
-        return self._told(await self._kept.change(name, lambda known: _there(name, known).changed(paused=now)))
+        return self._told(await self._kept.change(name, lambda known: _living(name, known).changed(paused=now)))
 
     async def resume(self, name: str) -> Connection:
         await self._get(name)
-        return self._told(await self._kept.change(name, lambda known: _there(name, known).changed(paused=None)))
+        return self._told(await self._kept.change(name, lambda known: _living(name, known).changed(paused=None)))
 
     async def _get(self, name: str) -> Connection:
         return _there(name, await self._find(name))
@@ -214,6 +220,21 @@ def _there(name: str, connection: Connection | None) -> Connection:
     return connection
 
 
+def _living(name: str, connection: Connection | None) -> Connection:
+    """The connection, if it was not revoked as a whole. Raises CommandError."""
+    connection = _there(name, connection)
+    if connection.revoked is not None:
+        raise CommandError(
+            f"Connection {name} was revoked as a whole on {shown(connection.revoked)}, for good: nobody gets in, and"
+            f" there is nothing to pause or resume. To begin anew, run: {_anew(connection)}"
+        )
+    return connection
+
+
+def _anew(connection: Connection) -> str:
+    return f"add {connection.name} --replace --kind {connection.kind} --tenant {connection.tenant}"
+
+
 def _holds(connection: Connection, secret: str | None) -> bool:
     """Whether a secret that was made is in force."""
     return secret is None or digest(secret) in [digested(key.value) for key in connection.keys]
@@ -225,8 +246,8 @@ def _refuse_rotation(connection: Connection) -> None:
         raise CommandError(f"Connection {name} has no secret of ours: its issuer rotates the keys by itself.")
     if connection.revoked is not None:
         raise CommandError(
-            f"Connection {name} was revoked as a whole, for good. To begin anew, run: add {name} --replace"
-            f" --kind {connection.kind} --tenant {connection.tenant}"
+            f"Connection {name} was revoked as a whole on {shown(connection.revoked)}, for good. To begin anew, run:"
+            f" {_anew(connection)}"
         )
     if len(connection.keys) > 1:
         ids = " and ".join(key.id for key in connection.keys)

@@ -117,6 +117,11 @@ class KeptInVault:
         for _ in range(_ROUNDS):
             known = await self._vault.versions(CONNECTION + name)
             connection, version = await self._read(name)
+            if connection is None and known:
+                raise KeptError(
+                    f"Connection {name} is in the vault, but its secret is disabled or not valid yet: enable the secret"
+                    f" {CONNECTION}{name} there first."
+                )
             if connection is None or version in known:  # else others came between the two looks
                 return connection, known
         raise KeptError(f"Others keep changing connection {name}: run this again.")

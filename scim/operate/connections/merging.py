@@ -11,15 +11,15 @@ from typing import Any
 
 from scim.security.connections import Connection, Credential
 
-_IDENTITY = ("tenant", "kind", "trust")
+_IDENTITY = ("tenant", "kind", "trust", "created")
 """Members that only a replacement of the whole connection changes."""
 _SINGLE = ("description", "access", "mode", "expires")
 
 
 def merge(base: Connection, ours: Connection, theirs: Connection, *, ours_is_last: bool) -> Connection:
     """Return what `ours` and `theirs` made of `base` together. If both changed a member otherwise, ours stands. A
-    connection that one side replaced by another, as for another tenant, takes nothing of the other side but what that
-    revoked; if both did, the later one stands, which `ours_is_last` tells."""
+    connection that one side replaced by another takes nothing of the other side but what that revoked; if both did, the
+    later one stands, which `ours_is_last` tells."""
     revoked = theirs.revoked_keys
     if _identity(ours) != _identity(theirs):
         we_replaced, they_replaced = (_identity(each) != _identity(base) for each in (ours, theirs))

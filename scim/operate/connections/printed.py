@@ -9,7 +9,7 @@ from typing import Any
 
 from scim.operate.connections.commands import Unreadable, View
 from scim.operate.connections.rotation import by_age
-from scim.security.connections import Connection
+from scim.security.connections import Connection, Revoked
 from scim.security.keys import fingerprint
 from scim.security.usage import WARNINGS, Used, days_left, due
 
@@ -160,7 +160,7 @@ def details(view: View, now: datetime) -> str:
     if connection.trust is not None:
         lines.append(f"  issuer {connection.trust.issuer}, audience {connection.trust.audience}")
         lines.append(f"    {_uses(view, connection.trust.id)}")
-    lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in connection.revoked_keys[-_SHOWN:]]
+    lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in _revoked(connection)[-_SHOWN:]]
     if view.rotation is not None:
         lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
         lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
@@ -196,7 +196,7 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
         **document,
         "state": state(connection, now),
         "lastUsed": _text(_last(view)),
-        "revokedCredentials": [{"id": each.id, "at": _text(each.at)} for each in connection.revoked_keys],
+        "revokedCredentials": [{"id": each.id, "at": _text(each.at)} for each in _revoked(connection)],
         "ending": [{"at": _text(ends), "what": text} for ends, text in _endings(connection, now)],
         "rotation": None if turn is None else {"safeToRevoke": turn.safe, "old": turn.old.id, "advice": turn.advice},
     }
@@ -222,6 +222,11 @@ def state(connection: Connection, now: datetime) -> str:
 
 def moment(at: datetime | None, otherwise: str = "") -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}Z" if at else otherwise
+
+
+def _revoked(connection: Connection) -> list[Revoked]:
+    """Its revoked credentials, without what stands for the whole."""
+    return [each for each in connection.revoked_keys if each.value != connection.making]
 
 
 def _each(connection: Connection) -> Sequence[Any]:
