@@ -6,6 +6,7 @@
 # make chaos          clients at work while network, table and app fail; ARGS="--minutes 30 --seed 7"
 # make check          format, lint and types
 # make lock           requirements*.txt from requirements*.in; ARGS=--upgrade or ARGS="--upgrade-package aiohttp"
+# make snapshots      infra/snapshots, what a deployment makes, from the templates; needs the Bicep compiler
 # make clean          removes what the others made, but for local.settings.json and the data in .azurite
 #
 # VENV is the virtual environment's folder, PYTHON what it is made from: by default the newest Python that really runs
@@ -23,7 +24,7 @@ azurite = dev/node_modules/.installed
 # The Python that the templates deploy (infra/modules/app.bicep), and its system.
 deployed = --python-version 3.13 --python-platform x86_64-manylinux_2_28
 
-.PHONY: run test conformance rehearse bench chaos check lock clean
+.PHONY: run test conformance rehearse bench chaos check lock snapshots clean
 .SILENT:
 .DEFAULT_GOAL := run
 
@@ -57,7 +58,15 @@ lock: $(installed)
 		--no-strip-extras --annotation-style line "$$@"; }; \
 	lock --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt $(ARGS) && \
 	lock --universal --python-version 3.11 -c requirements-dev.txt requirements-operate.in -o requirements-operate.txt && \
-	lock $(deployed) -c requirements-dev.txt requirements.in -o requirements.txt
+	lock $(deployed) -c requirements-dev.txt requirements.in -o requirements.txt && \
+	lock --universal --python-version 3.13 .github/requirements.in -o .github/requirements.txt $(ARGS)
+
+snapshots:
+	bicep --version >/dev/null 2>&1 || { echo "The Bicep compiler must be on PATH as bicep" >&2; exit 1; }
+	for name in default closed; do \
+		bicep snapshot infra/snapshots/$$name.bicepparam --mode $(or $(MODE),overwrite) --location westeurope \
+			--subscription-id 00000000-0000-0000-0000-000000000001 --tenant-id 00000000-0000-0000-0000-000000000002 || exit 1; \
+	done
 
 clean:
 	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -8,8 +8,43 @@ targetScope = 'subscription'
 @maxLength(40)
 param environmentName string
 
+// The regions with the Flex Consumption plan, so that azd offers no other. Azure adds some now and then:
+// az functionapp list-flexconsumption-locations --runtime python --query '[].name' -o tsv | sort
 @description('Region of all resources; it must offer the Flex Consumption plan.')
-@minLength(1)
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'eastus2euap'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
 @metadata({
   azd: {
     type: 'location'
@@ -76,6 +111,10 @@ param entraOnly bool = false
 @description('Who is told of alerts, by e-mail. Empty: alerts are shown in Azure Monitor and nobody is told.')
 param alertEmail string = ''
 
+@description('GB of logs a day, after which Azure drops what comes until the next day; -1 for no limit. An alert tells it at 80 %.')
+@minValue(-1)
+param dailyLogGb int = 10
+
 @description('Days that logs are kept.')
 @minValue(30)
 @maxValue(730)
@@ -83,6 +122,13 @@ param logRetentionDays int = 30
 
 @description('Log every read and write of the table. Row keys are in that log, and user names are in row keys.')
 param tableLogs bool = false
+
+@description('recover brings back the vault of a deployment that was deleted within the last 90 days, with its connections.')
+@allowed([
+  'default'
+  'recover'
+])
+param vaultCreateMode string = 'default'
 
 // ---- The app's settings (docs/settings.md), with its own defaults ----
 
@@ -177,7 +223,7 @@ var tags = {
   'azd-env-name': environmentName
 }
 
-resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags
@@ -193,6 +239,8 @@ module identity 'modules/identity.bicep' = {
   }
 }
 
+// Names of role assignments hold the identity's principal id: one that is made anew gets assignments of its own. what-if does
+// not know that id before and shows these assignments less precisely, which the linter says (what-if-short-circuiting).
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
@@ -201,6 +249,8 @@ module monitoring 'modules/monitoring.bicep' = {
     location: location
     tags: tags
     retentionDays: logRetentionDays
+    dailyGb: dailyLogGb
+    #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
   }
 }
@@ -215,6 +265,7 @@ module storage 'modules/storage.bicep' = {
     dataRedundancy: dataRedundancy
     tableName: tableName
     publicAccess: !vnetEnabled
+    #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
     deployerId: principalId
     deployerType: principalType
@@ -230,7 +281,9 @@ module vault 'modules/vault.bicep' = {
     name: 'kv-${token}'
     location: location
     tags: tags
+    createMode: vaultCreateMode
     publicAccess: !vnetEnabled
+    #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
     deployerId: principalId
     deployerType: principalType
@@ -270,12 +323,12 @@ module app 'modules/app.bicep' = {
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstanceCount: maximumInstanceCount
     largestBody: max(maxBodyBytes, maxGroupBodyBytes, maxBulkBytes)
+    publicUrl: publicUrl
     settings: {
       SCIM_TABLE_ENDPOINT: storage.outputs.tableEndpoint
       SCIM_TABLE_NAME: tableName
       SCIM_KEY_VAULT_URL: vault.outputs.url
       SCIM_IDENTITY_CLIENT_ID: identity.outputs.clientId
-      SCIM_PUBLIC_URL: publicUrl
       SCIM_TOKEN_MINUTES: string(tokenMinutes)
       SCIM_USAGE_MINUTES: string(usageMinutes)
       SCIM_TENANT_RATE: string(tenantRate)
@@ -307,11 +360,13 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     email: alertEmail
     componentId: monitoring.outputs.componentId
+    workspaceId: monitoring.outputs.workspaceId
+    dailyLogGb: dailyLogGb
     tableServiceId: storage.outputs.tableServiceId
   }
 }
 
-var base = empty(publicUrl) ? 'https://${app.outputs.hostName}' : substring(publicUrl, 0, max(0, length(publicUrl) - length('/scim')))
+var base = substring(app.outputs.publicUrl, 0, max(0, length(app.outputs.publicUrl) - length('/scim')))
 
 @description('Region of the deployment.')
 output AZURE_LOCATION string = location
@@ -329,7 +384,7 @@ output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 output AZURE_APPLICATION_INSIGHTS_NAME string = monitoring.outputs.componentName
 
 @description('What the admin types as Tenant URL in Entra.')
-output SCIM_TENANT_URL string = '${base}/scim'
+output SCIM_TENANT_URL string = app.outputs.publicUrl
 
 @description('What the admin types as token endpoint in Entra.')
 output SCIM_TOKEN_ENDPOINT string = '${base}/oauth2/token'
@@ -345,3 +400,6 @@ output SCIM_TABLE_NAME string = tableName
 
 @description('Whether vault and storage can be reached only from the virtual network.')
 output SCIM_VNET_ENABLED bool = vnetEnabled
+
+@description('Whether only the addresses of Microsoft Entra ID reach the endpoint.')
+output SCIM_ENTRA_ONLY bool = entraOnly

@@ -1,4 +1,5 @@
-"""Static checks of the templates in infra/ and of what goes with them, for machines without the Bicep compiler.
+"""What the Bicep compiler does not know of infra/: checked on its snapshots, in which it shows a whole deployment.
 
-`python -m dev.bicep [infra]` prints a line for each finding. The compiler knows more; where it is there, run it too.
+`python -m dev.bicep [infra]` prints a line for each finding. It needs no compiler: the snapshots are committed, and CI
+holds them against the templates (`make snapshots` renews them).
 """

@@ -1,6 +1,6 @@
-"""`python -m dev.bicep [infra]`: checks the templates in a folder and the files beside it; a line for each finding.
+"""`python -m dev.bicep [infra]`: checks a folder's snapshots and the files beside them; a line for each finding.
 
-Exit code 0 where nothing is wrong, 1 where something is, 2 where the folder has no main.bicep.
+Exit code 0 if nothing is wrong, 1 if something is, 2 if the folder has no snapshots.
 """
 
 from __future__ import annotations
@@ -9,42 +9,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.bicep import declarations, files, queries, resources, roles, settings, syntax
-from dev.bicep.source import Finding, read_templates
+from dev.bicep import files, parameters, queries, roles, safety, settings
+from dev.bicep.snapshots import Finding, read_snapshots
 from scim.settings import Settings
 
 
 def findings(infra: Path, fields: settings.Fields | None = None) -> list[Finding]:
-    """What is wrong, in order. `fields` are the app's settings. A file that is no Bicep hides what else is wrong."""
-    infra = infra.resolve()
-    templates = read_templates(infra)
-    broken = sorted(syntax.check(templates), key=_order)
-    if broken:
-        return broken
-    main = next(template for template in templates if template.path == infra / "main.bicep")
+    """What is wrong, in order. `fields` are the app's settings."""
+    infra, fields = infra.resolve(), Settings.model_fields if fields is None else fields
+    snapshots = read_snapshots(infra)
     found = [
-        *declarations.check(templates),
-        *resources.check(templates),
-        *roles.check(templates),
-        *settings.check(templates, Settings.model_fields if fields is None else fields),
-        *settings.check_parameters(main, infra / "main.parameters.json"),
+        *safety.check(snapshots),
+        *roles.check(snapshots),
+        *settings.check(snapshots, fields),
+        *parameters.check(infra, fields),
+        *parameters.check_outputs(infra),
         *queries.check(infra),
-        *queries.check_alerts(templates),
-        *files.check(infra.parent, templates),
+        *queries.check_alerts(snapshots),
+        *files.check(infra.parent, snapshots),
     ]
-    return sorted(set(found), key=_order)
-
-
-def _order(finding: Finding) -> tuple[str, int, str]:
-    return finding.file, finding.line, finding.text
+    return sorted(set(found), key=lambda finding: (finding.file, finding.line, finding.text))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the findings; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     infra = Path(arguments[0] if arguments else "infra")
-    if not (infra / "main.bicep").is_file():
-        print(f"{infra} has no main.bicep; name the folder of the templates", file=sys.stderr)
+    if not list(infra.glob("snapshots/*.snapshot.json")):
+        print(f"{infra} has no snapshots; name the folder of the templates", file=sys.stderr)
         return 2
     found = findings(infra)
     for finding in found:

@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-from dev.bicep.source import Finding, Template, literal, properties, walk
+from dev.bicep.snapshots import Finding, Snapshot
 
 
-def check(root: Path, templates: list[Template]) -> Iterator[Finding]:
+def check(root: Path, snapshots: list[Snapshot]) -> Iterator[Finding]:
     """Every file that is there must be what its tool reads."""
     azure, container = root / "azure.yaml", root / ".devcontainer" / "devcontainer.json"
     for path in (azure, container):
         if not path.is_file():
             yield Finding(path.relative_to(root).as_posix(), 1, "does not exist; write it")
     if azure.is_file():
-        yield from _azure(root, azure, templates)
+        yield from _azure(root, azure, snapshots)
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
         yield from _workflow(root, path)
     if container.is_file():
@@ -53,7 +53,7 @@ def _read(path: Path, name: str, problems: list[Finding]) -> Any:
         return None
 
 
-def _azure(root: Path, path: Path, templates: list[Template]) -> Iterator[Finding]:
+def _azure(root: Path, path: Path, snapshots: list[Snapshot]) -> Iterator[Finding]:
     problems: list[Finding] = []
     content = _read(path, path.name, problems)
     yield from problems
@@ -61,7 +61,15 @@ def _azure(root: Path, path: Path, templates: list[Template]) -> Iterator[Findin
         return
     text = path.read_text(encoding="utf-8")
     services = content.get("services") or {}
-    tagged = {tag for template in templates for tag in _tags(template)}
+    sites = [site for snapshot in snapshots for site in snapshot.of("Microsoft.Web/sites")]
+    tagged = {site.body.get("tags", {}).get("azd-service-name") for site in sites}
+    if not re.match(r">= 1\.(2[5-9]|[3-9]\d)", (content.get("requiredVersions") or {}).get("azd", "")):
+        remedy = 'write requiredVersions: {azd: ">= 1.25.4"}'
+        yield Finding(path.name, 1, f"an older azd ignores .funcignore or hooks; {remedy}")
+    for name, hook in (content.get("hooks") or {}).items():
+        for system, command in hook.items():
+            if command.get("interactive") is not True:  # azd lost what other hooks printed, the token with it
+                yield Finding(path.name, _line(text, f"{name}:"), f"hook {name} for {system} must be interactive: true")
     for name, service in services.items():
         if name not in tagged:
             yield Finding(
@@ -75,14 +83,6 @@ def _azure(root: Path, path: Path, templates: list[Template]) -> Iterator[Findin
             yield Finding(path.name, _line(text, script), f"{script} does not exist; correct the path")
 
 
-def _tags(template: Template) -> Iterator[str]:
-    for node in walk(template.root):
-        if node.type == "object":
-            for name, _, value in properties(node):
-                if name == "azd-service-name":
-                    yield literal(value) or ""
-
-
 def _workflow(root: Path, path: Path) -> Iterator[Finding]:
     name = path.relative_to(root).as_posix()
     problems: list[Finding] = []
@@ -93,12 +93,14 @@ def _workflow(root: Path, path: Path) -> Iterator[Finding]:
     text = path.read_text(encoding="utf-8")
     for job, steps in (content.get("jobs") or {}).items():
         line = _line(text, f"{job}:")
-        for key in ("runs-on", "steps", "timeout-minutes"):
-            if key not in steps:
-                yield Finding(name, line, f"job {job} has no {key}; add it")
+        if "timeout-minutes" not in steps:
+            yield Finding(name, line, f"job {job} has no timeout-minutes; add it")
         for step in steps.get("steps") or []:
             if ("run" in step) == ("uses" in step):
                 yield Finding(name, line, f"a step of job {job} needs either run or uses; give it one")
+            action = step.get("uses", "")
+            if action and not re.search(r"@[0-9a-f]{40}$", action):
+                yield Finding(name, _line(text, action), f"{action} can be changed by others; name a commit")
 
 
 def _line(text: str, part: str) -> int:

@@ -11,7 +11,8 @@ require("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
 
 const TABLES =
   "let traces = datatable(timestamp:datetime, message:string, severityLevel:int, itemCount:int)[]; " +
-  "let requests = datatable(timestamp:datetime, name:string, success:string, itemCount:int)[]; ";
+  "let requests = datatable(timestamp:datetime, name:string, success:string, itemCount:int)[]; " +
+  "let Usage = datatable(TimeGenerated:datetime, Quantity:real, IsBillable:bool)[]; ";
 
 function list(items) {
   return items ? Array.from({ length: items.Count }, (_, index) => items.getItem(index)) : [];

@@ -1,6 +1,6 @@
-"""KQL: every query is well formed, skips lines that are not ours, and reads only what the app logs.
-
-The workbook has the queries' own text, and the alerts read columns that the queries have."""
+"""KQL: every query skips lines that are not ours and reads only what the app logs; the workbook has the queries' own
+text, and the alerts read columns that the queries have. Whether a query is Kusto at all, kql.js says, Microsoft's own
+analysis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.bicep.source import Finding, Node, Template, arguments, called, literal, member, walk
+from dev.bicep.snapshots import Finding, Snapshot
 from dev.bicep.workbook import build
 
 FIELDS = {
@@ -33,10 +33,8 @@ FIELDS = {
 }  # fmt: skip
 """The fields of each event that the app logs."""
 
-TABLES = ("traces", "requests")
-_PAIRS = {")": "(", "]": "[", "}": "{"}
+TABLES = ("traces", "requests", "Usage")
 _GUARD = '| where message startswith "{"'
-_TOKEN = re.compile(r"//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|.", re.DOTALL)
 
 
 def check(infra: Path) -> Iterator[Finding]:
@@ -49,7 +47,6 @@ def check(infra: Path) -> Iterator[Finding]:
 
 def problems(text: str) -> Iterator[tuple[int, str]]:
     """(line, what is wrong) in a query."""
-    yield from _balance(text)
     lines = text.splitlines()
     body = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("//")]
     if not lines or not lines[0].startswith("// "):
@@ -75,24 +72,6 @@ def problems(text: str) -> Iterator[tuple[int, str]]:
                 yield number, f"{field} is no field of {' or '.join(events or FIELDS)}; correct the name"
 
 
-def _balance(text: str) -> Iterator[tuple[int, str]]:
-    stack: list[tuple[str, int]] = []
-    line = 1
-    for token in _TOKEN.findall(text):
-        if token in "([{":
-            stack.append((token, line))
-        elif token in _PAIRS:
-            if not stack or stack.pop()[0] != _PAIRS[token]:
-                yield line, f"{token} closes nothing; remove it or open it before"
-                return
-        elif token in "\"'":
-            yield line, "a string does not end on its line; close it"
-            return
-        line += token.count("\n")
-    if stack:
-        yield stack[-1][1], f"{stack[-1][0]} is never closed; close it"
-
-
 def _workbook(infra: Path) -> Iterator[Finding]:
     path = infra / "workbook.json"
     name = path.relative_to(infra.parent).as_posix()
@@ -112,41 +91,28 @@ def _workbook(infra: Path) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Rule:
-    """An alert: a query and a clause, and the column that is compared, for each value of the dimension."""
+    """An alert as it is deployed: its query, and the column that is compared, for each value of a dimension if any."""
 
-    template: Template
-    node: Node
-    path: str
-    """The query's file, from the template's folder."""
-
-    @property
-    def file(self) -> Path:
-        return self.template.path.parent / self.path
-
-    @property
-    def query(self) -> str:
-        """What runs: the file's text and the clause."""
-        return self.file.read_text(encoding="utf-8") + (literal(member(self.node, "clause")) or "")
-
-    def name(self, kind: str) -> str:
-        """The name of the `column` or `dimension`; empty where there is none."""
-        return literal(member(self.node, kind)) or ""
+    file: str
+    name: str
+    query: str
+    column: str
+    dimension: str
 
 
-def rules(templates: list[Template]) -> Iterator[Rule]:
-    """The alerts whose query is a file."""
-    for template in templates:
-        for node in walk(template.root):
-            load = member(node, "query")
-            if load is not None and called(load) == "loadTextContent":
-                yield Rule(template, node, literal(arguments(load)[0]) or "")
+def read_rules(snapshots: list[Snapshot]) -> Iterator[Rule]:
+    """The alerts on queries, of all snapshots."""
+    for snapshot in snapshots:
+        for resource in snapshot.of("Microsoft.Insights/scheduledQueryRules"):
+            (criterion,) = resource.value("properties.criteria.allOf")
+            name = re.sub("^alert-|-[a-z0-9]{13}$", "", resource.name)
+            dimension = next((each["name"] for each in criterion.get("dimensions", ())), "")
+            yield Rule(snapshot.file, name, criterion["query"], criterion["metricMeasureColumn"], dimension)
 
 
-def check_alerts(templates: list[Template]) -> Iterator[Finding]:
+def check_alerts(snapshots: list[Snapshot]) -> Iterator[Finding]:
     """Where a rule names a column and a dimension, its query has them."""
-    for rule in rules(templates):
-        text = rule.file.read_text(encoding="utf-8") if rule.file.is_file() else None
-        for kind in ("column", "dimension") if text is not None else ():
-            name, node = rule.name(kind), member(rule.node, kind)
-            if name and node is not None and not re.search(rf"\b{name}\b(?! ?\()", text or ""):
-                yield rule.template.at(node, f"{rule.path} has no column {name}; correct the name")
+    for rule in read_rules(snapshots):
+        for name in filter(None, (rule.column, rule.dimension)):
+            if not re.search(rf"\b{name}\b(?! ?\()", rule.query):
+                yield Finding(rule.file, 0, f"the query of alert {rule.name} has no column {name}; correct the name")

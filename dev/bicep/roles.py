@@ -1,47 +1,53 @@
-"""Role definitions: a GUID in a template stands in a variable that is called what the role is called."""
+"""Who has which role on what: exactly the assignments that are listed here. The compiler takes any GUID for a role."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from dev.bicep.source import Finding, Template, literal, walk
+from dev.bicep.snapshots import Finding, Resource, Snapshot
 
 ROLES = {
-    "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
-    "14b46e9e-c2b7-41b4-b07b-48a6ebf60603": "Key Vault Crypto Officer",
     "17d1049b-9a84-46fb-8f53-869881c3d3ab": "Storage Account Contributor",
     "21090545-7ca7-4776-b22c-e363652d74d2": "Key Vault Reader",
-    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "76199698-9eea-4c19-bc75-cec21354c6b6": "Storage Table Data Reader",
-    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
-    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
 }
 """Built-in roles by the GUID that they have in every Entra tenant."""
 
-_GUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+APP, DEPLOYER = "the app", "who deploys"
+EXPECTED = {
+    (APP, "Monitoring Metrics Publisher", "Microsoft.Insights/components appi-scim"),
+    (APP, "Storage Blob Data Owner", "Microsoft.Storage/storageAccounts sthost"),
+    (APP, "Storage Table Data Contributor", "Microsoft.Storage/storageAccounts stscim"),
+    (APP, "Key Vault Secrets User", "Microsoft.KeyVault/vaults kv"),
+    (DEPLOYER, "Storage Table Data Reader", "Microsoft.Storage/storageAccounts stscim"),
+    (DEPLOYER, "Key Vault Secrets Officer", "Microsoft.KeyVault/vaults kv"),
+}
+"""The roles on data are on the account: a transaction goes to /$batch, which names no table."""
+
+_KIND = "Microsoft.Authorization/roleAssignments"
 
 
-def variable(role: str) -> str:
-    """What a variable for a role is called: `keyVaultSecretsUser`."""
-    joined = role.replace(" ", "")
-    return joined[0].lower() + joined[1:]
+def check(snapshots: list[Snapshot]) -> Iterator[Finding]:
+    for snapshot in snapshots:
+        found = {_read(assignment) for assignment in snapshot.of(_KIND)}
+        for who, role, on in sorted(found - EXPECTED):
+            text = f"{who} is {role} on {on}, which nobody expects; correct it, or add it to dev/bicep/roles.py"
+            yield Finding(snapshot.file, 0, text)
+        for who, role, on in sorted(EXPECTED - found):
+            yield Finding(snapshot.file, 0, f"{who} must be {role} on {on}; assign the role")
 
 
-def check(templates: list[Template]) -> Iterator[Finding]:
-    for template in templates:
-        named = {declared.value.id: declared.name for declared in template.of("var") if declared.value is not None}
-        for node in walk(template.root):
-            text = literal(node)
-            if text is None or not _GUID.fullmatch(text):
-                continue
-            role = ROLES.get(text.lower())
-            if role is None:
-                yield template.at(node, f"{text} is no role that is known; correct it, or add it to dev/bicep/roles.py")
-            elif named.get(node.id) != variable(role):
-                yield template.at(node, f"{text} is {role}; give it to var {variable(role)} and use that")
+def _read(assignment: Resource) -> tuple[str, str, str]:
+    """(who, role, type and name of the resource without the part that makes names unique)."""
+    role = str(assignment.value("properties.roleDefinitionId")).rpartition("/")[2]
+    who = APP if str(assignment.value("properties.principalId")).startswith("[reference(") else DEPLOYER
+    scope = re.split(f"/providers/{_KIND}|', '{_KIND}", str(assignment.body["id"]))[0].rpartition("/providers/")[2]
+    space, *rest = scope.split("/")
+    kind, name = "/".join([space, *rest[0::2]]), re.sub("-?[a-z0-9]{13}$", "", rest[-1])
+    return who, ROLES.get(role, f"unknown role {role}"), f"{kind} {name}"

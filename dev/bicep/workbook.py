@@ -23,13 +23,16 @@ TITLES = {
 }
 """By file, in the order of the workbook."""
 
+OF_THE_WORKSPACE = ("log-volume",)
+"""Queries of alerts on the workspace, whose tables the workbook cannot read."""
+
 _RESOURCE = "microsoft.insights/components"
 _DAY = 24 * 60 * 60 * 1000
 
 
 def build(queries: Path) -> dict[str, Any]:
     """The workbook of a folder of queries. A query without a title comes last, under its file's name."""
-    names = sorted(path.stem for path in queries.glob("*.kql"))
+    names = sorted(path.stem for path in queries.glob("*.kql") if path.stem not in OF_THE_WORKSPACE)
     ordered = [*(name for name in TITLES if name in names), *(name for name in names if name not in TITLES)]
     return {
         "version": "Notebook/1.0",

@@ -6,7 +6,9 @@ SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection is called `entra`, or what `a
 Where the vault has a connection already, nothing is made. The commands run from the project's virtual environment,
 .venv, which is made where there is none.
 
-Right after a deployment the vault refuses whoever deployed: a new role takes minutes to work. So it is tried again.
+Right after a deployment the vault refuses whoever deployed: a new role takes up to ten minutes to work. So it is
+tried again. The tool signs in as azd does, unless AZURE_TOKEN_CREDENTIALS says otherwise. Without a terminal, as in a
+pipeline, whose log many can read, no secret is made: the command is printed that makes it.
 
 Exit code 0 when a connection is there, or is left to somebody with a terminal, or when the vault is closed to this
 machine because it stands in a virtual network; 1, and the last error, when it cannot be made; 2 where the environment
@@ -24,7 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-TRIES = 10
+TRIES = 30
 PAUSE = 20
 """Seconds between two tries."""
 
@@ -57,9 +59,11 @@ def connect(
     vault = ["--vault", environment["SCIM_KEY_VAULT_URL"]]
     url = ["--url", environment["SCIM_TENANT_URL"]]
     add = [*command, "add", environment.get("SCIM_CONNECTION") or "entra", *vault, *url]
+    later = "The app is deployed all the same. Once that is remedied, run:"
     another = " ".join([*command, "add", "NAME", *vault, *url])
     done: subprocess.CompletedProcess[str] | None = None
-    for number in range(TRIES):
+    tries = 1 if environment.get("SCIM_VNET_ENABLED", "").lower() == "true" else TRIES
+    for number in range(tries):
         if number:
             print(f"{_last_line(done)}: trying again in {PAUSE} s", file=sys.stderr)
             pause(PAUSE)
@@ -80,7 +84,7 @@ def connect(
     if environment.get("SCIM_VNET_ENABLED", "").lower() == "true":
         print(f"The vault is closed to this machine. In the virtual network, run:\n  {' '.join(add)}")
         return 0
-    return _fail(1, f"no connection was made: {_last_line(done)}. Once that is remedied, run:\n  {' '.join(add)}")
+    return _fail(1, f"no connection was made: {_last_line(done)}. {later}\n  {' '.join(add)}")
 
 
 def _environment(folder: Path) -> Path:
@@ -88,13 +92,14 @@ def _environment(folder: Path) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([str(python), "-m", "pip", "install", *quiet, "-r", "requirements-operate.txt"], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*install, "-r", "requirements-operate.txt"], check=True)
     return python
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {"AZURE_TOKEN_CREDENTIALS": "AzureDeveloperCliCredential", **os.environ}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def _last_line(done: subprocess.CompletedProcess[str] | None) -> str:

@@ -15,6 +15,12 @@ param email string
 @description('Resource id of the Application Insights component.')
 param componentId string
 
+@description('Resource id of the Log Analytics workspace.')
+param workspaceId string
+
+@description('GB of logs a day after which more is dropped, -1 for no limit.')
+param dailyLogGb int
+
 @description('Resource id of the table service of users and groups.')
 param tableServiceId string
 
@@ -129,44 +135,89 @@ resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(em
   }
 }
 
-var recipientIds = empty(email) ? [] : [
-  recipients.id
+var recipientIds = empty(email)
+  ? []
+  : [
+      recipients.id
+    ]
+
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in rules: {
+    name: 'alert-${rule.name}-${token}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.title
+      description: rule.description
+      severity: rule.severity
+      enabled: true
+      autoMitigate: true
+      skipQueryValidation: true // a component that was made a moment ago may not know its tables yet
+      scopes: [
+        componentId
+      ]
+      evaluationFrequency: rule.frequency
+      windowSize: rule.window
+      criteria: {
+        allOf: [
+          {
+            query: '${rule.query}${rule.clause}'
+            timeAggregation: rule.aggregation
+            metricMeasureColumn: rule.column
+            dimensions: empty(rule.dimension)
+              ? []
+              : [
+                  {
+                    name: rule.dimension
+                    operator: 'Include'
+                    values: [
+                      '*'
+                    ]
+                  }
+                ]
+            operator: rule.operator
+            threshold: rule.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: {
+        actionGroups: recipientIds
+      }
+    }
+  }
 ]
 
-resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
-  name: 'alert-${rule.name}-${token}'
+// The cap on logs is the workspace's, and so is what it says of it. When it is reached every other alert is blind.
+resource logCap 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (dailyLogGb > 0) {
+  name: 'alert-log-cap-${token}'
   location: location
   tags: tags
   kind: 'LogAlert'
   properties: {
-    displayName: rule.title
-    description: rule.description
-    severity: rule.severity
+    displayName: 'SCIM: the logs of a day come near their cap'
+    description: 'Above it Azure drops logs until the next day, and no other alert sees anything. Somebody sends far more than usual, or SCIM_DAILY_LOG_GB is too low.'
+    severity: 1
     enabled: true
     autoMitigate: true
-    skipQueryValidation: true // a component that was made a moment ago may not know its tables yet
+    skipQueryValidation: true
     scopes: [
-      componentId
+      workspaceId
     ]
-    evaluationFrequency: rule.frequency
-    windowSize: rule.window
+    evaluationFrequency: 'PT1H'
+    windowSize: 'P1D'
     criteria: {
       allOf: [
         {
-          query: '${rule.query}${rule.clause}'
-          timeAggregation: rule.aggregation
-          metricMeasureColumn: rule.column
-          dimensions: empty(rule.dimension) ? [] : [
-            {
-              name: rule.dimension
-              operator: 'Include'
-              values: [
-                '*'
-              ]
-            }
-          ]
-          operator: rule.operator
-          threshold: rule.threshold
+          query: loadTextContent('../queries/log-volume.kql')
+          timeAggregation: 'Maximum'
+          metricMeasureColumn: 'megabytes'
+          operator: 'GreaterThan'
+          threshold: dailyLogGb * 800
           failingPeriods: {
             numberOfEvaluationPeriods: 1
             minFailingPeriodsToAlert: 1
@@ -178,10 +229,10 @@ resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for 
       actionGroups: recipientIds
     }
   }
-}]
+}
 
 // Storage says itself that it throttles, before a request fails: the client tries again first.
-resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+resource throttling 'Microsoft.Insights/metricAlerts@2026-01-01' = {
   name: 'alert-storage-throttling-${token}'
   location: 'global'
   tags: tags
@@ -221,8 +272,10 @@ resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
         }
       ]
     }
-    actions: [for id in recipientIds: {
-      actionGroupId: id
-    }]
+    actions: [
+      for id in recipientIds: {
+        actionGroupId: id
+      }
+    ]
   }
 }

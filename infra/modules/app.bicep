@@ -45,6 +45,9 @@ param maximumInstanceCount int
 @description('Bytes of the largest request body that the app takes.')
 param largestBody int
 
+@description('The tenant URL that clients use, where it is not the one of the function app; else empty.')
+param publicUrl string
+
 @description('The settings of the app, by name.')
 param settings object
 
@@ -61,7 +64,7 @@ var hostSettings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
 }
 
-var entraAddresses = [
+var allowedAddresses = [
   {
     name: 'Entra'
     description: 'Addresses that Microsoft Entra ID provisions from'
@@ -70,9 +73,17 @@ var entraAddresses = [
     tag: 'ServiceTag'
     ipAddress: 'AzureActiveDirectory'
   }
+  {
+    name: 'Monitors'
+    description: 'Addresses that availability tests of Application Insights look at /health from'
+    action: 'Allow'
+    priority: 110
+    tag: 'ServiceTag'
+    ipAddress: 'ApplicationInsightsAvailability'
+  }
 ]
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-scim-${token}'
   location: location
   tags: tags
@@ -86,7 +97,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource site 'Microsoft.Web/sites@2024-04-01' = {
+resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-scim-${token}'
   location: location
   tags: union(tags, {
@@ -121,12 +132,14 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [
-          {
-            name: 'http'
-            instanceCount: alwaysReadyInstances
-          }
-        ]
+        alwaysReady: alwaysReadyInstances == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: alwaysReadyInstances
+              }
+            ]
         triggers: {
           http: {
             perInstanceConcurrency: perInstanceConcurrency
@@ -137,23 +150,25 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       ipSecurityRestrictionsDefaultAction: entraOnly ? 'Deny' : 'Allow'
-      ipSecurityRestrictions: entraOnly ? entraAddresses : []
+      ipSecurityRestrictions: entraOnly ? allowedAddresses : []
       scmIpSecurityRestrictionsUseMain: false
     }
   }
 }
 
-resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+var tenantUrl = empty(publicUrl) ? 'https://${site.properties.defaultHostName}/scim' : publicUrl
+
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(hostSettings, settings)
+  // A URL of our own in every answer, so that no Host header of a stranger's decides what an answer links to.
+  properties: union(hostSettings, settings, { SCIM_PUBLIC_URL: tenantUrl })
 }
 
 // Who deploys has an Entra account: no passwords.
-resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
   name: 'scm'
   properties: {
@@ -161,7 +176,7 @@ resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024
   }
 }
 
-resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
   name: 'ftp'
   properties: {
@@ -172,5 +187,5 @@ resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01'
 @description('Name of the function app.')
 output name string = site.name
 
-@description('Its host name.')
-output hostName string = site.properties.defaultHostName
+@description('The tenant URL that clients use.')
+output publicUrl string = tenantUrl

@@ -12,12 +12,15 @@ param tags object
 @description('Days that logs are kept.')
 param retentionDays int
 
+@description('GB of logs a day at the most, -1 for no limit.')
+param dailyGb int
+
 @description('Object id of the identity that sends telemetry.')
 param identityPrincipalId string
 
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-scim-${token}'
   location: location
   tags: tags
@@ -26,6 +29,9 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
       name: 'PerGB2018'
     }
     retentionInDays: retentionDays
+    workspaceCapping: {
+      dailyQuotaGb: dailyGb
+    }
     features: {
       enableLogAccessUsingOnlyResourcePermissions: true
     }

@@ -52,7 +52,7 @@ var protected = {
   }
 }
 
-resource host 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+resource host 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: 'sthost${token}'
   location: location
   tags: tags
@@ -63,12 +63,12 @@ resource host 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   properties: protected
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   parent: host
   name: 'default'
 }
 
-resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
   parent: blobs
   name: 'package'
   properties: {
@@ -76,7 +76,7 @@ resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2024
   }
 }
 
-resource data 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+resource data 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: 'stscim${token}'
   location: location
   tags: tags
@@ -87,12 +87,12 @@ resource data 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   properties: protected
 }
 
-resource tables 'Microsoft.Storage/storageAccounts/tableServices@2024-01-01' = {
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' = {
   parent: data
   name: 'default'
 }
 
-resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2024-01-01' = {
+resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01' = {
   parent: tables
   name: tableName
 }
@@ -108,9 +108,10 @@ resource hostOwner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// The roles are on the account, which holds this table alone: a transaction goes to /$batch, which names no table.
 resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: table
-  name: guid(table.id, identityPrincipalId, storageTableDataContributor)
+  scope: data
+  name: guid(data.id, identityPrincipalId, storageTableDataContributor)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
     principalId: identityPrincipalId
@@ -119,8 +120,8 @@ resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' =
 }
 
 resource tableReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerId)) {
-  scope: table
-  name: guid(table.id, deployerId, storageTableDataReader)
+  scope: data
+  name: guid(data.id, deployerId, storageTableDataReader)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataReader)
     principalId: deployerId
@@ -128,6 +129,7 @@ resource tableReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (
   }
 }
 
+#disable-next-line use-recent-api-versions // the version that everybody uses: the only one that is newer is a preview too
 resource tableDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (tableLogs) {
   scope: tables
   name: 'table-logs'

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from dev.azurite import find_node
-from dev.bicep.queries import rules
-from dev.bicep.source import read_templates
+from dev.bicep.queries import read_rules
+from dev.bicep.snapshots import read_snapshots
 from tests.core import cases
 from tests.infra.conftest import ROOT
 
 QUERIES = {path.stem: path.read_text() for path in sorted((ROOT / "infra/queries").glob("*.kql"))}
-RULES = {rule.name("name"): rule for rule in rules(read_templates(ROOT / "infra"))}
+RULES = {rule.name: rule for rule in read_rules(read_snapshots(ROOT / "infra"))}
 NUMBERS = {"long", "int", "real"}
 FAULTS = {
     "reserved name": ("latest = max", "last = max", "line 12: The name 'last' needs to be bracketed"),
     "unknown function": ("take_any(", "take_one(", "line 13: The name 'take_one' does not refer to any known function"),
+    "bracket too few": ("status >= 400)", "status >= 400", "line 6: "),
+    "string without an end": ('"(unknown)"', '"(unknown)', "line 14: "),
     "unknown column": (
         "max(timestamp)",
         "max(moment)",
@@ -54,8 +56,8 @@ def test_a_query_is_kusto(answers: dict[str, dict[str, Any]], name: str) -> None
 def test_an_alert_compares_numbers_for_each_text(answers: dict[str, dict[str, Any]], name: str) -> None:
     found, rule = answers[f"alert {name}"], RULES[name]
     assert found["problems"] == []
-    assert found["columns"][rule.name("column")] in NUMBERS
-    assert rule.name("dimension") == "" or found["columns"][rule.name("dimension")] == "string"
+    assert found["columns"][rule.column] in NUMBERS
+    assert rule.dimension == "" or found["columns"][rule.dimension] == "string"
 
 
 @pytest.mark.parametrize(("name", "problem"), cases({name: (name, row[2]) for name, row in FAULTS.items()}))

@@ -1,43 +1,56 @@
-"""What the templates set by default is what the app starts with by default."""
+"""What a deployment sets by default is what the app starts with by default."""
 
 from __future__ import annotations
 
-from dev.bicep.settings import LOCAL_ONLY
-from dev.bicep.source import arguments, body, called, member, properties, read_templates, scalar, text_of
-from scim.settings import PREFIX, Settings
+import re
+
+import pytest
+
+from dev.bicep.settings import LOCAL_ONLY, read_app_settings
+from dev.bicep.snapshots import read_snapshots
+from scim.settings import BODY_LIMIT, PREFIX, Settings, find_body_limit_problem
 from tests.infra.conftest import ROOT
 
-DEPLOYED = {
-    "storage.outputs.tableEndpoint": "https://stscimx.table.core.windows.net",
-    "vault.outputs.url": "https://kv-x.vault.azure.net",
-    "identity.outputs.clientId": "5d0f7c1e-0000-4000-8000-000000000000",
+KNOWN_TO_AZURE = {
+    "SCIM_TABLE_ENDPOINT": "https://stscimx.table.core.windows.net",
+    "SCIM_KEY_VAULT_URL": "https://kv-x.vault.azure.net",
+    "SCIM_IDENTITY_CLIENT_ID": "5d0f7c1e-0000-4000-8000-000000000000",
+    "SCIM_PUBLIC_URL": "https://func-x.azurewebsites.net/scim",
 }
-"""What stands for a resource that only a deployment makes."""
+"""What stands for a value that only a deployment makes."""
+SNAPSHOTS = {snapshot.name: snapshot for snapshot in read_snapshots(ROOT / "infra")}
 
 
-def environment() -> dict[str, str]:
-    """The app settings of a deployment with nothing but defaults, as Azure writes them: `string(false)` is False."""
-    main = next(template for template in read_templates(ROOT / "infra") if template.path.name == "main.bicep")
-    app = main.named("app", "module")
-    assert app is not None
-    settings = member(body(app), "params", "settings")
-    assert settings is not None
-    found = {}
-    for name, _, value in properties(settings):
-        source = arguments(value)[0] if called(value) == "string" else value
-        param = main.named(text_of(source), "param")
-        found[str(name)] = str(scalar(param.value)) if param is not None else DEPLOYED[text_of(source)]
-    return found
+def environment(name: str = "default") -> dict[str, str]:
+    """The app settings of a snapshot."""
+    found = read_app_settings(SNAPSHOTS[name])
+    return {name: KNOWN_TO_AZURE.get(name, value) if value.startswith("[") else value for name, value in found.items()}
 
 
 def test_the_app_starts_with_what_the_templates_set() -> None:
     settings = Settings.from_environment(environment())
-    assert settings.table_endpoint == DEPLOYED["storage.outputs.tableEndpoint"]
-    assert settings.key_vault_url == DEPLOYED["vault.outputs.url"]
-    assert settings.identity_client_id == DEPLOYED["identity.outputs.clientId"]
-    given = {"table_endpoint", "key_vault_url", "identity_client_id"}
-    assert settings.model_dump(exclude=given) == Settings(table_endpoint="https://x").model_dump(exclude=given)
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in KNOWN_TO_AZURE.items()}
+    assert {name: getattr(settings, name) for name in given} == given
+    expected = Settings(table_endpoint="https://x").model_dump(exclude=set(given))
+    assert settings.model_dump(exclude=set(given)) == expected
 
 
 def test_every_setting_is_set_but_local_ones() -> None:
-    assert {*environment(), *LOCAL_ONLY} == {PREFIX + name.upper() for name in Settings.model_fields}
+    assert {name for name in environment() if name.startswith(PREFIX)} | set(LOCAL_ONLY) == {
+        PREFIX + name.upper() for name in Settings.model_fields
+    }
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_the_host_refuses_what_the_app_would(name: str) -> None:
+    settings = Settings.from_environment(environment(name))
+    assert int(environment(name)[BODY_LIMIT]) == settings.wanted_body_limit()
+    assert find_body_limit_problem(environment(name), settings) is None
+
+
+def test_links_begin_with_a_url_of_ours() -> None:
+    """Else a stranger's Host header would decide what an answer links to."""
+    site = r"reference\(.*Microsoft\.Web/sites/func-scim-\w+', '[\d-]+'\)\.defaultHostName"
+    found = read_app_settings(SNAPSHOTS["default"])["SCIM_PUBLIC_URL"]
+    assert re.fullmatch(rf"\[format\('https://\{{0\}}/scim', {site}\)\]", found)
+    assert environment("closed")["SCIM_PUBLIC_URL"] == "https://scim.example.com/scim"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from scim.operate.errors import CommandError, PlaceError
-from scim.operate.tool import tenants
+from scim.operate.tool import deployment, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
@@ -31,6 +31,7 @@ Examples:
   python -m scim connections add contoso       give an identity provider access
   python -m scim tenants list                  who is there, and how much of it
   python -m scim tenants export contoso contoso.jsonl
+  python -m scim deployment check URL          does it answer, and if not, why not
   python -m scim tenants erase --help          every command has help of its own
 """,
 )
@@ -44,6 +45,7 @@ def scim() -> None:
 
 scim.add_command(connections)
 scim.add_command(tenants.group)
+scim.add_command(deployment.group)
 
 
 def main(arguments: Sequence[str] | None = None, *, ca_file: str | None = None) -> int:

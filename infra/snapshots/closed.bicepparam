@@ -1,0 +1,14 @@
+// Everything that can be closed and told is: the private network, Entra's addresses alone, logs of the table, e-mail.
+
+using '../main.bicep'
+
+param environmentName = 'snapshot'
+param location = 'westeurope'
+param principalId = '11111111-1111-4111-8111-111111111111'
+param principalType = 'ServicePrincipal'
+param vnetEnabled = true
+param entraOnly = true
+param alertEmail = 'operator@example.com'
+param tableLogs = true
+param alwaysReadyInstances = 1
+param publicUrl = 'https://scim.example.com/scim'
