@@ -180,9 +180,9 @@ param maxBulkOperations int = 1000
 @maxValue(500)
 param maxJsonDepth int = 32
 
-@description('Characters of a filter.')
+@description('Characters of a filter in the body of a .search; of one in a URL 8192.')
 @minValue(64)
-param maxFilterLength int = 4096
+param maxFilterLength int = 65536
 
 @description('Levels of nesting in a filter.')
 @minValue(1)

@@ -7,6 +7,7 @@ Functions host would answer every URL with an empty 404.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import os
@@ -107,7 +108,8 @@ class Application:
         gathered = trace.begin(request_id)
         try:
             self._check_host(request)
-            response = await self._answer(request)
+            read = dataclasses.replace(request, method="GET") if request.method == "HEAD" else request
+            response = await self._answer(read)
         except ScimError as error:
             trace.broken(error)
             response = self._refusal(request, error, request_id)
@@ -125,7 +127,7 @@ class Application:
                 milliseconds=(time.perf_counter() - started) * 1000,
                 registry=self._parts.registry if self._parts else None,
             )
-        return response
+        return dataclasses.replace(response, body=None) if request.method == "HEAD" else response
 
     @property
     def gateway(self) -> Gateway:

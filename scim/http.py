@@ -17,6 +17,7 @@ import orjson
 
 from scim.body import parse
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
+from scim.schema.values import printable
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
@@ -105,6 +106,13 @@ class Request:
         if media_type not in _READABLE_TYPES:
             raise ScimError(
                 UNSUPPORTED_MEDIA_TYPE, f"Content-Type {media_type[:80]!r} is not read; send {CONTENT_TYPE}."
+            )
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity"):
+            raise ScimError(
+                UNSUPPORTED_MEDIA_TYPE,
+                f"Content-Encoding {printable(encoding)[:80]!r} is not read; send the body as it is.",
+                {"Accept-Encoding": "identity"},
             )
         if len(self.body) > max_bytes:
             raise ScimError(

@@ -120,7 +120,9 @@ class Settings(BaseModel):
     max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")
     max_bulk_operations: int = Field(default=1000, ge=1, description="Operations of one bulk request.")
     max_json_depth: int = Field(default=32, ge=4, le=500, description="Levels of nesting in a request body.")
-    max_filter_length: int = Field(default=4096, ge=64, description="Characters of a filter.")
+    max_filter_length: int = Field(
+        default=65536, ge=64, description="Characters of a filter in the body of a .search; of one in a URL 8192."
+    )
     max_filter_depth: int = Field(default=32, ge=1, le=100, description="Levels of nesting in a filter.")
     max_patch_operations: int = Field(default=1000, ge=1, description="Operations of one PATCH.")
     group_patch_returns_resource: bool = Field(

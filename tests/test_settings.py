@@ -33,7 +33,7 @@ def test_defaults() -> None:
     assert settings.table_connection_string == STORAGE
     assert (settings.table_name, settings.connections, settings.public_url) == ("scim", {}, None)
     assert (settings.max_body_bytes, settings.max_json_depth, settings.max_patch_operations) == (2**20, 32, 1000)
-    assert (settings.max_filter_length, settings.max_filter_depth) == (4096, 32)
+    assert (settings.max_filter_length, settings.max_filter_depth) == (65536, 32)
     assert (settings.page_size, settings.max_page_size) == (100, 1000)
 
 

@@ -19,7 +19,7 @@ from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, Va
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document
-from scim.schema.values import cast, fold, folded, instant
+from scim.schema.values import cast, fold, folded, instant, number
 
 Predicate = Callable[[Document], bool]
 _Test = Callable[[Any], bool]
@@ -187,13 +187,15 @@ def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
     if attribute.type in _STRINGS:
         return _string_test(attribute, op, fold(literal.text, attribute))
-    wanted = _literal(attribute, path, literal)
+    wanted: Any = number(literal.text) if attribute.type in ("integer", "decimal") else None
+    wanted = _literal(attribute, path, literal) if wanted is None else wanted
     compare = _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     if attribute.type == "dateTime":
         return lambda value: (moment := instant(str(value))) is not None and compare(moment, wanted)
-    kinds = bool if attribute.type == "boolean" else int | float
     # A value that was kept before its extension was declared may be of any type: it is then not this one.
-    return lambda value: isinstance(value, kinds) and compare(value, wanted)
+    if attribute.type == "boolean":
+        return lambda value: isinstance(value, bool) and compare(value, wanted)
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and compare(value, wanted)
 
 
 def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:

@@ -4,6 +4,10 @@ It reads the grammar of RFC 7644 §3.4.2.2 and §3.5.2 and the two forms in whic
 (`externalId eq jyoung`) and a comparison behind a value path (`emails[type eq "work"].value eq "x"`, read as
 `emails[type eq "work" and value eq "x"]`). Names and operators come in any case. Microsoft's library does not escape
 backslashes, so one that begins no JSON escape is a backslash.
+
+Unless `strict`, values may also stand in other quotes than JSON's (single, curly, backticks), as scripts and word
+processors write them; and a string whose escapes give control characters, which no name has, is read both ways: with
+them, and with the backslashes as they stand (Microsoft's `CONTOSO` backslash `bob`).
 """
 
 from __future__ import annotations
@@ -20,8 +24,24 @@ MAX_LENGTH = 4096
 """Characters of a filter or path: what fits into a URL of the Functions front end."""
 MAX_DEPTH = 32
 
+_SINGLE, _DOUBLE, _TICKS = "\u2018\u2019\u201a", "\u201c\u201d\u201e", "`\u00b4"
+_QUOTES = {
+    "'": "'",
+    **dict.fromkeys(_SINGLE, _SINGLE),
+    **dict.fromkeys(_DOUBLE, _DOUBLE),
+    **dict.fromkeys(_TICKS, _TICKS + "'"),
+}
+"""Quotes that are not JSON's, with what may close them."""
+_ENDS_VALUE = re.compile(r"[\s)\]]|$")
+_KEPT_ESCAPES = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\["\\/]')
+"""The escapes that hold when those of control characters are read as they stand."""
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_ESCAPE_OR_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+
 _TOKEN = re.compile(r'\s*(?:(?P<mark>[()\[\]])|(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s()\[\]"]+))', re.DOTALL)
-_ATTRIBUTE = re.compile(r"(?:urn:[^\s]+:)?[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?", re.IGNORECASE | re.ASCII)
+_NAME = r"[A-Za-z$][\w$-]*"
+_ATTRIBUTE = re.compile(rf"urn:[^\s]+:{_NAME}(?:\.{_NAME}){{0,2}}|{_NAME}(?:\.{_NAME})?", re.IGNORECASE | re.ASCII)
+"""A name, perhaps of a sub-attribute, perhaps behind a URN, which a dot may end where a colon should."""
 _SUB_ATTRIBUTE = re.compile(r"\.([A-Za-z$][\w$-]*)", re.ASCII)
 _REMEMBERED = 200
 """Characters of a path that is remembered."""
@@ -35,22 +55,24 @@ class _Token:
     position: int
 
 
-def parse_filter(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH) -> Filter:
+def parse_filter(
+    text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH, strict: bool = False
+) -> Filter:
     """The tree of a filter. Raises 400 invalidFilter that says where and what was expected."""
-    parser = _Parser(text, INVALID_FILTER, "filter", max_length, max_depth)
+    parser = _Parser(text, INVALID_FILTER, "filter", max_length, max_depth, strict)
     tree = parser.disjunction(0)
     parser.end()
     return tree
 
 
-def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH) -> Path:
+def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH, strict: bool = False) -> Path:
     """The parts of a PATCH path. Raises 400 invalidPath that says where and what was expected."""
     parse = _remembered if len(text) <= _REMEMBERED else _path
-    return parse(text, max_length, max_depth)
+    return parse(text, max_length, max_depth, strict)
 
 
-def _path(text: str, max_length: int, max_depth: int) -> Path:
-    parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth)
+def _path(text: str, max_length: int, max_depth: int, strict: bool) -> Path:
+    parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth, strict)
     attribute = parser.attribute()
     inner, sub = None, None
     if parser.take("["):
@@ -68,8 +90,8 @@ _remembered = lru_cache(maxsize=512)(_path)
 class _Parser:
     """Recursive descent over the tokens; `max_depth` bounds the recursion."""
 
-    def __init__(self, text: str, kind: ErrorKind, what: str, max_length: int, max_depth: int) -> None:
-        self._kind, self._what, self._max_depth = kind, what, max_depth
+    def __init__(self, text: str, kind: ErrorKind, what: str, max_length: int, max_depth: int, strict: bool) -> None:
+        self._kind, self._what, self._max_depth, self._strict = kind, what, max_depth, strict
         if len(text) > max_length:
             raise self._error(f"it has {len(text)} characters; at most {max_length} are read")
         if "\x00" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
@@ -79,6 +101,7 @@ class _Parser:
 
     def _split(self, text: str) -> list[_Token]:
         tokens: list[_Token] = []
+        unclosed: set[str] = set()  # quotes that nothing closes any more
         position, end = 0, len(text.rstrip())
         while position < end:
             match = _TOKEN.match(text, position)
@@ -86,9 +109,25 @@ class _Parser:
                 opening = text.index('"', position) + 1
                 raise self._error(f"the string at character {opening} has no closing quote")
             assert match.lastgroup is not None
-            tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1))
-            position = match.end()
+            kind, start, position = match.lastgroup, match.start(match.lastgroup), match.end()
+            word = match[kind]
+            if kind == "word" and word[0] in _QUOTES and word[0] not in unclosed:
+                close = self._closing(text, start, end)
+                if close is None:
+                    unclosed.add(word[0])
+                else:
+                    kind, word, position = "quoted", text[start + 1 : close], close + 1
+            tokens.append(_Token(kind, word, start + 1))
         return tokens
+
+    @staticmethod
+    def _closing(text: str, start: int, end: int) -> int | None:
+        """Where the value that begins with a quote at `start` ends with one; None if it does not."""
+        closing = _QUOTES[text[start]]
+        for at in range(start + 1, end):
+            if text[at] in closing and _ENDS_VALUE.match(text, at + 1):
+                return at
+        return None
 
     def disjunction(self, depth: int) -> Filter:
         terms = [self._conjunction(depth)]
@@ -135,18 +174,32 @@ class _Parser:
         token = self._advance("a value")
         if token.kind == "mark":
             raise self._expected("a value", token)
-        return Compare(path, operator, self._literal(token))
-
-    def _literal(self, token: _Token) -> Literal:
         if token.kind == "word":
-            return Literal(token.text, quoted=False)
+            return Compare(path, operator, Literal(token.text, quoted=False))
+        if token.kind == "quoted" and self._strict:
+            raise self._error(f"the value at character {token.position} must stand in double quotes")
+        readings = [Compare(path, operator, Literal(text)) for text in self._readings(token)]
+        if len(readings) == 1:
+            return readings[0]
+        return And(tuple(readings)) if operator == "ne" else Or(tuple(readings))
+
+    def _readings(self, token: _Token) -> list[str]:
+        """What a string means: mostly one text."""
+        inner = token.text[1:-1] if token.kind == "string" else token.text
+        string = token.text
+        if token.kind == "quoted":
+            string = _ESCAPE_OR_QUOTE.sub(lambda found: '\\"' if found[0] == '"' else found[0], inner)
+            string = f'"{string}"'
         try:
-            text = json.loads(token.text, strict=False)
+            texts = [str(json.loads(string, strict=False))]
         except ValueError:
-            text = token.text[1:-1].replace('\\"', '"')
-        if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
-            raise self._error(f"the string at character {token.position} contains U+0000 or half a surrogate pair")
-        return Literal(text)
+            texts = [inner.replace('\\"', '"')]
+        if not self._strict and _CONTROL.search(texts[0]) and not _CONTROL.search(inner):
+            texts.append(_KEPT_ESCAPES.sub(lambda escapes: str(json.loads(f'"{escapes[0]}"')), inner))
+        for text in texts:
+            if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+                raise self._error(f"the string at character {token.position} contains U+0000 or half a surrogate pair")
+        return list(dict.fromkeys(texts))
 
     def attribute(self) -> str:
         token = self._advance("an attribute name")

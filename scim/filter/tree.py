@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +18,8 @@ class Literal:
         return not self.quoted and self.text.lower() == "null"
 
     def __str__(self) -> str:
-        return json.dumps(self.text, ensure_ascii=False) if self.quoted else self.text
+        # Control characters stand as they are: their escapes have a second reading (parse.py).
+        return '"' + self.text.replace("\\", "\\\\").replace('"', '\\"') + '"' if self.quoted else self.text
 
 
 @dataclass(frozen=True, slots=True)

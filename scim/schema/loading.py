@@ -108,7 +108,9 @@ def _resource_type(
             raise SchemaError(f"resource type {document.id}: there is no schema {urn}")
         _check_attributes(schemas[urn].attributes, urn, {a.name.lower() for a in common})
     extensions = tuple(schemas[extension.schema_] for extension in document.schema_extensions)
-    resource_type = ResourceType(document, schemas[document.schema_], extensions, common)
+    core = schemas[document.schema_]
+    others = tuple(urn for urn, schema in schemas.items() if schema is not core and schema not in extensions)
+    resource_type = ResourceType(document, core, extensions, common, others)
     try:
         indexes = resource_type.indexes.values()
     except ValueError as error:

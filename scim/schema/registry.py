@@ -2,8 +2,11 @@
 
 A name is an attribute (`userName`), a sub-attribute (`name.givenName`), the same behind a schema URN
 (`urn:…:2.0:User:department`) or a URN alone. Names are found in any case (RFC 7643 §2.1); a URN ends where a declared
-schema ends, never at the dot of `2.0`; and a plain name that only an extension declares means that extension's
-attribute, because Entra writes `manager` and `department` so.
+schema ends, never at the dot of `2.0`; a dot behind a declared URN is a colon (`…:2.0:User.department`); and a plain
+name that only an extension declares means that extension's attribute, because Entra writes `manager` so.
+
+A URN that nobody declared is an extension of the admin's own, unless its namespace is not free: the RFC's, or that of a
+declared schema, whose misspelt URN would hide a value from whoever looks for it where it belongs.
 """
 
 from __future__ import annotations
@@ -20,6 +23,12 @@ _NAME = re.compile(r"[A-Za-z$][\w$-]*")
 _WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
 """An undeclared URN that ends `…:2.0:User` names the extension; with one more part, an attribute of it."""
 
+
+_RESERVED = re.compile(r"urn:ietf:params:scim:(?!schemas:extension:(?!enterprise(?![\w-])))", re.IGNORECASE)
+"""The namespaces of RFC 7643 §10 and RFC 7644 §8, but for `…:schemas:extension:<name>`: there Entra's admins have
+extensions of their own, as Microsoft's guide for custom attributes tells them to."""
+_VERSIONED = re.compile(r"(.+:\d+(?:\.\d+)*):[^:]+")
+"""A URN whose last part is behind a version: the rest of it is the namespace that its author holds."""
 
 _REMEMBERED = 200
 """Characters of a name whose meaning is remembered."""
@@ -72,6 +81,8 @@ class ResourceType:
     core: Schema
     extensions: tuple[Schema, ...]
     common: tuple[Attribute, ...]
+    others: tuple[str, ...] = ()
+    """The URNs of schemas that are declared, but for other resource types."""
 
     @property
     def name(self) -> str:
@@ -148,15 +159,25 @@ class ResourceType:
         for urn, container in self._urns:
             if lower == urn:
                 return Target(container, "")
-            if lower.startswith(urn + ":"):
+            if lower.startswith(urn + ":") or (lower.startswith(urn + ".") and lower[len(urn) + 1 :][:1].isalpha()):
                 attributes = self.core_attributes if container is None else self.extension_attributes[container]
                 return self._attribute(container, attributes, name[len(urn) + 1 :])
+        if _RESERVED.match(name) or self._near_declared.match(lower):
+            return None
         if _WHOLE_URN.fullmatch(name):
             return Target(name, "")
         urn, _, attribute = name.rpartition(":")
         if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1:
             return Target(urn, attribute)
         return Target(name, "") if name.count(":") > 1 else None
+
+    @cached_property
+    def _near_declared(self) -> re.Pattern[str]:
+        """What begins as a declared URN does, be it another resource type's, or misspells what follows its version."""
+        urns = [*(urn for urn, _ in self._urns), *(urn.lower() for urn in self.others)]
+        stems = {match[1] for urn in urns if (match := _VERSIONED.fullmatch(urn))}
+        near = [*map(re.escape, urns), *(re.escape(stem) + r"(?:$|:|\.[a-z])" for stem in stems)]
+        return re.compile("|".join(near))
 
     @staticmethod
     def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Target | None:

@@ -184,7 +184,7 @@ def _missing(document: Document, resource_type: ResourceType) -> Iterator[str]:
 def _absent(container: Document, attributes: Iterable[Attribute], prefix: str) -> Iterator[str]:
     for attribute in attributes:
         value = container.get(attribute.name)
-        if value is None:
+        if value is None or (isinstance(value, str) and not value.strip()):  # white space names nobody
             if attribute.must_have_value:
                 yield prefix + attribute.name
         elif attribute.has_required:

@@ -6,6 +6,7 @@ enforced and formats are not (RFC 7643 §2.3).
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from scim.errors import INVALID_VALUE, ScimError
 if TYPE_CHECKING:
     from scim.schema.model import Attribute
 
+_SHOWN = 40
+"""Characters of a value that an error shows."""
 INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?")
@@ -41,7 +44,7 @@ _WANTED = {
     "binary": "a base64 string",
     "reference": "a URI string",
     "dateTime": 'a dateTime such as "2026-01-31T08:00:00Z"',
-    "boolean": "a boolean",
+    "boolean": "true or false",
     "integer": "an integer of 64 bits",
     "decimal": "a number",
     "complex": "an object",
@@ -49,8 +52,11 @@ _WANTED = {
 
 
 def wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
-    """The error for a value of the wrong JSON type."""
+    """The error for a value of the wrong type. It shows the value, since Entra sends most of them as strings, but not
+    that of an attribute which is never shown."""
     found = _JSON_TYPES.get(type(value), "null")
+    if isinstance(value, str | int | float) and attribute.type != "complex" and not attribute.hidden:
+        found = repr(value[:_SHOWN]) if isinstance(value, str) else json.dumps(value)
     return ScimError(
         INVALID_VALUE,
         f"{path} must be {_WANTED[attribute.type]}, not {found}; correct the attribute mapping.",
@@ -71,9 +77,11 @@ def cast(value: object, attribute: Attribute, path: str) -> object:
             if isinstance(value, str) and value.strip().lower() in ("true", "false"):
                 return value.strip().lower() == "true"
         case "integer":
-            number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
-            if isinstance(number, int) and not isinstance(number, bool) and number in INT64:
-                return number
+            whole = number(value) if isinstance(value, str) else value
+            if isinstance(whole, float) and whole.is_integer():
+                whole = int(whole)
+            if isinstance(whole, int) and not isinstance(whole, bool) and whole in INT64:
+                return whole
         case "decimal":
             return _decimal(value, attribute, path)
         case "dateTime":
@@ -83,13 +91,23 @@ def cast(value: object, attribute: Attribute, path: str) -> object:
 
 
 def _decimal(value: object, attribute: Attribute, path: str) -> float | int:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-        if not -1e308 <= value <= 1e308:
-            raise wrong_type(path, attribute, "")
+    if isinstance(value, str) and (parsed := number(value)) is not None:
+        value = float(parsed)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_type(path, attribute, value)
     return value
+
+
+def number(text: str) -> int | float | None:
+    """The number that a text says, exactly if it is a whole one (`7.0` is 7); None if it says none that a 64-bit float
+    holds."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    whole, _, fraction = text.partition(".")
+    if _INTEGER.fullmatch(whole) and not fraction.strip("0"):
+        return int(whole)
+    value = float(text)
+    return value if -1e308 <= value <= 1e308 else None
 
 
 def instant(text: str) -> int | None:
@@ -108,7 +126,9 @@ def instant(text: str) -> int | None:
 
 
 def fold(text: str, attribute: Attribute) -> str:
-    """`text` in the form in which two values of the attribute are equal: NFC, and caseless where caseExact is false."""
+    """`text` in the form in which two values of the attribute are equal: NFC, and in lower case if caseExact is false
+    (RFC 8265 §3.3.1). That is not full case folding: Straße and Strasse are two names. A final sigma is a sigma, or the
+    prefix of a name would not always be one of its lower-case form."""
     if text.isascii():
         return text if attribute.case_exact else text.lower()
     return folded(text, case_exact=attribute.case_exact)
@@ -117,7 +137,7 @@ def fold(text: str, attribute: Attribute) -> str:
 def folded(text: str, *, case_exact: bool) -> str:
     """The same, for what is known of the attribute."""
     text = _composed(text)
-    return text if case_exact else _composed(text.casefold())
+    return text if case_exact else _composed(text.lower().replace("\u03c2", "\u03c3"))
 
 
 def _composed(text: str) -> str:

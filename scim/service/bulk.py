@@ -29,6 +29,7 @@ from scim.errors import (
     ScimError,
 )
 from scim.http import Request, Response
+from scim.patch.entra import PATCH_URN
 from scim.request_log import log_change
 from scim.schema.registry import ResourceType
 from scim.service import resources
@@ -90,9 +91,9 @@ async def bulk(context: Context, run: Run) -> Response:
     if not isinstance(listed, list):
         raise ScimError(INVALID_SYNTAX, f"Operations must be an array of operations ({REQUEST_URN}).")
     if most_errors is not None and (
-        not isinstance(most_errors, int) or isinstance(most_errors, bool) or most_errors < 1
+        not isinstance(most_errors, int) or isinstance(most_errors, bool) or most_errors < 0
     ):
-        raise ScimError(INVALID_VALUE, "failOnErrors must be an integer of 1 or more; leave it out to run all.")
+        raise ScimError(INVALID_VALUE, "failOnErrors must be a whole number; leave it out, or send 0, to run all.")
     if len(listed) > context.settings.max_bulk_operations:
         limit = context.settings.max_bulk_operations
         raise ScimError(TOO_LARGE, f"The request has {len(listed)} operations; at most {limit} are run. Split it.")
@@ -100,7 +101,7 @@ async def bulk(context: Context, run: Run) -> Response:
     operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
     posts = _posts(operations)
     await call(len(context.request.body) // _BYTES_EACH, _resolve, operations, posts)
-    await _run(context, _ordered(operations, posts), posts, run, most_errors)
+    await _run(context, _ordered(operations, posts), posts, run, most_errors or None)
     results = [operation.result for operation in operations if operation.result is not None]
     return Response(200, {"schemas": [RESPONSE_URN], "Operations": results})
 
@@ -119,10 +120,12 @@ def _operation(context: Context, item: object, number: int) -> Operation:
         raise ScimError(INVALID_VALUE, f"Operation {number}: path has {len(path)} characters; {_MAX_PATH} are read.")
     if any(value is not None and not isinstance(value, str) for value in (bulk_id, version)):
         raise ScimError(INVALID_SYNTAX, f"Operation {number}: bulkId and version must be strings.")
-    method, endpoint = method.upper(), path.strip("/")
+    method, endpoint, data = method.upper(), path.strip("/"), members.get("data")
+    if method == "PATCH" and isinstance(data, list):  # as RFC 7644 §3.7 prints it
+        data = {"schemas": [PATCH_URN], "Operations": data}
     resource_type = context.registry.by_endpoint(endpoint) if method == "POST" else None
     new_id = rows.new_id(resource_type) if resource_type else None
-    return Operation(number, method, path, bulk_id, version, members.get("data"), resource_type, new_id)
+    return Operation(number, method, path, bulk_id, version, data, resource_type, new_id)
 
 
 def _posts(operations: list[Operation]) -> dict[str, Operation]:

@@ -174,7 +174,7 @@ def _messages(types: Iterable[ResourceType]) -> dict[str, Json]:
         "BulkRequest": _message(
             bulk.REQUEST_URN,
             {
-                "failOnErrors": {"type": "integer", "minimum": 1},
+                "failOnErrors": {"type": "integer", "minimum": 0},
                 "Operations": _array(
                     _part({**part, "bulkId": _STRING, "version": _STRING, "data": {}}, "method", "path")
                 ),

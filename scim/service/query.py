@@ -8,11 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scim.errors import INVALID_COUNT, INVALID_SYNTAX, INVALID_VALUE, ScimError
+from scim.schema.values import printable
 from scim.settings import Settings
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LISTS = {"attributes", "excludedattributes"}
 _NUMBERS = {"startindex", "count"}
+_OURS = ("filter", "startIndex", "count", "cursor", "sortBy", "sortOrder", "attributes", "excludedAttributes")
+_MEANT = {
+    "filter": ("search", "q", "query", "where"),
+    "startIndex": ("skip", "offset", "start", "page"),
+    "count": ("top", "limit", "pagesize", "perpage", "itemsperpage", "maxresults"),
+    "sortBy": ("orderby", "sort", "order"),
+    "attributes": ("select", "fields"),
+}
+"""What other APIs, OData above all, call our parameters."""
+_APART = re.compile(r"[$_.\-\[\]\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ def query(parameters: Mapping[str, str], settings: Settings) -> Query:
     """The search that parameters (by lower-case name) ask for. An index page out of range is brought into range, as
     §3.4.2.4 says; raises 400 invalidValue for what is no number, and invalidCount for a cursor's count beyond the
     largest page."""
+    _refuse_near_misses(parameters)
     cursor = parameters.get("cursor")
     count = max(_integer(parameters, "count", settings.page_size), 0)
     if cursor is not None and count > settings.max_page_size:
@@ -53,6 +65,37 @@ def query(parameters: Mapping[str, str], settings: Settings) -> Query:
         count=min(count, settings.max_page_size),
         cursor=cursor,
     )
+
+
+def _refuse_near_misses(parameters: Mapping[str, str]) -> None:
+    """Raise 400 invalidValue for a parameter that is nearly one of ours: without it a search would find everybody. Any
+    other name is another program's and ignored."""
+    ours = {name.lower() for name in _OURS}
+    for name in parameters:
+        if name not in ours and (meant := _meant(name)):
+            shown = printable(name)[:80]
+            raise ScimError(INVALID_VALUE, f"{shown!r} is no parameter of a search; it is called {meant} here.")
+
+
+def _meant(name: str) -> str | None:
+    """The parameter of ours that a name stands for; None if it is a name of its own."""
+    name = name.rpartition("?")[2]  # a tenant URL with a question mark and a path put behind it
+    plain = _APART.sub("", name)
+    for ours in _OURS:
+        lower = ours.lower()
+        if plain in (lower, *_MEANT.get(ours, ())) or _is_slip(plain, lower):
+            return ours
+    return None
+
+
+def _is_slip(name: str, ours: str) -> bool:
+    """Whether a name is one of ours with a letter more, less, changed or swapped with the next."""
+    if abs(len(name) - len(ours)) > 1:
+        return False
+    at = next((i for i, (a, b) in enumerate(zip(name, ours, strict=False)) if a != b), min(len(name), len(ours)))
+    rest, wanted = name[at:], ours[at:]
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return rest[1:] == wanted or rest == wanted[1:] or rest[1:] == wanted[1:] or swapped == wanted
 
 
 def from_body(body: object) -> dict[str, str]:

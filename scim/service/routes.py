@@ -87,7 +87,7 @@ def _allowed(methods: _Methods, method: str) -> _Operation:
 
 def _named(methods: _Methods, method: str) -> str:
     if method not in methods:
-        allow = ", ".join(methods)
+        allow = ", ".join(methods).replace("GET", "GET, HEAD")
         raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
     return methods[method]
 

@@ -53,6 +53,10 @@ class Page:
     next: dict[str, Any] | None = None
 
 
+_MAX_IN_URL = 8192
+"""Characters of a filter in a URL: what fits into one that the Functions front end takes."""
+
+
 async def search(context: Context, resource_type: ResourceType) -> Response:
     """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
     return await _answer(context, [resource_type], context.request.query)
@@ -97,7 +101,13 @@ async def _sources(
     if wanted.filter is None:
         return [All(context, resource_type) for resource_type in types]
     settings = context.settings
-    tree = parse_filter(wanted.filter, max_length=settings.max_filter_length, max_depth=settings.max_filter_depth)
+    in_url = context.request.method == "GET"
+    tree = parse_filter(
+        wanted.filter,
+        max_length=min(settings.max_filter_length, _MAX_IN_URL) if in_url else settings.max_filter_length,
+        max_depth=settings.max_filter_depth,
+        strict=context.strict,
+    )
     for name in names(tree):
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say

@@ -1,8 +1,10 @@
 """What a strict connection refuses and publishes (draft-zollner-scim-interop-profile-01).
 
-The two modes differ here and nowhere else. A strict connection's bodies are checked before the tolerant code sees them:
-nothing unknown (§5.3), no PATCH operation without a path (§6.5.1.1), and a replaced complex attribute replaced whole
-(§6.5.2.1). Its discovery says which types every multi-valued attribute allows (§5.4) and that the profile is met (§4).
+The two modes differ here, and where `strict` is asked for: filters and paths have JSON's quotes only (filter/parse.py),
+what is read only is refused, and a replaced element is replaced whole (patch/entra.py). A strict connection's bodies
+are checked before the tolerant code sees them: nothing unknown (§5.3), no PATCH operation without a path (§6.5.1.1),
+and a replaced complex attribute replaced whole (§6.5.2.1). Its discovery says which types every multi-valued attribute
+allows (§5.4) and that the profile is met (§4).
 No server can meet the profile and pass Microsoft's own tests, so Entra's connections are not strict.
 """
 
@@ -107,7 +109,7 @@ def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
     path, value = members.get("path"), members.get("value")
     if not isinstance(path, str) or not path.strip():
         raise ScimError(INVALID_SYNTAX, "Each operation needs a path on a strict connection; name the attribute in it.")
-    parsed = parse_path(path.strip())
+    parsed = parse_path(path.strip(), strict=True)
     target = _known(parsed.attribute, resource_type)
     attribute = target.sub or target.attribute
     if attribute is None:

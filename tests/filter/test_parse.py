@@ -75,7 +75,33 @@ FILTERS = {
     "any white space": ('\t a\n eq\r\n"x"  ', eq("a", "x")),
     "escaped quote": (r'a eq "say \"hi\""', eq("a", 'say "hi"')),
     "escaped backslash": (r'a eq "CORP\\nina"', eq("a", r"CORP\nina")),
-    "escaped characters": (r'a eq "\u00e9\n\ud83d\ude00"', eq("a", "é\n😀")),
+    "escaped characters": (r'a eq "\u00e9\ud83d\ude00"', eq("a", "é😀")),
+    "escape of a control character": (r'a eq "CORP\bob"', Or((eq("a", "CORP\x08ob"), eq("a", r"CORP\bob")))),
+    "several escapes of control characters": (r'a eq "\n\t\f"', Or((eq("a", "\n\t\f"), eq("a", r"\n\t\f")))),
+    "escapes of all kinds": (r'a eq "é\u00e9\nB\\C\ud83d\ude00"', Or((eq("a", "éé\nB\\C😀"), eq("a", "éé\\nB\\C😀")))),
+    "control character by its number": (r'a eq "\u000a"', eq("a", "\n")),
+    "negated escape": (
+        r'a ne "A\nb"',
+        And((Compare("a", "ne", Literal("A\nb")), Compare("a", "ne", Literal(r"A\nb")))),
+    ),
+    "single quotes": ("a eq 'x'", eq("a", "x")),
+    "single quotes around words": ("a eq 'Ada (King) [x]' and b pr", And((eq("a", "Ada (King) [x]"), B))),
+    "single quotes around an apostrophe": ("a eq 'O'Neil'", eq("a", "O'Neil")),
+    "single quotes around a quote": ("a eq 'say \"hi\"'", eq("a", 'say "hi"')),
+    "single quotes around a backslash": (r"a eq 'CORP\ada'", eq("a", r"CORP\ada")),
+    "single quotes in brackets": (
+        "emails[type eq 'work'].value eq 'x'",
+        ValuePath("emails", And((WORK, eq("value", "x")))),
+    ),
+    "single quotes in parentheses": ("(a eq 'x')", eq("a", "x")),
+    "empty single quotes": ("a eq ''", eq("a", "")),
+    "curly quotes": ("a eq \u201cAda King\u201d or a eq \u2018x\u2019", Or((eq("a", "Ada King"), eq("a", "x")))),
+    "German quotes": ("a eq \u201eAda King\u201c", eq("a", "Ada King")),
+    "backticks": ("a eq `Ada King`", eq("a", "Ada King")),
+    "apostrophe without quotes": ("a eq O'Neil", eq("a", "O'Neil", quoted=False)),
+    "apostrophe at the end": ("a eq James' and b pr", And((eq("a", "James'", quoted=False), B))),
+    "apostrophe at the beginning": ("a eq 'tis and b pr", And((eq("a", "'tis", quoted=False), B))),
+    "single quotes inside double ones": ("a eq \"'x'\"", eq("a", "'x'")),
     "backslash that escapes nothing": (r'a eq "CORP\ada"', eq("a", r"CORP\ada")),
     "brackets and words inside a string": ('a eq ") or ] and ("', eq("a", ") or ] and (")),
     "empty string": ('a eq ""', eq("a", "")),
@@ -104,6 +130,29 @@ RFC_EXAMPLES = [
     'userType eq "Employee" and emails[type eq "work" and value co "@example.com"]',
     'emails[type eq "work" and value co "@example.com"] or ims[type eq "xmpp" and value co "@foo.com"]',
 ]
+
+
+STRICT = ["a eq 'x'", "a eq \u201cx\u201d", "a eq \u2018x y\u2019", "a eq `x`", "emails[type eq 'work']"]
+
+
+@pytest.mark.parametrize("text", STRICT)
+def test_strict_knows_the_quotes_of_json_only(text: str) -> None:
+    with refused(INVALID_FILTER, "double quotes"):
+        parse_filter(text, strict=True)
+    assert parse_filter(r'a eq "CORP\bob"', strict=True) == eq("a", "CORP\x08ob")
+    assert parse_filter("a eq O'Neil", strict=True) == eq("a", "O'Neil", quoted=False)
+
+
+def test_a_path_may_have_other_quotes_unless_it_is_strict() -> None:
+    assert parse_path("emails[type eq 'work'].value") == Path("emails", WORK, "value")
+    with refused(INVALID_PATH, "double quotes"):
+        parse_path("emails[type eq 'work'].value", strict=True)
+
+
+def test_many_quotes_that_nothing_closes_are_read_once() -> None:
+    text = " or ".join(["a eq 'x"] * 6000)
+    tree = parse_filter(text, max_length=len(text))
+    assert isinstance(tree, Or) and set(tree.terms) == {eq("a", "'x", quoted=False)}
 
 
 @pytest.mark.parametrize("text", RFC_EXAMPLES)

@@ -151,7 +151,7 @@ def found(value: object, steps: tuple[str, ...]) -> Iterator[Any]:
 def folded(text: str, kind: str) -> str:
     """The form in which equal texts are equal: composed, and without case but for `exact` ones."""
     text = unicodedata.normalize("NFC", text)
-    return text if kind == "exact" else unicodedata.normalize("NFC", text.casefold())
+    return text if kind == "exact" else unicodedata.normalize("NFC", text.lower().replace("\u03c2", "\u03c3"))
 
 
 def _compared(filter: Compare, resource: object) -> bool:

@@ -623,8 +623,12 @@ def test_value_that_must_be_there_may_be_empty_in_between() -> None:
 
 
 REFUSED = {
-    "wrong type": (replace("title", 5), INVALID_VALUE, "title must be a string, not a number"),
-    "wrong type of a boolean": (replace("active", "perhaps"), INVALID_VALUE, "active must be a boolean"),
+    "wrong type": (replace("title", 5), INVALID_VALUE, "title must be a string, not 5"),
+    "wrong type of a boolean": (
+        replace("active", "perhaps"),
+        INVALID_VALUE,
+        "active must be true or false, not 'perhaps'",
+    ),
     "wrong type of a sub-attribute": (add("name", {"givenName": 5}), INVALID_VALUE, "name.givenName"),
     "wrong type of an extension": (add("department", {"x": 1}), INVALID_VALUE, f"{ENTERPRISE}:department"),
     "text as a complex value": (add("name", "Ada"), INVALID_VALUE, "name must be an object, not a string"),
@@ -641,7 +645,7 @@ REFUSED = {
     "no element and null": (add("emails[type eq null].value", "x"), NO_TARGET, "emails", "type eq null"),
     "no element and not": (replace('emails[not (type eq "a")].value', "x"), NO_TARGET, "emails"),
     "unknown name in brackets": (add('emails[kind eq "x"].value', "x"), INVALID_FILTER, "emails", "kind"),
-    "wrong type in brackets": (add('emails[primary eq "x"].value', "x"), INVALID_FILTER, "primary", "boolean"),
+    "wrong type in brackets": (add('emails[primary eq "x"].value', "x"), INVALID_FILTER, "primary", "true or false"),
 }
 
 

@@ -8,9 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim.schema.model import Attribute, StorageHints
+from scim.schema.model import Attribute, Schema, StorageHints
 from scim.schema.registry import ResourceType
-from tests.core import CUSTOM, DEVICE_TYPE, ENTERPRISE, GROUP_TYPE, NAMES, REGISTRY, USER, USER_TYPE, cases
+from tests.core import (
+    CUSTOM,
+    DEVICE_TYPE,
+    ENTERPRISE,
+    GROUP_TYPE,
+    NAMES,
+    REGISTRY,
+    USER,
+    USER_TYPE,
+    cases,
+)
 
 DECLARED = {
     "attribute": ("userName", "userName"),
@@ -28,6 +38,9 @@ DECLARED = {
     "extension and sub-attribute": (f"{ENTERPRISE}:manager.VALUE", f"{ENTERPRISE}:manager.value"),
     "extension's attribute at its plain name": ("manager", f"{ENTERPRISE}:manager"),
     "extension's sub-attribute at its plain name": ("Manager.$ref", f"{ENTERPRISE}:manager.$ref"),
+    "extension and a dot": (f"{ENTERPRISE}.department", f"{ENTERPRISE}:department"),
+    "extension, a dot and a sub-attribute": (f"{ENTERPRISE}.manager.value", f"{ENTERPRISE}:manager.value"),
+    "core urn and a dot": (f"{USER}.name.givenName", "name.givenName"),
 }
 
 
@@ -37,7 +50,7 @@ def test_declared_name(name: str, path: str) -> None:
     assert target is not None and target.attribute is not None
     assert target.path == path
     assert (target.urn is not None) == path.startswith(ENTERPRISE)
-    assert (target.sub is not None) == ("." in path.removeprefix(ENTERPRISE))
+    assert (target.sub is not None) == ("." in path.removeprefix(ENTERPRISE))  # no declared name holds a dot
 
 
 CONTAINERS = {
@@ -51,7 +64,11 @@ CONTAINERS = {
     "undeclared attribute with digits and signs": (f"{CUSTOM}:site_2-b", CUSTOM, "site_2-b"),
     "undeclared extension without a version": ("urn:acme:scim:User:site", "urn:acme:scim:User", "site"),
     "undeclared extension of one digit": ("urn:acme:2:User", "urn:acme:2:User", ""),
-    "longer than a declared urn": (f"{ENTERPRISE}X:site", f"{ENTERPRISE}X", "site"),
+    "an extension that an admin names as Microsoft says": (
+        "urn:ietf:params:scim:schemas:extension:EnterprisePlus:2.0:User:site",
+        "urn:ietf:params:scim:schemas:extension:EnterprisePlus:2.0:User",
+        "site",
+    ),
 }
 
 
@@ -79,12 +96,48 @@ UNKNOWN = {
     "urn without a name": "urn:",
     "short urn": "urn:a",
     "url": "http://schemas.example/User",
+    "extension misspelt": f"{ENTERPRISE}s:department",
+    "extension without its name": ENTERPRISE.removesuffix(":User"),
+    "extension without a colon": "urn:ietf:params:scim:schemas:extension:enterprise:2.0User",
+    "extension with an attribute for its name": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:department",
+    "extension of another version": "urn:ietf:params:scim:schemas:extension:enterprise:1.0:User:department",
+    "core misspelt": "urn:ietf:params:scim:schemas:core:2.0:Users:title",
+    "core of another version": "urn:ietf:params:scim:schemas:core:1.0",
+    "core of another type": "urn:ietf:params:scim:schemas:core:2.0:Group:displayName",
+    "a message": "urn:ietf:params:scim:api:messages:2.0:PatchOp",
+    "extension and a number": f"{ENTERPRISE}.5",
 }
 
 
 @pytest.mark.parametrize("name", cases(UNKNOWN))
 def test_unknown_name(name: str) -> None:
     assert USER_TYPE.resolve(name) is None
+
+
+NEAR = [
+    "urn:x:acme:2.0:User",
+    "urn:x:acme:2.0:User.other",
+    "urn:x:acme:2.0:Users:badge",
+    "urn:x:acme:2.0:Usr:badge",
+    "URN:X:ACME:2.0:USR:BADGE",
+    "urn:x:acme:2.0.User:badge",
+    "urn:x:acme:2.0",
+    "urn:x:acme:2.0:badge",
+    "urn:x:acme:2.0:Device:serial",
+]
+
+
+@pytest.mark.parametrize("name", NEAR)
+@pytest.mark.parametrize("whose", ["of the type", "of another type"])
+def test_urns_near_a_declared_one_are_nobodys(name: str, whose: str) -> None:
+    acme = Schema.model_validate({"id": "urn:x:acme:2.0:User", "name": "Acme", "attributes": [{"name": "badge"}]})
+    ours = whose == "of the type"
+    kind = replace(USER_TYPE, extensions=(acme,)) if ours else replace(USER_TYPE, others=(acme.id,))
+    target = kind.resolve(name)
+    assert target is None or (ours and (target.urn, target.name) == (acme.id, ""))
+    for free in ("urn:x:acme:2.1:User:badge", "urn:x:acme:2.0.1:User:badge", "urn:x:acme:sub:2.0:User:badge"):
+        kept = kind.resolve(free)
+        assert kept is not None and kept.name == "badge"
 
 
 def test_names_belong_to_a_resource_type() -> None:

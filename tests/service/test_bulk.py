@@ -344,8 +344,8 @@ async def test_a_request_ends_after_as_many_failures_as_it_says(
     assert await names(client) == sorted(["taken", "a", "b", "c"][: 1 + statuses(found).count(201)])
 
 
-@pytest.mark.parametrize("most", [0, -1, "1", True, 1.5])
-async def test_fail_on_errors_is_a_number_of_one_or_more(client: Client, most: object) -> None:
+@pytest.mark.parametrize("most", [-1, "1", True, 1.5])
+async def test_fail_on_errors_is_a_number(client: Client, most: object) -> None:
     response = await send(client, new_user("a"), failOnErrors=most)
     assert (response.status, response.json["scimType"]) == (400, "invalidValue")
     assert "failOnErrors" in response.json["detail"]

@@ -84,7 +84,7 @@ USERS: list[dict[str, Any]] = [
     {"userName": 'quo"te\\d', "title": "or not (and)"},
     {"userName": "h.i@j", "externalId": "null", "title": "true", "displayName": "h/i?#"},
     {"userName": "k", "x509Certificates": [{"value": "AbCd"}], "emails": [{"value": "k@x.example"}]},
-    {"userName": "l", "emails": [{"type": "work"}, {"type": "other", "value": "l@work"}]},
+    {"userName": "l", "emails": [{"type": "other", "value": "l@work"}]},
 ]
 """Each is created a day after the one before; cleo's manager is ann, dora's is ben."""
 
@@ -138,10 +138,10 @@ FOUND: dict[str, dict[str, str]] = {
         'userName eq "ann "': "",
         'userName eq ""': "",
         'displayName eq "ann ash"': "ann Ben",
-        'displayName eq "GRÖSSE"': "straße",
+        'displayName eq "GRÖßE"': "straße",
         'displayName eq "Gro\u0308ße"': "straße",
         'displayName eq "h/i?#"': "h.i@j",
-        'userName eq "STRASSE"': "straße",
+        'userName eq "STRAßE"': "straße",
         'title eq "e\u0301cole"': "straße",
         'title eq "ENGINEER"': "ann Ben",
         'userName eq "quo\\"te\\\\d"': 'quo"te\\d',
@@ -177,10 +177,10 @@ FOUND: dict[str, dict[str, str]] = {
         'title sw "engineer"': "ann Ben",
         'title ew "ENGINEERING"': "fritz",
         'userName sw "AN"': "ann",
-        'userName sw "stras"': "straße",
+        'userName sw "STRAß"': "straße",
         'userName sw "zz"': "",
         'displayName sw "ann"': "ann Ben",
-        'displayName sw "gröss"': "straße",
+        'displayName sw "größ"': "straße",
         'displayName sw "h/"': "h.i@j",
         'userName ew "a"': "dora greta",
         'emails co "contoso"': "ann Ben",
@@ -278,13 +278,13 @@ FOUND: dict[str, dict[str, str]] = {
         'addresses.type eq "work" and addresses.locality eq "Vienna"': "fritz greta",
         'addresses[locality eq "Prague" and (type eq "home" or country eq "AT")]': "greta",
         'addresses[not (country eq "CZ") and type eq "home"]': "fritz",
-        'emails[type eq "work" and not (value pr)]': "l",
+        'emails[type eq "other" and not (display pr)]': "l",
         'emails[value sw "ann" or value sw "ben"]': "ann Ben",
         "emails[type eq null]": "k",
         'emails[type ne "work" and value pr]': "ann Ben k l",
         'phoneNumbers[type eq "mobile" and value eq "+43 2"]': "",
         'phoneNumbers[type eq null and value eq "+43 2"]': "cleo",
-        'not (emails[type eq "work"])': without("ann", "Ben", "l"),
+        'not (emails[type eq "work"])': without("ann", "Ben"),
         'emails[type eq "work"] and active eq false': "Ben",
         'roles[value eq "admin"] or roles[value eq "nothing"]': "dora",
         f'schemas eq "{ENTERPRISE}"': "ann Ben cleo dora",
@@ -362,7 +362,7 @@ ON_ALL: dict[str, str] = {
     "userName eq null or members eq null": f"{ALL} Admins Empty Staff",
     'userName ne "ann" and members pr': "Admins Staff",
     "not (userName pr)": "Admins Empty Staff",
-    'emails[type eq "work"] or displayName eq "staff"': "ann Ben l Staff",
+    'emails[type eq "work"] or displayName eq "staff"': "ann Ben Staff",
     'id eq "{Admins}" or id eq "{k}"': "Admins k",
 }
 
@@ -425,7 +425,7 @@ REFUSED = [
     "title gt null",
     "title co null",
     "(" * 40 + "title pr" + ")" * 40,
-    f'title eq "{"x" * 5000}"',
+    f'title eq "{"x" * 70000}"',
     'title eq "\x00"',
 ]
 

@@ -773,6 +773,37 @@ async def test_entra_may_patch_what_strict_refuses(pair: Pair, operation: Any, n
     assert (await patched(pair.entra, user, operation))[name] == value
 
 
+ENTRA_QUOTES = ["'work'", "\u201cwork\u201d", "\u2018work\u2019", "`work`"]
+
+
+@pytest.mark.parametrize("quoted", ENTRA_QUOTES)
+async def test_entra_may_quote_as_strict_may_not(pair: Pair, quoted: str) -> None:
+    user = await pair.entra.new_user("quoted", emails=[{"type": "work", "value": "a@x"}])
+    filter = f"emails[type eq {quoted}]"
+    assert await found(pair.entra, filter) == [user["id"]]
+    assert outcome(await pair.strict.get(f"/Users?filter={quote_plus(filter)}")) == (400, "invalidFilter")
+    removal = {"op": "remove", "path": filter}
+    assert outcome(await pair.strict.patch(f"/Users/{user['id']}", removal)) == (400, "invalidPath")
+    assert "emails" not in await patched(pair.entra, user, removal)
+
+
+async def test_entra_may_name_what_is_read_only(pair: Pair) -> None:
+    user = await pair.entra.new_user("named", active=True)
+    listed = [
+        {"op": "add", "path": f"{ENTERPRISE}:manager.displayName", "value": "E"},
+        {"op": "replace", "path": "active", "value": False},
+    ]
+    assert outcome(await pair.strict.patch(f"/Users/{user['id']}", *listed)) == (400, "mutability")
+    assert (await patched(pair.entra, user, *listed))["active"] is False
+
+
+async def test_strict_replaces_an_element_whole_and_entra_merges(pair: Pair) -> None:
+    user = await pair.entra.new_user("whole", emails=[{"type": "work", "value": "a@x", "display": "A"}])
+    change = {"op": "replace", "path": 'emails[type eq "work"]', "value": {"display": "B"}}
+    assert (await patched(pair.entra, user, change))["emails"] == [{"type": "work", "value": "a@x", "display": "B"}]
+    assert (await patched(pair.strict, user, change))["emails"] == [{"type": "work", "display": "B"}]
+
+
 STRICT_PATCHES: list[tuple[dict[str, Any], str, Any]] = [
     ({"op": "replace", "path": "userName", "value": "renamed"}, "userName", "renamed"),
     ({"op": "replace", "path": f"{USER}:title", "value": "t"}, "title", "t"),
