@@ -66,7 +66,7 @@ def filter_of(attribute: str, op: str, text: str) -> str:
 
 
 @tried
-@given(text=TEXTS)
+@given(text=TEXTS.filter(str.strip))  # a userName of white space alone is refused
 def test_a_text_is_kept_and_found(client: Service, text: str) -> None:
     client[2].clear(TENANT)
     extension = {"department": text, "manager": {"value": text}}
@@ -80,7 +80,10 @@ def test_a_text_is_kept_and_found(client: Service, text: str) -> None:
         for op, part in (("eq", text), ("sw", first), ("sw", text), ("co", last), ("ew", text)):
             found = send(client, "GET", f"/Users?{filter_of(attribute, op, part)}").json
             assert found["totalResults"] == 1, (attribute, op, part)
-    assert send(client, "POST", "/Users", {"userName": text.swapcase().swapcase()}).status in (201, 409)
+    other = send(client, "POST", "/Users", {"userName": text.swapcase().swapcase()})  # "ß" becomes "ss"
+    assert other.status in (201, 409)
+    if other.status == 201:
+        assert send(client, "DELETE", f"/Users/{other.json['id']}").status == 204
     assert send(client, "POST", "/Users", {"userName": text}).status == 409
     assert send(client, "GET", "/Users?sortBy=userName").json["Resources"]
     assert send(client, "DELETE", f"/Users/{made.json['id']}").status == 204
