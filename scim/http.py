@@ -17,7 +17,6 @@ import orjson
 
 from scim.body import parse
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
-from scim.schema.values import printable
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
@@ -111,7 +110,7 @@ class Request:
         if encoding not in ("", "identity"):
             raise ScimError(
                 UNSUPPORTED_MEDIA_TYPE,
-                f"Content-Encoding {printable(encoding)[:80]!r} is not read; send the body as it is.",
+                f"Content-Encoding {encoding[:80]!a} is not read; send the body as it is.",
                 {"Accept-Encoding": "identity"},
             )
         if len(self.body) > max_bytes:
