@@ -59,6 +59,8 @@ class Vault:
         """The status that everything is answered with."""
         self.turn: Callable[[str, web.Request], Awaitable[None]] | None = None
         """Is awaited before a request is answered: it is given the caller's token, and may let another go first."""
+        self.page = 2
+        """Secrets on a page of the list; the real one has up to 25."""
         self.deleted: set[str] = set()
         """Names that cannot be taken before a deleted secret is purged (soft delete)."""
         self.delay = 0.0
@@ -149,7 +151,7 @@ class Vault:
             return refusal
         if (failure := self._failure("a-list")) is not None:
             return failure
-        start, size = int(request.query.get("$skiptoken", 0)), 2
+        start, size = int(request.query.get("$skiptoken", 0)), self.page
         items = [self._bundle(name, secret) for name, secret in sorted(self.secrets.items())]
         more = f"{self.base}/secrets?$skiptoken={start + size}&api-version=7.5" if start + size < len(items) else None
         return web.json_response({"value": items[start : start + size], "nextLink": more})

@@ -31,11 +31,19 @@ class Credentials:
 
     async def used(self, connection: str) -> list[Used]:
         """What is known of the uses of a connection's credentials."""
-        found = []
+        return (await self._used(connection)).get(connection, [])
+
+    async def used_by_connection(self) -> dict[str, list[Used]]:
+        """What is known of the uses of all credentials."""
+        return await self._used(None)
+
+    async def _used(self, connection: str | None) -> dict[str, list[Used]]:
+        found: dict[str, list[Used]] = {}
         async for page in self._gateway.pages(TENANTS, *rows.usage_range(connection)):
             for row in page:
                 first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
-                found.append(Used(row.values["credential"], first, last, row.values.get("warned", "")))
+                used = Used(row.values["credential"], first, last, row.values.get("warned", ""))
+                found.setdefault(rows.connection_of(row.key), []).append(used)
         return found
 
     async def write(self, connection: str, used: Used) -> None:
@@ -50,12 +58,19 @@ class Credentials:
 
     async def revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection."""
-        found = []
+        return (await self._revoked(connection)).get(connection, [])
+
+    async def revoked_by_connection(self) -> dict[str, list[Revoked]]:
+        """Return all that is marked as revoked."""
+        return await self._revoked(None)
+
+    async def _revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
+        found: dict[str, list[Revoked]] = {}
         try:
             async for page in self._gateway.pages(TENANTS, *rows.revoked_range(connection)):
                 for row in page:
-                    value, at = row.values["value"], datetime.fromisoformat(row.values["at"])
-                    found.append(Revoked(value=value, at=at))
+                    revoked = Revoked(value=row.values["value"], at=datetime.fromisoformat(row.values["at"]))
+                    found.setdefault(rows.connection_of(row.key), []).append(revoked)
         except Unavailable as error:
             raise Unknown(f"the table, which marks revoked credentials: {error}") from None
         return found

@@ -276,8 +276,9 @@ def usage_key(connection: str, credential: str) -> str:
     return f"u {connection} {credential}"
 
 
-def usage_range(connection: str) -> tuple[str, str]:
-    return key_range(f"u {connection} ")
+def usage_range(connection: str | None) -> tuple[str, str]:
+    """The keys of what is noted of a connection's credentials, or of all."""
+    return key_range(f"u {connection} " if connection else "u ")
 
 
 def revoked_key(connection: str, digest: str) -> str:
@@ -285,8 +286,14 @@ def revoked_key(connection: str, digest: str) -> str:
     return f"v {connection} {digest}"
 
 
-def revoked_range(connection: str) -> tuple[str, str]:
-    return key_range(f"v {connection} ")
+def revoked_range(connection: str | None) -> tuple[str, str]:
+    """The keys of the marks of a connection's credentials, or of all."""
+    return key_range(f"v {connection} " if connection else "v ")
+
+
+def connection_of(key: str) -> str:
+    """The connection that such a row is about."""
+    return key.split(" ")[1]
 
 
 def assertion_key(expires: str, digest: str) -> str:

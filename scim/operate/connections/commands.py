@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +33,19 @@ _UNMARKED = (
 )
 
 
+_UNKNOWN_USES = "when credentials were used is not known: %s"
+_AT_ONCE = 16
+"""Connections that are read from the vault at the same time."""
+
+
 class Notes(UsageLog, Revocations, Protocol):
     """What the table has of credentials."""
+
+    async def used_by_connection(self) -> dict[str, list[Used]]:
+        """What is known of the uses of all credentials. Raises Unavailable."""
+
+    async def revoked_by_connection(self) -> dict[str, list[Revoked]]:
+        """All that is marked as revoked. Raises Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +118,27 @@ class Commands:
 
     async def list(self) -> list[View | Unreadable]:
         """All connections, with what is known of their use; one that cannot be read hides no other."""
-        found: list[View | Unreadable] = []
-        for name in await self._kept.names():
+        used: dict[str, list[Used]] | None = None
+        revoked: dict[str, list[Revoked]] = {}
+        if self._notes is not None:
             try:
-                found.append(await self.show(name))
-            except CommandError as error:
-                found.append(Unreadable(name, str(error)))
-        return found
+                used, revoked = await self._notes.used_by_connection(), await self._notes.revoked_by_connection()
+            except (Unavailable, VaultUnavailable) as error:
+                log.warning(_UNKNOWN_USES, error)
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(name: str) -> View | Unreadable | None:
+            async with turns:
+                try:
+                    connection = await self._kept.get(name)
+                except CommandError as error:
+                    return Unreadable(name, str(error))
+            if connection is None:
+                return None
+            return _view(connection.with_revoked(revoked.get(name, ())), None if used is None else used.get(name, []))
+
+        views = await asyncio.gather(*map(look, await self._kept.names()))
+        return [view for view in views if view is not None]  # one may have been disabled meanwhile
 
     async def show(self, name: str) -> View:
         connection = await self._get(name)
@@ -122,9 +148,9 @@ class Commands:
                 used = await self._notes.used(name)
                 connection = connection.with_revoked(await self._notes.revoked(name))
             except (Unavailable, VaultUnavailable) as error:
-                self._notes = None  # it would keep every connection waiting
-                log.warning("when credentials were used is not known: %s", error)
-        return View(connection, used, rotation(connection, used, datetime.now(UTC)))
+                self._notes = None  # it would keep the next command waiting, too
+                log.warning(_UNKNOWN_USES, error)
+        return _view(connection, used)
 
     async def rotate(self, name: str, *, expires: str | None, recoverable: bool) -> tuple[Connection, str]:
         """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
@@ -212,6 +238,10 @@ class Commands:
                 " is in force now: compare it with what you meant."
             )
         return changed.connection
+
+
+def _view(connection: Connection, used: list[Used] | None) -> View:
+    return View(connection, used, rotation(connection, used, datetime.now(UTC)))
 
 
 def _there(name: str, connection: Connection | None) -> Connection:
