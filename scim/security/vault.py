@@ -99,16 +99,18 @@ class Vault:
         except (AzureError, TimeoutError, OSError) as error:
             raise Unavailable(_reason(error)) from None
 
-    async def names(self, prefix: str) -> list[str]:
-        """The names of the enabled secrets that begin so, without it."""
+    async def tags(self, prefix: str) -> dict[str, dict[str, str]]:
+        """The tags of the enabled secrets whose names begin so, by the rest of the name and in its order: 25 secrets
+        for a request, whatever they hold."""
+        found: dict[str, dict[str, str]] = {}
         try:
-            async with asyncio.timeout(4 * _SECONDS):
-                found = [
-                    secret.name async for secret in self._client.list_properties_of_secrets() if secret.enabled is True
-                ]
+            async with asyncio.timeout(8 * _SECONDS):
+                async for secret in self._client.list_properties_of_secrets():
+                    if secret.enabled is True and secret.name and secret.name.startswith(prefix):
+                        found[secret.name.removeprefix(prefix)] = secret.tags or {}
         except (AzureError, TimeoutError, OSError) as error:
             raise Unavailable(_reason(error)) from None
-        return sorted(name.removeprefix(prefix) for name in found if name and name.startswith(prefix))
+        return dict(sorted(found.items()))
 
     async def close(self) -> None:
         await self._client.close()

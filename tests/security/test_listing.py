@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
+from scim.operate.connections.tags import write_tags
+from scim.security.connections import read_connection
 from scim.security.keys import digest, fingerprint, new_key
 from scim.security.usage import Used
 from scim.store.credentials import Credentials
 from tests.core import cases
 from tests.security.conftest import Deployment
+from tests.security.test_tool import FEDERATION
 
 NOW = datetime.now(UTC)
 
@@ -22,33 +25,67 @@ def after(days: float) -> str:
     return (NOW + timedelta(days=days)).isoformat()
 
 
-@pytest.mark.long
-async def test_thousand_connections(deployment: Deployment, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is read once, several at a time; the table twice, whatever their number."""
+async def test_many_connections(deployment: Deployment, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None that the tool wrote is read by itself; the others are, several at a time."""
     monkeypatch.setenv("SCIM_TABLE_CONNECTION_STRING", azurite.connection_string)
     vault, notes = deployment.cloud.vault, Credentials(deployment.application.gateway)
-    keys = {f"customer-{number:04}": new_key(f"customer-{number:04}") for number in range(1000)}
-    for name, key in keys.items():
-        deployment.keep(name, {"tenant": name, "keys": [{"value": digest(key), "created": after(-5)}]})
-    used = "customer-0500"
-    await notes.write(used, Used(fingerprint(keys[used]), NOW, NOW))
-    vault.page = 25
+    names = [deployment.name() for _ in range(40)]
+    by_hand = [deployment.connect()[0] for _ in range(20)]
+    for name in names:
+        tags = write_tags(read_connection(name, {"tenant": "t", "keys": [digest(new_key(name))], "paused": NOW}))
+        deployment.keep(name, {"tenant": "t", "keys": [digest(new_key(name))]}, tags=tags)
+    await notes.write(names[7], Used("cafecafe", NOW, NOW))
     under_way, most = 0, 0
 
     async def watch(token: str, request: Any) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
         under_way -= 1
 
-    vault.turn = watch
+    vault.page, vault.turn = 25, watch
     vault.reads.clear()
     listed = await deployment.tool("list")
-    assert [each["name"] for each in listed] == sorted(keys)
-    assert sorted(vault.reads) == [f"connection-{name}" for name in sorted(keys)]
+    assert [each["name"] for each in listed] == sorted([*names, *by_hand])
+    assert sorted(vault.reads) == sorted(f"connection-{name}" for name in by_hand)
     assert 4 <= most <= 16
-    assert [each["name"] for each in listed if each["lastUsed"]] == [used]
+    assert [each["name"] for each in listed if each["lastUsed"]] == [names[7]]
+    assert {each["name"] for each in listed if each["state"].startswith("paused")} == {*names}
+
+
+LISTED: dict[str, tuple[list[tuple[str, ...]], bool]] = {
+    "a secret": ([], True),
+    "a client secret": ([("--kind", "oauth", "--description", 'ü😀"' * 60)], True),
+    "federation": ([FEDERATION], True),
+    "recoverable": ([("--recoverable",)], False),
+    "paused": ([(), ("pause",)], True),
+    "rotating": ([(), ("rotate",)], True),
+    "one of two revoked": ([(), ("rotate",), ("revoke", "--old", "--force")], True),
+    "nothing in force": ([(), ("revoke", "--old", "--force")], True),
+    "revoked as a whole": ([(), ("revoke", "--all")], True),
+}
+
+
+@pytest.mark.parametrize(("commands", "tagged"), cases(LISTED))
+async def test_tags_say_what_the_secret_says(
+    deployment: Deployment, commands: list[tuple[str, ...]], tagged: bool
+) -> None:
+    """The list shows what `show` shows; no tag holds a secret, or is longer than a vault takes."""
+    name = deployment.name()
+    first, *others = commands or [()]
+    secret = (await deployment.tool("add", name, *first))["enter"].get("Secret Token", "no secret")
+    for verb, *options in others:
+        if len(others) == 1 and verb == "revoke" and "--old" in options:
+            options = ["--credential", fingerprint(secret)]
+        await deployment.run(verb, name, *options)
+    tags = deployment.cloud.vault.secrets[f"connection-{name}"].tags
+    assert len(tags) <= 15 and all(len(value.encode("utf-16-le")) <= 512 for value in tags.values())
+    assert secret not in "".join(tags.values())
+    assert ("document-0" in tags) == tagged
+    shown = await deployment.tool("show", name)
+    shown.pop("revokedCredentials")
+    assert await deployment.tool("list") == [shown]
 
 
 OLD, NEW = ({"value": digest(new_key("contoso"))} for _ in range(2))

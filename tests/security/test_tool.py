@@ -253,7 +253,7 @@ async def test_expiry(place: Place, text: str, expected: Any, arguments: tuple[s
     if not isinstance(place, LocalPlace):
         secret = place.deployment.cloud.vault.secrets[f"connection-{name}"]
         assert secret.expires == (None if expires is None else int(expires.timestamp()))
-        assert secret.tags == {"tenant": name, "kind": kept.kind}
+        assert (secret.tags["tenant"], secret.tags["kind"]) == (name, kept.kind)
 
 
 async def test_vaults_own_expiry_is_that_of_the_last_credential(deployment: Deployment) -> None:

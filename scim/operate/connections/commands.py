@@ -117,7 +117,8 @@ class Commands:
         return connection, secret
 
     async def list(self) -> list[View | Unreadable]:
-        """All connections, with what is known of their use; one that cannot be read hides no other."""
+        """All connections, with what is known of their use; one that cannot be read hides no other. What was revoked
+        of a connection may be missing."""
         used: dict[str, list[Used]] | None = None
         revoked: dict[str, list[Revoked]] = {}
         if self._notes is not None:
@@ -127,17 +128,19 @@ class Commands:
                 log.warning(_UNKNOWN_USES, error)
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(name: str) -> View | Unreadable | None:
-            async with turns:
-                try:
-                    connection = await self._kept.get(name)
-                except CommandError as error:
-                    return Unreadable(name, str(error))
+        async def look(name: str, connection: Connection | None) -> View | Unreadable | None:
+            if connection is None:
+                async with turns:
+                    try:
+                        connection = await self._kept.get(name)
+                    except CommandError as error:
+                        return Unreadable(name, str(error))
             if connection is None:
                 return None
             return _view(connection.with_revoked(revoked.get(name, ())), None if used is None else used.get(name, []))
 
-        views = await asyncio.gather(*map(look, await self._kept.names()))
+        known = await self._kept.known()
+        views = await asyncio.gather(*(look(*each) for each in known.items()))
         return [view for view in views if view is not None]  # one may have been disabled meanwhile
 
     async def show(self, name: str) -> View:

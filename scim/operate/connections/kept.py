@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scim.operate.connections.merging import merge
+from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
@@ -57,6 +58,9 @@ class Kept(Protocol):
     async def names(self) -> list[str]:
         """The names of all connections."""
 
+    async def known(self) -> dict[str, Connection | None]:
+        """All connections by name, without their revoked credentials; None for one that only `get` can tell."""
+
     async def get(self, name: str) -> Connection | None:
         """The connection of that name."""
 
@@ -82,7 +86,10 @@ class KeptInVault:
         self._vault = vault
 
     async def names(self) -> list[str]:
-        return await self._vault.names(CONNECTION)
+        return [*await self._vault.tags(CONNECTION)]
+
+    async def known(self) -> dict[str, Connection | None]:
+        return {name: read_tags(name, tags) for name, tags in (await self._vault.tags(CONNECTION)).items()}
 
     async def get(self, name: str) -> Connection | None:
         return (await self._read(name))[0]
@@ -146,8 +153,7 @@ class KeptInVault:
 
     async def _write(self, connection: Connection) -> str:
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
-        expires = connection.last_end()
-        tags = {"tenant": connection.tenant, "kind": connection.kind}
+        expires, tags = connection.last_end(), write_tags(connection)
         value = json.dumps(connection.document())
         return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
@@ -175,6 +181,15 @@ class KeptInSettings:
 
     async def names(self) -> list[str]:
         return sorted(self._connections(self._file()))
+
+    async def known(self) -> dict[str, Connection | None]:
+        found: dict[str, Connection | None] = {}
+        for name, document in sorted(self._connections(self._file()).items()):
+            try:
+                found[name] = read_connection(name, document)
+            except ValueError:
+                found[name] = None
+        return found
 
     async def get(self, name: str) -> Connection | None:
         return self._in(self._connections(self._file()), name)

@@ -168,6 +168,13 @@ def details(view: View, now: datetime) -> str:
     return "\n".join(lines)
 
 
+def summary(view: View | Unreadable, now: datetime) -> dict[str, Any]:
+    """One of many connections as JSON data: without what was revoked of it."""
+    found = data(view, now)
+    found.pop("revokedCredentials", None)
+    return found
+
+
 def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
     """One connection as JSON data, without any secret."""
     if isinstance(view, Unreadable):

@@ -118,7 +118,7 @@ async def list_(place: Place, url: str | None) -> None:
     async with _opened(place) as commands:
         views = await commands.list()
     if place.json:
-        print(json.dumps([printed.data(view, now) for view in views], indent=2))
+        print(json.dumps([printed.summary(view, now) for view in views], indent=2))
     else:
         print(printed.table(views, now))
 
