@@ -56,7 +56,7 @@ def _run() -> None:
     memory = os.environ.get("MEMORY") == "1"
     find_node()
     if not _SETTINGS.exists():
-        _create_settings()
+        create_settings()
     for name, value in _read_values().items():
         os.environ.setdefault(name, value)
     azurite = Azurite(port=table_port, memory=memory)
@@ -146,7 +146,7 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
-def _create_settings() -> None:
+def create_settings() -> None:
     """Make local.settings.json from the sample, with two tenants and a fresh API key for each."""
     from scim.security.keys import new_key
 
