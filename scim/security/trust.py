@@ -17,6 +17,7 @@ GUID = re.compile(_GUID)
 _URL = r"^https://[^\s?#]+$"
 
 _ENTRA = "https://login.microsoftonline.com"
+_ENTRA_ISSUER = re.compile(rf"https://(?:login\.microsoftonline\.com|sts\.windows\.net)/({_GUID})(?:/v2\.0)?/?")
 SYNC_FABRIC = "00000014-0000-0000-c000-000000000000"
 """The application that Entra's provisioning service is."""
 NON_GALLERY_AUDIENCE = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621"
@@ -60,6 +61,12 @@ class Trust(BaseModel):
     def id(self) -> str:
         """Eight hex digits that change with whatever is pinned."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+
+
+def entra_tenant(issuer: str) -> str | None:
+    """Return the Entra tenant of an issuer as Entra's pages show it, in either version; None for another issuer."""
+    found = _ENTRA_ISSUER.fullmatch(issuer.strip().lower())
+    return found[1] if found else None
 
 
 def entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: str | None = None) -> Trust:

@@ -157,6 +157,37 @@ async def test_life_of_a_connection(place: Place, arguments: tuple[str, ...], fi
     assert len({*secrets}) == len(secrets)
 
 
+PASTED: dict[str, tuple[str, ...]] = {
+    "issuer and audience": (
+        *("--issuer", f"https://login.microsoftonline.com/{TENANT_ID}/v2.0"),
+        *("--audience", f"api://{APP_ID}/.default"),
+    ),
+    "issuer in capitals": (
+        *("--issuer", f" https://login.microsoftonline.com/{TENANT_ID.upper()}/v2.0/ "),
+        *("--audience", f"api://{APP_ID.upper()}"),
+    ),
+    "issuer of version 1": ("--issuer", f"https://sts.windows.net/{TENANT_ID}/", "--audience", APP_ID),
+    "issuer and application": (
+        *("--issuer", f"https://login.microsoftonline.com/{TENANT_ID}/v2.0", "--app-id", APP_ID),
+        *("--audience", f"api://{APP_ID}"),
+    ),
+    "issuer and tenant": (
+        *("--issuer", f"https://login.microsoftonline.com/{TENANT_ID}/v2.0", "--tenant-id", TENANT_ID.upper()),
+        *("--audience", APP_ID),
+    ),
+    "ids, the application as an audience": ("--tenant-id", f" {TENANT_ID} ", "--app-id", f"api://{APP_ID}/.default"),
+}
+
+
+@pytest.mark.parametrize("values", PASTED.values(), ids=PASTED)
+async def test_values_are_pasted_as_entras_page_shows_them(local: LocalPlace, values: tuple[str, ...]) -> None:
+    """In any of their forms they pin the same: the tenant, too."""
+    name, other = local.name(), local.name()
+    await local.run("add", name, "--kind", "federation", "--subject", SUBJECT, *values)
+    await local.run("add", other, *FEDERATION)
+    assert local.documents()[name]["trust"] == local.documents()[other]["trust"]
+
+
 @pytest.mark.parametrize("arguments", [("--kind", "entra"), ("--kind", "entra", "--audience", APP_ID)])
 async def test_connection_for_entras_own_token(place: Place, arguments: tuple[str, ...]) -> None:
     added = await place.tool("add", *arguments, "--tenant-id", TENANT_ID.upper(), "--tenant", "t-1", "--read-only")
@@ -285,7 +316,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "add for Entra without its tenant": (("add", "--kind", "entra", "--tenant", "t"), "--tenant-id is missing"),
     "add for Entra with a wrong id": (
         ("add", "--kind", "entra", "--tenant-id", "contoso.example", "--tenant", "t"),
-        "tenant_id",
+        "--tenant-id must be the Entra tenant's id, such as",
     ),
     "federation without a tenant": (
         ("add", "new", "--kind", "federation", "--app-id", APP_ID, "--subject", "s"),
@@ -316,7 +347,18 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
             *("add", "new", "--kind", "federation", "--issuer", "http://x", "--audience", "a", "--subject", "s"),
             *("--jwks-uri", "https://x/keys"),
         ),
-        "issuer",
+        "--issuer must be an address that begins with https://",
+    ),
+    "federation with a name for an application": (
+        ("add", "new", "--kind", "federation", "--tenant-id", TENANT_ID, "--app-id", "app", "--subject", "s"),
+        "--app-id must be an application's id, such as",
+    ),
+    "Entra's issuer and another tenant": (
+        (
+            *("add", "new", "--kind", "federation", "--issuer", f"https://login.microsoftonline.com/{APP_ID}/v2.0"),
+            *("--tenant-id", TENANT_ID, "--app-id", APP_ID, "--subject", "s"),
+        ),
+        "--issuer is that of another Entra tenant than --tenant-id",
     ),
     "description that is too long": (("add", "new", "--description", "x" * 201), "description"),
     "tenant that cannot be one": (("add", "new", "--tenant", "a/b"), "tenant"),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from scim.operate.connections import printed
 from scim.operate.connections.commands import Commands, View
@@ -19,7 +20,7 @@ from scim.operate.place import Place
 from scim.operate.tool import shown
 from scim.operate.tool.command import ARGUMENTS, Function, Noun, Verb, argument, option, placed
 from scim.security.connections import ENTRA_PREFIX, Connection, entra_name
-from scim.security.trust import Trust, entra_federation, entra_issued, federation
+from scim.security.trust import GUID, Trust, entra_federation, entra_issued, entra_tenant, federation
 from scim.store.credentials import Credentials
 
 _PINNED = "Kinds federation and entra: what the signed token must say"
@@ -97,7 +98,7 @@ def _unseen(function: Function) -> Function:
 @option("--tenant-id", metavar="GUID", section=_PINNED, help="the Entra tenant")
 @option("--app-id", metavar="GUID", section=_PINNED, help="the workload identity's application, the token's audience")
 @option("--subject", section=_PINNED, help="the object id that Entra's setup page shows, or the issuer's name for it")
-@option("--issuer", metavar="URL", section=_PINNED, help="an issuer other than Entra")
+@option("--issuer", metavar="URL", section=_PINNED, help="the token's issuer, as the setup page shows it")
 @option("--audience", section=_PINNED, help="the token's audience, with --issuer; or a gallery app's for kind entra")
 @option("--jwks-uri", metavar="URL", section=_PINNED, help="where the issuer's keys are, if it is not known")
 async def add(place: Place, url: str | None, **given: Any) -> None:
@@ -302,7 +303,36 @@ def _given(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 _PINNED_NAMES = ("tenant_id", "app_id", "subject", "issuer", "audience", "jwks_uri")
 
 
+_GUIDS = {
+    "tenant_id": "--tenant-id must be the Entra tenant's id, such as 0a1b2c3d-1111-2222-3333-444455556666",
+    "app_id": "--app-id must be an application's id, such as 0a1b2c3d-1111-2222-3333-444455556666",
+}
+_MEMBERS = {
+    **_GUIDS,
+    "issuer": "--issuer must be an address that begins with https://",
+    "jwks_uri": "--jwks-uri must be an address that begins with https://",
+    "audience": "--audience must have 1 to 256 characters",
+    "subject": "--subject must have 1 to 256 characters",
+}
+"""What to say of a member that is wrong."""
+
+
+def _pasted(options: dict[str, Any]) -> None:
+    """Take apart what Entra's page shows: its issuer names the tenant, its audience the application."""
+    tenant_id = entra_tenant(options["issuer"] or "")
+    if options["kind"] == "federation" and tenant_id is not None:
+        if options["tenant_id"] and options["tenant_id"].strip().lower() != tenant_id:
+            raise CommandError("--issuer is that of another Entra tenant than --tenant-id: leave one of them out.")
+        options |= {"issuer": None, "tenant_id": tenant_id, "app_id": options["app_id"] or options["audience"]}
+    if options["app_id"]:
+        options["app_id"] = options["app_id"].strip().lower().removeprefix("api://").removesuffix("/.default")
+    for name, fault in _GUIDS.items():
+        if options[name] and not GUID.fullmatch(options[name].strip().lower()):
+            raise CommandError(f"{fault}.")
+
+
 def _trust(options: dict[str, Any]) -> Trust | None:
+    _pasted(options)
     try:
         match options["kind"]:
             case "entra":
@@ -317,8 +347,8 @@ def _trust(options: dict[str, Any]) -> Trust | None:
                     options["tenant_id"], options["app_id"], options["subject"], options["jwks_uri"]
                 )
     except ValueError as error:
-        reason = error.errors()[0] if hasattr(error, "errors") else None
-        raise CommandError(f"{reason['loc'][0]}: {reason['msg']}" if reason else str(error)) from None
+        fault = error.errors()[0]["loc"][0] if isinstance(error, ValidationError) else None
+        raise CommandError(f"{_MEMBERS[str(fault)]}." if fault else str(error)) from None
     return None
 
 
