@@ -49,6 +49,12 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("{*path}", methods=METHODS)
+async def elsewhere(req: func.HttpRequest) -> func.HttpResponse:
+    """Whatever is no door: a tenant URL with a typo gets a text, where the host would give an empty 404."""
+    return await answer(req)
+
+
 @app.timer_trigger(schedule="30 */5 * * * *", arg_name="timer")
 async def housekeeping(timer: func.TimerRequest) -> None:
     await application.housekeep()

@@ -34,6 +34,7 @@ from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
 from scim.limits import TenantLimits
 from scim.request_log import log_request
+from scim.told import NO_ADDRESS
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -51,6 +52,8 @@ _APP = Path(__file__).parents[1]
 """The app's own folder, wherever the process was started."""
 _LOGGED = {ROOT, "oauth2"}
 """The doors whose requests leave a line in the log."""
+_OAUTH = {"oauth2", ".well-known"}
+"""The doors whose errors have OAuth's form (RFC 6749 §5.2)."""
 _RETRY_AFTER = {"Retry-After": "30"}
 _OWN_HOST = "WEBSITE_HOSTNAME"
 """Where the platform says by which name it reaches the app, also behind a proxy that SCIM_PUBLIC_URL names."""
@@ -211,11 +214,12 @@ class Application:
             return await parts.health.answer(request)
         from scim.security import oauth
 
+        public = parts.settings.public_url
         if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
-            public = parts.settings.public_url
             return oauth.metadata(request, public.removesuffix(f"/{ROOT}") if public else request.origin)
         if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
-            raise ScimError(NOT_FOUND, f"There is nothing at this address; the tenant URL ends with /{ROOT}.")
+            url = public or f"{request.origin}/{ROOT}"
+            raise ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
         return await oauth.answer(request, parts.security)
 
     def _built(self) -> _Parts:
@@ -268,7 +272,7 @@ class Application:
     @staticmethod
     def _refusal(request: Request, error: ScimError, request_id: str) -> Response:
         """The error in the form of the door that the request came to."""
-        if request.root == ROOT:
+        if request.root not in _OAUTH:
             return Response(error.kind.status, error.body(request_id), error.headers)
         code = "temporarily_unavailable" if error.kind is UNAVAILABLE else "server_error"
         body = {

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from scim.errors import TOO_MANY, ScimError
+from scim.told import MATCH_ON
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -58,12 +59,9 @@ class Work(Enum):
         "paths, or send each attribute once as a whole"
     )
     VALUES = "an attribute has too many values; send fewer at a time"
-    FILTER = (
-        "the filter compares too many values with too many terms; use fewer terms, or add `and` with userName, "
-        "externalId or id"
-    )
+    FILTER = f"the filter compares too many values with too many terms; use fewer terms, or {MATCH_ON}"
     PAGE = "too much would have to be shown; ask for a smaller count, or for fewer attributes"
-    READS = "too many resources would have to be read one by one; add `and` with userName, externalId or id"
+    READS = f"too many resources would have to be read one by one; {MATCH_ON}"
 
 
 class TooDear(ScimError):

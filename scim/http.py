@@ -17,6 +17,7 @@ import orjson
 
 from scim.body import parse
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
+from scim.told import MEDIA_TYPE
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
@@ -62,6 +63,11 @@ class Request:
         return [segment for segment in self._url.path.split("/") if segment]
 
     @property
+    def path(self) -> str:
+        """The path as it came."""
+        return "/" + "/".join(self._path)
+
+    @property
     def root(self) -> str:
         """The first path segment, in lower case: which of our doors the request came to."""
         return self._path[0].lower() if self._path else ""
@@ -103,9 +109,7 @@ class Request:
         """The body, which is to be JSON. Raises 400, 413 or 415."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in _READABLE_TYPES:
-            raise ScimError(
-                UNSUPPORTED_MEDIA_TYPE, f"Content-Type {media_type[:80]!r} is not read; send {CONTENT_TYPE}."
-            )
+            raise ScimError(UNSUPPORTED_MEDIA_TYPE, MEDIA_TYPE.format(type=repr(media_type[:80])))
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity"):
             raise ScimError(

@@ -25,7 +25,7 @@ FLOORS = [
     {"security", "schema"},
     {"http", "body", "health", "request_log", "limits"},
     {"events", "trace", "deadline", "budget"},
-    {"errors"},
+    {"errors", "told"},
 ]
 """From the top; a module may import from its own floor (its own folder, or a neighbour) and from those below."""
 

@@ -19,6 +19,7 @@ from scim.filter.tree import Filter, Path
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import empty
+from scim.told import READ_ONLY_ATTRIBUTE
 
 Op = Literal["add", "replace", "remove"]
 _NAME = 5
@@ -210,5 +211,4 @@ def _read_only(target: Target) -> bool:
 
 
 def _refusal(path: str) -> ScimError:
-    detail = f"{path} is read only; take it out of the attribute mapping."
-    return ScimError(MUTABILITY, detail, attribute=path, rule="read-only")
+    return ScimError(MUTABILITY, READ_ONLY_ATTRIBUTE.format(path=path), attribute=path, rule="read-only")

@@ -19,6 +19,7 @@ from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import canonical_value, empty
+from scim.told import REQUIRED
 
 Document = dict[str, Any]
 """A resource's attributes as JSON data; extensions stand under their URN."""
@@ -164,7 +165,7 @@ def require(document: Document, resource_type: ResourceType, before: Document | 
         path = min(missing)
         raise ScimError(
             INVALID_VALUE,
-            f"{path} is required and has no value; map a source attribute that is never empty.",
+            REQUIRED.format(path=path),
             attribute=path,
             rule="required",
         )

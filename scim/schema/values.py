@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scim.errors import INVALID_VALUE, ScimError
+from scim.told import WRONG_TYPE
 
 if TYPE_CHECKING:
     from scim.schema.model import Attribute
@@ -59,7 +60,7 @@ def wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
         found = repr(value[:_SHOWN]) if isinstance(value, str) else json.dumps(value)
     return ScimError(
         INVALID_VALUE,
-        f"{path} must be {_WANTED[attribute.type]}, not {found}; correct the attribute mapping.",
+        WRONG_TYPE.format(path=path, wanted=_WANTED[attribute.type], found=found),
         attribute=path,
         rule="type",
     )

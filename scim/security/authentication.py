@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from scim import trace
+from scim import told, trace
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
 from scim.security.keys import PREFIX, connection_of, fingerprint, matches
@@ -22,11 +22,6 @@ _MAX_TOKEN = 8192
 """Characters; Entra's own tokens have some 2,000, ours under 500."""
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _PAUSE = {"Retry-After": "3600"}
-_UNKNOWN = "The secret token is not known here: copy it again, whole, or make a new one."
-_NOT_ALLOWED = (
-    "The token is not one of this service. If no secret token is entered, Entra sends one of its own: enter a secret "
-    "token, or ask the operator to allow Entra's for this tenant."
-)
 
 
 async def authenticate(headers: Mapping[str, str], security: Security, *, reads: bool) -> Connection:
@@ -51,15 +46,12 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
     if connection.paused is not None:
         raise ScimError(
             UNAVAILABLE,
-            f"Connection {connection.name} was paused on {shown(connection.paused)}. Nothing is lost: its operator "
-            "resumes it, and provisioning is then restarted in Entra.",
+            told.PAUSED.format(name=connection.name, at=shown(connection.paused)),
             _PAUSE,
             reason="paused",
         )
     if connection.access == "read" and not reads:
-        raise ScimError(
-            FORBIDDEN, f"Connection {connection.name} may only read: use one whose access is write.", reason="read-only"
-        )
+        raise ScimError(FORBIDDEN, told.READ_ONLY.format(name=connection.name), reason="read-only")
     security.usage.note(connection, used, connection.ends(credential))
     return connection
 
@@ -71,12 +63,11 @@ async def _by_key(token: str, security: Security) -> tuple[Connection, Credentia
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
         fault = tell_revoked(connection, token, security) if connection else None
-        raise _refused(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
+        raise _refused(*(fault or (told.UNKNOWN_TOKEN, "unknown" if name else "malformed")))
     if connection.kind != "api-key":
         trace.proven(connection.name, connection.tenant, credential.id)
         raise _refused(
-            f"This is the client secret of connection {name}, not a secret token: enter it in Entra as the client "
-            f"secret, with client id {name}.",
+            told.CLIENT_SECRET.format(name=name),
             "wrong-kind",
         )
     return connection, credential
@@ -93,9 +84,7 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
             "The access token is not one of ours, or too old: get a new one from the token endpoint.", "unknown"
         )
     if claims.expired(datetime.now(UTC)):
-        raise _refused(
-            f"The access token expired on {shown(claims.expires)}: get a new one from the token endpoint.", "expired"
-        )
+        raise _refused(told.ACCESS_TOKEN_EXPIRED.format(at=shown(claims.expires)), "expired")
     connection = await security.connections.get(claims.connection, claims.suit)
     note(connection)
     if connection is None or not claims.suit(connection):
@@ -120,14 +109,14 @@ async def _by_entra_token(token: str, tenant_id: object, security: Security) -> 
         connection = await security.connections.get(name, lambda known: known.kind == "entra")
         note(connection)
     if connection is None or connection.kind != "entra" or connection.trust is None:
-        raise _refused(_NOT_ALLOWED, "unknown")
+        raise _refused(told.ENTRA_TOKEN, "unknown")
     try:
         await security.assertions.check(token, connection.trust)
     except Rejected as reason:
         if reason.proven:
             trace.proven(connection.name, connection.tenant, connection.trust.id)
         raise _refused(
-            f"The token that Entra issued is refused: {reason}." if reason.proven else _NOT_ALLOWED, reason.reason
+            f"The token that Entra issued is refused: {reason}." if reason.proven else told.ENTRA_TOKEN, reason.reason
         ) from None
     return connection
 
@@ -153,7 +142,13 @@ def revoked(connection: Connection, key: str) -> Fault | None:
     at = [old.at for old in connection.revoked_keys if matches(key, old.value)]
     if not at:
         return None
-    return f"This credential of connection {connection.name} was revoked on {shown(at[0])}: use the new one.", "revoked"
+    text = told.CREDENTIAL_REPLACED if _is_usable(connection) else told.CREDENTIAL_REVOKED
+    return text.format(name=connection.name, at=shown(at[0])), "revoked"
+
+
+def _is_usable(connection: Connection) -> bool:
+    """Whether a credential of the connection is in force."""
+    return any(ended(connection, key) is None for key in connection.keys)
 
 
 def tell_revoked(connection: Connection, key: str, security: Security) -> Fault | None:
@@ -174,14 +169,11 @@ def knows(connection: Connection, key: str) -> bool:
 def ended(connection: Connection, credential: Credential | None) -> Fault | None:
     """Why a connection, or a credential of it, is over; None if both are in force."""
     if connection.revoked is not None:
-        return f"Connection {connection.name} was revoked on {shown(connection.revoked)}: make a new one.", "revoked"
+        return told.CONNECTION_REVOKED.format(name=connection.name, at=shown(connection.revoked)), "revoked"
     ends = connection.ends(credential)
     if ends is not None and datetime.now(UTC) >= ends:
-        remedy = "give it a later expiry" if ends == connection.expires else "make a new one"
-        what = (
-            f"Connection {connection.name}" if ends == connection.expires else f"This credential of {connection.name}"
-        )
-        return f"{what} expired on {shown(ends)}: {remedy}.", "expired"
+        text = told.CONNECTION_EXPIRED if ends == connection.expires else told.CREDENTIAL_EXPIRED
+        return text.format(name=connection.name, at=shown(ends)), "expired"
     return None
 
 
@@ -202,7 +194,7 @@ def _token(header: str) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise ScimError(
             UNAUTHORIZED,
-            "Send the secret token in the header Authorization: Bearer <token>.",
+            told.SEND_TOKEN,
             {"WWW-Authenticate": _REALM},
             reason="malformed" if header.strip() else "missing",
         )

@@ -13,7 +13,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from scim import trace
+from scim import told, trace
 from scim.errors import Reason, with_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
@@ -39,7 +39,6 @@ _MAX_BODY = 65_536
 _MAX_ASSERTION = 16_384
 _NO_STORE = {"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache"}
 _UNPRINTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
-_UNKNOWN = "The client id or the client secret is not known here: copy both again, whole, or make a new secret."
 
 
 class OAuthError(Exception):
@@ -138,15 +137,13 @@ def _form(request: Request) -> dict[str, str]:
 
 def _scope(form: dict[str, str]) -> None:
     if set(form.get("scope", SCOPE).split()) - {SCOPE}:
-        raise OAuthError("invalid_scope", f"The only scope is {SCOPE}: enter it, or none.")
+        raise OAuthError("invalid_scope", told.OTHER_SCOPE.format(scope=SCOPE))
 
 
 async def _by_secret(request: Request, form: dict[str, str], security: Security) -> tuple[Connection, Credential]:
     client, secret = _client(request, form)
     if not client or not secret:
-        raise _invalid_client(
-            "Send the client id and the client secret, in the Authorization header or in the body.", "missing"
-        )
+        raise _invalid_client(told.SEND_CLIENT, "missing")
     # A secret names its connection and has a checksum: what cannot be one is refused without any look.
     name = connection_of(secret)
     connection = None
@@ -156,12 +153,12 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
         fault = tell_revoked(connection, secret, security) if connection else None
-        raise _invalid_client(*(fault or (_UNKNOWN, "unknown" if name else "malformed")))
+        raise _invalid_client(*(fault or (told.UNKNOWN_CLIENT, "unknown" if name else "malformed")))
     trace.proven(connection.name, connection.tenant, credential.id)
     if connection.kind != "oauth":
         raise OAuthError(
             "unauthorized_client",
-            f"Connection {name} takes its key as a secret token, not as a client secret.",
+            told.SECRET_TOKEN.format(name=name),
             reason="wrong-kind",
         )
     if (fault := ended(connection, credential)) is not None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 from scim import deadline as ends
+from scim import told
 from scim.budget import call, in_turns
 from scim.errors import NOT_FOUND, PRECONDITION_FAILED, TOO_LARGE, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
@@ -251,5 +252,5 @@ def _conflict(taken: Taken, document: Document) -> NoReturn:
     container = document if index.target.urn is None else document.get(index.target.urn, {})
     value = str(container.get(index.target.name, ""))[:200]
     owner = f" by {taken.id}" if taken.id else ""
-    detail = f"{index.path} {value!r} is already taken{owner}: match on it, or send another value."
+    detail = told.TAKEN.format(path=index.path, value=repr(value), owner=owner)
     raise ScimError(UNIQUENESS, detail, attribute=index.path) from None

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 
 from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, ScimError
-from scim.http import Response
+from scim.http import ROOT, Response
 from scim.schema.registry import ResourceType
 from scim.service.context import Context
+from scim.told import BEHIND_URL, NO_ADDRESS
 
 _Operation = Callable[..., Awaitable[Response]]
 _Methods = Mapping[str, str]
@@ -65,15 +66,27 @@ async def route(context: Context) -> Response:
     if len(names) == 2 and names[0] in _NAMED:
         return await _allowed(_NAMED[names[0]], method)(context, segments[1])
     resource_type = context.registry.by_endpoint(segments[0])
-    if resource_type is None or len(segments) > 2:
-        known = ", ".join(t.document.endpoint for t in context.registry.resource_types)
-        path = "/".join(segments)[:200]
-        raise ScimError(NOT_FOUND, f"There is nothing at /{path}. The tenant URL ends with /scim; below are {known}.")
+    if resource_type is None or len(segments) > 2 or (len(segments) == 2 and _is_endpoint(context, names[1])):
+        raise _nothing(context)
     if len(segments) == 1:
         return await _operation(_COLLECTION, method, resource_type)(context, resource_type)
     if names[1] == ".search":
         return await _allowed(_SEARCH, method)(context, resource_type)
     return await _operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
+
+
+def _is_endpoint(context: Context, name: str) -> bool:
+    """Whether a path segment names what stands directly below the tenant URL, such as Users; no id does."""
+    return ((name,) in _ROOT and name != ".search") or context.registry.by_endpoint(name) is not None
+
+
+def _nothing(context: Context) -> ScimError:
+    """The error for a path that is none: most often the tenant URL was entered with something behind it."""
+    segments = context.request.segments
+    path, url = "/".join(["", ROOT, *segments])[:200], context.base_url
+    if len(segments) > 1 and _is_endpoint(context, segments[1].lower()):
+        return ScimError(NOT_FOUND, BEHIND_URL.format(path=path, extra=f"/{segments[0][:80]}", url=url))
+    return ScimError(NOT_FOUND, NO_ADDRESS.format(path=path, url=url))
 
 
 def _operation(methods: _Methods, method: str, resource_type: ResourceType) -> _Operation:

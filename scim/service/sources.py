@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from scim import deadline
+from scim import deadline, told
 from scim.budget import Work, charge, pause
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
@@ -73,9 +73,7 @@ class Found:
 class Limit:
     """Counts what a search reads, up to the scan limit; `beyond` so many that it may read anyway."""
 
-    def __init__(
-        self, context: Context, remedy: str = "add `and` with userName, externalId or id", *, beyond: int = 0
-    ) -> None:
+    def __init__(self, context: Context, remedy: str = told.MATCH_ON, *, beyond: int = 0) -> None:
         self._limit = context.settings.scan_limit
         self._left = self._limit + beyond
         self._remedy = remedy
@@ -85,12 +83,12 @@ class Limit:
         deadline.check()
         self._left -= number
         if self._left < 0:
-            raise ScimError(TOO_MANY, f"The search reads more than {self._limit} resources: {self._remedy}.")
+            raise ScimError(TOO_MANY, told.TOO_MANY_READ.format(limit=self._limit, remedy=self._remedy))
 
 
 def _remedy(context: Context, condition: Condition) -> str:
     """What to do about a scan that reads too much."""
-    remedy = "add `and` with userName, externalId or id"
+    remedy = told.MATCH_ON
     if condition.unindexed:
         command = f"python -m scim tenants reindex {context.tenant}"
         remedy += f". {' and '.join(condition.unindexed)} can be searched by once the operator has run `{command}`"

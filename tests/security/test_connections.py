@@ -392,7 +392,7 @@ async def test_each_key_has_its_own_expiry() -> None:
     keys = [{"value": OLD_KEY, "expires": "2026-01-31T08:00:00Z"}, {"value": KEY, "expires": NOW + timedelta(hours=1)}]
     assert (await caller(f"Bearer {KEY}", keys=keys)).name == "contoso"
     error = await refusal(UNAUTHORIZED, f"Bearer {OLD_KEY}", keys=keys)
-    assert "This credential of contoso expired on 2026-01-31 08:00 UTC: make a new one" in error.detail
+    assert "This credential of connection contoso expired on 2026-01-31 08:00 UTC: ask the operator" in error.detail
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

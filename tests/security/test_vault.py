@@ -335,4 +335,4 @@ async def test_expired_key_is_told_its_remedy(deployment: Deployment) -> None:
     text = deployment.cloud.vault.secrets[f"connection-{name}"].value.replace("2099-01-01", "2020-01-01")
     deployment.keep(name, text, expires=1577836800)
     detail = (await deployment.client(name, key).get("/Users")).json["detail"]
-    assert f"This credential of {name} expired on 2020-01-01 00:00 UTC: make a new one" in detail
+    assert f"This credential of connection {name} expired on 2020-01-01 00:00 UTC: ask the operator" in detail
