@@ -10,8 +10,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from dev.azurite import Azurite
 from scim.security.connections import Connection, read_connection
@@ -275,3 +277,24 @@ def test_revoked_wins_in_one_document() -> None:
         connection = read_connection("contoso", {"tenant": "t", "keys": keys, "revoked_keys": revoked})
         assert [each.value for each in connection.keys] == [other]
     assert read_connection("contoso", {"tenant": "t", "keys": [key], "revoked_keys": revoked}).keys == ()
+
+
+async def test_marks_that_cannot_be_read_let_nobody_in_who_is_not_known(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told that a secret is wrong (Entra would stop its job), and who was let in before goes on."""
+    monkeypatch.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+    warm, warm_key = deployment.connect()
+    cold, cold_key = deployment.connect()
+    assert await calls(deployment, warm, warm_key) == (200, False)
+
+    def fail(request: Any) -> Exception | None:
+        url = unquote(request.http_request.url)
+        return ServiceRequestError("away") if "'~'" in url and "'v " in url else None
+
+    deployment.table.before = fail
+    deployment.later(60)
+    assert await calls(deployment, warm, warm_key) == (200, False)
+    assert await calls(deployment, cold, cold_key) == (503, False)
+    deployment.table.before = None
+    assert await calls(deployment, cold, cold_key) == (200, False)
