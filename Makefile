@@ -67,6 +67,7 @@ snapshots:
 		bicep snapshot infra/snapshots/$$name.bicepparam --mode $(or $(MODE),overwrite) --location westeurope \
 			--subscription-id 00000000-0000-0000-0000-000000000001 --tenant-id 00000000-0000-0000-0000-000000000002 || exit 1; \
 	done
+	$(if $(MODE),,'$(PYTHON)' -m dev.bicep.snapshots)
 
 clean:
 	rm -rf .venv* dev/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

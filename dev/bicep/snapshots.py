@@ -1,6 +1,7 @@
 """Snapshots: all resources of a deployment with every value, as the compiler worked them out.
 
 What only Azure will know stays an expression in square brackets, such as `[reference(…).clientId]`.
+`python -m dev.bicep.snapshots` sorts their outputs, which the compiler writes in another order each time.
 """
 
 from __future__ import annotations
@@ -73,3 +74,15 @@ def _read(path: Path, file: str) -> Snapshot:
     content = json.loads(path.read_text(encoding="utf-8"))
     resources = [Resource(file, body["type"], body) for body in content["predictedResources"]]
     return Snapshot(path.name.partition(".")[0], file, resources, content["outputs"])
+
+
+def main() -> None:
+    """Sort the outputs of all snapshots of infra/."""
+    for path in Path("infra/snapshots").glob("*.snapshot.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["outputs"] = dict(sorted(content["outputs"].items()))
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
