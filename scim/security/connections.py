@@ -152,10 +152,6 @@ class Connection(BaseModel):
         some have no credential of ours."""
         return digest(f"connection {self.name} {self.created and self.created.astimezone(UTC).isoformat()}")
 
-    def find_revoked(self, credential: str) -> Revoked | None:
-        """Return the revoked credential of that id; None if none was called so."""
-        return next((each for each in self.revoked_keys if each.id == credential), None)
-
     def with_revoked(self, revoked: Iterable[Revoked]) -> Connection:
         """Return the connection with these, too, among its revoked credentials, and so not among those in force. If its
         own `making` is among them, it is revoked as a whole."""
