@@ -23,7 +23,7 @@ CUSTOM = "urn:ietf:params:scim:schemas:extension:custom:2.0:User"
 """An extension that nobody declared: kept as it was sent."""
 NO_VALUE: tuple[object, ...] = (None, "", [])
 HUSK = {"type", "primary", "display"}
-"""What says nothing alone: an element that a change leaves with these only is gone."""
+"""What says nothing alone: an element with these only is dropped, wherever it comes from."""
 
 
 class Refused(Exception):
@@ -108,8 +108,11 @@ def canonical_user(body: Json) -> Json:
             if inner := {key: _clean(item) for key, item in value.items() if _clean(item) is not None}:
                 document[name] = inner
         elif (clean := _clean(value)) is not None:
-            document[name] = one_primary(clean) if isinstance(clean, list) else clean
-    if "userName" not in document:
+            if isinstance(clean, list):
+                clean = [e for e in primary_of(clean) if not set(e) <= HUSK]
+            if clean != []:
+                document[name] = clean
+    if not document.get("userName", "").strip():
         raise Refused("userName")
     return document
 
@@ -121,6 +124,12 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list):
         return [clean for item in value if (clean := _clean(item)) is not None] or None
     return None if value == "" else value
+
+
+def primary_of(elements: list[Any]) -> list[Any]:
+    """A new list with one primary: the first that does not go because it says nothing."""
+    stays = (at for at, e in enumerate(elements) if e.get("primary") is True and not set(e) <= HUSK)
+    return one_primary(elements, next(stays, None))
 
 
 def one_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
@@ -233,12 +242,18 @@ class Elements:
     elements: tuple[Json, ...]
 
     def apply(self, user: Json) -> None:
-        new = one_primary([clean for element in self.elements if (clean := _clean(element)) is not None])
+        new = primary_of([clean for element in self.elements if (clean := _clean(element)) is not None])
         present = list(user.get(self.name, []))
         if self.op == "replace":
+            if self.elements and not any(self.elements):
+                raise Refused(self.name)  # nothing is understood, which is not nothing
             present = new
         elif self.op == "remove":
-            present = [e for e in present if not any(_same(e, gone) for gone in new)] if self.elements else []
+            if len(new) < len(self.elements):
+                raise Refused(self.name)  # what to remove is not said
+            present = (
+                [e for e in present if not any(_named(e, gone) for gone in self.elements)] if self.elements else []
+            )
         else:
             present = self._united(present, new)
         user.pop(self.name, None)
@@ -251,15 +266,15 @@ class Elements:
         for element in new:
             at = next((at for at, known in enumerate(present) if _same(known, element)), len(present))
             present[at : at + 1] = [{**present[at], **element}] if at < len(present) else [element]
-            primary = at if element.get("primary") else primary
+            primary = at if element.get("primary") and not set(present[at]) <= HUSK else primary
         return one_primary(present, primary)
 
     def written(self, draw: Draw) -> Json:
         value: object = list(self.elements)
         if len(self.elements) == 1 and draw(2):
             value = self.elements[0]
-        if self.op == "remove" and not self.elements and draw(2):
-            return {"op": "remove", "path": paths(self.name)[draw(3)]}
+        if self.op == "remove" and not self.elements:  # an empty list would name nothing
+            return {"op": "remove", "path": paths(self.name)[draw(3)], **({}, {"value": None}, {"value": ""})[draw(3)]}
         return operation(self.op, paths(self.name)[draw(3)], value, draw)
 
 
@@ -270,6 +285,16 @@ def _same(known: Json, other: Json) -> bool:
     if _folded(known["value"]) != _folded(other["value"]):
         return False
     return "type" not in other or _folded(known.get("type")) == _folded(other["type"])
+
+
+def _named(known: Json, sent: Json) -> bool:
+    """Whether an element is one that a removal lists: by its value, else by all that is said of it."""
+    if _clean(sent.get("value")) is not None:
+        return _same(known, _clean(sent)) if "value" in known else False
+    return all(
+        _folded(known.get(name)) == _folded(item) if item not in NO_VALUE else name not in known
+        for name, item in sent.items()
+    )
 
 
 def _folded(value: Any) -> Any:
@@ -315,8 +340,6 @@ class Behind:
         for at in hits:
             if self.sub is not None:
                 present[at] = {**present[at], self.sub: self.value}
-            elif self.op == "replace":
-                present[at] = {**dict(self.terms), **self.value}
             else:
                 present[at] = {**present[at], **self.value}
         present = one_primary(present, next((at for at in hits if present[at].get("primary")), None))
@@ -374,6 +397,28 @@ def changed(user: Json, changes: list[Change]) -> Json:
     result: Json = json.loads(json.dumps(user))
     for change in changes:
         change.apply(result)
-    if "userName" not in result:
+    for name in {change.name for change in changes if isinstance(change, Elements | Behind)}:
+        if kept := _tidy(result.pop(name, []), user.get(name, [])):
+            result[name] = kept
+    if not result.get("userName", "").strip():
         raise Refused("userName")
     return result
+
+
+def _tidy(elements: list[Json], before: list[Json]) -> list[Json]:
+    """What is left of a list that was changed: a value of one type once, the primary one if there is one, and no new
+    element that says nothing."""
+    kept: list[Json] = []
+    for element in elements:
+        at = next((at for at, known in enumerate(kept) if _is_again(known, element)), None)
+        if at is None:
+            kept.append(element)
+        elif element.get("primary") and not kept[at].get("primary"):
+            kept[at] = element
+    return [element for element in kept if not set(element) <= HUSK or element in before]
+
+
+def _is_again(one: Json, other: Json) -> bool:
+    if "value" in one and "value" in other:
+        return all(_folded(one.get(name)) == _folded(other.get(name)) for name in ("value", "type"))
+    return {n: _folded(v) for n, v in one.items()} == {n: _folded(v) for n, v in other.items()}
