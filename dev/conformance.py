@@ -93,6 +93,39 @@ _HEAD = """# Conformance
 else's client or tester speaks to it, with its data in Azurite.
 """
 
+_CLIENTS = """
+## Clients
+
+Real clients that were run against the service over HTTP, their effects looked at afterwards. Those that are not in the
+table above are not run anew with this page.
+
+| client | what it did | what it needs |
+| --- | --- | --- |"""
+
+_SETTING = "`SCIM_GROUP_PATCH_RETURNS_RESOURCE` where it wants 200 for the PATCH of a group"
+CLIENTS: list[tuple[str, str, str]] = [
+    ("Microsoft's Postman collections: SCIM Tests, SCIM Inbound", "users, groups, PATCH, filters", _SETTING),
+    (
+        "scim2-client 0.13.2",
+        "discovery, create, query, filter, projection, PUT, PATCH, groups, .search, delete",
+        "nothing",
+    ),
+    ("scim2-cli 0.6.0", "create, query, filter, search, PUT of users, groups, delete", "nothing"),
+    ("scim-client 0.2.3, scim-sim 0.2.0", "users, groups, search, PUT, members, delete", "nothing"),
+    ("scim-sanity 0.7.4", "its 28 checks", _SETTING),
+    (
+        "mitol-django-scim",
+        "150 users by .search and bulk, twice",
+        "batches of 60 when it ran; longer filters are read now",
+    ),
+    (
+        "scim2-client up to 0.8.0 (scim2-models up to 0.7.0), and Canaille 0.3.6 with it",
+        "nothing: discovery ends",
+        "a newer one: it refuses `pagination` (RFC 9865) in ServiceProviderConfig as unknown",
+    ),
+]
+"""Clients that were seen to work, and what others need."""
+
 _PROFILE = """
 ## SCIM 2.0 Interoperability Profile -01
 
@@ -157,6 +190,8 @@ def _page(outcomes: Outcomes) -> Iterable[str]:
         ("the examples of RFC 7643 §8 and RFC 7644 §3", "", _count(outcomes, examples)),
     ]:
         yield f"| {what} | {version(package) if package else ''} | {passed} |"
+    yield _CLIENTS
+    yield from (f"| {' | '.join(row)} |" for row in CLIENTS)
     yield _PROFILE
     yield from _profile(outcomes)
     yield _FEATURES
