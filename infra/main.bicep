@@ -154,6 +154,22 @@ param usageMinutes int = 60
 @minValue(0)
 param tenantRate int = 400
 
+@description('Users, groups and other resources of one tenant; 0 for no quota.')
+@minValue(0)
+param tenantResources int = 1000000
+
+@description('Memberships of all groups of one tenant; 0 for no quota.')
+@minValue(0)
+param tenantMembers int = 10000000
+
+@description('Megabytes of one tenant in the table; 0 for no quota.')
+@minValue(0)
+param tenantMegabytes int = 20000
+
+@description('Users disabled and resources deleted of one tenant in an hour, before the event mass_change and its alert.')
+@minValue(1)
+param massChanges int = 100
+
 @description('Seconds that a request may take before 503; less than functionTimeout in host.json.')
 @minValue(5)
 @maxValue(200)
@@ -332,6 +348,10 @@ module app 'modules/app.bicep' = {
       SCIM_TOKEN_MINUTES: string(tokenMinutes)
       SCIM_USAGE_MINUTES: string(usageMinutes)
       SCIM_TENANT_RATE: string(tenantRate)
+      SCIM_TENANT_RESOURCES: string(tenantResources)
+      SCIM_TENANT_MEMBERS: string(tenantMembers)
+      SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
+      SCIM_MASS_CHANGES: string(massChanges)
       SCIM_REQUEST_SECONDS: string(requestSeconds)
       SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
       SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
@@ -363,6 +383,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: monitoring.outputs.workspaceId
     dailyLogGb: dailyLogGb
     tableServiceId: storage.outputs.tableServiceId
+    massChanges: massChanges
   }
 }
 

@@ -33,6 +33,7 @@ from scim.errors import (
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
 from scim.limits import TenantLimits
+from scim.mass_changes import MassChanges
 from scim.request_log import log_request
 from scim.told import NO_ADDRESS
 
@@ -103,6 +104,7 @@ class Application:
         self._gateway = gateway
         self._ca_file = ca_file
         self._parts: _Parts | None = None
+        self._changes = MassChanges()
 
     async def handle(self, request: Request) -> Response:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
@@ -122,6 +124,7 @@ class Application:
         response.headers["X-Request-Id"] = request_id
         if request.root == ROOT:  # personal data, or what a caller sent of it (RFC 9111 §5.2.2.5)
             response.headers.setdefault("Cache-Control", "no-store")
+        self._changes.count(gathered, response.status)
         if request.root in _LOGGED:
             log_request(
                 request,
@@ -148,6 +151,7 @@ class Application:
         parts, self._parts = self._parts, None
         if parts is not None:
             await parts.security.close()
+            await parts.store.quotas.settle()
             await parts.store.gateway.close()
             if parts.identity is not None:
                 await parts.identity.close()
@@ -187,6 +191,7 @@ class Application:
                         settings=parts.settings,
                         registry=parts.registry,
                         store=parts.store,
+                        writes=connection.access == "write",
                         strict=connection.mode == "strict",
                     )
                     with budget.granted(self._budget(parts, connection.tenant)):
@@ -226,12 +231,14 @@ class Application:
         if self._parts is None:
             with _uncollected():
                 self._parts = self._build()
+                self._changes.limit = self._parts.settings.mass_changes
         return self._parts
 
     def _build(self) -> _Parts:
         from scim.schema.loading import load
         from scim.security.security import Security
         from scim.settings import Settings, find_body_limit_problem, unknown
+        from scim.store.quotas import Quota
         from scim.store.store import Store
 
         settings = self._settings or Settings.from_environment()
@@ -241,7 +248,8 @@ class Application:
             log.warning(problem)
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
-        store = Store.on(self._gateway or self._table(settings, identity), registry)
+        quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)
+        store = Store.on(self._gateway or self._table(settings, identity), registry, quota)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
         return _Parts(settings, security, registry, store, looks, TenantLimits(settings.tenant_rate), identity)

@@ -112,6 +112,20 @@ class Settings(BaseModel):
         ge=0,
         description="Requests a second of one tenant in one process, before 429; 0 for no limit.",
     )
+    tenant_resources: int = Field(
+        default=1_000_000, ge=0, description="Users, groups and other resources of one tenant; 0 for no quota."
+    )
+    tenant_members: int = Field(
+        default=10_000_000, ge=0, description="Memberships of all groups of one tenant; 0 for no quota."
+    )
+    tenant_megabytes: int = Field(
+        default=20_000, ge=0, description="Megabytes of one tenant in the table; 0 for no quota."
+    )
+    mass_changes: int = Field(
+        default=100,
+        ge=1,
+        description="Users disabled and resources deleted of one tenant in an hour, before the event `mass_change`.",
+    )
     request_seconds: int = Field(
         default=90, ge=5, le=200, description="What a request may take before 503; less than the host's own timeout."
     )

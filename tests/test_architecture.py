@@ -23,7 +23,7 @@ FLOORS = [
     {"filter"},
     {"settings"},
     {"security", "schema"},
-    {"http", "body", "health", "request_log", "limits"},
+    {"http", "body", "health", "request_log", "mass_changes", "limits"},
     {"events", "trace", "deadline", "budget"},
     {"errors", "told"},
 ]
@@ -40,6 +40,7 @@ DOORS = {
     "azure.keyvault": {"security/vault.py"},
     "azure.identity": {"security/identity.py"},
     "jwt": {"security/access_tokens.py", "security/assertions.py", "security/jwks.py"},
+    "cryptography": {"service/cursors.py"},
     "azure.functions": set(),
 }
 

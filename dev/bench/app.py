@@ -80,6 +80,9 @@ def settings_values(table: str, keys: Mapping[str, str]) -> dict[str, str]:
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_USAGE_MINUTES": "0",  # its trips come when they like
+        "SCIM_TENANT_RESOURCES": "0",
+        "SCIM_TENANT_MEMBERS": "0",
+        "SCIM_TENANT_MEGABYTES": "0",
         "SCIM_TENANT_RATE": "0",  # a bench is the runaway client that this limit is for
     }
 

@@ -28,6 +28,8 @@ FIELDS = {
         "status", "error", "trips", "ms",
     },
     "revoked_credential": {"event", "request", "tenant", "connection", "credential", "address"},
+    "mass_change": {"event", "request", "tenant", "connection", "credential", "disabled", "deleted", "limit"},
+    "quota": {"event", "tenant", "what", "number", "limit", "percent"},
     "housekeeping": {"event", "finished", "failed", "whole", "ms"},
     "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
 }  # fmt: skip

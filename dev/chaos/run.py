@@ -284,6 +284,9 @@ def _settings(plan: Plan, number: int, table: Table, proxy: Proxy, tokens: dict[
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_USAGE_MINUTES": "0",
+        "SCIM_TENANT_RESOURCES": "0",
+        "SCIM_TENANT_MEMBERS": "0",
+        "SCIM_TENANT_MEGABYTES": "0",
         "CHAOS_CLOCK": str(plan.clock(number)),
         "CHAOS_HOUSEKEEPING": str(plan.housekeeping),
     }

@@ -24,6 +24,9 @@ param dailyLogGb int
 @description('Resource id of the table service of users and groups.')
 param tableServiceId string
 
+@description('Users disabled and resources deleted of one tenant in an hour, before somebody is told.')
+param massChanges int
+
 // Each rule compares one column of a query, per dimension, with a threshold. A clause may leave out what is no alarm.
 var rules = [
   {
@@ -31,7 +34,7 @@ var rules = [
     title: 'SCIM: a connection is refused'
     description: 'Entra quarantines a job whose credentials are refused at once. Look at the credentials of this connection.'
     query: loadTextContent('../queries/auth-failures.kql')
-    clause: '| where connection != "(unknown)"'
+    clause: '| where proven'
     column: 'failures'
     dimension: 'connection'
     aggregation: 'Maximum'
@@ -82,6 +85,51 @@ var rules = [
     aggregation: 'Minimum'
     operator: 'LessThanOrEqual'
     threshold: 30
+    severity: 2
+    frequency: 'PT1H'
+    window: 'P1D'
+  }
+  {
+    name: 'revoked-credential'
+    title: 'SCIM: a revoked credential is used'
+    description: 'Whoever uses it may have stolen it, or was not given the new one. Look at the addresses, and at what it did before it was revoked (query changes).'
+    query: loadTextContent('../queries/revoked-credentials.kql')
+    clause: ''
+    column: 'uses'
+    dimension: 'connection'
+    aggregation: 'Total'
+    operator: 'GreaterThanOrEqual'
+    threshold: 1
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'mass-changes'
+    title: 'SCIM: many users of a tenant are disabled or deleted'
+    description: 'A stolen credential, or a scope in Entra that became too small. Pause the connection if nobody meant it (query changes says who).'
+    query: loadTextContent('../queries/mass-changes.kql')
+    clause: ''
+    column: 'changes'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: massChanges
+    severity: 1
+    frequency: 'PT15M'
+    window: 'PT1H'
+  }
+  {
+    name: 'quota'
+    title: 'SCIM: a tenant has used 80 % of a quota'
+    description: 'At 100 % what grows is refused with 400. Raise the setting, or find out what grows.'
+    query: loadTextContent('../queries/quotas.kql')
+    clause: ''
+    column: 'percent'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 80
     severity: 2
     frequency: 'PT1H'
     window: 'P1D'

@@ -128,6 +128,9 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
     match row.key.split(" "):
         case ["t", _]:
             return _tenant_fault(row), None
+        case ["q", _]:
+            known = row.key == rows.quota_key(str(row.values.get("tenant", "")))
+            return "" if known else "is the size of another tenant", None
         case ["u", _, _]:
             return rules.usage_fault(row.values), None
         case ["k", "cursors"]:

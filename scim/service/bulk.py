@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 from scim import deadline, trace
@@ -35,8 +36,10 @@ from scim.schema.registry import ResourceType
 from scim.service import resources
 from scim.service.context import Context
 from scim.service.deeds import note_creation
+from scim.service.quota import of_creation, require_room
 from scim.store import rows
 from scim.store.gateway import TooLarge, Unavailable
+from scim.store.quotas import Size
 from scim.store.shared import Made
 from scim.store.stored import Creation
 
@@ -239,20 +242,28 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
                     wanted.append((operation, creation))
     if len(wanted) < 2:
         return
+    growth = [of_creation(creation.document, 0) for _, creation in wanted]
+    try:
+        require_room(context, reduce(Size.plus, growth, Size()))
+    except ScimError:
+        return  # some may have room, one by one
     made: Made = {}
     with contextlib.suppress(TimeoutError, Unavailable):  # those that are not made tell it, each for itself
         async with asyncio.timeout(deadline.left()):
             await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
     for operation, creation in wanted:
         if creation.id in made and made[creation.id] is None:
-            failure = _failure(Unavailable())
-            operation.result = _result(context, operation, failure.kind.status, {}, failure.body())
+            with trace.operation() as deed:
+                note_creation(creation.resource_type, creation.document)
+                operation.result = _failed(context, operation, Unavailable())
+            _account(context, operation, deed)
         if stored := made.get(creation.id):
             headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
             operation.result = _result(context, operation, 201, headers, None)
             with trace.operation() as deed:
                 note_creation(creation.resource_type, creation.document)
             _account(context, operation, deed)
+            context.store.quotas.add(context.tenant, of_creation(creation.document, 0))
 
 
 def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
@@ -284,12 +295,17 @@ async def _single(context: Context, operation: Operation, posts: dict[str, Opera
         async with asyncio.timeout(deadline.left()):
             response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
     except Exception as error:
-        failure = _failure(error)
-        trace.broken(failure)
-        current = trace.current()
-        body = failure.body(current.request if current else None)
-        return _result(context, operation, failure.kind.status, {}, body)
+        return _failed(context, operation, error)
     return _result(context, operation, response.status, response.headers, None)
+
+
+def _failed(context: Context, operation: Operation, error: Exception) -> dict[str, Any]:
+    """The result of an operation that ran into that."""
+    failure = _failure(error)
+    trace.broken(failure)
+    current = trace.current()
+    body = failure.body(current.request if current else None)
+    return _result(context, operation, failure.kind.status, {}, body)
 
 
 def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:

@@ -30,6 +30,8 @@ class Context:
     settings: Settings
     registry: Registry
     store: Store
+    writes: bool = True
+    """Whether the connection may write: a search of one that may not leaves no bookmark."""
     strict: bool = False
     """Whether the connection holds to the interoperability profile; see strict.py."""
     data: object | None = None

@@ -20,6 +20,7 @@ from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
 from scim.service.deeds import note_members
+from scim.service.quota import of_members, require_room
 from scim.store.gateway import Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.stored import Stored
@@ -96,8 +97,12 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
     """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
     if context.registry.by_id(id) is resource_type:
         note_members(changes)
+        growth = of_members(changes)
+        require_room(context, growth)
         try:
-            return await context.store.members.change(context.tenant, id, changes)
+            version = await context.store.members.change(context.tenant, id, changes)
+            context.store.quotas.add(context.tenant, growth)
+            return version
         except Refused:
             if await context.store.resources.read(context.tenant, id) is not None:
                 raise ScimError(

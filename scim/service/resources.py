@@ -21,7 +21,9 @@ from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
+from scim.service.quota import of_creation, of_update, require_room
 from scim.store.members import Changes, Member
+from scim.store.quotas import Size
 from scim.store.resources import Stale, Taken
 from scim.store.rows import new_id
 from scim.store.stored import Creation, Stored
@@ -126,6 +128,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
         note_deletion()
         try:
             await context.store.resources.delete(context.tenant, resource_type, stored)
+            context.store.quotas.add(context.tenant, Size(-1))
             return Response(204)
         except Stale:
             await _before_retry(context, stored, deadline)
@@ -138,8 +141,12 @@ async def create_stored(
     creation = Creation(context.new_id or new_id(resource_type), resource_type, document)
     note_creation(resource_type, document)
     note_members(Changes({member.value: member for member in members}))
+    growth = of_creation(document, len(members))
+    require_room(context, growth)
     try:
-        return await context.store.resources.create(context.tenant, creation, members)
+        made = await context.store.resources.create(context.tenant, creation, members)
+        context.store.quotas.add(context.tenant, growth)
+        return made
     except Taken as taken:
         _conflict(taken, document)
 
@@ -165,8 +172,12 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         note_members(changes)
         if not changes and not stored.changing and _same(document, stored.document):
             return stored
+        growth = of_update(stored.document, document, changes)
+        require_room(context, growth)
         try:
-            return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
+            updated = await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
+            context.store.quotas.add(context.tenant, growth)
+            return updated
         except Taken as taken:
             _conflict(taken, document)
         except Stale:

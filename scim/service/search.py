@@ -234,7 +234,7 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
 
 
 async def _keep(context: Context, bookmark: Bookmark | None) -> None:
-    if bookmark is not None:
+    if bookmark is not None and context.writes:
         with contextlib.suppress(Unavailable):  # a hint: without it the next page costs more reads
             await context.store.positions.keep(context.tenant, context.connection, *bookmark)
 

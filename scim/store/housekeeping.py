@@ -23,6 +23,7 @@ from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
 from scim.store.pending import TENANTS, Pending
 from scim.store.positions import Positions
+from scim.store.quotas import Quotas
 from scim.store.row import Row, Write
 from scim.store.transactions import commit, remove_rows
 
@@ -30,6 +31,8 @@ log = logging.getLogger("scim.housekeeping")
 
 SECONDS = 90.0
 """What a run may take: less than the host gives it (functionTimeout)."""
+TENANT_SECONDS = 30.0
+"""What one tenant may take of it."""
 _AT_ONCE = 8
 """Jobs of a tenant that are under way at once."""
 _NOTE_EVERY = 1.0
@@ -42,13 +45,20 @@ class Housekeeping:
     """Looks after the rows of all tenants."""
 
     def __init__(
-        self, gateway: Gateway, members: Members, pending: Pending, positions: Positions, credentials: Credentials
+        self,
+        gateway: Gateway,
+        members: Members,
+        pending: Pending,
+        positions: Positions,
+        credentials: Credentials,
+        quotas: Quotas,
     ) -> None:
         self._gateway = gateway
         self._members = members
         self._pending = pending
         self._positions = positions
         self._credentials = credentials
+        self._quotas = quotas
 
     async def run(self, *, everything: bool = False, seconds: float = SECONDS) -> int:
         """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
@@ -59,12 +69,15 @@ class Housekeeping:
         started, jobs, failed = time.perf_counter(), _Counter(), 0
         with deadline.within(seconds):
             await self._guarded("the shared partition", self._credentials.tidy)
+            await self._guarded("the shared partition", self._positions.make_key)
             tenants = await self._in_turn(await self._pending.tenants())
             noted = time.monotonic()
             for tenant in tenants:
                 if deadline.left() <= 0:
                     break
-                failed += not await self._guarded(f"tenant {tenant}", partial(self._keep, tenant, everything, jobs))
+                with deadline.within(TENANT_SECONDS):
+                    keep = partial(self._keep, tenant, everything, jobs)
+                    failed += not await self._guarded(f"tenant {tenant}", keep)
                 if time.monotonic() - noted > _NOTE_EVERY or deadline.left() <= 0:
                     await self._guarded("the shared partition", partial(self._reached, tenant))
                     noted = time.monotonic()
@@ -100,7 +113,8 @@ class Housekeeping:
         await commit(self._gateway, TENANTS, [Write("upsert", rows.HOUSEKEEPING, {"reached": tenant})])
 
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
-        """Look after one tenant: what was cut short first, hints last."""
+        """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
+        whatever a tenant leaves behind keeps nobody else waiting."""
         unfinished = await self._members.sequences.unfinished(tenant, everything=everything)
         finished, failure = await self._each(tenant, unfinished, self._finish_change)
         jobs.number += len(finished)
@@ -115,6 +129,7 @@ class Housekeeping:
                     raise failure
         await self._remove_receipts(tenant, everything=everything)
         await self._positions.tidy(tenant, lambda: deadline.left() <= 0)
+        await self._quotas.measure(tenant)
 
     async def _each(
         self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]

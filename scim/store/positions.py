@@ -81,6 +81,10 @@ class Positions:
             for at in range(0, len(bookmarks), PARALLEL_READS):
                 await asyncio.gather(*(self._remove(tenant, [one]) for one in bookmarks[at : at + PARALLEL_READS]))
 
+    async def make_key(self) -> None:
+        """Make the key of cursors, if nobody has: housekeeping does, so that a search need not write."""
+        await self.signing_key()
+
     async def signing_key(self) -> bytes:
         """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
         if self._signing_key is None:

@@ -271,6 +271,11 @@ def tenants_range() -> tuple[str, str]:
     return key_range("t ")
 
 
+def quota_key(tenant: str) -> str:
+    """In the partition that is no tenant's: how much a tenant has."""
+    return f"q {encode(tenant)}"
+
+
 def usage_key(connection: str, credential: str) -> str:
     """In the partition that is no tenant's: when a credential was used."""
     return f"u {connection} {credential}"

@@ -14,6 +14,7 @@ from scim.store.housekeeping import Housekeeping
 from scim.store.members import Members
 from scim.store.pending import TENANTS, Pending
 from scim.store.positions import Positions
+from scim.store.quotas import Quota, Quotas
 from scim.store.resources import Resources
 
 
@@ -29,6 +30,7 @@ class Store:
     resources: Resources
     counts: Counts
     credentials: Credentials
+    quotas: Quotas
     housekeeping: Housekeeping
 
     async def check(self) -> None:
@@ -36,7 +38,7 @@ class Store:
         await self.gateway.read(TENANTS, rows.SIGNING_KEY)
 
     @staticmethod
-    def on(gateway: Gateway, registry: Registry | None = None) -> Store:
+    def on(gateway: Gateway, registry: Registry | None = None, quota: Quota | None = None) -> Store:
         """The store on a gateway. Whoever writes documents says with which schemas."""
         pending = Pending(gateway)
         members = Members(gateway, pending)
@@ -44,6 +46,7 @@ class Store:
         census = Census(gateway, registry)
         resources = Resources(gateway, members, pending, census)
         credentials = Credentials(gateway)
-        housekeeping = Housekeeping(gateway, members, pending, positions, credentials)
+        quotas = Quotas(gateway, pending, quota or Quota())
+        housekeeping = Housekeeping(gateway, members, pending, positions, credentials, quotas)
         counts = Counts(gateway)
-        return Store(gateway, pending, members, positions, census, resources, counts, credentials, housekeeping)
+        return Store(gateway, pending, members, positions, census, resources, counts, credentials, quotas, housekeeping)

@@ -13,10 +13,15 @@ import pytest
 from dev.bicep.queries import FIELDS
 from dev.host import Host
 from scim.app import Application
+from scim.mass_changes import MassChanges
 from scim.security.connections import Connection
 from scim.security.keys import new_key
 from scim.security.usage import Usage, Used
+from scim.store.quotas import Quota
+from scim.store.store import Store
+from scim.trace import Deed, Trace
 from tests.core import cases
+from tests.store.memory import MemoryGateway
 from tests.support import Client
 
 
@@ -52,6 +57,18 @@ async def revoked_credential(host: Host, client: Client, application: Applicatio
     )
 
 
+async def mass_change(host: Host, client: Client, application: Application) -> None:
+    changes = MassChanges(limit=2)
+    for trace in (Trace("r", tenant="a", deed=Deed(disabled=1)), Trace("r", tenant="a", deed=Deed(deleted=1))):
+        changes.count(trace, 200)
+
+
+async def quota(host: Host, client: Client, application: Application) -> None:
+    table = MemoryGateway()
+    table.load("a", {"r u-a": {"id": "u-a", "doc0": "{}"}})
+    await Store.on(table, quota=Quota(resources=1)).quotas.measure("a")
+
+
 async def credential_expiring(host: Host, client: Client, application: Application) -> None:
     usage, ends = Usage(NoLog(), 60), datetime.now(UTC) + timedelta(days=6)
     usage.note(Connection.model_validate({"name": "a", "tenant": "a", "keys": [new_key("a")]}), "0a1b2c3d", ends)
@@ -70,6 +87,8 @@ CAUSES: dict[str, Cause] = {
     "change": change,
     "housekeeping": housekeeping,
     "revoked_credential": revoked_credential,
+    "mass_change": mass_change,
+    "quota": quota,
     "credential_expiring": credential_expiring,
 }
 

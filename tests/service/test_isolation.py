@@ -72,6 +72,9 @@ class Doors:
             "SCIM_TABLE_CONNECTION_STRING": "none",
             "SCIM_CONNECTIONS": json.dumps(connections),
             "SCIM_USAGE_MINUTES": "0",
+            "SCIM_TENANT_RESOURCES": "0",
+            "SCIM_TENANT_MEMBERS": "0",
+            "SCIM_TENANT_MEGABYTES": "0",
             "SCIM_TENANT_RATE": "0",
         }
         self.application = Application(Settings.from_environment(configured), gateway=gateway)

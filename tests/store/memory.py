@@ -231,6 +231,9 @@ class Door:
                 "SCIM_CONNECTIONS": json.dumps(connections),
                 "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
+                "SCIM_TENANT_RESOURCES": "0",
+                "SCIM_TENANT_MEMBERS": "0",
+                "SCIM_TENANT_MEGABYTES": "0",
                 **more,
             }
         )

@@ -108,8 +108,8 @@ async def _remove(gateway: Gateway, partition: str, keys: Sequence[str]) -> None
 
 async def _shared(gateway: Gateway, tenant: str, connections: Sequence[str]) -> list[str]:
     """The keys that the partition that is nobody's has of a tenant and its connections."""
-    announced = await gateway.read(TENANTS, rows.tenant_key(tenant))
-    found = [announced.key] if announced else []
+    about = [await gateway.read(TENANTS, key(tenant)) for key in (rows.tenant_key, rows.quota_key)]
+    found = [row.key for row in about if row]
     for connection in connections:
         pages = gateway.pages(TENANTS, *rows.usage_range(connection), keys_only=True)
         found += [row.key async for page in pages for row in page]

@@ -1,0 +1,219 @@
+"""How much a tenant has, for its quotas: so many resources, members and bytes.
+
+Nothing is counted on the way of a request. Housekeeping measures the tenants that it knows of and leaves the figures in
+a row of the partition that is no tenant's; a process reads that row behind a request, at most once in five minutes for
+a tenant that writes, and adds what it wrote itself since. So a quota holds up to what all processes write between two
+measurements: a small tenant is measured every quarter of an hour, a large one in pieces, over some hours. A tenant that
+nobody has measured yet has no quota. Bytes are those of documents and keys, about as Table Storage counts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from scim.events import event
+from scim.store import rows
+from scim.store.gateway import PAGE_ROWS, Gateway
+from scim.store.pending import TENANTS, Pending
+from scim.store.row import Write
+from scim.store.transactions import commit, now
+
+log = logging.getLogger("scim")
+
+PERCENT = 80
+"""From here on the operator is told."""
+_READ_EVERY = 300.0
+"""Seconds after which a process reads a tenant's figures anew."""
+_MOST_KNOWN = 1000
+"""Tenants whose figures a process keeps."""
+_PIECE_SECONDS = 5.0
+"""What one run of housekeeping spends on measuring a tenant."""
+_EVERY = timedelta(minutes=15)
+"""How old figures may be before the tenant is measured again."""
+_DUTY = 50
+"""A measurement that took so long is repeated after so many times as long, at the earliest."""
+_PAGE_BYTES = 8 * 2**20
+_FIRST_ROWS = 64
+_ROW_BYTES, _KEY_BYTES = 250, 2
+"""What a row takes beside its key and document, and a character of either (UTF-16)."""
+_PHASES = ("keys", "documents")
+
+
+class Quota(NamedTuple):
+    """What a tenant may have; 0 for as much as it likes."""
+
+    resources: int = 0
+    members: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Size:
+    """How much a tenant has, or gets."""
+
+    resources: int = 0
+    members: int = 0
+    bytes: int = 0
+
+    def plus(self, other: Size) -> Size:
+        return Size(self.resources + other.resources, self.members + other.members, self.bytes + other.bytes)
+
+
+@dataclass(slots=True)
+class _Known:
+    """The figures of a tenant in this process: as they were measured, and what it has added since it read them."""
+
+    read: float
+    measured: str = ""
+    size: Size | None = None
+    added: Size = field(default_factory=Size)
+
+
+class Quotas:
+    """The quotas of all tenants."""
+
+    def __init__(self, gateway: Gateway, pending: Pending, quota: Quota) -> None:
+        self._gateway = gateway
+        self._pending = pending
+        self.quota = quota
+        self._known: dict[str, _Known] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, tenant: str) -> Size | None:
+        """About how much the tenant has; None if it is not known, or nobody asks. Returns at once: the figures are read
+        behind the request."""
+        if not any(self.quota):
+            return None
+        known = self._known.get(tenant)
+        if known is None or time.monotonic() - known.read > _READ_EVERY:
+            known = self._known[tenant] = known or _Known(0.0)
+            known.read = time.monotonic()
+            while len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            # A context of its own: what it costs is not the request's.
+            task = asyncio.create_task(self._refresh(tenant), context=contextvars.Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return None if known.size is None else known.size.plus(known.added)
+
+    def add(self, tenant: str, added: Size) -> None:
+        """This process wrote so much."""
+        if (known := self._known.get(tenant)) is not None:
+            known.added = known.added.plus(added)
+
+    async def settle(self) -> None:
+        """Wait for what is being read."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _refresh(self, tenant: str) -> None:
+        try:
+            await self._pending.announce(tenant)  # or housekeeping would not measure it
+            row = await self._gateway.read(TENANTS, rows.quota_key(tenant))
+            known = self._known.get(tenant)
+            if row is None or known is None or "measured" not in row.values:
+                return
+            values = row.values
+            if values["measured"] != known.measured:
+                known.size = Size(*(int(values[name]) for name in asdict(Size())))
+                known.measured, known.added = str(values["measured"]), Size()
+        except Exception as error:  # whatever it is, the next look tries again
+            log.warning("the figures of tenant %s were not read: %s", tenant, error)
+
+    async def measure(self, tenant: str, *, seconds: float = _PIECE_SECONDS) -> None:
+        """Measure a tenant, or go on with it, for so many seconds; nothing if it was measured lately. Raises
+        Unavailable."""
+        if not any(self.quota):
+            return
+        row = await self._gateway.read(TENANTS, rows.quota_key(tenant))
+        values: dict[str, Any] = dict(row.values) if row else {}
+        if not _is_due(values):
+            return
+        began, walk = time.monotonic(), _Walk.of(values)
+        await self._step(tenant, walk)
+        while not walk.ends and time.monotonic() - began < seconds:
+            await self._step(tenant, walk)
+        walk.took += time.monotonic() - began
+        kept = {name: values[name] for name in (*asdict(Size()), "measured", "cost") if name in values}
+        if walk.ends:
+            kept = {**asdict(walk.size), "measured": now(), "cost": walk.took}
+            self._tell(tenant, walk.size)
+        else:
+            kept |= walk.values()
+        await commit(self._gateway, TENANTS, [Write("upsert", rows.quota_key(tenant), {"tenant": tenant, **kept})])
+
+    async def _step(self, tenant: str, walk: _Walk) -> None:
+        """Read one page of the walk."""
+        start, end = ("", "\uffff") if walk.phase == 0 else rows.key_range(f"{rows.RESOURCES} ")
+        pages = self._gateway.pages(
+            tenant, walk.next or start, end, size=PAGE_ROWS if walk.phase == 0 else walk.rows, keys_only=walk.phase == 0
+        )
+        async for page in pages:
+            for row in page:
+                walk.take(row.key, row.values)
+            if page:
+                walk.next = page[-1].key + " "  # no key has a character that sorts before a space
+                walk.adapt(page_bytes=sum(map(rows.text_bytes, (row.values for row in page))), number=len(page))
+                return
+        walk.phase, walk.next = walk.phase + 1, ""
+
+    def _tell(self, tenant: str, size: Size) -> None:
+        for what, limit in self.quota._asdict().items():
+            number = getattr(size, what)
+            if limit and 100 * number >= PERCENT * limit:
+                percent = round(100 * number / limit, 1)
+                fields = {"tenant": tenant, "what": what, "number": number, "limit": limit, "percent": percent}
+                event("quota", fields, logging.WARNING)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A measurement under way: first all keys, then the documents, in pages that are not too large."""
+
+    phase: int = 0
+    next: str = ""
+    took: float = 0.0
+    rows: int = _FIRST_ROWS
+    size: Size = field(default_factory=Size)
+
+    @property
+    def ends(self) -> bool:
+        return self.phase >= len(_PHASES)
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> _Walk:
+        """The measurement that a row says is under way; a new one if it says none."""
+        if "phase" not in values:
+            return _Walk()
+        size = Size(*(int(values[f"so_far_{name}"]) for name in asdict(Size())))
+        return _Walk(int(values["phase"]), str(values["next"]), float(values["took"]), size=size)
+
+    def values(self) -> dict[str, Any]:
+        so_far = {f"so_far_{name}": number for name, number in asdict(self.size).items()}
+        return {"phase": self.phase, "next": self.next, "took": self.took, **so_far}
+
+    def take(self, key: str, values: dict[str, Any]) -> None:
+        if self.phase == 0:
+            kind = key.partition(" ")[0]
+            self.size.resources += kind == rows.RESOURCES
+            self.size.members += kind == rows.MEMBER
+            self.size.bytes += _ROW_BYTES + _KEY_BYTES * len(key)
+        else:
+            self.size.bytes += _KEY_BYTES * rows.text_bytes(values)
+
+    def adapt(self, *, page_bytes: int, number: int) -> None:
+        """Ask for as many rows in the next page as will have 8 MiB, if they are like these."""
+        self.rows = max(1, min(PAGE_ROWS, _PAGE_BYTES * number // max(page_bytes, 1)))
+
+
+def _is_due(values: dict[str, Any]) -> bool:
+    """Whether a tenant is to be measured, or further measured."""
+    if "phase" in values or "measured" not in values:
+        return True
+    wait = max(_EVERY, timedelta(seconds=_DUTY * float(values.get("cost", 0.0))))
+    return datetime.now(UTC) - datetime.fromisoformat(str(values["measured"])) >= wait
