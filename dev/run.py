@@ -19,6 +19,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -57,7 +58,9 @@ def _run() -> None:
     find_node()
     if not _SETTINGS.exists():
         create_settings()
-    for name, value in _read_values().items():
+    values = _read_values()
+    _renew_keys(values)
+    for name, value in values.items():
         os.environ.setdefault(name, value)
     azurite = Azurite(port=table_port, memory=memory)
     os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
@@ -149,17 +152,52 @@ def _port(variable: str, default: int) -> int:
 def create_settings() -> None:
     """Make local.settings.json from the sample, with two tenants and a fresh API key for each."""
     from scim.security.keys import new_key
+    from scim.security.seals import create_seal, write_seals
 
-    settings = _read_object(_SAMPLE)
+    settings, seal = _read_object(_SAMPLE), create_seal()
     connections = {
-        name: {"tenant": name, "kind": "api-key", "access": "write", "keys": [new_key(name)]}
+        name: {"tenant": name, "kind": "api-key", "access": "write", "keys": [new_key(name, seal)]}
         for name in ("contoso", "fabrikam")
     }
     settings["Values"]["SCIM_CONNECTIONS"] = json.dumps(connections)
-    with open(os.open(_SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    settings["Values"]["SCIM_SEALS"] = write_seals((seal,))
+    _write_settings(settings, os.O_CREAT | os.O_EXCL)
+    _say(f"Made {_SETTINGS} with a fresh API key for each of {' and '.join(connections)}")
+
+
+def _renew_keys(values: dict[str, Any]) -> None:
+    """Make the keys anew that this service made before keys had seals, when local.settings.json had no SCIM_SEALS."""
+    from scim.security.keys import new_key
+    from scim.security.seals import create_seal, write_seals
+
+    try:
+        connections = json.loads(values.get("SCIM_CONNECTIONS") or "{}")
+        old = [name for name, each in connections.items() if _is_unsealed(name, each["keys"])]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return  # what is wrong with it is told by the settings
+    if not old or "SCIM_SEALS" in values:
+        return
+    seal = create_seal()
+    for name in old:
+        connections[name]["keys"] = [new_key(name, seal)]
+    settings = _read_object(_SETTINGS)
+    settings["Values"] |= {"SCIM_CONNECTIONS": json.dumps(connections), "SCIM_SEALS": write_seals((seal,))}
+    _write_settings(settings, os.O_TRUNC)
+    values |= settings["Values"]
+    _say(f"The keys of {' and '.join(old)} in {_SETTINGS} were made by an older version: they have new ones now")
+
+
+def _is_unsealed(name: str, keys: list[object]) -> bool:
+    """Whether keys are of the form that they had before they had seals."""
+    return bool(keys) and all(
+        isinstance(key, str) and re.fullmatch(rf"scim_{re.escape(name)}_[0-9A-Za-z]{{38}}", key) for key in keys
+    )
+
+
+def _write_settings(settings: dict[str, Any], how: int) -> None:
+    with open(os.open(_SETTINGS, os.O_WRONLY | how, 0o600), "w") as file:
         json.dump(settings, file, indent=2)
         file.write("\n")
-    _say(f"Made {_SETTINGS} with a fresh API key for each of {' and '.join(connections)}")
 
 
 def _read_values() -> dict[str, str]:

@@ -140,10 +140,18 @@ param tableName string = 'scim'
 @description('The tenant URL that clients use, such as https://scim.example.com/scim, where it is not the one of the function app.')
 param publicUrl string = ''
 
-@description('Minutes that an access token is good for.')
-@minValue(60)
+@description('Minutes that an access token is good for; Entra asks for 60 at least.')
+@minValue(5)
 @maxValue(360)
 param tokenMinutes int = 60
+
+@description('Minutes that known connections and keys go on while Key Vault or an issuer is away; then 503.')
+@minValue(5)
+@maxValue(1440)
+param outageMinutes int = 240
+
+@description('Where the public keys for the tokens of Entra itself are, if it is not the public cloud\'s Entra.')
+param entraKeysUrl string = ''
 
 @description('Minutes between two records of when a credential was last used; 0 for none.')
 @minValue(0)
@@ -169,6 +177,15 @@ param tenantMegabytes int = 20000
 @description('Users disabled and resources deleted of one tenant in an hour, before the event mass_change and its alert.')
 @minValue(1)
 param massChanges int = 100
+
+@description('Refused requests a minute of one source address in one process, before 429 in place of the refusal; 0 for no limit.')
+@minValue(0)
+param addressRefusals int = 60
+
+@description('Proxies of your own in front of the function app (Front Door, API Management), each of which adds its caller to X-Forwarded-For.')
+@minValue(0)
+@maxValue(5)
+param proxies int = 0
 
 @description('Seconds that a request may take before 503; less than functionTimeout in host.json.')
 @minValue(5)
@@ -347,11 +364,15 @@ module app 'modules/app.bicep' = {
       SCIM_IDENTITY_CLIENT_ID: identity.outputs.clientId
       SCIM_TOKEN_MINUTES: string(tokenMinutes)
       SCIM_USAGE_MINUTES: string(usageMinutes)
+      SCIM_OUTAGE_MINUTES: string(outageMinutes)
+      SCIM_ENTRA_KEYS_URL: entraKeysUrl
       SCIM_TENANT_RATE: string(tenantRate)
       SCIM_TENANT_RESOURCES: string(tenantResources)
       SCIM_TENANT_MEMBERS: string(tenantMembers)
       SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
       SCIM_MASS_CHANGES: string(massChanges)
+      SCIM_ADDRESS_REFUSALS: string(addressRefusals)
+      SCIM_PROXIES: string(proxies)
       SCIM_REQUEST_SECONDS: string(requestSeconds)
       SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
       SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scim import budget, deadline, health, trace
+from scim.address import UNKNOWN, find_address
 from scim.errors import (
     INTERNAL,
     INVALID_SYNTAX,
@@ -32,8 +33,9 @@ from scim.errors import (
 )
 from scim.health import Health
 from scim.http import CONTENT_TYPE, ROOT, Request, Response
-from scim.limits import TenantLimits
+from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
+from scim.refusals import AddressLimits, Sample
 from scim.request_log import log_request
 from scim.told import NO_ADDRESS
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from scim.settings import Settings
     from scim.store.gateway import Gateway
     from scim.store.store import Store
+    from scim.trace import Trace
 
 log = logging.getLogger("scim")
 
@@ -70,6 +73,7 @@ class _Parts:
     store: Store
     health: Health
     limits: TenantLimits
+    addresses: AddressLimits
     identity: AsyncTokenCredential | None
 
 
@@ -105,6 +109,9 @@ class Application:
         self._ca_file = ca_file
         self._parts: _Parts | None = None
         self._changes = MassChanges()
+        self._sample = Sample()
+        self._warnings = Bucket(10, 0.2)
+        """How often the log is told that callers cannot be looked up: anybody may be one."""
 
     async def handle(self, request: Request) -> Response:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
@@ -112,6 +119,7 @@ class Application:
         request_id, started = uuid.uuid4().hex, time.perf_counter()
         gathered = trace.begin(request_id)
         try:
+            trace.locate(find_address(request.headers, self._built().settings.proxies))
             self._check_host(request)
             read = dataclasses.replace(request, method="GET") if request.method == "HEAD" else request
             response = await self._answer(read)
@@ -120,20 +128,37 @@ class Application:
             response = self._refusal(request, error, request_id)
         except Exception as error:
             response = self._refusal(request, self._failure(error, request_id), request_id)
+        if not gathered.admitted:
+            response = self._charged(request, response, gathered)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
         if request.root == ROOT:  # personal data, or what a caller sent of it (RFC 9111 §5.2.2.5)
             response.headers.setdefault("Cache-Control", "no-store")
         self._changes.count(gathered, response.status)
-        if request.root in _LOGGED:
+        known = gathered.admitted and gathered.reason is None
+        count = 1 if known or request.root not in _LOGGED else self._sample.count(gathered.connection, gathered.claimed)
+        if request.root in _LOGGED and count:
             log_request(
                 request,
                 response,
                 gathered,
                 milliseconds=(time.perf_counter() - started) * 1000,
                 registry=self._parts.registry if self._parts else None,
+                count=count,
             )
         return dataclasses.replace(response, body=None) if request.method == "HEAD" else response
+
+    def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
+        """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
+        often."""
+        parts = self._parts
+        if parts is None or request.root == health.ROOT or not 400 <= response.status < 500:
+            return response
+        try:
+            parts.addresses.check(gathered.address or UNKNOWN)
+        except ScimError as error:
+            return self._refusal(request, error, gathered.request)
+        return response
 
     @property
     def gateway(self) -> Gateway:
@@ -171,9 +196,9 @@ class Application:
             raise ScimError(MISDIRECTED, f"This service is not reached by that host name; the tenant URL is {public}.")
 
     async def _answer(self, request: Request) -> Response:
-        if request.root != ROOT:
-            return await self._authorize(request)
         parts = self._built()
+        if request.root != ROOT:
+            return await self._authorize(request, parts)
         from scim.security.authentication import authenticate
         from scim.service.context import Context
         from scim.service.routes import route
@@ -212,9 +237,8 @@ class Application:
         )
         return budget.Budget(most, tenant, lambda units: parts.limits.pay(tenant, units / budget.WORTH))
 
-    async def _authorize(self, request: Request) -> Response:
+    async def _authorize(self, request: Request, parts: _Parts) -> Response:
         """The doors beside SCIM: health, the token endpoint, and the metadata that announces it."""
-        parts = self._built()
         if request.root == health.ROOT:
             return await parts.health.answer(request)
         from scim.security import oauth
@@ -252,7 +276,16 @@ class Application:
         store = Store.on(self._gateway or self._table(settings, identity), registry, quota)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
-        return _Parts(settings, security, registry, store, looks, TenantLimits(settings.tenant_rate), identity)
+        return _Parts(
+            settings,
+            security,
+            registry,
+            store,
+            looks,
+            TenantLimits(settings.tenant_rate),
+            AddressLimits(settings.address_refusals),
+            identity,
+        )
 
     @staticmethod
     def _identity(settings: Settings) -> AsyncTokenCredential | None:
@@ -289,12 +322,12 @@ class Application:
         }
         return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
 
-    @staticmethod
-    def _failure(error: Exception, request_id: str) -> ScimError:
+    def _failure(self, error: Exception, request_id: str) -> ScimError:
         """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has."""
         from scim.schema.loading import SchemaError
-        from scim.security.connections import Unavailable as SecurityUnavailable
+        from scim.security.seals import NoSeals
         from scim.security.signing_keys import NoSigningKeys
+        from scim.security.unavailable import Unavailable as SecurityUnavailable
         from scim.settings import SettingsError
         from scim.store.gateway import TooLarge, Unavailable
 
@@ -304,9 +337,10 @@ class Application:
             log.warning("storage unavailable (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
         elif isinstance(error, SecurityUnavailable):
-            log.warning("caller not looked up (request %s): %s", request_id, error)
+            if self._warnings.take(time.monotonic()):
+                log.warning("caller not looked up (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Who may call cannot be looked up at the moment; send again later"
-        elif isinstance(error, SettingsError | SchemaError | NoSigningKeys):
+        elif isinstance(error, SettingsError | SchemaError | NoSigningKeys | NoSeals):
             log.error("misconfigured (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
         else:

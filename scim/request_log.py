@@ -37,9 +37,10 @@ def log_request(
     *,
     milliseconds: float,
     registry: Registry | None,
+    count: int = 1,
 ) -> None:
     """Log the event `request`, or `token` at the token endpoint. `registry` knows the resource types; None where the
-    service could not start."""
+    service could not start. `count`: how many refused requests like this one the line stands for."""
     fields = _caller(trace)
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
     if request.root == ROOT:
@@ -60,6 +61,8 @@ def log_request(
     if _AGENT.fullmatch(agent):
         fields["agent"] = agent
     fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
+    if count > 1:
+        fields["count"] = count
     event("request" if request.root == ROOT else "token", fields)
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from scim.security.connections import Connection
-from scim.security.keys import CONNECTION_NAME
-from scim.security.signing_keys import SigningKey, read_signing_keys
+from scim.security.keys import CONNECTION_NAME, parse_key
+from scim.security.seals import Seal, read_seals, sealed
+from scim.security.signing_keys import LONGEST, SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
 BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
@@ -64,6 +66,10 @@ def _signing_keys(value: object) -> object:
     return read_signing_keys(value) if isinstance(value, str) else value
 
 
+def _seals(value: object) -> object:
+    return read_seals(value) if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
     """Each field is the app setting SCIM_<FIELD NAME>. One of the first two is needed, the rest has defaults."""
 
@@ -83,7 +89,7 @@ class Settings(BaseModel):
     key_vault_url: str | None = Field(
         default=None,
         pattern=r"^https://[^\s/?#]+/?$",
-        description="The Key Vault that holds connections and signing keys, opened with the app's identity.",
+        description="The Key Vault that holds connections, signing keys and seals, opened with the app's identity.",
     )
     identity_client_id: str | None = Field(
         default=None, description="Client id of the app's identity, where that is a user-assigned one."
@@ -95,7 +101,21 @@ class Settings(BaseModel):
     signing_keys: Annotated[tuple[SigningKey, ...], BeforeValidator(_signing_keys), BeforeValidator(_resolved)] = Field(
         default=(), description="What access tokens are signed with, where there is no Key Vault: made by the tool."
     )
-    token_minutes: int = Field(default=60, ge=60, le=360, description="How long an access token is good for.")
+    seals: Annotated[tuple[Seal, ...], BeforeValidator(_seals), BeforeValidator(_resolved)] = Field(
+        default=(), description="What credentials are sealed with, where there is no Key Vault: made by the tool."
+    )
+    token_minutes: int = Field(
+        default=60,
+        ge=5,
+        le=LONGEST // timedelta(minutes=1),
+        description="How long an access token is good for; Entra asks for 60 at least.",
+    )
+    outage_minutes: int = Field(
+        default=240,
+        ge=5,
+        le=1440,
+        description="How long known connections and keys go on while Key Vault or an issuer is away; then 503.",
+    )
     usage_minutes: int = Field(
         default=60,
         ge=0,
@@ -104,7 +124,7 @@ class Settings(BaseModel):
     )
     public_url: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s?#]+/scim$",
+        pattern=r"^(https://[^\s/?#]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^\s?#]*)?/scim$",
         description="The tenant URL that clients use, where it is not the one that requests arrive with.",
     )
     tenant_rate: int = Field(
@@ -125,6 +145,24 @@ class Settings(BaseModel):
         default=100,
         ge=1,
         description="Users disabled and resources deleted of one tenant in an hour, before the event `mass_change`.",
+    )
+    address_refusals: int = Field(
+        default=60,
+        ge=0,
+        description="Refused requests a minute of one source address in one process, before 429 in place of the "
+        "refusal; 0 for no limit.",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Proxies of your own in front of the platform (Front Door, API Management), each of which adds its "
+        "caller to X-Forwarded-For.",
+    )
+    entra_keys_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s?#]+$",
+        description="Where the public keys for Entra's own tokens are, if it is not the public cloud's Entra.",
     )
     request_seconds: int = Field(
         default=90, ge=5, le=200, description="What a request may take before 503; less than the host's own timeout."
@@ -177,11 +215,24 @@ class Settings(BaseModel):
                 raise SettingsError(f"{PREFIX}{name.upper()} names Cosmos DB, which {_NO_COSMOS}.")
         settings._one_of("key_vault_url", "connections")
         settings._one_of("key_vault_url", "signing_keys")
+        settings._one_of("key_vault_url", "seals")
+        settings._all_sealed()
         return settings
 
     def wanted_body_limit(self) -> int:
         """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""
         return max(self.max_body_bytes, self.max_group_body_bytes, self.max_bulk_bytes) + _HEAD_ROOM
+
+    def _all_sealed(self) -> None:
+        """A key without a seal of ours would be refused as made up, and nobody would be told why."""
+        for connection in self.connections.values():
+            for key in connection.keys:
+                issued = parse_key(key.value)
+                if issued is not None and sealed(issued.text, issued.seal, self.seals) is None:
+                    raise SettingsError(
+                        f"{PREFIX}CONNECTIONS ({connection.name}.keys): a key was not made with {PREFIX}SEALS: make "
+                        f"it anew with python -m scim connections add {connection.name} --replace."
+                    )
 
     def _one_of(self, first: str, second: str, *, needed: bool = False) -> None:
         """Two sources of the same thing would leave it to chance which one counts."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from scim.address import UNKNOWN
 from scim.errors import Reason, Rule, ScimError
 
 
@@ -50,6 +51,8 @@ class Trace:
     """What logs and lists call the credential: eight hex digits."""
     claimed: str | None = None
     """The connection that a caller named who has proven nothing."""
+    admitted: bool = False
+    """Whether the caller showed a credential that is in force."""
     grant: str | None = None
     """The kind of grant at the token endpoint."""
     reason: Reason | None = None
@@ -118,6 +121,12 @@ def bulk(operations: int) -> None:
         trace.operations = operations
 
 
+def locate(address: str) -> None:
+    """The request comes from that address; `?` if that is not known."""
+    if address != UNKNOWN and (trace := _current.get()) is not None:
+        trace.address = address
+
+
 def claims(connection: str) -> None:
     """The caller names that connection, and has yet to prove that it may."""
     if (trace := _current.get()) is not None:
@@ -129,6 +138,12 @@ def proven(connection: str, tenant: str, credential: str) -> None:
     if (trace := _current.get()) is not None:
         trace.connection, trace.tenant, trace.credential = connection, tenant, credential
         trace.claimed = None
+
+
+def admit() -> None:
+    """The caller showed a credential that is in force."""
+    if (trace := _current.get()) is not None:
+        trace.admitted = True
 
 
 def grant(kind: str) -> None:

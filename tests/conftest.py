@@ -13,9 +13,9 @@ import pytest
 
 import function_app
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from dev.host import Host
 from scim.app import Application
-from scim.security.keys import new_key
 from scim.settings import Settings
 from tests.support import Client, Wire
 
@@ -57,7 +57,9 @@ def settings(azurite: Azurite, keys: dict[str, str]) -> Settings:
             "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
             "SCIM_TABLE_NAME": TABLE,
             "SCIM_CONNECTIONS": json.dumps(connections),
+            "SCIM_SEALS": SEALS,
             "SCIM_TENANT_RATE": "0",
+            "SCIM_ADDRESS_REFUSALS": "0",
             "SCIM_USAGE_MINUTES": "0",  # its trips come when they like, and tests count trips
             "SCIM_TENANT_RESOURCES": "0",
             "SCIM_TENANT_MEMBERS": "0",

@@ -9,11 +9,11 @@ import pytest
 
 import function_app
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from dev.host import Host
 from scim.app import Application
 from scim.errors import TOO_MANY_REQUESTS
 from scim.limits import Bucket, TenantLimits
-from scim.security.keys import new_key
 from scim.settings import Settings
 from tests.conftest import TABLE
 from tests.core import refused
@@ -64,6 +64,7 @@ async def limited(azurite: Azurite, host: Host) -> AsyncIterator[Host]:
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_SEALS": SEALS,
         "SCIM_TENANT_RATE": "1",
     }
     original, function_app.application = function_app.application, Application(Settings.from_environment(settings))

@@ -99,7 +99,7 @@ async def test_no_value_of_a_person_is_logged(client: Client, caplog: pytest.Log
 
 async def test_refused_caller(client: Client, host: Host, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong key for a connection that is there tells its name as claimed, or a stranger could raise its alert."""
-    from scim.security.keys import new_key
+    from dev.credentials import new_key
 
     await Client(host, client.tenant, new_key(client.tenant)).get("/Users")
     await Client(host, client.tenant, "nonsense").get("/Users")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from dev.credentials import SEALS, new_key
 from scim.security.connections import Credential
-from scim.security.keys import new_key
+from scim.security.seals import create_seal, write_seals
 from scim.security.signing_keys import SigningKey, rotated, write_signing_keys
 from scim.settings import BODY_LIMIT, Settings, SettingsError, find_body_limit_problem
 from tests.core import cases
@@ -43,6 +44,7 @@ def test_values() -> None:
         SCIM_PUBLIC_URL="https://contoso.example/api/scim",
         SCIM_MAX_BODY_BYTES="2048",
         SCIM_CONNECTIONS=connections(contoso={**CONTOSO, "access": "read", "expires": "2030-01-31T08:00:00Z"}),
+        SCIM_SEALS=SEALS,
         SOMETHING_ELSE="x",
     )
     assert (settings.table_name, settings.public_url) == ("Users2", "https://contoso.example/api/scim")
@@ -54,6 +56,13 @@ def test_values() -> None:
         "read",
         (Credential(value=KEY),),
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:7071/scim", "http://127.0.0.1:7071/api/scim", "https://x.example/scim"]
+)
+def test_public_url(url: str) -> None:
+    assert read(SCIM_PUBLIC_URL=url).public_url == url
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -151,7 +160,25 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         "SCIM_SIGNING_KEYS is no list of signing keys",
     ),
     "unresolved reference as signing keys": ({"SCIM_SIGNING_KEYS": REFERENCE}, "SCIM_SIGNING_KEYS is a Key Vault"),
-    "access tokens of less than an hour": ({"SCIM_TOKEN_MINUTES": "59"}, "SCIM_TOKEN_MINUTES: "),
+    "access tokens that are over at once": ({"SCIM_TOKEN_MINUTES": "4"}, "SCIM_TOKEN_MINUTES: "),
+    "no seals for a key": (
+        {"SCIM_CONNECTIONS": connections(contoso=CONTOSO)},
+        "SCIM_CONNECTIONS (contoso.keys): a key",
+    ),
+    "other seals": (
+        {"SCIM_CONNECTIONS": connections(contoso=CONTOSO), "SCIM_SEALS": write_seals((create_seal(),))},
+        "SCIM_CONNECTIONS (contoso.keys): a key was not made with SCIM_SEALS",
+    ),
+    "seals that are no JSON": ({"SCIM_SEALS": SEALS[:-1]}, "SCIM_SEALS is no list of seals"),
+    "seals beside a vault": ({**VAULT, "SCIM_SEALS": SEALS}, "SCIM_KEY_VAULT_URL or SCIM_SEALS: only one of them"),
+    "an outage of a week": ({"SCIM_OUTAGE_MINUTES": "10080"}, "SCIM_OUTAGE_MINUTES: "),
+    "keys of Entra without TLS": ({"SCIM_ENTRA_KEYS_URL": "http://x.example/keys"}, "SCIM_ENTRA_KEYS_URL: "),
+    "public URL without TLS": ({"SCIM_PUBLIC_URL": "http://x.example/scim"}, "SCIM_PUBLIC_URL: "),
+    "public URL without TLS that begins as this machine": (
+        {"SCIM_PUBLIC_URL": "http://localhost.example/scim"},
+        "SCIM_PUBLIC_URL: ",
+    ),
+    "proxies that are none": ({"SCIM_PROXIES": "-1"}, "SCIM_PROXIES: "),
     "access tokens of more than six hours": ({"SCIM_TOKEN_MINUTES": "361"}, "SCIM_TOKEN_MINUTES: "),
     "uses noted less than daily": ({"SCIM_USAGE_MINUTES": "1441"}, "SCIM_USAGE_MINUTES: "),
     "uses noted in the past": ({"SCIM_USAGE_MINUTES": "-1"}, "SCIM_USAGE_MINUTES: "),

@@ -14,11 +14,12 @@ import pytest
 
 import function_app
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from dev.error_table import PAGE, ROWS, page
 from dev.host import Host
 from scim import told
 from scim.app import Application
-from scim.security.keys import digested, new_key
+from scim.security.keys import digested
 from scim.settings import Settings
 from tests.support import Response
 
@@ -102,6 +103,7 @@ async def ask(host: Host, azurite: Azurite) -> AsyncIterator[Ask]:
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": "scim",
         "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_SEALS": SEALS,
         "SCIM_USAGE_MINUTES": "0",
     }
     own = Application(Settings.from_environment(configured).model_copy(update={"scan_limit": 2}))

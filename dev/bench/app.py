@@ -19,10 +19,10 @@ from multidict import CIMultiDict
 import function_app
 from dev.azurite import Azurite
 from dev.bench import payloads
+from dev.credentials import SEALS, new_key
 from dev.host import Answer, Host
 from scim.app import Application
 from scim.http import Request
-from scim.security.keys import new_key
 from scim.settings import Settings
 from scim.store.gateway import Gateway
 
@@ -79,6 +79,7 @@ def settings_values(table: str, keys: Mapping[str, str]) -> dict[str, str]:
         "SCIM_TABLE_CONNECTION_STRING": table,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_SEALS": SEALS,
         "SCIM_USAGE_MINUTES": "0",  # its trips come when they like
         "SCIM_TENANT_RESOURCES": "0",
         "SCIM_TENANT_MEMBERS": "0",

@@ -21,7 +21,7 @@ from dev.bench import worker
 from dev.bench.app import azurite, settings_values
 from dev.bench.figures import Figure, Result, compare, most
 from dev.bench.options import Options
-from scim.security.keys import new_key
+from dev.credentials import new_key
 
 _PART = "cold"
 _ALONE = "import and first answer"

@@ -32,7 +32,7 @@ from dev.bench.http import open_floors
 from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
 from dev.bench.profiling import profile
-from scim.security.keys import new_key
+from dev.credentials import new_key
 from scim.store.gateway import TableGateway
 
 _PART = "peer"

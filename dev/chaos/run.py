@@ -31,7 +31,7 @@ from dev.chaos.proxy import Proxy
 from dev.chaos.requests import Sender
 from dev.chaos.rival import Rival
 from dev.chaos.work import Worker
-from scim.security.keys import new_key
+from dev.credentials import SEALS, new_key
 from scim.store.gateway import TableGateway
 
 TABLE = "chaos"
@@ -283,6 +283,7 @@ def _settings(plan: Plan, number: int, table: Table, proxy: Proxy, tokens: dict[
         "SCIM_TABLE_CONNECTION_STRING": table.connection_string.replace(f":{table.port}/", f":{proxy.port}/"),
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_SEALS": SEALS,
         "SCIM_USAGE_MINUTES": "0",
         "SCIM_TENANT_RESOURCES": "0",
         "SCIM_TENANT_MEMBERS": "0",

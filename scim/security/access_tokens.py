@@ -13,7 +13,9 @@ from typing import Any
 import jwt
 
 from scim.security.connections import Connection
-from scim.security.signing_keys import NoSigningKeys, SigningKeys, current
+from scim.security.roots import Roots, find_current
+from scim.security.seals import Sealing
+from scim.security.signing_keys import NoSigningKeys, SigningKey, living
 
 SCOPE = "scim"
 TYPE = "at+jwt"
@@ -43,10 +45,14 @@ class Claims:
 
 
 class AccessTokens:
-    """Gives out and reads access tokens of `minutes`."""
+    """Gives out and reads access tokens of `minutes`.
 
-    def __init__(self, keys: SigningKeys, minutes: int) -> None:
+    The name of a token's key is sealed, so a name that this process does not know is that of a newer key, or of one
+    that ended: it looks again, and a token works wherever it is shown as soon as it is given out."""
+
+    def __init__(self, keys: Roots[SigningKey], sealing: Sealing, minutes: int) -> None:
         self._keys = keys
+        self._sealing = sealing
         self.lifetime = timedelta(minutes=minutes)
 
     async def ready(self) -> None:
@@ -55,12 +61,14 @@ class AccessTokens:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
 
     async def issue(self, connection: Connection, credential: str) -> str:
-        """A token for that connection. Raises Unavailable, and NoSigningKeys where there are none."""
+        """A token for that connection. Raises Unavailable, and NoSigningKeys or NoSeals if there are none."""
         now = datetime.now(UTC)
-        root = current(await self._keys.get(), now)
+        root = find_current(await self._keys.get(), now)
         if root is None:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
         day = _day(now)
+        key = f"{root.id}.{day}"
+        kid = f"{key}.{await self._sealing.seal(_named(key))}"
         claims = {
             "iss": _ISSUER,
             "aud": SCOPE,
@@ -72,16 +80,21 @@ class AccessTokens:
             "iat": int(now.timestamp()),
             "exp": int((now + self.lifetime).timestamp()),
         }
-        return jwt.encode(claims, root.of_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": f"{root.id}.{day}"})
+        return jwt.encode(claims, root.of_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": kid})
 
     async def read(self, token: str) -> Claims | None:
         """What a token of ours says, expired or not; None for any other. Raises Unavailable."""
         try:
-            root_id, _, day = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
-        except jwt.InvalidTokenError:
+            key, _, seal = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
+        except (jwt.InvalidTokenError, RecursionError):
             return None
-        root = next((root for root in await self._keys.get() if root.id == root_id), None)
-        if root is None or day not in _days(datetime.now(UTC)):
+        if not await self._sealing.holds(_named(key), seal):
+            return None
+        root_id, _, day = key.rpartition(".")
+        now = datetime.now(UTC)
+        roots = await self._keys.get(lambda roots: any(root.id == root_id for root in roots))
+        root = next((root for root in living(roots, now) if root.id == root_id), None)
+        if root is None or day not in _days(now):
             return None
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -103,9 +116,14 @@ def type_of(token: str) -> str | None:
     """The `typ` that a token's header claims; None where it is no token."""
     try:
         typ: str | None = jwt.get_unverified_header(token).get("typ")
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError):
         return None
     return typ
+
+
+def _named(key: str) -> str:
+    """What the seal on the name of a key is of."""
+    return f"kid {key}"
 
 
 def _day(now: datetime) -> int:

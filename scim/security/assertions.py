@@ -1,7 +1,12 @@
-"""Signed tokens of other issuers, held against what a connection trusts (RFC 7519, RFC 8725)."""
+"""Signed tokens of other issuers, held against what a connection trusts (RFC 7519, RFC 8725).
+
+The signature comes first and says who speaks. Issuers such as Entra sign for everybody with the same keys, so it is the
+issuer, tenant and subject that make a token one of the connection's own: only its holder hears what else is wrong.
+"""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +19,17 @@ from scim.security.trust import Trust
 _ALGORITHM = "RS256"
 _LEEWAY = 60.0
 """Seconds by which the issuer's clock may differ from ours."""
+_LONGEST = 24 * 3600.0
+"""Seconds from `iat` to `exp` of a token that is taken: what was stolen must end (RFC 7523 §3 item 4 and 6)."""
+_LAST = 253_402_300_799
+"""The last second of the year 9999, the last that can be told."""
 
 
 class Rejected(Exception):
     """The token is not one that is trusted; the text says which rule it breaks.
 
-    `proven` where the signature is the issuer's: only then is the rule told, or anybody could find out what there
-    is."""
+    `proven` if the token is known to be of the connection's own client: only then is the rule told, or anybody could
+    find out what there is."""
 
     def __init__(self, text: str, *, proven: bool = True, reason: Reason = "mistrusted") -> None:
         super().__init__(text)
@@ -35,76 +44,91 @@ class Assertions:
         self._keys = keys
 
     async def check(self, token: str, trust: Trust) -> dict[str, Any]:
-        """The claims of a token that is all that `trust` says. Raises Rejected, and Unavailable where the issuer's keys
+        """The claims of a token that is all that `trust` says. Raises Rejected, and Unavailable if the issuer's keys
         cannot be had."""
+        claims = await self.signed(token, trust.jwks_uri)
+        _same_caller(claims, trust)
+        _in_time(claims)
+        _for_us(claims, trust)
+        return claims
+
+    async def signed(self, token: str, jwks_uri: str) -> dict[str, Any]:
+        """The claims of a token that a key of `jwks_uri` signed, and nothing else of it checked. Raises Rejected, not
+        proven, and Unavailable."""
         header = _header(token)
         if header.get("alg") != _ALGORITHM:
             raise Rejected(f"it is not signed with {_ALGORITHM}", proven=False)
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise Rejected("its header has no kid", proven=False)
-        key = await self._keys.get(trust.jwks_uri, kid)
+        key = await self._keys.get(jwks_uri, kid)
         if key is None:
             raise Rejected("its issuer has no key of that kid", proven=False)
-        claims = _verified(token, key, trust)
-        _pinned(claims, trust)
+        try:
+            claims: dict[str, Any] = jwt.decode(token, key, [_ALGORITHM], options=_SIGNATURE_ALONE)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Rejected("its signature is not right", proven=False) from None
         return claims
 
 
-def unverified(token: str) -> dict[str, Any]:
-    """The claims of a token before any check, to find out what to hold it against; {} where it is no token."""
-    try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return {}
-    return claims
+_SIGNATURE_ALONE: Any = {
+    "verify_signature": True,
+    **{f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
+}
 
 
 def expiry(claims: dict[str, Any]) -> datetime:
-    """When a token that was checked ends; as late as can be told where its issuer says later."""
-    try:
-        return datetime.fromtimestamp(int(claims["exp"]), tz=UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.max.replace(tzinfo=UTC)
+    """When a token that was checked ends."""
+    return datetime.fromtimestamp(claims["exp"], tz=UTC)
 
 
 def _header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError):
         raise Rejected("it is no signed JWT", proven=False, reason="malformed") from None
 
 
-def _verified(token: str, key: jwt.PyJWK, trust: Trust) -> dict[str, Any]:
-    try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            [_ALGORITHM],
-            audience=trust.audiences,
-            issuer=trust.issuer,
-            leeway=_LEEWAY,
-            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
-        )
-    except jwt.ExpiredSignatureError:
-        raise Rejected("it has expired", reason="expired") from None
-    except jwt.ImmatureSignatureError:
-        raise Rejected("it is not valid yet: compare the clocks") from None
-    except jwt.InvalidAudienceError:
-        raise Rejected("its audience (aud) is not the one that the connection names") from None
-    except jwt.InvalidIssuerError:
-        raise Rejected("its issuer (iss) is not the one that the connection names") from None
-    except jwt.MissingRequiredClaimError as error:
-        raise Rejected(f"it has no claim {error.claim}") from None
-    except (jwt.PyJWTError, ValueError, TypeError):
-        raise Rejected("its signature is not right", proven=False) from None
-    return claims
-
-
-def _pinned(claims: dict[str, Any], trust: Trust) -> None:
-    if trust.subject is not None and claims["sub"] != trust.subject:
-        raise Rejected("its subject (sub) is not the one that the connection names")
+def _same_caller(claims: dict[str, Any], trust: Trust) -> None:
+    """Refuse a token that is not of the issuer, tenant and subject that are pinned."""
+    if claims.get("iss") != trust.issuer:
+        raise Rejected("its issuer (iss) is not the one that the connection names", proven=False)
     if trust.tenant_id is not None and claims.get("tid") != trust.tenant_id:
-        raise Rejected("its tenant (tid) is not the one that the connection names")
+        raise Rejected("its tenant (tid) is not the one that the connection names", proven=False)
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or trust.subject not in (None, subject):
+        raise Rejected("its subject (sub) is not the one that the connection names", proven=False)
+
+
+def _in_time(claims: dict[str, Any]) -> None:
+    """Refuse a token that is over, not begun, or good for longer than any should be."""
+    now = time.time()
+    issued, expires = _moment(claims, "iat"), _moment(claims, "exp")
+    begins = _moment(claims, "nbf") if "nbf" in claims else issued
+    if expires <= now - _LEEWAY:
+        raise Rejected("it has expired", reason="expired")
+    if max(issued, begins) > now + _LEEWAY:
+        raise Rejected("it is not valid yet: compare the clocks")
+    if expires - issued > _LONGEST:
+        raise Rejected(f"it is good for more than {_LONGEST / 3600:.0f} hours (iat to exp): have shorter ones issued")
+
+
+def _moment(claims: dict[str, Any], name: str) -> float:
+    """A claim that is a time, in seconds since 1970 (RFC 7519 §2, NumericDate)."""
+    if name not in claims:
+        raise Rejected(f"it has no claim {name}")
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LAST:  # NaN is not, either
+        raise Rejected(f"its {name} is no time in seconds since 1970")
+    return float(value)
+
+
+def _for_us(claims: dict[str, Any], trust: Trust) -> None:
+    """Refuse a token that was issued for somebody else, or to another application."""
+    if "aud" not in claims:
+        raise Rejected("it has no claim aud")
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    if not any(audience in audiences for audience in trust.audiences):
+        raise Rejected("its audience (aud) is not the one that the connection names")
     if trust.app_id is not None and trust.app_id not in (claims.get("appid"), claims.get("azp")):
         raise Rejected("its application (appid) is not Entra's provisioning service")

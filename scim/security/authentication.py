@@ -1,7 +1,8 @@
 """From an Authorization header to the connection that may act (RFC 6750).
 
-What a caller learns about a connection (that it expired, is paused, may only read) it learns only with a credential of
-it: to anybody else every connection looks like none.
+What somebody made up is refused by its seal or its signature, before anything is looked up for it. What a caller learns
+about a connection (that it expired, is paused, may only read) it learns only with a credential of it: everybody else
+gets the same answer, whatever they send and whatever there is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from scim import told, trace
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
-from scim.security.keys import PREFIX, connection_of, fingerprint, matches
+from scim.security.keys import fingerprint, matches, parse_key
 from scim.security.security import Security
 from scim.security.trust import GUID
 
@@ -31,7 +32,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
     again, and would stop provisioning on a 403); Unavailable where the connection or a key cannot be looked up."""
     token = _token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
-        raise _refused("The token is longer than any that is accepted here.", "malformed")
+        raise _unknown("malformed")
     if _JWT.fullmatch(token):
         connection, credential = await _by_jwt(token, security)
     else:
@@ -43,6 +44,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
         if fault[1] == "revoked":
             security.usage.tell_revoked(connection, used)
         raise _refused(*fault)
+    trace.admit()
     if connection.paused is not None:
         raise ScimError(
             UNAVAILABLE,
@@ -57,32 +59,32 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
 
 
 async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
-    name = connection_of(token) if token.startswith(PREFIX) else None
-    connection = await security.connections.get(name, lambda known: knows(known, token)) if name else None
+    issued = parse_key(token)
+    if issued is None or not await security.sealing.holds(issued.text, issued.seal):
+        raise _unknown("malformed")
+    connection = await security.connections.get(issued.connection, lambda known: knows(known, token))
     note(connection)
     credential = key_of(connection, token) if connection else None
     if connection is None or credential is None:
         fault = tell_revoked(connection, token, security) if connection else None
-        raise _refused(*(fault or (told.UNKNOWN_TOKEN, "unknown" if name else "malformed")))
+        raise _refused(*fault) if fault else _unknown("unknown")
     if connection.kind != "api-key":
         trace.proven(connection.name, connection.tenant, credential.id)
         raise _refused(
-            told.CLIENT_SECRET.format(name=name),
+            told.CLIENT_SECRET.format(name=connection.name),
             "wrong-kind",
         )
     return connection, credential
 
 
 async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credential | None]:
-    from scim.security import access_tokens, assertions
+    from scim.security import access_tokens
 
     if access_tokens.type_of(token) != access_tokens.TYPE:
-        return await _by_entra_token(token, assertions.unverified(token).get("tid"), security), None
+        return await _by_entra_token(token, security), None
     claims = await security.tokens.read(token)
     if claims is None:
-        raise _refused(
-            "The access token is not one of ours, or too old: get a new one from the token endpoint.", "unknown"
-        )
+        raise _unknown("unknown")
     if claims.expired(datetime.now(UTC)):
         raise _refused(told.ACCESS_TOKEN_EXPIRED.format(at=shown(claims.expires)), "expired")
     connection = await security.connections.get(claims.connection, claims.suit)
@@ -100,24 +102,27 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
     return connection, credential
 
 
-async def _by_entra_token(token: str, tenant_id: object, security: Security) -> Connection:
+async def _by_entra_token(token: str, security: Security) -> Connection:
+    """The connection of a token that Entra signed: only then does it name a tenant to look for."""
     from scim.security.assertions import Rejected
 
-    name = f"{ENTRA_PREFIX}{tenant_id}"
-    connection = None
-    if isinstance(tenant_id, str) and GUID.fullmatch(tenant_id):
-        connection = await security.connections.get(name, lambda known: known.kind == "entra")
-        note(connection)
+    try:
+        tenant_id = (await security.assertions.signed(token, security.entra_keys)).get("tid")
+    except Rejected as reason:
+        raise _unknown_entra(reason.reason) from None
+    if not isinstance(tenant_id, str) or not GUID.fullmatch(tenant_id):
+        raise _unknown_entra("malformed")
+    connection = await security.connections.get(f"{ENTRA_PREFIX}{tenant_id}", lambda known: known.kind == "entra")
     if connection is None or connection.kind != "entra" or connection.trust is None:
-        raise _refused(told.ENTRA_TOKEN, "unknown")
+        raise _unknown_entra("unknown")
+    note(connection)
     try:
         await security.assertions.check(token, connection.trust)
     except Rejected as reason:
-        if reason.proven:
-            trace.proven(connection.name, connection.tenant, connection.trust.id)
-        raise _refused(
-            f"The token that Entra issued is refused: {reason}." if reason.proven else told.ENTRA_TOKEN, reason.reason
-        ) from None
+        if not reason.proven:
+            raise _unknown_entra(reason.reason) from None
+        trace.proven(connection.name, connection.tenant, connection.trust.id)
+        raise _refused(f"The token that Entra issued is refused: {reason}.", reason.reason) from None
     return connection
 
 
@@ -201,6 +206,16 @@ def _token(header: str) -> str:
     token = token.strip()
     # Admins paste "Bearer <token>" into Entra's field, which then sends the word twice.
     return token[7:].strip() if token[:7].lower() == "bearer " else token
+
+
+def _unknown(reason: Reason) -> ScimError:
+    """The refusal of whoever shows nothing of ours: the same whatever there is, or it would tell."""
+    return _refused(told.UNKNOWN_TOKEN, reason)
+
+
+def _unknown_entra(reason: Reason) -> ScimError:
+    """The same for whoever shows a token of another issuer, as Entra does if the admin entered none."""
+    return _refused(told.ENTRA_TOKEN, reason)
 
 
 def _refused(detail: str, reason: Reason) -> ScimError:

@@ -21,8 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable
+from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, parse_client_id
 from scim.security.trust import Trust
+from scim.security.unavailable import Unavailable as Unavailable
 
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
@@ -37,6 +38,8 @@ class Credential(BaseModel):
     """The key itself, or `sha256:` and its hex digest."""
     created: AwareDatetime | None = None
     expires: AwareDatetime | None = None
+    seal: str | None = None
+    """The id of the root that sealed it, which a digest does not tell."""
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +114,8 @@ class Connection(BaseModel):
     same moment. None of `revoked_keys` is one."""
     trust: Trust | None = None
     """Whose tokens are accepted, for the kinds without a secret."""
+    client_id: str | None = None
+    """What clients of kind `federation` send as client_id: the name under a seal, which leads to the connection."""
 
     @field_validator("keys")
     @classmethod
@@ -126,6 +131,9 @@ class Connection(BaseModel):
                 raise ValueError(f"a connection of kind {self.kind} has trust and no keys")
             if self.kind == "federation" and self.trust.subject is None:
                 raise ValueError("trust: subject must be pinned")
+            issued = parse_client_id(self.client_id) if self.client_id is not None else None
+            if self.client_id is not None and (issued is None or issued.connection != self.name):
+                raise ValueError(f"client_id: must be one that was made for connection {self.name}")
             if self.kind == "entra" and (self.trust.app_id is None or self.name != entra_name(self.trust)):
                 raise ValueError(f"a connection of kind entra pins app_id, and is named {entra_name(self.trust)}")
         elif self.trust is not None:
@@ -194,10 +202,6 @@ def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()
 
 
 Accept = Callable[[Connection], bool]
-
-
-class Unavailable(Exception):
-    """The source of connections or keys does not answer; what it would say is not known."""
 
 
 class Revocations(Protocol):

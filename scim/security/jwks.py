@@ -1,7 +1,7 @@
 """Public keys of issuers, kept by kid (RFC 7517).
 
-An unknown kid asks the issuer anew, at most once a minute. Keys that are kept go on while the issuer does not answer;
-there is no way around the check.
+They are asked for anew every hour, and for an unknown kid at most once a minute. Keys that are kept go on for some
+hours while the issuer does not answer, as connections do while the vault is away; there is no way around the check.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 import aiohttp
 import jwt
 
-from scim.security.connections import Unavailable
+from scim.security.cached import LASTING
+from scim.security.unavailable import Unavailable
 
 log = logging.getLogger("scim.jwks")
 
 _AGAIN = 60.0
 """Seconds between two questions to one issuer."""
-_OLD = 12 * 3600.0
+_OLD = 3600.0
 """Seconds after which keys are asked for anew: one that the issuer has withdrawn must end some time."""
+_BITS = range(2048, 8193)
+"""Sizes of an RSA key: RFC 7518 §3.3 asks for no less, and beyond it a check costs too much."""
 _SECONDS = 5.0
 _MAX_BYTES = 2**20
 
@@ -36,33 +39,70 @@ class _Keys:
     answered: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last question was not answered."""
+        return self.answered < self.asked
+
 
 class PublicKeys:
-    """The keys of all issuers that connections trust."""
+    """The keys of all issuers that connections trust. `lasting`: seconds for which they go on without an answer."""
 
-    def __init__(self, *, ca_file: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        ca_file: str | None = None,
+        lasting: float = LASTING,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ca_file = ca_file
+        self._lasting = lasting
+        self._old = min(_OLD, lasting)
         self._clock = clock
         self._issuers: dict[str, _Keys] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, jwks_uri: str, kid: str) -> jwt.PyJWK | None:
-        """The key of that id; None where the issuer does not have it. Raises Unavailable where that is not known."""
+        """The key of that id; None if the issuer does not have it. Raises Unavailable if that is not known."""
         keys = self._issuers.setdefault(jwks_uri, _Keys())
-        if kid in keys.by_id and self._clock() - keys.answered <= _OLD:
+        now = self._clock()
+        age, down = now - keys.answered, keys.failed and now - keys.asked < 2 * _AGAIN
+        if kid in keys.by_id and (age <= self._old or (down and age < self._lasting)):
+            if age > self._old:  # the issuer is down: nobody waits for it
+                self._start(keys, jwks_uri)
             return keys.by_id[kid]  # who is known waits for no question about others
-        async with keys.lock:
-            now = self._clock()
-            if (kid not in keys.by_id or now - keys.answered > _OLD) and now - keys.asked >= _AGAIN:
-                keys.asked = now
-                try:
-                    keys.by_id, keys.answered = await self._fetch(jwks_uri), now
-                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
-                    log.warning("the keys at %s cannot be had: %s: %s", jwks_uri, type(error).__name__, error)
-        if kid in keys.by_id:
+        await self._ask(keys, jwks_uri, kid)
+        if kid in keys.by_id and self._clock() - keys.answered < max(self._lasting, _AGAIN):
             return keys.by_id[kid]
-        if keys.answered < keys.asked:
+        if keys.failed:
             raise Unavailable("the issuer's keys cannot be had")
         return None
+
+    async def _ask(self, keys: _Keys, jwks_uri: str, kid: str | None = None) -> None:
+        """Ask the issuer, unless that was done within the minute, or meanwhile for this kid."""
+        async with keys.lock:
+            now = self._clock()
+            if (kid in keys.by_id and now - keys.answered <= self._old) or now - keys.asked < _AGAIN:
+                return
+            keys.asked = now
+            try:
+                keys.by_id, keys.answered = await self._fetch(jwks_uri), now
+            except (
+                aiohttp.ClientError,
+                TimeoutError,
+                OSError,
+                ValueError,
+                RecursionError,
+                jwt.PyJWTError,
+            ) as error:
+                log.warning("the keys at %s cannot be had: %s: %s", jwks_uri, type(error).__name__, error)
+
+    def _start(self, keys: _Keys, jwks_uri: str) -> None:
+        """Ask the issuer behind the request."""
+        if not keys.lock.locked() and self._clock() - keys.asked >= _AGAIN:
+            task = asyncio.create_task(self._ask(keys, jwks_uri))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _fetch(self, jwks_uri: str) -> dict[str, jwt.PyJWK]:
         context = ssl.create_default_context(cafile=self._ca_file)
@@ -81,4 +121,18 @@ class PublicKeys:
         document = json.loads(body)
         if not isinstance(document, dict):
             raise ValueError("no JSON object")
-        return {key.key_id: key for key in jwt.PyJWKSet.from_dict(document).keys if key.key_id}
+        return {key.key_id: key for key in jwt.PyJWKSet.from_dict(document).keys if key.key_id and _is_usable(key)}
+
+
+def _is_usable(key: jwt.PyJWK) -> bool:
+    """Whether the issuer signs tokens with it, and whether it is fit for that (RFC 7517 §4.2 and §4.3, RFC 7518
+    §3.3)."""
+    said = key._jwk_data
+    purposes = said.get("key_ops")
+    return (
+        said.get("use", "sig") == "sig"
+        and said.get("alg", "RS256") == "RS256"
+        and (purposes is None or (isinstance(purposes, list) and "verify" in purposes))
+        and key.key_type == "RSA"
+        and getattr(key.key, "key_size", 0) in _BITS
+    )

@@ -1,7 +1,8 @@
-"""API keys and client secrets: `scim_<connection>_<random><checksum>`, under 200 characters.
+"""What we issue to clients: API keys, client secrets and client ids.
 
-The key names its connection, so checking it is one lookup whatever the number of customers, and the checksum lets a
-mistyped or invented key be refused without any. The random part has 190 bits; the checksum is no secret.
+A key or secret is `scim_<connection>_<random><seal>`, under 200 characters; a client id that is used without a secret
+of ours is `<connection>_<seal>`. Both name their connection, so checking them is one look-up whatever the number of
+customers, and the seal lets a mistyped or made-up one be refused without any. The random part has 190 bits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hmac
 import re
 import secrets
 import string
-import zlib
+from typing import NamedTuple
+
+from scim.security.seals import LENGTH, Seal
 
 PREFIX = "scim"
 CONNECTION_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -19,27 +22,44 @@ CONNECTION_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 _ALPHABET = string.digits + string.ascii_letters
 _RANDOM_LENGTH = 32
-_CHECKSUM_LENGTH = 6
-_KEY = re.compile(
-    rf"{PREFIX}_({CONNECTION_NAME.pattern})_([0-9A-Za-z]{{{_RANDOM_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
-)
+_SEAL = rf"[0-9A-Za-z]{{{LENGTH}}}"
+_KEY = re.compile(rf"({PREFIX}_({CONNECTION_NAME.pattern})_[0-9A-Za-z]{{{_RANDOM_LENGTH}}})({_SEAL})")
+_CLIENT_ID = re.compile(rf"({CONNECTION_NAME.pattern})_({_SEAL})")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 
-def new_key(connection: str) -> str:
-    """A new random key for the connection of that name. Raises ValueError for a name that cannot be one."""
+class Issued(NamedTuple):
+    """What looks like something that we issued: whose it would be, and what the seal on it must be of."""
+
+    connection: str
+    text: str
+    seal: str
+
+
+def new_key(connection: str, seal: Seal) -> str:
+    """Return a new random key for the connection of that name. ValueError for a name that cannot be one."""
     if not CONNECTION_NAME.fullmatch(connection):
         raise ValueError(f"{connection!r} is no connection name: use a-z, 0-9 and inner hyphens, 63 characters at most")
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
-    return f"{PREFIX}_{connection}_{random}{_checksum(connection, random)}"
+    text = f"{PREFIX}_{connection}_{random}"
+    return text + seal.sign(text)
 
 
-def connection_of(key: str) -> str | None:
-    """The connection that a well-formed key names; None for anything that cannot be a key of ours."""
+def create_client_id(connection: str, seal: Seal) -> str:
+    """Return the client id of a connection whose clients have no secret of ours."""
+    return f"{connection}_{seal.sign(_client(connection))}"
+
+
+def parse_key(key: str) -> Issued | None:
+    """Read a key; None if it cannot be one of ours."""
     match = _KEY.fullmatch(key)
-    if match is None or match[3] != _checksum(match[1], match[2]):
-        return None
-    return match[1]
+    return None if match is None else Issued(match[2], match[1], match[3])
+
+
+def parse_client_id(client_id: str) -> Issued | None:
+    """Read a client id that carries a seal; None if it cannot be one of ours."""
+    match = _CLIENT_ID.fullmatch(client_id)
+    return None if match is None else Issued(match[1], _client(match[1]), match[2])
 
 
 def matches(key: str, stored: str) -> bool:
@@ -66,14 +86,11 @@ def fingerprint(stored: str) -> str:
 
 
 def is_storable(stored: str, connection: str) -> bool:
-    """Whether a configured value is a key of that connection or the digest of one."""
-    return bool(_DIGEST.fullmatch(stored)) or connection_of(stored) == connection
+    """Whether a configured value can be a key of that connection, or is the digest of one. Whether a key is sealed is
+    not known here."""
+    issued = parse_key(stored)
+    return bool(_DIGEST.fullmatch(stored)) or (issued is not None and issued.connection == connection)
 
 
-def _checksum(connection: str, random: str) -> str:
-    number = zlib.crc32(f"{PREFIX}_{connection}_{random}".encode())
-    digits = ""
-    for _ in range(_CHECKSUM_LENGTH):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return digits
+def _client(connection: str) -> str:
+    return f"client {connection}"

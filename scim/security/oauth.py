@@ -2,7 +2,8 @@
 
 Three ways to an access token of ours, all for a client that acts for itself: a client secret; an assertion that the
 identity provider signed, as client authentication (RFC 7523 §2.2); and the same assertion as a token to exchange
-(RFC 8693). The client id is the connection's name.
+(RFC 8693). The client id of a client with a secret is the connection's name, since the secret carries a seal; that of a
+client with an assertion carries one itself, since it is what leads to the connection.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
 from scim.security.authentication import ended, key_of, knows, note, tell_revoked, used_id
 from scim.security.connections import Connection, Credential
-from scim.security.keys import CONNECTION_NAME, connection_of
+from scim.security.keys import parse_client_id, parse_key
 from scim.security.security import Security
 
 ROOT = "oauth2"
@@ -96,7 +97,7 @@ async def _granted(request: Request, security: Security) -> Response:
     if grant in (CLIENT_CREDENTIALS, EXCHANGE):
         trace.grant(grant.rpartition(":")[2])
     if grant == CLIENT_CREDENTIALS and ("client_assertion" in form or "client_assertion_type" in form):
-        connection, credential = await _by_assertion(form, security), None
+        connection, credential = await _by_assertion(request, form, security), None
     elif grant == CLIENT_CREDENTIALS:
         connection, credential = await _by_secret(request, form, security)
     elif grant == EXCHANGE:
@@ -105,6 +106,7 @@ async def _granted(request: Request, security: Security) -> Response:
         raise OAuthError("invalid_request", "grant_type is missing: send client_credentials.")
     else:
         raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
+    trace.admit()
     used = used_id(connection, credential)
     body: dict[str, Any] = {
         "access_token": await security.tokens.issue(connection, used),
@@ -144,21 +146,20 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
     client, secret = _client(request, form)
     if not client or not secret:
         raise _invalid_client(told.SEND_CLIENT, "missing")
-    # A secret names its connection and has a checksum: what cannot be one is refused without any look.
-    name = connection_of(secret)
-    connection = None
-    if name is not None and name == client:
-        connection = await security.connections.get(name, lambda known: knows(known, secret))
-        note(connection)
+    issued = parse_key(secret)
+    if issued is None or issued.connection != client or not await security.sealing.holds(issued.text, issued.seal):
+        raise _invalid_client(told.UNKNOWN_CLIENT, "malformed")
+    connection = await security.connections.get(issued.connection, lambda known: knows(known, secret))
+    note(connection)
     credential = key_of(connection, secret) if connection else None
     if connection is None or credential is None:
         fault = tell_revoked(connection, secret, security) if connection else None
-        raise _invalid_client(*(fault or (told.UNKNOWN_CLIENT, "unknown" if name else "malformed")))
+        raise _invalid_client(*(fault or (told.UNKNOWN_CLIENT, "unknown")))
     trace.proven(connection.name, connection.tenant, credential.id)
     if connection.kind != "oauth":
         raise OAuthError(
             "unauthorized_client",
-            told.SECRET_TOKEN.format(name=name),
+            told.SECRET_TOKEN.format(name=connection.name),
             reason="wrong-kind",
         )
     if (fault := ended(connection, credential)) is not None:
@@ -171,9 +172,8 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
 def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | None]:
     """The client's id and secret from header, body or both, which then must agree."""
     in_body = form.get("client_id"), form.get("client_secret")
-    header = request.headers.get("authorization", "")
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
+    encoded = request.headers.get("authorization", "").partition(" ")[2]
+    if _scheme(request) != "basic":
         return in_body
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
@@ -188,12 +188,18 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | N
     return in_header
 
 
-async def _by_assertion(form: dict[str, str], security: Security) -> Connection:
+def _scheme(request: Request) -> str:
+    return request.headers.get("authorization", "").partition(" ")[0].lower()
+
+
+async def _by_assertion(request: Request, form: dict[str, str], security: Security) -> Connection:
     """Client authentication with an assertion (RFC 7523 §2.2), as Entra's workload identity federation does it."""
     if form.get("client_assertion_type") != JWT_BEARER:
         raise OAuthError("invalid_request", f"client_assertion_type must be {JWT_BEARER}.")
     if "client_secret" in form:
         raise OAuthError("invalid_request", "Send either a client secret or a client assertion.")
+    if _scheme(request) == "basic":
+        raise OAuthError("invalid_request", "Send the client assertion alone, without an Authorization header.")
     try:
         return await _federated(form.get("client_id"), form.get("client_assertion", ""), security)
     except Rejected as reason:
@@ -208,7 +214,10 @@ async def _by_exchange(request: Request, form: dict[str, str], security: Securit
         raise OAuthError("invalid_request", f"requested_token_type must be {ACCESS_TOKEN}, or absent.")
     if "actor_token" in form:
         raise OAuthError("invalid_request", "Delegation (actor_token) is not supported.")
-    client = _client(request, form)[0] or form.get("audience")
+    client, secret = _client(request, form)
+    if secret or "client_assertion" in form:
+        raise OAuthError("invalid_request", "Send the subject token alone: it is what shows who the client is.")
+    client = client or form.get("audience")
     try:
         return await _federated(client, form.get("subject_token", ""), security)
     except Rejected as reason:  # RFC 8693 §2.2.2 has this code for it
@@ -219,9 +228,10 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     """The connection whose trust the assertion meets. Raises Rejected."""
     if not assertion or len(assertion) > _MAX_ASSERTION:
         raise Rejected("it is missing, or longer than any", proven=False, reason="malformed")
-    if not client or not CONNECTION_NAME.fullmatch(client):
-        raise Rejected("the client id is missing", proven=False, reason="malformed")
-    connection = await security.connections.get(client, lambda known: known.kind == "federation")
+    issued = parse_client_id(client or "")
+    if issued is None or not await security.sealing.holds(issued.text, issued.seal):
+        raise Rejected("the client id is not one of ours", proven=False, reason="malformed")
+    connection = await security.connections.get(issued.connection, lambda known: known.kind == "federation")
     note(connection)
     if connection is None or connection.kind != "federation" or connection.trust is None:
         raise Rejected("the client id is not known", proven=False, reason="unknown")

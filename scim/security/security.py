@@ -7,8 +7,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from scim.security import seals, signing_keys
 from scim.security.connections import Connections, FixedConnections, Revocations
-from scim.security.signing_keys import SECRET, FixedSigningKeys, SigningKeys, VaultSigningKeys
+from scim.security.roots import FixedRoots, Roots, VaultRoots
+from scim.security.seals import Seal, Sealing
+from scim.security.signing_keys import SigningKey
+from scim.security.trust import ENTRA_KEYS
 from scim.security.usage import Usage, UsageLog
 
 if TYPE_CHECKING:
@@ -32,7 +36,10 @@ class Security:
     system's trusted certificates."""
 
     connections: Connections
-    signing_keys: SigningKeys
+    signing_keys: Roots[SigningKey]
+    sealing: Sealing
+    entra_keys: str
+    """Where the public keys are that Entra signs tokens of its own with."""
 
     def __init__(
         self,
@@ -44,38 +51,45 @@ class Security:
     ) -> None:
         self._vault: Vault | None = None
         self._minutes = settings.token_minutes
+        self._outage_minutes = settings.outage_minutes
+        self.entra_keys = settings.entra_keys_url or ENTRA_KEYS
         self._ca_file = ca_file
         self.log = log
         self.usage = Usage(log, settings.usage_minutes)
         if settings.key_vault_url is None:
             self.connections = FixedConnections(settings.connections)
-            self.signing_keys = FixedSigningKeys(settings.signing_keys)
+            self.signing_keys = FixedRoots(settings.signing_keys)
+            self.sealing = Sealing(FixedRoots(settings.seals))
         else:
             from scim.security.vault import Vault, VaultConnections
 
             assert identity is not None
             vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
-            self.connections = VaultConnections(vault, log)
-            self.signing_keys = VaultSigningKeys(vault)
+            minutes = self._outage_minutes
+            self.connections = VaultConnections(vault, log, minutes)
+            self.signing_keys = VaultRoots[SigningKey](
+                vault, signing_keys.SECRET, signing_keys.read_signing_keys, minutes
+            )
+            self.sealing = Sealing(VaultRoots[Seal](vault, seals.SECRET, seals.read_seals, minutes))
             self._vault = vault
 
     @cached_property
     def tokens(self) -> AccessTokens:
         from scim.security.access_tokens import AccessTokens
 
-        return AccessTokens(self.signing_keys, self._minutes)
+        return AccessTokens(self.signing_keys, self.sealing, self._minutes)
 
     @cached_property
     def assertions(self) -> Assertions:
         from scim.security.assertions import Assertions
         from scim.security.jwks import PublicKeys
 
-        return Assertions(PublicKeys(ca_file=self._ca_file))
+        return Assertions(PublicKeys(ca_file=self._ca_file, lasting=self._outage_minutes * 60.0))
 
     async def check(self) -> None:
         """Look whether connections can be looked up at all. Raises Unavailable."""
         if self._vault is not None:
-            await self._vault.read(SECRET)
+            await self._vault.read(seals.SECRET)
 
     async def close(self) -> None:
         """Finish what is being noted, and give back the connections."""

@@ -18,6 +18,8 @@ _URL = r"^https://[^\s?#]+$"
 
 _ENTRA = "https://login.microsoftonline.com"
 _ENTRA_ISSUER = re.compile(rf"https://(?:login\.microsoftonline\.com|sts\.windows\.net)/({_GUID})(?:/v2\.0)?/?")
+ENTRA_KEYS = f"{_ENTRA}/common/discovery/v2.0/keys"
+"""Where the keys are that Entra signs the tokens of all tenants with, in the public cloud."""
 SYNC_FABRIC = "00000014-0000-0000-c000-000000000000"
 """The application that Entra's provisioning service is."""
 NON_GALLERY_AUDIENCE = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621"

@@ -126,13 +126,14 @@ def connection_in(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) ->
 
 
 class VaultConnections:
-    """The connections in a vault, kept for a minute, without what is marked as revoked elsewhere."""
+    """The connections in a vault, kept for a minute, without what is marked as revoked elsewhere. `minutes`: how long
+    they go on while the vault is away."""
 
-    def __init__(self, vault: Vault, revocations: Revocations) -> None:
+    def __init__(self, vault: Vault, revocations: Revocations, minutes: int) -> None:
         self._vault = vault
         self._revocations = revocations
         self._marking: set[asyncio.Task[None]] = set()
-        self._cached = Cached(self._read)
+        self._cached = Cached(self._read, lasting=minutes * 60.0)
 
     async def get(self, name: str, accept: Accept) -> Connection | None:
         return await self._cached.get(name, accept)

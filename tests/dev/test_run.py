@@ -24,7 +24,7 @@ from azure.data.tables import TableServiceClient
 
 from dev import azurite
 from dev.azurite import Azurite, StartError, free_port
-from scim.security.keys import new_key
+from dev.credentials import SEALS, new_key
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = ("host.json", "local.settings.sample.json")
@@ -182,7 +182,7 @@ def test_keys_and_data_survive_a_restart(start: Callable[..., Run]) -> None:
 def test_environment_goes_before_the_file(start: Callable[..., Run]) -> None:
     key = new_key("acme")
     connection = {"tenant": "acme", "keys": [f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"]}
-    run = start(SCIM_CONNECTIONS=json.dumps({"acme": connection}))
+    run = start(SCIM_CONNECTIONS=json.dumps({"acme": connection}), SCIM_SEALS=SEALS)
     assert run.lines(1) == [f"acme http://127.0.0.1:{run.port}/scim -"]
     assert run.call("/Users", key)[0] == 200
     assert run.end(signal.SIGTERM)[0] == 0

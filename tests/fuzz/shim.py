@@ -13,10 +13,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from dev.azurite import free_port
+from dev.credentials import SEALS, new_key
 from dev.host import Answer
 from scim.app import Application
 from scim.http import Request
-from scim.security.keys import new_key
 from scim.settings import Settings
 
 ADDED = Path(__file__).parents[1] / "schema" / "added"
@@ -38,7 +38,9 @@ def connected(tenant: str, **settings: str) -> tuple[Settings, str]:
     """The settings of an application in memory with one connection, and its secret token."""
     token = new_key(tenant)
     connections = f'{{"{tenant}": {{"tenant": "{tenant}", "keys": ["{token}"]}}}}'
-    return Settings.from_environment({**IN_MEMORY, "SCIM_CONNECTIONS": connections, **settings}), token
+    return Settings.from_environment(
+        {**IN_MEMORY, "SCIM_CONNECTIONS": connections, "SCIM_SEALS": SEALS, **settings}
+    ), token
 
 
 class Direct:

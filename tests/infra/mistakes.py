@@ -238,9 +238,9 @@ OURS = {
     ),
     "another bound than the app's": Mistake(
         MAIN,
-        "@minValue(60)\n@maxValue(360)\n",
         "@minValue(5)\n@maxValue(360)\n",
-        "SCIM_TOKEN_MINUTES has @minValue(60), tokenMinutes @minValue(5); take that",
+        "@minValue(1)\n@maxValue(360)\n",
+        "SCIM_TOKEN_MINUTES has @minValue(5), tokenMinutes @minValue(1); take that",
     ),
     "column of no query": Mistake(
         ALERTS,

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.bicep.queries import FIELDS
+from dev.credentials import new_key
 from dev.host import Host
 from scim.app import Application
 from scim.mass_changes import MassChanges
 from scim.security.connections import Connection
-from scim.security.keys import new_key
 from scim.security.usage import Usage, Used
 from scim.store.quotas import Quota
 from scim.store.store import Store

@@ -18,14 +18,14 @@ QUERIES = {path.stem: path.read_text() for path in sorted((ROOT / "infra/queries
 RULES = {rule.name: rule for rule in read_rules(read_snapshots(ROOT / "infra"))}
 NUMBERS = {"long", "int", "real"}
 FAULTS = {
-    "reserved name": ("latest = max", "last = max", "line 16: The name 'last' needs to be bracketed"),
-    "unknown function": ("take_any(", "take_one(", "line 17: The name 'take_one' does not refer to any known function"),
-    "bracket too few": ("status >= 400)", "status >= 400", "line 8: "),
-    "string without an end": ('"(unknown)"', '"(unknown)', "line 18: "),
+    "reserved name": ("latest = max", "last = max", "line 17: The name 'last' needs to be bracketed"),
+    "unknown function": ("take_any(", "take_one(", "line 18: The name 'take_one' does not refer to any known function"),
+    "bracket too few": ("status >= 400)", "status >= 400", "line 9: "),
+    "string without an end": ('"(unknown)"', '"(unknown)', "line 19: "),
     "unknown column": (
         "max(timestamp)",
         "max(moment)",
-        "line 16: The name 'moment' does not refer to any known column",
+        "line 17: The name 'moment' does not refer to any known column",
     ),
 }
 AUTH = QUERIES["auth-failures"]

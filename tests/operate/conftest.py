@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from scim.app import Application
 from scim.operate.tool.main import main
-from scim.security.keys import new_key
 from scim.store.gateway import Gateway
 from tests.conftest import TABLE
 from tests.support import Client
@@ -59,6 +59,7 @@ class Operator:
         file = json.loads((self.folder / "local.settings.json").read_text())
         connections = json.loads(file["Values"].get("SCIM_CONNECTIONS", "{}"))
         connections[name] = {"tenant": tenant, "keys": [new_key(name)], **members}
+        file["Values"]["SCIM_SEALS"] = SEALS
         file["Values"]["SCIM_CONNECTIONS"] = json.dumps(connections)
         (self.folder / "local.settings.json").write_text(json.dumps(file))
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.azurite import Azurite
+from dev.credentials import new_key
 from scim.operate.check import problems
 from scim.operate.connections.kept import KeptInVault
 from scim.operate.errors import CommandError
 from scim.operate.tenants.erasing import require_quiet
 from scim.security.connections import read_connection
-from scim.security.keys import new_key
 from scim.security.usage import Used
 from scim.store import rows
 from scim.store.credentials import Credentials

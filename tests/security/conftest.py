@@ -15,10 +15,11 @@ import pytest
 
 import function_app
 from dev.azurite import Azurite
+from dev.credentials import SEAL, SEALS, new_key
 from dev.host import Host
 from scim.app import Application
 from scim.operate.tool.main import main
-from scim.security.keys import new_key
+from scim.security.keys import create_client_id
 from scim.settings import Settings
 from tests.cloud import Cloud, Secret
 from tests.conftest import TABLE
@@ -48,6 +49,8 @@ def deployed_settings(cloud: Cloud, azurite: Azurite) -> Settings:
             "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
             "SCIM_TABLE_NAME": TABLE,
             "SCIM_KEY_VAULT_URL": cloud.vault_url,
+            "SCIM_ENTRA_KEYS_URL": cloud.jwks_uri,
+            "SCIM_ADDRESS_REFUSALS": "0",
         }
     )
 
@@ -109,6 +112,10 @@ class Deployment:
         """The document of a connection in the vault."""
         return json.loads(self.cloud.vault.secrets[f"connection-{name}"].value)
 
+    def client_id(self, name: str) -> str:
+        """What a client of a connection without a secret is called."""
+        return create_client_id(name, SEAL)
+
     def connect(self, **members: Any) -> tuple[str, str]:
         """Keep a connection of these members, with one new key where they say nothing else; its name and the key."""
         name = self.name()
@@ -123,7 +130,7 @@ class Deployment:
     def later(self, seconds: float) -> None:
         """Let that much time pass for what the app keeps of the vault, for which time stands still otherwise."""
         security = self.application._built().security
-        for source in (security.connections, security.signing_keys):
+        for source in (security.connections, security.signing_keys, security.sealing.roots):
             now = source._cached._clock() + seconds  # type: ignore[attr-defined]
             source._cached._clock = lambda now=now: now  # type: ignore[attr-defined]
 
@@ -169,6 +176,7 @@ def deployment(
         code = await asyncio.to_thread(main, ["connections", *arguments], ca_file=cloud.ca_file)
         return code, *capsys.readouterr()
 
+    cloud.vault.secrets["credential-seals"] = Secret(SEALS)
     made = Deployment(cloud, Host(function_app.app), deployed, table, command)
     monkeypatch.setattr("scim.operate.tool.shown.is_terminal", lambda: made.terminal)
     yield made

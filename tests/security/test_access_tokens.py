@@ -13,21 +13,17 @@ from typing import Any
 import jwt
 import pytest
 
+from dev.credentials import SEAL, new_key
 from scim.security.access_tokens import AccessTokens, Claims
 from scim.security.connections import Connection, Unavailable
-from scim.security.keys import fingerprint, new_key
-from scim.security.signing_keys import (
-    FixedSigningKeys,
-    NoSigningKeys,
-    SigningKey,
-    current,
-    read_signing_keys,
-    rotated,
-    write_signing_keys,
-)
+from scim.security.keys import fingerprint
+from scim.security.roots import FixedRoots, find_current
+from scim.security.seals import NoSeals, Sealing
+from scim.security.signing_keys import NoSigningKeys, SigningKey, living, read_signing_keys, rotated, write_signing_keys
 from tests.core import cases
 from tests.security.conftest import Deployment
 
+SEALING = Sealing(FixedRoots((SEAL,)))
 START = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
 
@@ -57,7 +53,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 
 def tokens(*roots: SigningKey, minutes: int = 60) -> AccessTokens:
-    return AccessTokens(FixedSigningKeys(roots), minutes)
+    return AccessTokens(FixedRoots(roots), SEALING, minutes)
 
 
 ROOT = root(timedelta(days=1))
@@ -109,14 +105,16 @@ async def test_no_signing_keys() -> None:
 
 async def test_keys_that_cannot_be_looked_up() -> None:
     class Down:
-        async def get(self) -> tuple[SigningKey, ...]:
+        outdated = False
+
+        async def get(self, accept: object = None) -> tuple[SigningKey, ...]:
             raise Unavailable("down")
 
     token = await tokens(ROOT).issue(CONTOSO, "c-1")
     with pytest.raises(Unavailable):
-        await AccessTokens(Down(), 60).read(token)
+        await AccessTokens(Down(), SEALING, 60).read(token)
     with pytest.raises(Unavailable):
-        await AccessTokens(Down(), 60).issue(CONTOSO, "c-1")
+        await AccessTokens(Down(), SEALING, 60).issue(CONTOSO, "c-1")
 
 
 SUITS: dict[str, tuple[dict[str, Any], bool]] = {
@@ -165,14 +163,54 @@ def test_rotation_keeps_what_living_tokens_were_signed_with() -> None:
     ages = [timedelta(hours=hours) for hours in (900, 100, 13, 11, 1)]
     roots = [root(age, now) for age in ages]
     kept = rotated([roots[index] for index in (3, 0, 4, 2, 1)])
-    assert kept[:-1] == (*roots[2:],)
+    assert kept[:-1] == (*roots[3:],)
     assert abs(kept[-1].created - now) < timedelta(minutes=1)
     assert len({key.id for key in kept} | {key.key for key in kept}) == 2 * len(kept)
 
 
+def test_rotation_at_once_leaves_the_new_root_alone() -> None:
+    now = datetime.now(UTC)
+    (only,) = rotated([root(timedelta(days=1), now), root(timedelta(hours=1), now)], at_once=True)
+    assert abs(only.created - now) < timedelta(minutes=1)
+
+
+LIVING: dict[str, tuple[list[float], list[int]]] = {
+    "none": ([], []),
+    "one, however old": ([9000], [0]),
+    "replaced a moment ago": ([9000, 0], [0, 1]),
+    "replaced six hours ago": ([9000, 6], [0, 1]),
+    "replaced before any living token was made": ([9000, 6.3], [1]),
+    "replaced in a chain": ([9000, 5000, 7, 6, 1], [2, 3, 4]),
+    "in another order": ([1, 9000, 7], [2, 0]),
+    "replaced by one that is to come": ([9000, -1], [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("ages", "expected"), cases(LIVING))
+def test_root_that_was_replaced_ends_by_itself(ages: list[float], expected: list[int]) -> None:
+    """Whoever got hold of it can sign nothing, though nobody took it off the list."""
+    roots = [root(timedelta(hours=age)) for age in ages]
+    assert living(roots, START) == tuple(roots[index] for index in expected)
+
+
+async def test_token_of_a_root_that_ended_is_refused() -> None:
+    now = datetime.now(UTC)
+    leaked, successor = root(timedelta(days=60), now), root(timedelta(days=30), now)
+    minted = await tokens(leaked, minutes=360).issue(CONTOSO, "c-1")
+    assert await tokens(leaked, successor).read(minted) is None
+    assert await tokens(leaked).read(minted) is not None
+
+
+async def test_no_seals() -> None:
+    unsealed = AccessTokens(FixedRoots((ROOT,)), Sealing(FixedRoots(())), 60)
+    with pytest.raises(NoSeals):
+        await unsealed.issue(CONTOSO, "c-1")
+    assert await unsealed.read(await tokens(ROOT).issue(CONTOSO, "c-1")) is None
+
+
 def test_first_rotation_makes_a_root() -> None:
     (only,) = rotated(())
-    assert current([only], only.created) == only
+    assert find_current([only], only.created) == only
 
 
 CURRENT: dict[str, tuple[list[int], int | None]] = {
@@ -191,7 +229,7 @@ CURRENT: dict[str, tuple[list[int], int | None]] = {
 @pytest.mark.parametrize(("ages", "chosen"), cases(CURRENT))
 def test_root_that_signs(ages: list[int], chosen: int | None) -> None:
     roots = [root(timedelta(seconds=age)) for age in ages]
-    assert current(roots, START) == (None if chosen is None else roots[chosen])
+    assert find_current(roots, START) == (None if chosen is None else roots[chosen])
 
 
 def test_roots_are_read_back() -> None:
@@ -200,6 +238,15 @@ def test_roots_are_read_back() -> None:
 
 
 # Through the app.
+
+
+def sealed_kid(key: str) -> str:
+    """The name of a key as in our tokens."""
+    return f"{key}.{SEAL.sign(f'kid {key}')}"
+
+
+def named(root: str, day: object) -> str:
+    return sealed_kid(f"{root}.{day}")
 
 
 class Client:
@@ -232,7 +279,7 @@ class Client:
             **(claims or {}),
         }
         day, key = now // 86_400, self.roots[0]
-        headers = {"typ": "at+jwt", "kid": f"{key.id}.{day}", **(header or {})}
+        headers = {"typ": "at+jwt", "kid": named(key.id, day), **(header or {})}
         payload = {name: value for name, value in said.items() if value is not None}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)  # our keys suit HS256
@@ -291,11 +338,17 @@ FORGED: dict[str, Callable[[Client], str]] = {
     "type of any JWT": lambda client: client.signed(header={"typ": "JWT"}),
     "no type": lambda client: client.signed(header={"typ": None}),
     "type with its prefix": lambda client: client.signed(header={"typ": "application/at+jwt"}),
-    "key of yesterday's day": lambda client: client.signed(header={"kid": f"{client.roots[0].id}.{day(-1)}"}),
-    "key of last week's day": lambda client: client.signed(header={"kid": f"{client.roots[0].id}.{day(-7)}"}),
-    "key of no day": lambda client: client.signed(header={"kid": f"{client.roots[0].id}.x"}),
-    "key of another kind of digits": lambda client: client.signed(header={"kid": f"{client.roots[0].id}.٣"}),
-    "root that is none": lambda client: client.signed(header={"kid": f"cafecafe.{day(0)}"}),
+    "key of yesterday's day": lambda client: client.signed(
+        header={"kid": sealed_kid(f"{client.roots[0].id}.{day(-1)}")}
+    ),
+    "key of last week's day": lambda client: client.signed(
+        header={"kid": sealed_kid(f"{client.roots[0].id}.{day(-7)}")}
+    ),
+    "key of no day": lambda client: client.signed(header={"kid": sealed_kid(f"{client.roots[0].id}.x")}),
+    "key of another kind of digits": lambda client: client.signed(
+        header={"kid": sealed_kid(f"{client.roots[0].id}.٣")}
+    ),
+    "root that is none": lambda client: client.signed(header={"kid": sealed_kid(f"cafecafe.{day(0)}")}),
     "no kid": lambda client: client.signed(header={"kid": ""}),
     "path for a kid": lambda client: client.signed(header={"kid": "../../x.1"}),
     "another audience": lambda client: client.signed({"aud": "x"}),
@@ -330,7 +383,7 @@ async def test_expired_token_is_told(client: Client) -> None:
 async def test_token_of_another_deployment(client: Client) -> None:
     token = await tokens(*rotated(())).issue(client.connection, fingerprint(client.secret))
     status, detail = await client.answer(token)
-    assert (status, "not one of ours" in detail) == (401, True)
+    assert (status, "not known here" in detail) == (401, True)
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -375,6 +428,26 @@ async def test_deleted_connection_ends_its_tokens(deployment: Deployment, client
     del deployment.cloud.vault.secrets[f"connection-{client.name}"]
     deployment.later(60)
     assert (await client.answer(token))[0] == 401
+
+
+async def test_roots_that_end_at_once(deployment: Deployment, client: Client) -> None:
+    """A root leaked. What another process signs with the new one is taken here at once, so that nobody is refused
+    whose token is good: Entra would stop provisioning."""
+    token = client.signed()
+    assert (await client.answer(token))[0] == 200
+    await deployment.run("rotate-signing-keys", "--now")
+    assert len(client.roots) == 1
+    assert (await client.answer(client.signed()))[0] == 200
+    assert (await client.answer(token))[0] == 401
+
+
+async def test_forged_token_reads_no_root(deployment: Deployment, client: Client) -> None:
+    await client.answer(client.signed())
+    deployment.cloud.vault.reads.clear()
+    for number in range(200):
+        assert (await client.answer(client.signed(header={"kid": f"{number:08x}.{day(0)}.{'a' * 10}"})))[0] == 401
+        assert (await client.answer(client.signed(header={"kid": f"{client.roots[0].id}.{day(0)}"})))[0] == 401
+    assert deployment.cloud.vault.reads == []
 
 
 async def test_root_that_is_withdrawn_ends_its_tokens(deployment: Deployment, client: Client) -> None:

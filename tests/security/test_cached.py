@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scim.security.cached import SECONDS, Bucket, Cached
+from scim.security.cached import LASTING, SECONDS, Bucket, Cached
 from scim.security.connections import Unavailable
 
 
@@ -45,6 +45,13 @@ class Source:
         except Unavailable:
             return True
         return False
+
+
+async def settled(source: Source) -> list[str]:
+    """What was read, when what runs behind the callers has run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return source.reads
 
 
 @pytest.fixture
@@ -108,19 +115,29 @@ async def test_wrong_guesses_at_a_kept_name_cost_few_reads(source: Source) -> No
     assert await source.get("a", "1") == "1"
 
 
-async def test_many_invented_names_cost_a_hundred_reads_and_stop_nobody(source: Source) -> None:
-    source.values["a"] = "1"
-    assert await source.get("a") == "1"
-    refused = 0
+async def test_names_that_are_none_push_nobody_out(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scim.security.cached._KEPT", 3)
+    monkeypatch.setattr("scim.security.cached._KEPT_NONE", 3)
+    source.values |= {name: name for name in "abc"}
+    for name in "abc":
+        await source.get(name)
     for number in range(1000):
-        refused += await source.unavailable(f"invented-{number}")
-        assert await source.get("a") == "1"
-    assert len(source.reads) - 1 == 1000 - refused == 100
-    assert source.reads.count("a") == 1
-    source.now += 1.0
-    for number in range(100):
-        await source.unavailable(f"more-{number}")
-    assert len(source.reads) - 1 == 110
+        assert await source.get(f"none-{number}") is None
+    source.reads.clear()
+    assert [await source.get(name) for name in "abc"] == ["a", "b", "c"]
+    assert source.reads == []
+    assert len(source.cached._none) == 3
+    source.values["none-999"] = "1"
+    assert await source.get("none-999") == "1"
+    assert await source.get("a") == "a"
+
+
+async def test_names_that_are_none_take_nothing_from_others(source: Source) -> None:
+    """No budget is shared: whoever comes with a name that was issued is looked up, however many were before."""
+    for number in range(5000):
+        assert await source.get(f"none-{number}") is None
+    source.values["a"] = "1"
+    assert await source.get("a", "1") == "1"
 
 
 async def test_names_that_are_some_do_not_count_as_invented(source: Source) -> None:
@@ -182,9 +199,49 @@ class TestDown:
         source.values["a"] = "1"
         await source.get("a")
         source.down = True
-        for _ in range(24 * 60):
+        for _ in range(4 * 60 - 1):
             source.now += SECONDS
             assert await source.get("a", "1") == "1"
+
+    @pytest.mark.parametrize("lasting", [60.0, 600.0, LASTING])
+    @pytest.mark.parametrize("step", [1.0, 61.0, 1e9])
+    async def test_what_is_kept_ends_while_it_cannot_be_asked_for(
+        self, source: Source, lasting: float, step: float
+    ) -> None:
+        """What was withdrawn since must end, too, whether requests come all the time or once in a while."""
+        source.cached = Cached(source.read, lasting=lasting, clock=lambda: source.now)
+        source.values["a"] = "1"
+        began = source.now
+        assert await source.get("a", "1") == "1"
+        source.down = True
+        while source.now - began + step < lasting:
+            source.now += step
+            assert await source.get("a", "1") == "1"
+        source.now = max(source.now + step, began + lasting)
+        assert await source.unavailable("a", "1")
+        source.down = False
+        source.now += 10.0
+        assert await source.get("a", "1") == "1"
+
+    async def test_nobody_waits_for_a_source_that_was_down_a_moment_ago(self, source: Source) -> None:
+        source.values["a"] = "1"
+        await source.get("a")
+        source.down, source.now = True, source.now + SECONDS
+        assert await source.get("a", "1") == "1"
+        source.gate, source.now = asyncio.Event(), source.now + 10.0
+        assert await asyncio.wait_for(source.get("a", "1"), 1) == "1"
+        assert source.reads == ["a"] * 3 or await settled(source) == ["a"] * 3
+        source.gate.set()
+
+    async def test_an_outage_that_is_long_over_is_none(self, source: Source) -> None:
+        """A client that comes once in 40 minutes: what was withdrawn after a short outage has ended."""
+        source.values["a"] = "1"
+        await source.get("a")
+        source.down, source.now = True, source.now + SECONDS
+        assert await source.get("a", "1") == "1"
+        source.down, source.now = False, source.now + 2400.0
+        del source.values["a"]
+        assert await source.get("a", "1") is None
 
     async def test_a_kept_answer_is_tried_anew_every_ten_seconds(self, source: Source) -> None:
         source.values["a"] = "1"
@@ -193,10 +250,13 @@ class TestDown:
         source.now += SECONDS
         for _ in range(100):
             await source.get("a", "1")
+            await settled(source)
             source.now += 1.0
         assert len(source.reads) == 1 + 10
         source.down, source.values["a"] = False, "2"
         source.now += 10.0
+        await source.get("a")
+        await settled(source)
         assert await source.get("a") == "2"
         assert not await source.unavailable("a", "1")
 

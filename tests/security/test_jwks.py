@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from scim.security.connections import Unavailable
 from scim.security.jwks import PublicKeys
@@ -47,8 +49,8 @@ async def test_key_is_the_published_one(keys: PublicKeys, cloud: Cloud) -> None:
     assert key.key.public_numbers() == cloud.issuer.keys["key-1"].public_key().public_numbers()
 
 
-async def test_known_keys_are_asked_for_once_in_half_a_day(keys: PublicKeys, cloud: Cloud, clock: Clock) -> None:
-    for _ in range(12 * 6):
+async def test_known_keys_are_asked_for_once_an_hour(keys: PublicKeys, cloud: Cloud, clock: Clock) -> None:
+    for _ in range(6):
         assert await known(keys, cloud, "key-1")
         clock.now += 600
     assert cloud.issuer.asked == 1
@@ -120,6 +122,8 @@ BAD_ANSWERS = {
     "keys that are none": says('{"keys": [5, {"kty": "RSA"}, {}]}'),
     "keys that are no list": says('{"keys": "x"}'),
     "cut off": says('{"keys": [{"kty": "RSA", "kid": "key-1"'),
+    "nested too deep": says("[" * 100_000),
+    "nested too deep inside": says('{"keys": ' + "[" * 100_000),
 }
 
 
@@ -149,8 +153,10 @@ async def test_kept_keys_go_on_while_the_issuer_is_down(
     clock.now += 60
     assert await known(keys, cloud, "key-2") is None  # it may be new
     assert await known(keys, cloud, "key-1")
-    clock.now += 24 * 3600
+    clock.now += 4 * 3600 - 61
     assert await known(keys, cloud, "key-1")
+    clock.now += 1
+    assert await known(keys, cloud, "key-1") is None  # what was withdrawn since must end, too
 
 
 async def test_issuer_that_cannot_be_reached(keys: PublicKeys) -> None:
@@ -221,3 +227,68 @@ async def test_known_keys_do_not_wait_for_an_issuer_that_hangs(keys: Any, cloud:
     gate.set()
     await asyncio.gather(asked, unknown)
     assert not waits
+
+
+async def test_nobody_waits_for_an_issuer_that_was_down_a_moment_ago(keys: Any, cloud: Cloud, clock: Clock) -> None:
+    assert await known(keys, cloud, "key-1")
+    cloud.issuer.fail(500)
+    clock.now += 3601
+    assert await known(keys, cloud, "key-1")
+    gate = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return web.json_response(cloud.issuer.jwks())
+
+    cloud.issuer.answer = hang
+    clock.now += 60
+    assert await known(keys, cloud, "key-1")
+    (behind,) = keys._tasks
+    gate.set()
+    await behind
+    assert cloud.issuer.asked == 3
+    assert await known(keys, cloud, "key-2") is False
+
+
+def weak(bits: int) -> dict[str, Any]:
+    return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, bits).public_key(), as_dict=True)
+
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "1,024 bits": weak(1024),
+    "2,040 bits": weak(2040),
+    "16,384 bits": {"n": "AQAB" * 683},
+    "for encryption": {"use": "enc"},
+    "use that is unheard of": {"use": "x"},
+    "use that is a list": {"use": ["sig"]},
+    "signs and does not verify": {"key_ops": ["sign"]},
+    "operations that are a word": {"key_ops": "verify"},
+    "another algorithm": {"alg": "RS512"},
+    "algorithm for encryption": {"alg": "RSA-OAEP"},
+    "elliptic": {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    },
+    "secret": {"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75"},
+}
+
+
+@pytest.mark.parametrize("members", cases(UNUSABLE))
+async def test_key_that_no_token_may_be_checked_with(keys: Any, cloud: Cloud, members: dict[str, Any]) -> None:
+    (key,) = cloud.issuer.jwks()["keys"]
+    cloud.issuer.answer = says(json.dumps({"keys": [{**key, **members, "kid": "key-9"}, key]}))
+    assert await known(keys, cloud, "key-9") is False
+    assert await known(keys, cloud, "key-1") is True
+
+
+USABLE = {"no use": {"use": None}, "verifies": {"key_ops": ["verify"]}, "names its algorithm": {"alg": "RS256"}}
+
+
+@pytest.mark.parametrize("members", cases(USABLE))
+async def test_key_that_tokens_may_be_checked_with(keys: Any, cloud: Cloud, members: dict[str, Any]) -> None:
+    (key,) = cloud.issuer.jwks()["keys"]
+    said = {name: value for name, value in {**key, **members}.items() if value is not None}
+    cloud.issuer.answer = says(json.dumps({"keys": [said]}))
+    assert await known(keys, cloud, "key-1") is True

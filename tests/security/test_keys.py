@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim.security.keys import connection_of, fingerprint, is_storable, matches, new_key
+from dev.credentials import SEAL, new_key
+from scim.security.keys import create_client_id, fingerprint, is_storable, matches, parse_client_id, parse_key
+from scim.security.seals import create_seal, sealed
 from tests.core import cases
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 KEY = new_key("contoso")
+
+
+def connection_of(key: str) -> str | None:
+    """The connection that a key leads to; None if it is made up."""
+    issued = parse_key(key)
+    return issued.connection if issued and sealed(issued.text, issued.seal, (SEAL,)) else None
 
 
 def digest(key: str) -> str:
@@ -23,7 +31,7 @@ def digest(key: str) -> str:
 @given(NAMES)
 def test_key_names_its_connection_and_is_short(name: str) -> None:
     key = new_key(name)
-    assert re.fullmatch(f"scim_{name}_[0-9A-Za-z]{{38}}", key)
+    assert re.fullmatch(f"scim_{name}_[0-9A-Za-z]{{42}}", key)
     assert connection_of(key) == name
     assert len(key) < 200
 
@@ -56,7 +64,7 @@ def test_longest_name() -> None:
 
 
 @given(st.integers(0, len(KEY) - 1), st.sampled_from("0123456789abcxyzABCXYZ_-"))
-def test_checksum_finds_one_wrong_character(at: int, character: str) -> None:
+def test_seal_finds_one_wrong_character(at: int, character: str) -> None:
     mistyped = KEY[:at] + character + KEY[at + 1 :]
     assert (connection_of(mistyped) is None) == (mistyped != KEY)
 
@@ -85,6 +93,48 @@ def test_text_that_is_no_key(text: str) -> None:
 @given(st.text())
 def test_no_text_is_a_key(text: str) -> None:
     assert connection_of(text) is None
+
+
+def test_key_of_another_root_is_made_up() -> None:
+    other = create_seal()
+    issued = parse_key(new_key("contoso"))
+    assert issued is not None
+    assert sealed(issued.text, issued.seal, (other,)) is None
+    assert sealed(issued.text, issued.seal, (other, SEAL)) is SEAL
+    assert sealed(issued.text, issued.seal, ()) is None
+
+
+@given(NAMES)
+def test_client_id_names_its_connection(name: str) -> None:
+    issued = parse_client_id(create_client_id(name, SEAL))
+    assert issued is not None and issued.connection == name
+    assert sealed(issued.text, issued.seal, (SEAL,)) is SEAL
+
+
+NO_CLIENT_IDS = {
+    "nothing": "",
+    "name alone": "contoso",
+    "no seal": "contoso_",
+    "no name": "_0123456789",
+    "seal cut off": "contoso_012345678",
+    "one character more": "contoso_01234567890",
+    "key": KEY,
+}
+
+
+@pytest.mark.parametrize("text", cases(NO_CLIENT_IDS))
+def test_text_that_is_no_client_id(text: str) -> None:
+    assert parse_client_id(text) is None
+
+
+@given(NAMES, NAMES)
+def test_seal_of_one_thing_is_none_of_another(first: str, second: str) -> None:
+    """The seal of a client id neither fits another name nor a key."""
+    seal = create_client_id(first, SEAL)[-10:]
+    if first != second:
+        issued = parse_client_id(f"{second}_{seal}")
+        assert issued is not None and sealed(issued.text, issued.seal, (SEAL,)) is None
+    assert connection_of(f"scim_{first}_{'a' * 32}{seal}") is None
 
 
 def test_key_matches_itself_and_its_digest() -> None:

@@ -118,9 +118,8 @@ async def test_federation_with_another_issuer_by_token_exchange(deployment: Depl
 
 async def test_token_that_entra_issues(deployment: Deployment) -> None:
     name = deployment.name()
-    text = await deployment.run(
-        "add", "--kind", "entra", "--tenant-id", TENANT_ID, "--tenant", name, "--jwks-uri", deployment.cloud.jwks_uri
-    )
+    entra = ("--kind", "entra", "--tenant-id", TENANT_ID, "--jwks-uri", deployment.cloud.jwks_uri, "--accept-replay")
+    text = await deployment.run("add", *entra, "--tenant", name)
     assert printed(text)["Tenant URL"] == "http://scim.test/scim"
     token = deployment.cloud.issuer.token(
         iss=f"https://sts.windows.net/{TENANT_ID}/",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
+from dev.credentials import new_key
 from scim.operate.connections.tags import write_tags
 from scim.security.connections import read_connection
-from scim.security.keys import digest, fingerprint, new_key
+from scim.security.keys import digest, fingerprint
 from scim.security.usage import Used
 from scim.store.credentials import Credentials
 from tests.core import cases

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dev.credentials import new_key
 from scim.operate.connections.rotation import by_age, rotation
 from scim.security.connections import Connection, Credential
-from scim.security.keys import new_key
 from scim.security.usage import Used
 from tests.core import cases
 from tests.security.conftest import Deployment

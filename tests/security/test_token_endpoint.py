@@ -11,7 +11,8 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from scim.security.keys import digest, new_key
+from dev.credentials import new_key
+from scim.security.keys import digest
 from scim.security.oauth import OAuthError
 from scim.settings import Settings
 from tests.core import cases

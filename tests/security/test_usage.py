@@ -12,8 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from dev.credentials import new_key
 from scim.security.connections import Connection
-from scim.security.keys import fingerprint, new_key
+from scim.security.keys import fingerprint
 from scim.security.usage import Usage, Used, days_left, due
 from scim.store.credentials import Credentials
 from scim.store.gateway import Unavailable

@@ -20,10 +20,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from dev.credentials import SEALS, new_key
 from dev.host import Answer
 from scim.app import Application
 from scim.http import Request
-from scim.security.keys import new_key
 from scim.service import cursors
 from scim.settings import Settings
 from scim.store.gateway import PAGE_ROWS, Gateway, Refused
@@ -71,6 +71,7 @@ class Doors:
         configured = {
             "SCIM_TABLE_CONNECTION_STRING": "none",
             "SCIM_CONNECTIONS": json.dumps(connections),
+            "SCIM_SEALS": SEALS,
             "SCIM_USAGE_MINUTES": "0",
             "SCIM_TENANT_RESOURCES": "0",
             "SCIM_TENANT_MEMBERS": "0",

@@ -16,9 +16,9 @@ import pytest
 
 import function_app
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from dev.host import Host
 from scim.app import Application
-from scim.security.keys import new_key
 from scim.settings import Settings
 from tests.conftest import TABLE
 from tests.support import BASE, ENTERPRISE, PATCH, USER, Client, Response
@@ -60,6 +60,7 @@ async def both(azurite: Azurite, host: Host, tenants: list[dict[str, str]]) -> A
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
+        "SCIM_SEALS": SEALS,
         "SCIM_MAX_PAGE_SIZE": str(PAGE),
     }
     own = Application(Settings.from_environment(settings))
@@ -669,6 +670,7 @@ async def test_conformance_is_not_claimed_where_a_setting_prevents_it(
         {
             "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
             "SCIM_CONNECTIONS": json.dumps({name: {"tenant": "x", "mode": "strict", "keys": [pair.strict.token]}}),
+            "SCIM_SEALS": SEALS,
             "SCIM_MAX_PAGE_SIZE": "99",
         }
     )

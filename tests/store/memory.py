@@ -19,12 +19,12 @@ from azure.core.exceptions import HttpResponseError
 from multidict import CIMultiDict
 from sortedcontainers import SortedDict
 
+from dev.credentials import SEALS, new_key
 from dev.host import Answer
 from scim.app import Application
 from scim.http import Request
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.security.keys import new_key
 from scim.settings import Settings
 from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, TooLarge
 from scim.store.members import Member
@@ -229,6 +229,7 @@ class Door:
             {
                 "SCIM_TABLE_CONNECTION_STRING": "none",
                 "SCIM_CONNECTIONS": json.dumps(connections),
+                "SCIM_SEALS": SEALS,
                 "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
                 "SCIM_TENANT_RESOURCES": "0",

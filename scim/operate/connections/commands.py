@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from scim.operate.connections.kept import Changed, Kept
 from scim.operate.connections.lifetimes import default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, rotation
+from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
 from scim.operate.errors import CommandError
 from scim.security.authentication import shown
 from scim.security.connections import Connection, Credential, Revocations, Revoked, read_connection
 from scim.security.connections import Unavailable as VaultUnavailable
-from scim.security.keys import CONNECTION_NAME, digest, digested, new_key
+from scim.security.keys import CONNECTION_NAME, create_client_id, digest, digested, new_key
+from scim.security.seals import Seal
 from scim.security.signing_keys import rotated
 from scim.security.usage import UsageLog, Used
 from scim.store.gateway import Unavailable
@@ -86,14 +88,16 @@ class Commands:
         if await self._find(name) is not None and not replace:
             raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
         now = datetime.now(UTC)
-        secret = None
+        secret, seal = None, await find_seal(self._kept)
         document = {member: value for member, value in given.items() if value is not None} | {"created": now}
         try:
             if "trust" in given:
                 document["expires"] = read_expiry(expires, None)
+                if given["kind"] == "federation":
+                    document["client_id"] = create_client_id(name, seal)
             else:
-                secret = new_key(name)
-                document["keys"] = [_credential(secret, read_expiry(expires, default_expiry()), recoverable)]
+                secret = new_key(name, seal)
+                document["keys"] = [_credential(secret, read_expiry(expires, default_expiry()), recoverable, seal)]
             made = read_connection(name, document)
         except (ValueError, ValidationError) as error:
             raise CommandError(f"Connection {name} cannot be made: {error}") from None
@@ -159,13 +163,14 @@ class Commands:
         """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
         was to live, unless `expires` says otherwise."""
         revoked = (await self.show(name)).connection.revoked_keys
-        secret = new_key(name)
+        seal = await find_seal(self._kept)
+        secret = new_key(name, seal)
 
         def change(before: Connection | None) -> Connection:
             connection = _there(name, before).with_revoked(revoked)
             _refuse_rotation(connection)
             ends = read_expiry(expires, default_expiry(connection))
-            return connection.changed(keys=(*connection.keys, _credential(secret, ends, recoverable)))
+            return connection.changed(keys=(*connection.keys, _credential(secret, ends, recoverable, seal)))
 
         connection = self._told(await self._kept.change(name, change))
         if not _holds(connection, secret):
@@ -175,9 +180,17 @@ class Commands:
             )
         return connection, secret
 
-    async def rotate_signing_keys(self) -> None:
-        """A new key to sign access tokens with; those that older keys signed go on."""
-        await self._kept.put_signing_keys(rotated(await self._kept.signing_keys()))
+    async def rotate_signing_keys(self, *, at_once: bool) -> None:
+        """A new key to sign access tokens with. Tokens that older keys signed go on, or end `at_once`."""
+        await self._kept.put_signing_keys(rotated(await self._kept.signing_keys(), at_once=at_once))
+
+    async def seals(self) -> Sequence[Need]:
+        """The roots that credentials are sealed with, and which connections need them."""
+        return await find_needs(self._kept)
+
+    async def rotate_seals(self) -> Sequence[Need]:
+        """A new root to seal credentials with; those that were taken away because nobody needs them."""
+        return await rotate_seals(self._kept)
 
     async def revoke(self, name: str, credential: str | None, *, force: bool) -> Connection:
         """End a credential: that of an id, or the `old` one of two; the whole connection if it is None. Without
@@ -319,5 +332,6 @@ def _revoked(keys: Sequence[Credential], at: datetime) -> tuple[Revoked, ...]:
     return tuple(Revoked(value=digested(key.value), at=at) for key in keys)
 
 
-def _credential(secret: str, expires: datetime | None, recoverable: bool) -> dict[str, object]:
-    return {"value": secret if recoverable else digest(secret), "created": datetime.now(UTC), "expires": expires}
+def _credential(secret: str, expires: datetime | None, recoverable: bool, seal: Seal) -> dict[str, object]:
+    value = secret if recoverable else digest(secret)
+    return {"value": value, "created": datetime.now(UTC), "expires": expires, "seal": seal.id}

@@ -20,8 +20,10 @@ from typing import Any, Protocol
 from scim.operate.connections.merging import merge
 from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
+from scim.security import seals
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
+from scim.security.seals import Seal, read_seals, write_seals
 from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
 from scim.security.vault import CONNECTION, Vault, connection_in
 
@@ -71,6 +73,12 @@ class Kept(Protocol):
         """The signing keys."""
 
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
+        """Keep them, in place of those that were there."""
+
+    async def seals(self) -> tuple[Seal, ...]:
+        """The roots that credentials are sealed with."""
+
+    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         """Keep them, in place of those that were there."""
 
 
@@ -167,6 +175,16 @@ class KeptInVault:
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
         await self._vault.write(SECRET, write_signing_keys(keys), expires=None, tags={})
 
+    async def seals(self) -> tuple[Seal, ...]:
+        secret = await self._vault.read(seals.SECRET)
+        try:
+            return read_seals(secret.value) if secret else ()
+        except ValueError as error:
+            raise KeptError(f"secret {seals.SECRET} {error}") from None
+
+    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
+        await self._vault.write(seals.SECRET, write_seals(roots), expires=None, tags={})
+
 
 class KeptInSettings:
     """Connections in local.settings.json."""
@@ -221,6 +239,16 @@ class KeptInSettings:
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
         with self._locked():
             self._write(self._file(), SCIM_SIGNING_KEYS=write_signing_keys(keys))
+
+    async def seals(self) -> tuple[Seal, ...]:
+        try:
+            return read_seals(self._file()["Values"].get("SCIM_SEALS") or "[]")
+        except ValueError as error:
+            raise KeptError(f"{self._path}: SCIM_SEALS {error}") from None
+
+    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
+        with self._locked():
+            self._write(self._file(), SCIM_SEALS=write_seals(roots))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

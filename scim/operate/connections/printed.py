@@ -44,7 +44,7 @@ def entered(connection: Connection, url: str, secret: str | None) -> dict[str, s
         "Tenant URL": url,
         "Secret Token": secret or "",
         "Token endpoint": url.removesuffix("/scim") + "/oauth2/token",
-        "Client ID": connection.name,
+        "Client ID": connection.client_id or connection.name,
         "Client Secret": secret or "",
         "Scope": "scim",
     }

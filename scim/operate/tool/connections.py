@@ -57,7 +57,7 @@ def connections() -> None:
 _url = option("--url", section="Where it is", help="the tenant URL to print")
 
 
-def _verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
+def verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
     """Make an async function a command of this noun."""
 
     def made(function: Callable[..., Coroutine[Any, Any, int | None]]) -> click.Command:
@@ -85,7 +85,7 @@ def _unseen(function: Function) -> Function:
     )
 
 
-@_verb("add", "Make a connection and print what to enter in Entra, the secret once.")
+@verb("add", "Make a connection and print what to enter in Entra, the secret once.")
 @argument("name", "a-z, 0-9 and inner hyphens; left out for kind entra", required=False)
 @option("--kind", type=click.Choice(["api-key", "oauth", "federation", "entra"]), default="api-key", show_default=True)
 @option("--tenant", help="the tenant whose users it reaches (default: the connection's name)")
@@ -105,7 +105,7 @@ async def add(place: Place, url: str | None, **given: Any) -> None:
     name, members = _given(given)
     if "trust" not in members:
         _refuse_unseen(given["print_secret"])
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         connection, secret = await commands.add(
             name, members, expires=given["expires"], recoverable=given["recoverable"], replace=given["replace"]
         )
@@ -113,10 +113,10 @@ async def add(place: Place, url: str | None, **given: Any) -> None:
         _print_made(place, View(connection, [], None), secret, url, commands.takes_effect)
 
 
-@_verb("list", "All connections: state, expiry, last use.")
+@verb("list", "All connections: state, expiry, last use.")
 async def list_(place: Place, url: str | None) -> None:
     now = datetime.now(UTC)
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         views = await commands.list()
     if place.json:
         print(json.dumps([printed.summary(view, now) for view in views], indent=2))
@@ -124,11 +124,11 @@ async def list_(place: Place, url: str | None) -> None:
         print(printed.table(views, now))
 
 
-@_verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
+@verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
 @_named
 @option("--print-secret", is_flag=True, help="print the secrets that are kept as they are (--recoverable)")
 async def show(place: Place, url: str | None, name: str, print_secret: bool) -> None:
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         view = await commands.show(name)
     if not print_secret:
         return _print(place, view)
@@ -141,20 +141,20 @@ async def show(place: Place, url: str | None, name: str, print_secret: bool) -> 
     print(json.dumps(secrets, indent=2) if place.json else "\n".join(f"{id}  {key}" for id, key in secrets.items()))
 
 
-@_verb("rotate", "Make a second credential; both work until the old one is revoked.")
+@verb("rotate", "Make a second credential; both work until the old one is revoked.")
 @_named
 @_secret
 async def rotate(
     place: Place, url: str | None, name: str, expires: str | None, recoverable: bool, print_secret: bool
 ) -> None:
     _refuse_unseen(print_secret)
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         connection, secret = await commands.rotate(name, expires=expires, recoverable=recoverable)
         after = f"The old credential goes on until it is revoked: show tells when that is safe. {commands.takes_effect}"
         _print_made(place, await commands.show(connection.name), secret, url, after)
 
 
-@_verb("revoke", "End a credential, or the whole connection; its holder is told so in the 401.")
+@verb("revoke", "End a credential, or the whole connection; its holder is told so in the 401.")
 @_named
 @option("--old", is_flag=True, help="the older of two, if nobody uses it any more")
 @option("--credential", metavar="ID", help="the one of that id, as show and the logs have it")
@@ -166,34 +166,26 @@ async def revoke(
     if (old, credential is not None, whole).count(True) != 1:
         raise click.UsageError("Give one of --old, --credential ID and --all.", click.get_current_context())
     after = "Whoever still uses what was revoked is refused, and told why."
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         connection = await commands.revoke(
             name, "old" if old else credential.strip().lower() if credential else None, force=force
         )
         await _print_changed(place, commands, connection, after)
 
 
-@_verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
+@verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
 @_named
 async def pause(place: Place, url: str | None, name: str) -> None:
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         await _print_changed(place, commands, await commands.pause(name), _stops(commands))
 
 
-@_verb("resume", "Answer again.")
+@verb("resume", "Answer again.")
 @_named
 async def resume(place: Place, url: str | None, name: str) -> None:
     after = "Entra repeats what failed by and by; to have it all at once, restart provisioning in Entra."
-    async with _opened(place) as commands:
+    async with opened(place) as commands:
         await _print_changed(place, commands, await commands.resume(name), after)
-
-
-@_verb("rotate-signing-keys", "Sign access tokens with a new key; those that are out go on.")
-async def rotate_signing_keys(place: Place, url: str | None) -> None:
-    async with _opened(place) as commands:
-        await commands.rotate_signing_keys()
-        after = "Access tokens are signed with a new key in five minutes; tokens that are out go on."
-        print(json.dumps({"rotated": True}) if place.json else f"{after} {commands.takes_effect}")
 
 
 def _stops(commands: Commands) -> str:
@@ -222,7 +214,7 @@ def _refuse_unseen(print_secret: bool) -> None:
 
 
 @asynccontextmanager
-async def _opened(place: Place) -> AsyncIterator[Commands]:
+async def opened(place: Place) -> AsyncIterator[Commands]:
     async with place.opened() as opened:
         if opened.trouble:
             print(f"When credentials were used is not known. {opened.trouble}", file=sys.stderr)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from scim.operate.errors import CommandError, PlaceError
-from scim.operate.tool import deployment, tenants
+from scim.operate.tool import deployment, roots, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
@@ -43,6 +43,8 @@ def scim() -> None:
     """
 
 
+for command in roots.COMMANDS:
+    connections.add_command(command)
 scim.add_command(connections)
 scim.add_command(tenants.group)
 scim.add_command(deployment.group)

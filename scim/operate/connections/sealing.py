@@ -1,0 +1,101 @@
+"""The roots that credentials are sealed with: making the first, replacing it, and which connections still need which.
+
+A credential is refused once the root that sealed it is gone, so a root stays as long as a credential of it is in force,
+which may be a year and more. Nothing is printed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from scim.operate.connections.kept import Kept, KeptError
+from scim.security.connections import Connection, Credential
+from scim.security.keys import Issued, parse_client_id, parse_key
+from scim.security.roots import find_current
+from scim.security.seals import Seal, create_seal, sealed
+from scim.security.signing_keys import OUTLIVED
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A root, and the names of the connections that have something in force that it sealed."""
+
+    seal: Seal
+    current: bool
+    """Whether new credentials are sealed with it."""
+    connections: list[str] = field(default_factory=list)
+
+
+async def find_seal(kept: Kept) -> Seal:
+    """Return the root to seal a new credential with; if there is none yet, make it."""
+    now = datetime.now(UTC)
+    if (seal := find_current(await kept.seals(), now)) is None:
+        await kept.put_seals((create_seal(),))
+        seal = find_current(await kept.seals(), now)  # somebody else may have made one at the same moment
+        assert seal is not None
+    return seal
+
+
+async def find_needs(kept: Kept) -> list[Need]:
+    """Return the roots, the oldest first, with who needs them. Raises KeptError if a connection cannot be read."""
+    seals, now = sorted(await kept.seals(), key=lambda seal: seal.created), datetime.now(UTC)
+    current = find_current(seals, now)
+    needs = {seal.id: Need(seal, seal is current) for seal in seals}
+    for name in await kept.names():
+        connection = await kept.get(name)
+        for seal_id in _needed(connection, list(needs.values()), now) if connection else ():
+            if name not in needs[seal_id].connections:
+                needs[seal_id].connections.append(name)
+    return list(needs.values())
+
+
+async def rotate_seals(kept: Kept) -> list[Need]:
+    """Add a root, and take those away that nobody needs any more; those that were taken away.
+
+    A root that was replaced a moment ago stays: a process may still seal access tokens with it, or another operator a
+    credential. If connections cannot be read, all stay."""
+    new, now = create_seal(), datetime.now(UTC)
+    try:
+        needs = await find_needs(kept)
+    except KeptError:
+        needs = []
+    seals = sorted(await kept.seals(), key=lambda seal: seal.created)
+    replaced = {old.id: following.created for old, following in pairwise(seals)}
+    ended = [
+        need
+        for need in needs
+        if not need.connections and need.seal.id in replaced and now - replaced[need.seal.id] >= OUTLIVED
+    ]
+    gone = {need.seal.id for need in ended}
+    await kept.put_seals((*(seal for seal in seals if seal.id not in gone), new))
+    return ended
+
+
+def _needed(connection: Connection, needs: list[Need], now: datetime) -> Iterator[str]:
+    """The ids of the roots that sealed what is in force of a connection."""
+    seals = [need.seal for need in needs]
+    known = {seal.id for seal in seals}
+    ends = connection.last_end()
+    if connection.revoked is not None or (ends is not None and ends <= now):
+        return
+    for key in connection.keys:
+        key_ends = connection.ends(key)
+        if key_ends is not None and key_ends <= now:
+            continue
+        seal_id = _sealed_by(key, seals)
+        # Of a digest that was entered by hand, nothing tells the root: it may be any.
+        yield from known if seal_id is None else known & {seal_id}
+    if connection.client_id is not None:
+        yield from known & {_root_of(parse_client_id(connection.client_id), seals) or ""}
+
+
+def _sealed_by(key: Credential, seals: list[Seal]) -> str | None:
+    return key.seal or _root_of(parse_key(key.value), seals)
+
+
+def _root_of(issued: Issued | None, seals: list[Seal]) -> str | None:
+    root = sealed(issued.text, issued.seal, seals) if issued is not None else None
+    return root.id if root is not None else None
