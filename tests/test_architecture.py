@@ -120,7 +120,7 @@ print(json.dumps([sorted(at_import), sorted(sys.modules)]))
 
 
 def test_cold_start_imports_only_what_it_needs() -> None:
-    from dev.credentials import new_key
+    from dev.credentials import SEALS, new_key
 
     key = new_key("contoso")
     away = "DefaultEndpointsProtocol=http;AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:9/x;"
@@ -128,6 +128,7 @@ def test_cold_start_imports_only_what_it_needs() -> None:
         "PATH": "",
         "SCIM_TABLE_CONNECTION_STRING": away,
         "SCIM_CONNECTIONS": json.dumps({"contoso": {"tenant": "contoso", "keys": [key]}}),
+        "SCIM_SEALS": SEALS,
     }
     command = [sys.executable, "-c", FIRST_REQUEST, key]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from dev.azurite import Azurite
+from dev.credentials import SEALS
 from scim.operate.check import Report, examine, problems
 from scim.store.gateway import TableGateway
 from scim.store.members import Member
@@ -68,6 +69,7 @@ class Killable:
             "SCIM_TABLE_CONNECTION_STRING": self.azurite.connection_string,
             "SCIM_TABLE_NAME": TABLE,
             "SCIM_CONNECTIONS": json.dumps(connections),
+            "SCIM_SEALS": SEALS,
             "HALT": halt,
         }
         command = [sys.executable, "-m", "tests.serve", *arguments]
