@@ -85,7 +85,9 @@ async def contents(gateway: Gateway, tenant: str = TENANT) -> dict[str, dict[str
 
     def shown(row: Row) -> dict[str, object]:
         values = {
-            name: value for name, value in row.values.items() if name not in ("write", "changing") and value != ""
+            name: value
+            for name, value in row.values.items()
+            if name not in ("write", "touched", "changing") and value != ""
         }
         if "created" in values:
             values["modified"] = shown_time(values["created"], values.get("modified", ""), row.etag)
