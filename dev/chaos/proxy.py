@@ -126,7 +126,7 @@ class Proxy:
                 if reader.at_eof():
                     return
                 with self._counted():
-                    if upstream is None:
+                    if upstream is None or upstream[0].at_eof() or upstream[0].exception():  # the table was restarted
                         upstream = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
                     answer = await self._exchange(request, *upstream)
                 if fault.kind in ("hung after", "held after"):

@@ -8,8 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
-from scim import deadline as ends
-from scim import told
+from scim import deadline, told
 from scim.budget import call, in_turns
 from scim.errors import NOT_FOUND, PRECONDITION_FAILED, TOO_LARGE, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
@@ -121,7 +120,7 @@ def written(document: Document) -> list[tuple[str | None, str]]:
 
 async def delete(context: Context, resource_type: ResourceType, id: str) -> Response:
     """DELETE: 204; final, and a second one is 404. Memberships go with the resource."""
-    deadline = _deadline()
+    until = _patience()
     while True:
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
@@ -131,7 +130,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
             context.store.quotas.add(context.tenant, Size(-1))
             return Response(204)
         except Stale:
-            await _before_retry(context, stored, deadline)
+            await _before_retry(context, stored, until)
 
 
 async def create_stored(
@@ -163,7 +162,7 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
     """Read, change, write if nobody else did meanwhile, else again: no update is lost.
 
     A change that changes nothing writes nothing, so version and lastModified stay (RFC 7644 §3.5.2.1)."""
-    deadline = _deadline()
+    until = _patience()
     while True:
         stored = await _existing(context, resource_type, id)
         _require_match(context, stored)
@@ -182,8 +181,8 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
             _conflict(taken, document)
         except Stale:
             if stored.changing:  # the wait was for another request's members, and is over
-                deadline = _deadline()
-            await _before_retry(context, stored, deadline)
+                until = _patience()
+            await _before_retry(context, stored, until)
 
 
 def _same(one: Document, other: Document) -> bool:
@@ -242,19 +241,19 @@ def _changed(stored: Stored) -> ScimError:
     return ScimError(PRECONDITION_FAILED, f"{stored.id} is now at version {stored.version}; read it and send again.")
 
 
-async def _before_retry(context: Context, stored: Stored, deadline: float) -> None:
+async def _before_retry(context: Context, stored: Stored, until: float) -> None:
     """Wait a random moment for concurrent writers to finish. Raises 412 where the client made a condition, 503 when
     they never do."""
     if context.request.headers.get("if-match", "*").strip() != "*":
         raise _changed(stored)
-    ends.check()
-    if asyncio.get_running_loop().time() > deadline:
+    deadline.check()
+    if asyncio.get_running_loop().time() > until:
         detail = f"{stored.id} is being changed by others all the time; send again."
         raise ScimError(UNAVAILABLE, detail, {"Retry-After": "1"})
     await asyncio.sleep(random.uniform(0.0, 0.1))
 
 
-def _deadline() -> float:
+def _patience() -> float:
     return asyncio.get_running_loop().time() + _RETRY_SECONDS
 
 

@@ -8,6 +8,7 @@ one that this one reached; a row that cannot be read, or a tenant whose partitio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -21,11 +22,12 @@ from scim.store import rows
 from scim.store.credentials import Credentials
 from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
-from scim.store.pending import TENANTS, Pending
+from scim.store.pending import GRACE, TENANTS, Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quotas
 from scim.store.row import Row, Write
-from scim.store.transactions import commit, remove_rows
+from scim.store.sequences import stalled
+from scim.store.transactions import commit, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
 
@@ -37,6 +39,8 @@ _AT_ONCE = 8
 """Jobs of a tenant that are under way at once."""
 _NOTE_EVERY = 1.0
 """Seconds after which a run notes how far it has come."""
+_CLOCKS = timedelta(minutes=1)
+"""How far apart the clocks of two processes may be."""
 _RECEIPTS_FOR = timedelta(minutes=10)
 """How late a copy of a change may arrive and still be refused."""
 
@@ -115,14 +119,18 @@ class Housekeeping:
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
         whatever a tenant leaves behind keeps nobody else waiting."""
-        unfinished = await self._members.sequences.unfinished(tenant, everything=everything)
+        under_way = await self._members.sequences.under_way(tenant)
+        unfinished = [row for row in under_way if everything or stalled(row)]
         finished, failure = await self._each(tenant, unfinished, self._finish_change)
         jobs.number += len(finished)
         if failure:
             raise failure
+        hopeless = {row.key for row in unfinished} - set(finished)
+        kept_since = await self._begun(tenant, [row for row in under_way if row.key not in hopeless])
         async for page in self._pending.due(tenant, everything=everything):
-            for at in range(0, len(page), 100):
-                detached, failure = await self._each(tenant, page[at : at + 100], self._finish_deletion)
+            due = [row for row in page if _deleted(row) < kept_since]
+            for at in range(0, len(due), 100):
+                detached, failure = await self._each(tenant, due[at : at + 100], self._finish_deletion)
                 await remove_rows(self._gateway, tenant, detached)
                 jobs.number += len(detached)
                 if failure:
@@ -166,14 +174,35 @@ class Housekeeping:
         if content["kind"] != "detach":
             raise ValueError(f"kind {content['kind']!r} is not known")
         id = content["id"]
-        gone = await self._gateway.read(tenant, rows.resource_key(id)) is None
-        return not gone or await self._members.detach(tenant, id, has_members=content["members"])
+        if await self._gateway.read(tenant, rows.resource_key(id)) is not None:
+            return True
+        return await self._members.clear(tenant, row.key, content)
+
+    async def _begun(self, tenant: str, under_way: Iterable[Row]) -> datetime:
+        """Return when the oldest change of members began that is still under way, or was cut short: it may bring in
+        whoever was deleted since, so pending rows of deletions stay until it has ended."""
+        since = [datetime.max.replace(tzinfo=UTC)]
+        for row in under_way:
+            if await self._gateway.read(tenant, row.key) is not None:
+                begun = datetime.fromisoformat(rows.time_of(row.etag) or now())
+                with contextlib.suppress(KeyError, ValueError, TypeError):
+                    begun = min(begun, datetime.fromisoformat(str(row.values["begun"])))
+                since.append(begun - _CLOCKS)
+        return min(since)
 
     async def _remove_receipts(self, tenant: str, *, everything: bool) -> None:
         until = None if everything else (datetime.now(UTC) - _RECEIPTS_FOR).strftime("%Y%m%dT%H%M")
         async for page in self._gateway.pages(tenant, *rows.receipts_range(until), keys_only=True):
             deadline.check()
             await remove_rows(self._gateway, tenant, [row.key for row in page])
+
+
+def _deleted(row: Row) -> datetime:
+    """Return when a pending row was made, from its key; long ago if that does not say."""
+    try:
+        return datetime.strptime(row.key.split(" ")[1] + "+0000", "%Y%m%dT%H%M%S%z") - GRACE
+    except (IndexError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 class _Counter:

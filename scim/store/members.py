@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway, Refused
+from scim.store.gateway import MAX_WRITES, Gateway, Refused
 from scim.store.pending import Pending
 from scim.store.row import Row, Write
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, receipt, touch
@@ -170,7 +170,7 @@ class Members:
         edges = list(_edges(group, Changes({member.value: member for member in members})))
         if len(last) + 2 * len(edges) <= MAX_WRITES:
             return (await commit(self._gateway, tenant, [*last, *_flat(edges)], proof))[0]
-        note = Pending.note({"kind": "detach", "id": group, "members": True})
+        note = Pending.note(_creation_note(group))
         await self._pending.announce(tenant)
         room = (MAX_WRITES - len(last) - 1) // 2
         early = edges[room:]
@@ -184,26 +184,50 @@ class Members:
             final = [*last, Write("delete", note.key), *_flat(edges[:room])]
             return (await commit(self._gateway, tenant, final, proof))[0]
         except Refused:
-            if await self.detach(tenant, group, has_members=True):
-                await self._pending.done(tenant, note.key)
+            await self._take_back(tenant, group, note.key)
             raise
 
-    async def detach(self, tenant: str, id: str, *, has_members: bool, seconds: float = math.inf) -> bool:
+    async def clear(self, tenant: str, note: str, content: dict[str, Any]) -> bool:
+        """Do what a pending row says, whose resource is not there: remove its edges. False if the time was not
+        enough."""
+        if content.get("creation"):
+            return await self._take_back(tenant, content["id"], note)
+        return await self.detach(tenant, content["id"], note, has_members=content["members"])
+
+    async def _take_back(self, tenant: str, group: str, note: str) -> bool:
+        """Remove the edges of a group that did not come about, and the pending row of its creation. That goes first, so
+        that no transaction of the creation can follow. False if the time was not enough: housekeeping goes on."""
+        instead = await self._pending.renew(tenant, note, _creation_note(group))
+        if instead is None:
+            return True
+        done = await self.detach(tenant, group, instead, has_members=True)
+        if done:
+            await self._pending.done(tenant, instead)
+        return done
+
+    async def detach(self, tenant: str, id: str, note: str, *, has_members: bool, seconds: float = math.inf) -> bool:
         """Remove every edge of a resource that is gone: its own memberships and, of a group, its members'. False if
-        the time was not enough, `seconds` or what the work at hand has left; then it is called again."""
+        the time was not enough, `seconds` or what the work at hand has left; then it is called again.
+
+        It happens under a pending row, whose key is `note`: nothing is done any more once that has gone."""
         ends = asyncio.get_running_loop().time() + min(seconds, deadline.left())
         ranges = [(rows.member_of_range(id), _DETACHED_PER_TRANSACTION)]
         if has_members:
-            ranges.append((rows.members_range(id), MAX_WRITES // 2))
+            ranges.append((rows.members_range(id), (MAX_WRITES - 1) // 2))
         for keys, size in ranges:
             async for page in self._gateway.pages(tenant, *keys):
                 for at in range(0, len(page), size):
                     if asyncio.get_running_loop().time() > ends:
                         return False
-                    await self._remove(tenant, id, page[at : at + size])
+                    try:
+                        await self._remove(tenant, id, note, page[at : at + size])
+                    except Refused:
+                        if await self._gateway.read(tenant, note) is None:
+                            return True  # somebody else has done it all
+                        raise
         return True
 
-    async def _remove(self, tenant: str, gone: str, edges: Sequence[Row]) -> None:
+    async def _remove(self, tenant: str, gone: str, note: str, edges: Sequence[Row]) -> None:
         units: list[Unit] = []
         for edge in edges:
             group, member = edge.values["group"], edge.values["member"]
@@ -212,27 +236,26 @@ class Members:
             )
             if group != gone:
                 units.append([touch(group)])
-        await commit_present(self._gateway, tenant, [], units)
+        await commit_present(self._gateway, tenant, [Write("merge", note)], units)
 
     async def _remaining(self, tenant: str, group: str, content: dict[str, Any]) -> list[Edge]:
-        """Return what a change row says is to do, without members that were deleted in the meantime."""
+        """Return what a change row says is to do. A member that was deleted in the meantime gets its edges too: the
+        pending row of its deletion outlives this change (housekeeping.py), and takes them away."""
         changes = Changes.of(content)
         if "keep" in content:
             keep = set(content["keep"])
             changes.remove.update([m.value async for _, m in self.of(tenant, group) if m.value not in keep])
-        ours = [value for value in changes.add if rows.is_id(value)]
-        for at in range(0, len(ours), PARALLEL_READS):
-            some = ours[at : at + PARALLEL_READS]
-            found = await asyncio.gather(*(self._gateway.read(tenant, rows.resource_key(value)) for value in some))
-            for value, row in zip(some, found, strict=True):
-                if row is None:
-                    del changes.add[value]
         return list(_edges(group, changes))
 
     async def _rows(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
         async for page in self._gateway.pages(tenant, *keys):
             for row in page:
                 yield row
+
+
+def _creation_note(group: str) -> dict[str, Any]:
+    """Return what the pending row of a creation says: edges of the group may be there, and more may come."""
+    return {"kind": "detach", "id": group, "members": True, "creation": True}
 
 
 def _edges(group: str, changes: Changes) -> Iterable[Edge]:

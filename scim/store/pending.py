@@ -17,7 +17,7 @@ from typing import Any
 from scim.store import rows
 from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.row import Row, Write
-from scim.store.transactions import commit, now, remove_rows
+from scim.store.transactions import Proof, commit, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
 
@@ -70,6 +70,16 @@ class Pending:
             **rows.document_values(content, "The change of members"),
         }
         return Write("insert", rows.pending_key(due), values)
+
+    async def renew(self, tenant: str, key: str, content: dict[str, Any]) -> str | None:
+        """Put a new pending row in the place of one: whoever still writes under the old one is refused from now on,
+        however late it comes. The new row's key; None if the old one has gone."""
+        note = self.note(content)
+        try:
+            await commit(self._gateway, tenant, [note, Write("delete", key)], Proof(note.key))
+        except Refused:
+            return None
+        return note.key
 
     async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
         """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""

@@ -125,10 +125,6 @@ class Resources:
                 mine = once._replace(values={"write": rows.new_write_id()})
                 if taken and (not refused.unsure or await cancel(self._gateway, tenant, mine)):
                     raise taken from None
-                if (
-                    len(writes) + 2 * len(members) > MAX_WRITES
-                ):  # its edges were taken back, and a copy of that may come
-                    raise Unavailable("a value was taken at the end of a long creation") from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
             return created_by(creation, version, created, modified, write_id, own)
@@ -166,11 +162,13 @@ class Resources:
         index_rows: Mapping[str, rows.Values],
         changes: Changes | None,
     ) -> Stored:
+        both = changes is not None and bool(changes or (changes.absolute and old.changing))
+        if both and old.changing:
+            old = await self._known(tenant, old)
         write_id, word = rows.new_write_id(), self._census.word(tenant)
         required, gone, keys = replacement(resource_type, old, document, index_rows, write_id)
         required += word.writes
         proof = Proof(required[0].key, write_id)
-        both = changes is not None and bool(changes or (changes.absolute and old.changing))
         try:
             if changes is not None and both:
                 version = await self._change_both(tenant, old, required, gone, changes, proof)
@@ -184,13 +182,28 @@ class Resources:
                 raise taken from None
             if both and await self._is_written(tenant, proof):
                 raise Interrupted(old.id) from None  # it had begun, and was taken over or superseded
-            if refused.status == 404 and changes is not None:
+            if refused.status != 404 or changes is None:
+                raise Stale from None
+            mended = await self._members.sequences.mend(tenant, old.id, old.version)
+            if mended is None:
                 await self._reopen(tenant, old.id)
-            raise Stale from None
+                raise Stale from None
+            whole = old._replace(version=mended, changing=False)
+            return await self._update(tenant, resource_type, whole, document, index_rows, changes)
         self._census.said(word)
         changing = old.changing and not both
         shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+
+    async def _known(self, tenant: str, group: Stored) -> Stored:
+        """Return a group that says that a change of its members is under way, after a look: it says no more so if there
+        is none. Raises Stale if it has changed meanwhile."""
+        if await self._members.sequences.find(tenant, group.id) is not None:
+            return group
+        version = await self._members.sequences.mend(tenant, group.id, group.version)
+        if version is None:
+            raise Stale
+        return group._replace(version=version, changing=False)
 
     async def _is_written(self, tenant: str, proof: Proof) -> bool:
         row = await self._gateway.read(tenant, proof.key)
@@ -230,6 +243,8 @@ class Resources:
         The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
+        if old.changing:
+            old = await self._known(tenant, old)
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
         required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
         gone = [[Write("delete", key)] for key in old.keys]
@@ -242,7 +257,7 @@ class Resources:
             )
         except Refused:
             raise Stale from None
-        await self._members.detach(tenant, old.id, has_members=has_members, seconds=_DETACH_SECONDS)
+        await self._members.detach(tenant, old.id, note.key, has_members=has_members, seconds=_DETACH_SECONDS)
 
     async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
         """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one. They are

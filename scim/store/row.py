@@ -25,3 +25,8 @@ class Write(NamedTuple):
     key: str
     values: Mapping[str, Any] = MappingProxyType({})
     etag: str = "*"
+
+    @property
+    def needs_row(self) -> bool:
+        """Whether the row has to be there already."""
+        return self.kind not in ("insert", "upsert")

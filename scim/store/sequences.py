@@ -116,7 +116,8 @@ class Sequences:
         row that this change supersedes. Raises Refused if the first transaction is refused or the group is deleted
         meanwhile; 503 Interrupted; 413 if `content` is too large for one row."""
         owner, key = rows.new_write_id(), rows.change_key(group)
-        values = {"v": rows.FORMAT, "owner": owner, "write": owner, "beat": now()}
+        begun = now()
+        values = {"v": rows.FORMAT, "owner": owner, "write": owner, "begun": begun, "beat": begun}
         values |= rows.document_values({"group": group, **content}, "The change of members")
         if replaced is None:
             own = [Write("insert", key, values), Write("delete", rows.gate_key(group))]
@@ -194,39 +195,45 @@ class Sequences:
         """Wait until no change of several transactions is under way, and finish one that was cut short. Raises 503
         Busy."""
         loop = asyncio.get_running_loop()
-        ends, pause = loop.time() + PATIENCE, 0.02
+        since = began = loop.time()
+        step: object = None
+        pause = 0.02
         while (row := await self.find(tenant, group)) is not None:
-            if stalled(row):
-                await self.finish(tenant, row)
-                continue
-            if loop.time() > ends:
-                raise Busy(group)
             deadline.check()
+            if loop.time() - began > PATIENCE:
+                raise Busy(group)
+            if step != (step := (row.values.get("owner"), row.values.get("beat"))):
+                since = loop.time()
+            if stalled(row) or loop.time() - since > STALLED:  # by its own clock, or by ours
+                await self.finish(tenant, row)
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.5)
+
+    async def mend(self, tenant: str, group: str, version: str) -> str | None:
+        """Give a group the gate that it lacks, and the mark that none of its changes is under way, if there is none and
+        its row still has that version: the new version, else None."""
+        if await self.find(tenant, group) is not None:
+            return None
+        whole = Write("merge", rows.resource_key(group), {"changing": False}, version)
+        try:
+            return (await commit(self._gateway, tenant, [whole, Write("upsert", rows.gate_key(group))]))[0]
+        except Refused:
+            return None
 
     async def reopen(self, tenant: str, group: str) -> None:
         """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
         Raises Refused 404 if there is no such group."""
         await self.settle(tenant, group)
-        gate = await self._gateway.read(tenant, rows.gate_key(group))
-        if gate is not None:
+        if await self._gateway.read(tenant, rows.gate_key(group)) is not None:
             return
         row = await self._gateway.read(tenant, rows.resource_key(group))
         if row is None:
             raise Refused(404, 0)
-        if await self.find(tenant, group) is not None:
-            return  # another change began, or has ended, since
-        whole = Write("merge", row.key, {"changing": False}, row.etag)
-        try:
-            await commit(self._gateway, tenant, [whole, Write("upsert", rows.gate_key(group))])
-        except Refused:
-            pass  # the group has changed since; whoever comes next looks again
+        await self.mend(tenant, group, row.etag)  # if it changes meanwhile, whoever comes next looks again
 
-    async def unfinished(self, tenant: str, *, everything: bool) -> list[Row]:
-        """Return the rows of changes that were cut short, or of all."""
-        found = self._gateway.pages(tenant, *rows.changes_range())
-        return [row async for page in found for row in page if everything or stalled(row)]
+    async def under_way(self, tenant: str) -> list[Row]:
+        """Return the rows of the changes that are under way, or were cut short."""
+        return [row async for page in self._gateway.pages(tenant, *rows.changes_range()) for row in page]
 
     async def finish(self, tenant: str, row: Row) -> None:
         """Take a change over and finish it, unless somebody else is faster. Raises NewerFormat."""
@@ -235,8 +242,8 @@ class Sequences:
         group = str(content["group"])
         mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
         try:
-            await commit(self._gateway, tenant, [mine], Proof(row.key, owner))
-            hold = await self._hold(tenant, group, owner)
+            etag = (await commit(self._gateway, tenant, [mine], Proof(row.key, owner)))[0]
+            hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag, _excepted(row))
             await self._go_on(tenant, group, owner, await self._remaining(tenant, group, content), hold)
         except Interrupted:
             pass  # others have gone on with it
@@ -250,9 +257,11 @@ def _excepted(row: Row) -> frozenset[str]:
 
 
 def stalled(row: Row) -> bool:
-    """Whether the owner of a change has made no step for so long that it must be dead."""
+    """Whether the owner of a change has made no step for so long that it must be dead. The step is no later than the
+    row's last write, by the service's clock: the owner's may be wrong."""
     try:
-        beat = datetime.fromisoformat(str(row.values["beat"]))
+        told = str(row.values["beat"])
+        beat = datetime.fromisoformat(min(told, rows.time_of(row.etag) or told))
         return (datetime.now(UTC) - beat).total_seconds() >= STALLED
     except (KeyError, ValueError, TypeError):
         return True

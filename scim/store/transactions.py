@@ -149,14 +149,14 @@ async def commit_present(
 def _hold(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
     """Whether the rows that writes need are there, with the ETags that they name."""
     return all(
-        write.kind in ("insert", "upsert") or (row is not None and write.etag in ("*", row.etag))
+        not write.needs_row or (row is not None and write.etag in ("*", row.etag))
         for write, row in zip(writes, found, strict=True)
     )
 
 
 def _pin(write: Write, row: Row | None) -> Write:
     """The write, under the condition that the row has not changed since it was read."""
-    return write if row is None or write.kind in ("insert", "upsert") else write._replace(etag=row.etag)
+    return write._replace(etag=row.etag) if row is not None and write.needs_row else write
 
 
 async def remove_rows(gateway: Gateway, partition: str, keys: Sequence[str]) -> None:
@@ -181,14 +181,14 @@ async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alon
 
 def _exist(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bool]:
     """Return for each write whether the row that it needs exists; one that makes its row needs none."""
-    return [w.kind in ("insert", "upsert") or row is not None for w, row in zip(writes, found, strict=True)]
+    return [not write.needs_row or row is not None for write, row in zip(writes, found, strict=True)]
 
 
 async def _read_all(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[Row | None]:
     """Read the rows that writes need, a few at a time; None for one that is not there, or need not be."""
 
     async def read(write: Write) -> Row | None:
-        return None if write.kind in ("insert", "upsert") else await gateway.read(tenant, write.key)
+        return await gateway.read(tenant, write.key) if write.needs_row else None
 
     found: list[Row | None] = []
     for at in range(0, len(writes), PARALLEL_READS):

@@ -12,7 +12,7 @@ from scim.store.gateway import Refused, Uncertain
 from scim.store.row import Write
 from scim.store.store import Store
 from tests.core import cases
-from tests.store.meeting import TENANT, Act, Meeting, ids, patch, put, values
+from tests.store.meeting import TENANT, Act, Dead, Meeting, ids, patch, put, values
 from tests.store.memory import Door, Faulty
 
 CHANGES: dict[str, tuple[Act, Act, set[str]]] = {
@@ -220,3 +220,88 @@ async def test_creation_whose_resource_is_gone_before_its_answer(meeting: Meetin
     answer = await meeting.first.post(path, {"userName": "ada", "displayName": "Ada"})
     assert (answer.status, answer.json["id"]) == (201, deleted[0])
     assert (await meeting.second.get(f"{path}/{deleted[0]}")).status == 404
+
+
+@pytest.mark.parametrize("which", ["early", "last"])
+@pytest.mark.parametrize("when", ["its edges were taken back", "housekeeping", "the end"])
+async def test_late_copy_of_a_large_creation_that_was_given_up(meeting: Meeting, which: str, when: str) -> None:
+    """Its name was taken, or its process died before the last transaction. A copy of one arrives while its edges are
+    removed (just before each transaction that does so), or afterwards: the group is there as a whole, or not at all."""
+    copies: list[list[Write]] = []
+
+    async def before(_: int, writes: Sequence[Write]) -> None:
+        if any(write.kind == "upsert" and write.key.startswith("m ") for write in writes):
+            copies.append(list(writes))
+            if not any(write.key.startswith("r ") for write in writes):
+                return
+            if when == "housekeeping":
+                raise Dead
+            await meeting.make()
+        elif meeting.group and when == "its edges were taken back":
+            await arrive()
+        elif copies and when == "housekeeping" and any(write.key.startswith(("m ", "p ")) for write in writes):
+            await arrive()
+
+    async def arrive() -> None:
+        for writes in copies[-1:] if which == "last" else copies[:-1]:
+            with contextlib.suppress(Refused):
+                await meeting.table.commit(TENANT, writes)
+
+    meeting.wire.disturb(before=before)
+    body = {"displayName": "all", "members": values(ids(0, 160))}
+    if when == "housekeeping":
+        with pytest.raises(Dead):
+            await meeting.first.post("/Groups", body)
+        meeting.group = rows.id_of(next(write.key for write in copies[-1] if write.key.startswith("r ")))
+        await Store.on(meeting.wire).housekeeping.run(everything=True)
+    else:
+        assert (await meeting.first.post("/Groups", body)).status == 409
+    await arrive()
+    held = await meeting.held()
+    assert len(copies) == 4
+    found = await meeting.second.get(f"/Groups/{meeting.group}")
+    assert held == (set(ids(0, 160)) if when == "housekeeping" and found.status == 200 else set())
+    edges = [row.key for row in meeting.table.rows(TENANT) if row.key.startswith(("m ", "g ", "p "))]
+    assert len(edges) == 2 * len(held)
+
+
+async def test_late_copy_of_the_removal_of_edges(meeting: Meeting) -> None:
+    """The user is deleted, and comes back from an export with its memberships."""
+    user = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
+    await meeting.make([user])
+    copies: list[list[Write]] = []
+
+    async def before(_: int, writes: Sequence[Write]) -> None:
+        copies.append(list(writes))
+
+    meeting.wire.disturb(before=before)
+    assert (await meeting.first.delete(f"/Users/{user}")).status == 204
+    await meeting.held()
+    assert (await patch("add", [user])(meeting.second, meeting.group)).status == 204
+    for writes in copies:
+        if any(write.key.startswith("m ") for write in writes):
+            with pytest.raises(Refused):
+                await meeting.table.commit(TENANT, writes)
+    assert await meeting.held() == {user}
+
+
+async def test_large_group_beside_the_deletion_of_the_one_with_its_name(meeting: Meeting) -> None:
+    """The name is taken when the last transaction comes, and free when it is looked whose it is."""
+
+    class Late(Faulty):
+        async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+            last = any(write.key.startswith("r ") for write in writes)
+            if last and not meeting.group:
+                await meeting.make()
+            try:
+                return await super().commit(partition, writes)
+            except Refused:
+                if last:
+                    await meeting.second.delete(f"/Groups/{meeting.group}")
+                raise
+
+    body = {"displayName": "all", "members": values(ids(0, 160))}
+    answer = await Door(Late(meeting.table)).client.post("/Groups", body)
+    assert answer.status == 201
+    meeting.group = answer.json["id"]
+    assert await meeting.held() == set(ids(0, 160))

@@ -1019,7 +1019,7 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members.detach stops before its first transaction, however long it is given."""
     detach = Members.detach
 
-    async def at_once(self: Members, tenant: str, id: str, *, has_members: bool, seconds: float = 0) -> bool:
-        return await detach(self, tenant, id, has_members=has_members, seconds=-1.0)
+    async def at_once(self: Members, tenant: str, id: str, note: str, *, has_members: bool, seconds: float = 0) -> bool:
+        return await detach(self, tenant, id, note, has_members=has_members, seconds=-1.0)
 
     monkeypatch.setattr(Members, "detach", at_once)

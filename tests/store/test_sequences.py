@@ -6,13 +6,15 @@ Each test runs one request into another at a transaction of the first, which hap
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scim.store import rows, sequences
+from scim.store import housekeeping, pending, rows, sequences
 from scim.store.row import Row, Write
+from scim.store.sequences import Sequences
 from scim.store.store import Store
-from tests.core import cases
+from tests.core import USER_TYPE, cases
 from tests.store.meeting import TENANT, Act, Dead, Meeting, delete, dies_at, ids, patch, put, values
 from tests.store.memory import Door, Faulty, MemoryGateway
 
@@ -180,3 +182,116 @@ async def test_group_without_a_gate_gets_one(meeting: Meeting) -> None:
         assert (await change(meeting.second, meeting.group)).status in (200, 204)
         gate: Row | None = await meeting.table.read(TENANT, rows.gate_key(meeting.group))
         assert gate is not None
+
+
+# What is left when a row was lost, a clock is wrong, or a process died.
+
+
+@pytest.mark.parametrize("gate", [True, False], ids=["with a gate", "without a gate"])
+@pytest.mark.parametrize("changing", [True, False], ids=["said to be changing", "at rest"])
+@pytest.mark.parametrize("condition", [True, False], ids=["under its version", "without a condition"])
+@pytest.mark.parametrize("act", ["PUT", "PUT of the same", "PATCH", "PATCH of many", "PATCH of the name", "DELETE"])
+async def test_group_whose_rows_do_not_agree_can_be_changed(
+    meeting: Meeting, act: str, condition: bool, changing: bool, gate: bool
+) -> None:
+    """At once, and whoever has its version need not read it again."""
+    await meeting.make(["there"])
+    if changing:
+        await meeting.table.commit(TENANT, [Write("merge", rows.resource_key(meeting.group), {"changing": True})])
+    if not gate:
+        await meeting.table.commit(TENANT, [Write("delete", rows.gate_key(meeting.group))])
+    path = f"/Groups/{meeting.group}"
+    headers = {"If-Match": (await meeting.second.get(path)).headers["etag"]} if condition else {}
+    operation: dict[str, object] = {"op": "add", "path": "members", "value": values(["x"])}
+    bodies: dict[str, dict[str, object] | None] = {
+        "PUT": {"displayName": "all", "members": values(["x"])},
+        "PUT of the same": {"displayName": "all", "members": values(["there"])},
+        "PATCH": {"Operations": [operation]},
+        "PATCH of many": {"Operations": [{**operation, "value": values(ids(0, 120))}]},
+        "PATCH of the name": {"Operations": [{"op": "replace", "path": "displayName", "value": "new"}]},
+        "DELETE": None,
+    }
+    meeting.table.reset()
+    answer = await meeting.second.request(act.split(" ")[0], path, bodies[act], headers)
+    assert answer.status in (200, 204), answer.body
+    assert len(meeting.table.trips) < 30
+    await meeting.held()
+    kinds = {row.key.split(" ")[0] for row in meeting.table.rows(TENANT)}
+    assert "c" not in kinds
+    assert act != "DELETE" or kinds <= {"i"}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(hours=1)], ids=["right", "ahead"])
+async def test_change_whose_dead_owner_had_a_wrong_clock(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """Others wait no longer than for one whose clock was right."""
+    monkeypatch.setattr(sequences, "STALLED", 0.3)
+    monkeypatch.setattr(sequences, "PATIENCE", 5.0)
+    await meeting.make()
+    wrong = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    meeting.wire.disturb(before=dies_at(4))
+    with monkeypatch.context() as clock, pytest.raises(Dead):
+        clock.setattr(sequences, "now", lambda: wrong)
+        await patch("add", ids(0, 200))(meeting.first, meeting.group)
+    assert (await patch("add", ids(200, 300))(meeting.second, meeting.group)).status == 204
+    assert await meeting.held() == set(ids(0, 300))
+
+
+async def test_dead_owner_is_found_by_a_process_whose_clock_is_behind(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequences, "STALLED", 0.3)
+    monkeypatch.setattr(sequences, "stalled", lambda row: False)
+    await meeting.make()
+    meeting.wire.disturb(before=dies_at(4))
+    with pytest.raises(Dead):
+        await patch("add", ids(0, 200))(meeting.first, meeting.group)
+    assert (await patch("add", ids(200, 300))(meeting.second, meeting.group)).status == 204
+
+
+async def test_change_that_nobody_can_finish_is_not_waited_for_without_end(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequences, "PATIENCE", 0.2)
+
+    async def finish(self: Sequences, tenant: str, row: Row) -> None:
+        """Somebody else is always faster."""
+
+    monkeypatch.setattr(Sequences, "finish", finish)
+    await meeting.make()
+    meeting.wire.disturb(before=dies_at(4))
+    with pytest.raises(Dead):
+        await patch("add", ids(0, 200))(meeting.first, meeting.group)
+    monkeypatch.setattr(sequences, "STALLED", -1.0)
+    assert (await patch("add", ids(200, 300))(meeting.second, meeting.group)).status == 503
+
+
+async def test_change_that_is_taken_over_brings_in_all_but_the_deleted(meeting: Meeting) -> None:
+    """Ids in the shape of ours that never existed are kept as sent, whoever finishes the change."""
+    deleted = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
+    invented = [rows.new_id(USER_TYPE) for _ in range(120)]
+    await meeting.make()
+    meeting.wire.disturb(before=dies_at(4))
+    with pytest.raises(Dead):
+        await patch("add", [*invented, deleted])(meeting.first, meeting.group)
+    assert (await meeting.second.delete(f"/Users/{deleted}")).status == 204
+    assert await meeting.held() == set(invented)
+
+
+async def test_deletion_stays_pending_while_an_older_change_can_bring_its_member_in(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Housekeeping comes when the deletion is due, and the change has an owner that lives, though it rests."""
+    deleted = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
+    await meeting.make()
+    meeting.wire.disturb(before=dies_at(4))
+    with pytest.raises(Dead):
+        await patch("add", [*ids(0, 120), deleted])(meeting.first, meeting.group)
+    monkeypatch.setattr(pending, "GRACE", timedelta(minutes=-5))
+    monkeypatch.setattr(housekeeping, "GRACE", timedelta(minutes=-5))
+    assert (await meeting.second.delete(f"/Users/{deleted}")).status == 204
+    await Store.on(meeting.table).housekeeping.run()
+    assert sum(row.key.startswith("p ") for row in meeting.table.rows(TENANT)) == 1
+    assert await meeting.held() == set(ids(0, 120))
+    assert not any(row.key.startswith("p ") for row in meeting.table.rows(TENANT))

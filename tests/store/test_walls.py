@@ -334,9 +334,9 @@ async def test_bulk_reports_the_others_when_one_fails(error: Exception) -> None:
 async def test_shared_transactions_that_are_too_large_after_all_are_made_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from scim.store import resources
+    from scim.store import shared
 
-    monkeypatch.setattr(resources, "TRANSACTION_BYTES", 2**30)
+    monkeypatch.setattr(shared, "TRANSACTION_BYTES", 2**30)
     large = [post(n, **{"urn:x:y": {"text": "я" * 150_000}}) for n in range(6)]
     table = MemoryGateway()
     response = await Door(table).client.request("POST", "/Bulk", bulk(*large))

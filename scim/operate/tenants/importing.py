@@ -73,7 +73,7 @@ async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
             if content["kind"] != "detach" or not ids(id := content["id"]):
                 continue
             if await store.resources.read(tenant, id) is None:
-                await store.members.detach(tenant, id, has_members=content["members"])
+                await store.members.clear(tenant, row.key, content)
             await store.pending.done(tenant, row.key)
 
 

@@ -115,7 +115,8 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
             except Refused:
                 problems.append(f"{id}: group {group} has gone meanwhile")
     if problem := await make(store, tenant, each.resource_type, each.resource, each.members):
-        await store.members.detach(tenant, id, has_members=each.resource_type.members is not None)
+        if each.groups:
+            await store.members.detach(tenant, id, note.key, has_members=each.resource_type.members is not None)
         problems = [problem]
     if each.groups:
         await store.pending.done(tenant, note.key)
