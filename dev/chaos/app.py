@@ -109,11 +109,12 @@ async def main(port: int) -> None:
     shift(float(os.environ.get("CHAOS_CLOCK", "0")))
     watched = Watched(float(os.environ.get("CHAOS_HOUSEKEEPING", "0")))
     function_app.application.handle = watched.handle  # type: ignore[method-assign]
-    await serve(Host(function_app.app), port)
+    runner = await serve(Host(function_app.app), port)
     housekeeping = asyncio.create_task(watched.keep_house())
     print("serving", flush=True)
     await watched.obey()
     housekeeping.cancel()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from scim.store.stored import (
     Stored,
     created_by,
     creation_writes,
+    doubtful_keys,
     late_rows,
     replacement,
     shown_time,
@@ -144,6 +145,7 @@ class Resources:
     ) -> Stored:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
         if `old` is not the newest version, and 503 Busy or Interrupted."""
+        old = await self._without_foreign_keys(tenant, resource_type, old)
         every = rows.index_rows(resource_type, old.id, document)
         late = late_rows(resource_type, old, every)
         if late:  # try to make up for them
@@ -237,12 +239,25 @@ class Resources:
         except Refused:
             pass  # it was deleted, as the next read will show
 
+    async def _without_foreign_keys(
+        self, tenant: str, resource_type: ResourceType, old: Stored, *, all_schemas: bool = False
+    ) -> Stored:
+        """Return a resource without the keys that it names and that are somebody else's: their rows must stay. A look
+        at those alone that its document does not tell, for which there is no reason as a rule but other schemas."""
+        ours, strange, foreign = doubtful_keys(resource_type, old)
+        for key in [*ours, *(strange if all_schemas else ())]:
+            row = await self._gateway.read(tenant, key)
+            if row is not None and row.values.get("id") != old.id:
+                foreign.append(key)
+        return old._replace(keys=tuple(key for key in old.keys if key not in foreign)) if foreign else old
+
     async def delete(self, tenant: str, resource_type: ResourceType, old: Stored) -> None:
         """Remove `old` with its index rows, then its memberships. Raises Stale if it changed since or is gone.
 
         The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
+        old = await self._without_foreign_keys(tenant, resource_type, old, all_schemas=True)
         if old.changing:
             old = await self._known(tenant, old)
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from scim.errors import ScimError
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
@@ -82,6 +83,29 @@ def late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str
     new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
     untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
     return {key for key in new if key in untouched}
+
+
+def doubtful_keys(resource_type: ResourceType, old: Stored) -> tuple[list[str], list[str], list[str]]:
+    """Return the keys that a resource names as its index rows' and that its document does not ask for, in three: of
+    unique values by an index of these schemas, of those by none, and what cannot be an index row of this resource."""
+    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
+    try:
+        asked = rows.index_rows(resource_type, old.id, old.document)
+    except ScimError:  # more than these schemas allow
+        asked = {}
+    ours: list[str] = []
+    strange: list[str] = []
+    foreign: list[str] = []
+    for key in old.keys:
+        if key in asked or (key.startswith(rows.LOOKUP + " ") and rows.linked_id(key) == old.id):
+            continue
+        if not rows.is_unique(key):
+            foreign.append(key)
+        elif rows.index_of(key) in known:
+            ours.append(key)
+        else:
+            strange.append(key)
+    return ours, strange, foreign
 
 
 def wire_bytes(write: Write) -> int:

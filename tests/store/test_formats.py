@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from scim.store import rows
 from scim.store.row import Write
 from scim.store.store import Store
+from tests.core import cases
 from tests.store.meeting import TENANT, Meeting, delete, ids, patch, put
 
 
@@ -68,3 +69,38 @@ async def test_properties_that_this_version_does_not_know_stay(meeting: Meeting)
     assert (await meeting.second.delete(f"/Users/{user}")).status == 204
     await Store.on(meeting.table).housekeeping.run(everything=True)
     assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith("i ")] == []
+
+
+# Keys that a row names and that are somebody else's.
+
+DAMAGE: dict[str, Callable[[str, str], str]] = {
+    "a unique value": lambda ada, bob: "x u username bob",
+    "a value to look up by": lambda ada, bob: f"l u externalid e {bob}",
+    "the resource itself": lambda ada, bob: rows.resource_key(bob),
+    "a unique value of other schemas": lambda ada, bob: "x u urn:example:code 7",
+}
+
+
+@pytest.mark.parametrize("damage", cases(DAMAGE))
+@pytest.mark.parametrize("change", ["DELETE", "PUT of another name", "PATCH of the title", "PUT of the other's name"])
+async def test_row_that_is_named_by_somebody_else_stays(
+    meeting: Meeting, damage: Callable[[str, str], str], change: str
+) -> None:
+    ada = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
+    bob = (await meeting.second.post("/Users", {"userName": "bob", "externalId": "e"})).json["id"]
+    row, key = await meeting.table.read(TENANT, rows.resource_key(ada)), damage(ada, bob)
+    assert row is not None
+    if await meeting.table.read(TENANT, key) is None:
+        meeting.table.load(TENANT, {key: {"id": bob}})
+    meeting.table.load(TENANT, {row.key: {**row.values, "keys": row.values["keys"] + "\n" + key}})
+    before = await meeting.table.read(TENANT, key)
+    bodies: dict[str, dict[str, object]] = {
+        "PUT of another name": {"userName": "eve"},
+        "PATCH of the title": {"Operations": [{"op": "replace", "path": "title", "value": "x"}]},
+        "PUT of the other's name": {"userName": "bob"},
+    }
+    answer = await meeting.second.request(change.split(" ")[0], f"/Users/{ada}", bodies.get(change))
+    assert answer.status == (409 if change == "PUT of the other's name" else answer.status)
+    assert answer.status in (200, 204, 409)
+    assert await meeting.table.read(TENANT, key) == before
+    assert (await meeting.second.get('/Users?filter=userName eq "bob"')).json["totalResults"] == 1
