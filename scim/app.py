@@ -28,6 +28,7 @@ from scim.errors import (
     NOT_FOUND,
     TOO_LARGE,
     UNAVAILABLE,
+    URL_TOO_LONG,
     ScimError,
     with_request,
 )
@@ -61,6 +62,8 @@ _OAUTH = {"oauth2", ".well-known"}
 _RETRY_AFTER = {"Retry-After": "30"}
 _OWN_HOST = "WEBSITE_HOSTNAME"
 """Where the platform says by which name it reaches the app, also behind a proxy that SCIM_PUBLIC_URL names."""
+_MOST_URL = 65_536
+"""Characters of a URL."""
 _TO_ANSWER = 5.0
 """Seconds after its deadline in which a request must have ended by itself, with what there is to say."""
 
@@ -196,6 +199,11 @@ class Application:
             raise ScimError(MISDIRECTED, f"This service is not reached by that host name; the tenant URL is {public}.")
 
     async def _answer(self, request: Request) -> Response:
+        if len(request.url) > _MOST_URL:
+            detail = (
+                f"The URL has {len(request.url)} characters; at most {_MOST_URL} are read: POST to .search instead."
+            )
+            raise ScimError(URL_TOO_LONG, detail)
         parts = self._built()
         if request.root != ROOT:
             return await self._authorize(request, parts)

@@ -27,6 +27,8 @@ _STRING = re.compile(rb'"[^"]*"(?:[ \t\r\n]*(:))?')
 _NUL = rb"\u0000"
 """The character that no text may have."""
 _BOM = b"\xef\xbb\xbf"
+_LOOKED_AT = 800
+"""Bytes that are looked at in a unit, without being made into values."""
 _SMALL = 32 * 1024
 """Bytes that are read at once."""
 _MAX_VALUES = 300_000
@@ -67,12 +69,18 @@ def _fast(body: bytes, max_depth: int) -> Generator[None, None, object]:
         if _NUL in text:
             raise _Unusual
         text = text.replace(rb"\"", b"")
+        charge(len(body) // _LOOKED_AT, Work.BODY)
+        yield
     if len(body) > _SMALL:
         yield from _hold_values(text)
+    charge(len(body) // _LOOKED_AT, Work.BODY)
+    yield
     try:
         data = orjson.loads(body)
     except ValueError:
         raise _Unusual from None
+    charge(len(body) // _LOOKED_AT, Work.BODY)
+    yield
     number = yield from _members(data, max_depth)
     # A name that came twice is one member. A colon behind a quote ends a name, or begins a text.
     if number != text.count(b'":') + len(_APART.findall(text)) and number != (yield from _names(text)):

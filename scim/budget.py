@@ -6,7 +6,7 @@ does it, in units of about a microsecond: one value looked at once. Three things
 
 * it ends: over its budget it is refused with 400 tooMany, which says what was too dear and what to do;
 * it gives way: after SLICE units it lets the event loop serve others, and of all that wait to go on, one does in each
-  turn of the loop, the tenants in turn. What cannot be interrupted is refused beyond STEP units;
+  turn of the loop, the tenants in turn; a dear one rests meanwhile. What cannot be interrupted is refused beyond STEP;
 * it is paid for: its tenant's rate limit counts WORTH units as one more request.
 
 Code that runs to its end without waiting yields instead, as a generator, and `in_turns` runs it; what neither waits nor
@@ -38,9 +38,13 @@ MOST = 10_000_000
 much again."""
 PER_ROW = 100
 """Units that a search may need for each row, if the operator lets it read more rows than usual."""
-SLICE = 2_000
-"""Units after which others are served: about 2 ms."""
-STEP = 40_000
+SLICE = 1_000
+"""Units after which others are served: about a millisecond."""
+DEAR = 20_000
+"""Units after which a request also rests, as long as it worked, while other tenants have requests under way."""
+_REST = 2e-6
+"""Seconds of rest for a unit: a slow machine takes so long."""
+STEP = 20_000
 """Units that may be made without a pause: what does more in one go is refused."""
 APART = 1_500_000
 """Units of what runs in a thread, beside the others."""
@@ -85,17 +89,22 @@ class Budget:
         self.is_apart = False
         self._pay, self._unpaid, self._slices = pay, 0, 0
 
-    def charge(self, units: int, work: Work) -> None:
-        """Count work that comes now. Raises TooDear, once the budget is used up at every call."""
+    def charge(self, units: int, work: Work) -> bool:
+        """Count work that comes now; whether a pause is due. Raises TooDear if that is too much: once the budget is
+        used up, always."""
+        if self.spent + units > self.most:
+            self.spent = self.most
+            raise TooDear(work, is_used_up=True)
+        if self.since + units > (APART if self.is_apart else STEP):
+            raise TooDear(work)
         self.spent += units
         self.since += units
         self._unpaid += units
-        if self.spent > self.most or self.since > (APART if self.is_apart else STEP):
-            self.since -= units
-            raise TooDear(work, is_used_up=self.spent > self.most)
         if self.is_apart and self.since // SLICE > self._slices:
             self._slices = self.since // SLICE
-            time.sleep(0.0001)  # or the event loop would wait for the interpreter's own switch, 5 ms for each step
+            # Or the event loop would wait for the interpreter's own switch, 5 ms for each of its steps.
+            time.sleep(_REST * SLICE if _has_others(self.tenant) else 0.0001)
+        return self.since >= SLICE
 
     def settle(self) -> None:
         """Pay for what was done since the last time; what was since is no longer one step."""
@@ -110,6 +119,8 @@ class Budget:
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
 
+_under_way: dict[str, int] = {}
+"""How many requests each tenant has in this process, if it has any."""
 _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
@@ -117,29 +128,42 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 def granted(budget: Budget) -> Iterator[Budget]:
     """Let what runs inside be counted against the budget, and be paid for at the end."""
     token = _current.set(budget)
+    _under_way[budget.tenant] = _under_way.get(budget.tenant, 0) + 1
     try:
         yield budget
     finally:
         _current.reset(token)
+        _under_way[budget.tenant] -= 1
+        if not _under_way[budget.tenant]:
+            del _under_way[budget.tenant]
         budget.settle()
 
 
-def charge(units: int, work: Work) -> None:
-    """Count work of the request at hand that comes now. Raises TooDear: call it before anything is written."""
-    if (budget := _current.get()) is not None:
-        budget.charge(units, work)
+def _has_others(tenant: str) -> bool:
+    """Whether another tenant has a request under way."""
+    return len(_under_way) > (tenant in _under_way)
+
+
+def charge(units: int, work: Work) -> bool:
+    """Count work of the request at hand that comes now; whether a pause is due. Raises TooDear: call it before anything
+    is written."""
+    budget = _current.get()
+    return budget is not None and budget.charge(units, work)
 
 
 async def pause() -> None:
     """Serve others if this request has done a slice of work since it last did; call it between two steps."""
     budget = _current.get()
     if budget is not None and budget.since >= SLICE:
+        since = budget.since
         budget.settle()
         loop = asyncio.get_running_loop()
         turns = _turns.get(loop)
         if turns is None:
             turns = _turns[loop] = _Turns()
         await turns.next(budget.tenant)
+        if budget.spent > DEAR and _has_others(budget.tenant):
+            await asyncio.sleep(_REST * since)
 
 
 async def call(

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+_MOST = 2_000
+"""Characters of a detail: it may quote what was sent, but the request must not come back with it."""
 ERROR_URN = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 Rule = Literal[
@@ -69,6 +71,7 @@ METHOD_NOT_ALLOWED = ErrorKind(405)
 BULK_CONFLICT = ErrorKind(409)
 PRECONDITION_FAILED = ErrorKind(412)
 TOO_LARGE = ErrorKind(413, None, "limit")
+URL_TOO_LONG = ErrorKind(414, None, "limit")
 UNSUPPORTED_MEDIA_TYPE = ErrorKind(415)
 MISDIRECTED = ErrorKind(421)
 TOO_MANY_REQUESTS = ErrorKind(429)
@@ -109,6 +112,7 @@ class ScimError(Exception):
         attribute: str | None = None,
         rule: Rule | None = None,
     ) -> None:
+        detail = detail if len(detail) <= _MOST else f"{detail[:_MOST]}…"
         super().__init__(detail)
         self.kind = kind
         self.detail = detail

@@ -73,8 +73,8 @@ class Operation:
     data: Any
     resource_type: ResourceType | None
     new_id: str | None = None
-    refers_to: set[str] = field(default_factory=set)
-    """BulkIds; of those that no POST gives, one."""
+    refers_to: dict[str, None] = field(default_factory=dict)
+    """BulkIds, in the order in which they come; of those that no POST gives, one."""
     is_astray: bool = False
     """Whether there is such a one."""
     result: dict[str, Any] | None = None
@@ -167,7 +167,7 @@ def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, 
         return value
     post = posts.get(match[1])
     if post is not None or not operation.is_astray:
-        operation.refers_to.add(match[1])
+        operation.refers_to[match[1]] = None
     operation.is_astray |= post is None
     return f"{head}{slash}{post.new_id}" if post and post.new_id else value
 
@@ -184,7 +184,8 @@ def _ordered(operations: list[Operation], posts: dict[str, Operation]) -> Iterat
             elif one.number not in seen:
                 seen.add(one.number)
                 stack.append((one, True))
-                stack += [(posts[name], False) for name in sorted(one.refers_to, reverse=True) if name in posts]
+                others = (posts[name] for name in reversed(one.refers_to) if name in posts)
+                stack += [(other, False) for other in others if other.number not in seen]
 
 
 async def _run(
@@ -210,7 +211,7 @@ async def _run(
 
     for operation in ordered:
         together = most_errors is None and operation.resource_type is not None and not operation.resource_type.members
-        if batch and (not together or operation.refers_to & waited_for):
+        if batch and (not together or operation.refers_to.keys() & waited_for):
             await finish()
         batch.append(operation)
         if operation.bulk_id:
@@ -268,7 +269,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
 
 def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
     """Why an operation cannot run: it refers to what is not made."""
-    for name in sorted(operation.refers_to):
+    for name in operation.refers_to:
         if name not in posts:
             return ScimError(INVALID_VALUE, f"bulkId:{name[:80]} is given by no POST of this request.")
         if posts[name].failed:
@@ -285,13 +286,13 @@ async def _single(context: Context, operation: Operation, posts: dict[str, Opera
     """Run one operation as a request of its own. Whatever it runs into is its own result: those before it were done,
     and the client must learn which (RFC 7644 §3.7.3)."""
     request = _request(context, operation)
+    await pause()
     try:
+        charge(WORTH, Work.BODY)
         if refusal := _refusal(operation, posts):
             raise refusal
         _check_path(context, request)
         deadline.check()
-        await pause()
-        charge(WORTH, Work.BODY)
         async with asyncio.timeout(deadline.left()):
             response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
     except Exception as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from scim.budget import Work, charge, pause
 from scim.errors import TOO_MANY, ScimError
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
@@ -21,6 +22,8 @@ from scim.store.members import Member
 Edges = dict[str, list[Document]]
 """By the resource's id, the values of its edge attribute."""
 
+_LOOK = 500
+"""Units of a look for the edges to one resource."""
 FEW = PARALLEL_READS
 """A read each is made for so many resources; for more, one range read is quicker."""
 _FEW_ASKED = 8
@@ -85,6 +88,8 @@ async def of_asked(context: Context, resource_type: ResourceType, ids: Sequence[
     """The edges of these resources as far as they lead to `others`: what a filter on them needs, and no more."""
     edges: Edges = {id: [] for id in ids}
     for other in others:
+        charge(_LOOK, Work.READS)
+        await pause()
         for id in await _linked(context, resource_type, ids, other):
             edges[id].append({"value": other})
     return edges

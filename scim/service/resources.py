@@ -88,12 +88,18 @@ async def sent(context: Context, resource_type: ResourceType) -> Document:
     if resource_type.members and (number := longest(body)) > (most := most_members(context)):
         detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
         raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
-    return context.kept(resource_type, await call(longest(body), canonical, body, resource_type))
+    return context.kept(resource_type, await call(_values(body), canonical, body, resource_type))
 
 
 def most_members(context: Context) -> int:
     """How many members of a group one request may name: surely written in its time."""
     return context.settings.request_seconds * _PER_SECOND
+
+
+def _values(body: object) -> int:
+    """How many values a body has, about: those of its lists and objects."""
+    values = body.values() if isinstance(body, dict) else ()
+    return sum(len(value) for value in values if isinstance(value, list | dict))
 
 
 def longest(body: object) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from scim.budget import Work, charge, pause
+from scim.budget import Work, call, charge, pause
 from scim.errors import INVALID_CURSOR, ScimError
 from scim.filter.evaluate import bind, known, knows
 from scim.filter.parse import parse_filter
@@ -39,6 +39,8 @@ _SHOWN = 10
 """Units of a resource that is shown."""
 _BYTES_EACH = 150
 """Bytes of it that are a unit more."""
+_CHARACTERS = 4
+"""Characters of a filter that are read in the time of a value."""
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
@@ -102,7 +104,9 @@ async def _sources(
         return [All(context, resource_type) for resource_type in types]
     settings = context.settings
     in_url = context.request.method == "GET"
-    tree = parse_filter(
+    tree = await call(
+        len(wanted.filter) // _CHARACTERS,
+        parse_filter,
         wanted.filter,
         max_length=min(settings.max_filter_length, _MAX_IN_URL) if in_url else settings.max_filter_length,
         max_depth=settings.max_filter_depth,
@@ -254,7 +258,7 @@ async def _shown(context: Context, page: Page, projections: Mapping[str, Project
             found = found | await edges.of_page(context, resource_type, unread, neighbours=neighbours)
         for _, stored in group:
             values = found.get(stored.id)
-            charge(_SHOWN + stored.size // _BYTES_EACH + len(values or ()), Work.PAGE)
-            await pause()
+            if charge(_SHOWN + stored.size // _BYTES_EACH + len(values or ()) // 10, Work.PAGE):
+                await pause()
             shown[stored.id] = projection.apply(context.resource(resource_type, stored, values))
     return [shown[stored.id] for _, stored in page.resources]

@@ -81,8 +81,8 @@ async def of_all(
     for one, target in zip(sources, order.targets, strict=True):
         found = await one.take(None, 0, room, known=0)
         for s in found.resources:
-            charge(_SORTED + s.size // _BYTES_EACH, Work.PAGE)
-            await pause()
+            if charge(_SORTED + s.size // _BYTES_EACH, Work.PAGE):
+                await pause()
             every.append((_key(context, one.resource_type, target, s), (one.resource_type, s)))
         if room.is_full:
             many = limit if len(every) == limit else f"{_MAX_BYTES // 2**20} MiB of"

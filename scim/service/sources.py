@@ -141,7 +141,8 @@ class All:
             stretch = await self.context.store.resources.rows(tenant, self.resource_type, start, room.count + 1)
             for row in stretch.rows:
                 one = stored(row)
-                await work_on(one)
+                if look_at(one):
+                    await pause()
                 found.add(one, room)
                 if found.next is not None:
                     break
@@ -228,13 +229,13 @@ async def kept(
     """The resources that match; others are served between two of them."""
     found: list[Stored] = []
     for one in batch:
-        await work_on(one)
+        if look_at(one):
+            await pause()
         if condition.matches(context.resource(resource_type, one, links.get(one.id))):
             found.append(one)
     return found
 
 
-async def work_on(one: Stored) -> None:
-    """Count a resource that a search looks at, and serve others if it is their turn. Raises 400 tooMany."""
-    charge(_ROW + one.size // _BYTES_EACH, Work.FILTER)
-    await pause()
+def look_at(one: Stored) -> bool:
+    """Count a resource that a search looks at; whether others are to be served. Raises 400 tooMany."""
+    return charge(_ROW + one.size // _BYTES_EACH, Work.FILTER)
