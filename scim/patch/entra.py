@@ -24,6 +24,8 @@ from scim.told import READ_ONLY_ATTRIBUTE
 Op = Literal["add", "replace", "remove"]
 _NAME = 5
 """Units of a name that is read as a path, beside one for each of its characters."""
+_MAX_PATHS = 500_000
+"""Characters of all paths of a PATCH: what is made of more keeps the garbage collector busy for a tenth of a second."""
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
@@ -68,10 +70,22 @@ def reading(
             TOO_LARGE, f"The PATCH has {len(listed)} operations; at most {max_operations} are read. Split it."
         )
     reader, result = _Reader(resource_type, strict), list[Operation]()
+    characters = 0
     for number, item in enumerate(listed, 1):
+        characters += _path_length(item)
+        if characters > _MAX_PATHS:
+            raise ScimError(
+                TOO_LARGE, f"The paths of the PATCH have more than {_MAX_PATHS} characters; so many are read. Split it."
+            )
         result += _read(item, number, reader)
         yield
     return result
+
+
+def _path_length(item: object) -> int:
+    """How long the path of an operation is, in whatever case its name came."""
+    texts = item.items() if isinstance(item, dict) else ()
+    return sum(len(value) for name, value in texts if name.lower() == "path" and isinstance(value, str))
 
 
 def _listed(body: object) -> list[Any]:
