@@ -23,8 +23,8 @@ import pytest
 from multidict import CIMultiDict
 
 from dev.azurite import Azurite
+from dev.credentials import SEALS, new_key
 from dev.host import Answer
-from scim.security.keys import new_key
 from tests.budget.dear import DEAR, prepare
 from tests.conftest import TABLE
 from tests.support import BASE, Client
@@ -59,6 +59,7 @@ async def served(azurite: Azurite) -> AsyncIterator[tuple[Remote, int, int]]:
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps({name: {"tenant": name, "keys": [key]} for name, key in KEYS.items()}),
+        "SCIM_SEALS": SEALS,
         "SCIM_TENANT_RATE": "0",  # or contoso would have to wait
     }
     process = subprocess.Popen(  # noqa: ASYNC220 - nobody waits meanwhile
