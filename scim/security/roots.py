@@ -48,8 +48,8 @@ class Root(BaseModel):
         return key
 
     def derive(self, text: str) -> bytes:
-        """Return the 32 bytes that this root makes of a text (HMAC-SHA256)."""
-        return hmac.new(_decoded(self.key), text.encode(), hashlib.sha256).digest()
+        """Return the 32 bytes that this root makes of a text (HMAC-SHA256), also of one that is not Unicode."""
+        return hmac.new(_decoded(self.key), text.encode(errors="surrogatepass"), hashlib.sha256).digest()
 
 
 R = TypeVar("R", bound=Root)

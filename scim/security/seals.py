@@ -42,7 +42,8 @@ class NoSeals(Exception):
 
 def sealed(text: str, seal: str, seals: Sequence[Seal]) -> Seal | None:
     """Return the root that sealed the text so; None if none did. In the same time, whichever it is."""
-    found = [root for root in seals if hmac.compare_digest(root.sign(text), seal)]
+    shown = seal.encode(errors="surrogatepass")  # as text, compare_digest takes ASCII alone, and JSON may say anything
+    found = [root for root in seals if hmac.compare_digest(root.sign(text).encode(), shown)]
     return found[0] if found else None
 
 

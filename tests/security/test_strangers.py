@@ -96,6 +96,11 @@ KINDS: dict[str, Callable[[str, Issuer], Request]] = {
     ),
     "token of this service's form": lambda name, issuer: bearer(own_token(kid=f"{random(8)}.20000.{random(10)}")),
     "token of this service's form without a seal": lambda name, issuer: bearer(own_token(kid=f"{random(8)}.20000")),
+    "token of this service's form, its seal no ASCII": lambda name, issuer: bearer(own_token(kid="a.20000.é")),
+    "token of this service's form, its seal no Unicode": lambda name, issuer: bearer(own_token(kid="a.20000.\ud800")),
+    "token of this service's form, its key's name no Unicode": lambda name, issuer: bearer(
+        own_token(kid=f"\ud800.1.{random(10)}")
+    ),
     "client and secret": lambda name, issuer: form(
         grant_type="client_credentials", client_id=name, client_secret=made_up_key(name)
     ),
