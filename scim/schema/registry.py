@@ -167,7 +167,7 @@ class ResourceType:
         if _WHOLE_URN.fullmatch(name):
             return Target(name, "")
         urn, _, attribute = name.rpartition(":")
-        if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1:
+        if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1 and not _RESERVED.match(urn):
             return Target(urn, attribute)
         return Target(name, "") if name.count(":") > 1 else None
 

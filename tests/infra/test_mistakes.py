@@ -74,9 +74,6 @@ QUERIES = {
     "unknown event": ('event == "token" and', 'event == "tokens" and', "the app logs no event tokens; it is one of "
                       "request, change, token, revoked_credential, mass_change, quota, housekeeping, "
                       "credential_expiring"),
-    "bracket too few": ("status >= 400)", "status >= 400", "( is never closed; close it"),
-    "bracket too many": ("status >= 400)", "status >= 400))", ") closes nothing; remove it or open it before"),
-    "string without an end": ('"(unknown)"', '"(unknown)', "a string does not end on its line; close it"),
     "lines that are no JSON": ('| where message startswith "{"\n', "", "parses lines that are no JSON too; "
                                'write | where message startswith "{" before'),
     "blank line": ("| order by", "\n| order by", "is blank, which ends a query in the portal; remove the line"),

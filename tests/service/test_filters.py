@@ -425,7 +425,7 @@ REFUSED = [
     "title gt null",
     "title co null",
     "(" * 40 + "title pr" + ")" * 40,
-    f'title eq "{"x" * 70000}"',
+    f'title eq "{"x" * 60_000}"',
     'title eq "\x00"',
 ]
 
