@@ -1,10 +1,11 @@
-"""How often something may happen: so much at once, then so much a second."""
+"""How often something may happen: so much at once, then so much a second; and how much of it is remembered."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, MutableMapping
+from typing import Any
 
 from scim.errors import TOO_MANY_REQUESTS, ScimError
 
@@ -38,6 +39,33 @@ class Bucket:
     def give_back(self) -> None:
         """What was taken turned out not to count."""
         self._level = min(self._burst, self._level + 1)
+
+
+class Seldom:
+    """Lets each key through once in so many seconds, of up to `most` keys."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds, self._most = seconds, most
+        self._last: dict[Hashable, float] = {}
+
+    def __len__(self) -> int:
+        """How many keys are remembered."""
+        return len(self._last)
+
+    def take(self, key: Hashable, now: float) -> bool:
+        """Whether the key may go at this moment (seconds)."""
+        if now - self._last.get(key, -math.inf) < self._seconds:
+            return False
+        self._last.pop(key, None)
+        self._last[key] = now
+        forget_oldest(self._last, self._most)
+        return True
+
+
+def forget_oldest(remembered: MutableMapping[Any, Any], most: int) -> None:
+    """Leave up to `most` of what is remembered, those that were put there last."""
+    while len(remembered) > most:
+        del remembered[next(iter(remembered))]
 
 
 class TenantLimits:

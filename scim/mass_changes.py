@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from scim.events import event
+from scim.limits import Seldom, forget_oldest
 from scim.trace import Trace
 
 _HOUR = 3600.0
@@ -26,7 +27,7 @@ class MassChanges:
     def __init__(self, limit: int = 100) -> None:
         self.limit = limit
         self._done: dict[str, deque[tuple[int, int, int]]] = {}
-        self._told: dict[str, float] = {}
+        self._told = Seldom(_HOUR, _MOST)
 
     def count(self, trace: Trace, status: int) -> None:
         """A request has ended with that status. Logs `mass_change`, once an hour for a tenant."""
@@ -36,8 +37,7 @@ class MassChanges:
         now = time.monotonic()
         done = self._done.pop(trace.tenant, deque())
         self._done[trace.tenant] = done
-        if len(self._done) > _MOST:
-            del self._done[next(iter(self._done))]
+        forget_oldest(self._done, _MOST)
         part = int(now * _SLICES / _HOUR)
         while done and done[0][0] <= part - _SLICES:
             done.popleft()
@@ -50,12 +50,8 @@ class MassChanges:
     def _tell(self, trace: Trace, done: deque[tuple[int, int, int]], now: float) -> None:
         disabled, deleted = sum(one[1] for one in done), sum(one[2] for one in done)
         tenant = trace.tenant or ""
-        if disabled + deleted < self.limit or now - self._told.get(tenant, -_HOUR) < _HOUR:
+        if disabled + deleted < self.limit or not self._told.take(tenant, now):
             return
-        self._told.pop(tenant, None)
-        self._told[tenant] = now
-        if len(self._told) > _MOST:
-            del self._told[next(iter(self._told))]
         fields = {
             "request": trace.request,
             "tenant": tenant,

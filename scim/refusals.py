@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scim.address import find_network
 from scim.errors import TOO_MANY_REQUESTS, ScimError
-from scim.limits import Bucket
+from scim.limits import Bucket, forget_oldest
 
 RETRY_AFTER = 60
 """Seconds after which an address that was refused too often may try again."""
@@ -41,8 +41,7 @@ class AddressLimits:
         bucket = self._buckets.get(network)
         if bucket is None:
             bucket = self._buckets[network] = Bucket(self._rate, self._rate / 60)
-            while len(self._buckets) > _ADDRESSES:
-                self._buckets.popitem(last=False)
+            forget_oldest(self._buckets, _ADDRESSES)
         self._buckets.move_to_end(network)
         if not bucket.take(self._clock()):
             raise ScimError(
@@ -74,8 +73,7 @@ class Sample:
         lines = self._lines.get(key)
         if lines is None:
             lines = self._lines[key] = _Lines(Bucket(_LINES, _LINES_A_SECOND))
-            while len(self._lines) > _ADDRESSES:
-                self._lines.popitem(last=False)
+            forget_oldest(self._lines, _ADDRESSES)
         self._lines.move_to_end(key)
         if not lines.bucket.take(self._clock()):
             lines.left_out += 1

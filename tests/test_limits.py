@@ -13,7 +13,7 @@ from dev.credentials import SEALS, new_key
 from dev.host import Host
 from scim.app import Application
 from scim.errors import TOO_MANY_REQUESTS
-from scim.limits import Bucket, TenantLimits
+from scim.limits import Bucket, Seldom, TenantLimits
 from scim.settings import Settings
 from tests.conftest import TABLE
 from tests.core import refused
@@ -34,6 +34,12 @@ def test_clock_that_goes_back_gives_nothing() -> None:
     assert bucket.take(100.0)
     assert not bucket.take(50.0)
     assert not bucket.take(100.5)
+
+
+def test_a_key_goes_once_in_its_time_and_the_oldest_is_forgotten() -> None:
+    seldom = Seldom(60, 2)
+    assert [seldom.take(key, now) for key, now in [("a", 0), ("a", 59), ("b", 59), ("a", 60)]] == [1, 0, 1, 1]
+    assert [seldom.take("c", 61), len(seldom), seldom.take("b", 61), seldom.take("c", 61)] == [1, 2, 1, 0]
 
 
 def test_tenants_do_not_share_a_limit() -> None:

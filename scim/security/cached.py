@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from scim.limits import Bucket
+from scim.limits import Bucket, forget_oldest
 from scim.security.unavailable import Unavailable
 
 T = TypeVar("T")
@@ -103,8 +103,7 @@ class Cached(Generic[T]):
         )
         other.pop(name, None)
         kept[name] = answer
-        while len(kept) > most:
-            kept.popitem(last=False)
+        forget_oldest(kept, most)
 
     def _suits(self, answer: _Answer[T], accept: Callable[[T], bool]) -> bool:
         lasts = self._clock() < answer.given + max(self._lasting, SECONDS)

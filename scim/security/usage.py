@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from scim import trace
 from scim.events import event
+from scim.limits import Seldom
 from scim.security.connections import Connection
 
 log = logging.getLogger("scim")
@@ -60,7 +61,7 @@ class Usage:
         self._seconds = minutes * 60.0
         self._noted: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._told: dict[tuple[str, str], float] = {}
+        self._told = Seldom(_TELL_EVERY, _MOST_TOLD)
 
     def note(self, connection: Connection, credential: str, ends: datetime | None) -> None:
         """A credential was used, one that ends then. Returns at once."""
@@ -78,13 +79,8 @@ class Usage:
     def tell_revoked(self, connection: Connection, credential: str) -> None:
         """Log that somebody used a credential that was revoked, as a thief does who does not know: once a minute for
         each credential."""
-        key, now = (connection.name, credential), time.monotonic()
-        if now - self._told.get(key, -math.inf) < _TELL_EVERY:
+        if not self._told.take((connection.name, credential), time.monotonic()):
             return
-        self._told.pop(key, None)
-        self._told[key] = now
-        if len(self._told) > _MOST_TOLD:
-            del self._told[next(iter(self._told))]
         request = trace.current()
         fields = {
             "request": request and request.request,

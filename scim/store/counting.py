@@ -14,6 +14,7 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from scim import deadline
+from scim.limits import forget_oldest
 from scim.schema.registry import ResourceType
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, PARALLEL_READS, Gateway
@@ -160,8 +161,7 @@ class Counts:
             return
         self.remembered.pop((tenant, resource_type.id_prefix), None)
         self.remembered[tenant, resource_type.id_prefix] = (monotonic(), count)
-        while len(self.remembered) > _MOST:
-            del self.remembered[next(iter(self.remembered))]
+        forget_oldest(self.remembered, _MOST)
 
 
 def _place(id: str, prefix: str) -> int:

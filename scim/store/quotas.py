@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from scim.events import event
+from scim.limits import forget_oldest
 from scim.store import rows
 from scim.store.gateway import PAGE_ROWS, Gateway
 from scim.store.pending import TENANTS, Pending
@@ -94,8 +95,7 @@ class Quotas:
         if known is None or time.monotonic() - known.read > _READ_EVERY:
             known = self._known[tenant] = known or _Known(0.0)
             known.read = time.monotonic()
-            while len(self._known) > _MOST_KNOWN:
-                del self._known[next(iter(self._known))]
+            forget_oldest(self._known, _MOST_KNOWN)
             # A context of its own: what it costs is not the request's.
             task = asyncio.create_task(self._refresh(tenant), context=contextvars.Context())
             self._tasks.add(task)

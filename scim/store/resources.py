@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
+from scim.limits import forget_oldest
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
@@ -309,8 +310,7 @@ class Resources:
         size, key = sum(rows.text_bytes(row.values) for row in page), (tenant, resource_type.id_prefix)
         mean = size // len(page)
         self._row_bytes[key] = max(mean, (self._row_bytes.pop(key, mean) + mean) // 2)
-        if len(self._row_bytes) > _MOST_KNOWN:
-            del self._row_bytes[next(iter(self._row_bytes))]
+        forget_oldest(self._row_bytes, _MOST_KNOWN)
         return size
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
