@@ -24,7 +24,8 @@ from scim.schema.elements import (
     is_husk,
     listed,
     refuse_unknown_list,
-    shown,
+    unclear_removal,
+    unwrap,
     without_duplicates,
     without_named,
 )
@@ -176,18 +177,11 @@ def _removed(present: list[Any], value: object, whole: Target) -> list[Any]:
     assert attribute is not None
     if value is None or value == "":
         return []
-    if isinstance(value, dict) and [name.lower() for name in value] == [whole.name.lower()]:
-        value = value[next(iter(value))]  # Salesforce's {"members": […]}
     named: list[tuple[Any, set[str]]] = []
-    for element in listed(value):
+    for element in listed(unwrap(value, whole.name)):
         known = canonical_element(element, whole)
         if known is None:
-            raise ScimError(
-                INVALID_VALUE,
-                f"What to remove of {whole.path} cannot be told from {shown(element)}; send the values that shall go.",
-                attribute=whole.path,
-                rule="unknown",
-            )
+            raise unclear_removal(element, whole.path)
         named.append((known, _said_empty(element, attribute)))
     return without_named(present, named, attribute)
 

@@ -13,7 +13,7 @@ from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
 from scim.patch.entra import Operation
-from scim.schema.elements import listed, refuse_nobody
+from scim.schema.elements import listed, refuse_nobody, unwrap
 from scim.schema.registry import Registry, ResourceType, Target
 from scim.schema.validation import Document
 from scim.schema.validators import canonical_value, empty
@@ -87,9 +87,7 @@ def _read(operation: Operation, registry: Registry) -> Operation:
     if not whole or target.attribute is None or empty(value):
         return operation
     if operation.op == "remove":
-        if isinstance(value, dict) and [name.lower() for name in value] == [target.name.lower()]:
-            value = value[next(iter(value))]
-        value = [_named_by_url(element, registry) for element in listed(value)]
+        value = [_named_by_url(element, registry) for element in listed(unwrap(value, target.name))]
     refuse_nobody(value, target.attribute, target.path)
     return replace(operation, value=value)
 

@@ -7,15 +7,13 @@ Values compare exactly: nobody said which of them are caseless.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from scim.budget import Work, charge
-from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.evaluate import bind_elements
-from scim.filter.tree import And, Filter, Not, Or
+from scim.filter.tree import Filter, names
 from scim.patch.entra import Operation
-from scim.schema.elements import listed, shown
+from scim.schema.elements import ABOUT, listed, unclear_removal, unwrap
 from scim.schema.model import Attribute
 from scim.schema.registry import Target
 from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
@@ -44,9 +42,9 @@ def _change_extension(document: Document, urn: str, operation: Operation) -> Non
         document.pop(urn, None)
         return
     container = dict(document.get(urn, {}))
-    names = {name.lower(): name for name in container}
+    spellings = {name.lower(): name for name in container}
     for name, value in operation.value.items():
-        known = names.setdefault(name.lower(), name)
+        known = spellings.setdefault(name.lower(), name)
         changed = _changed(container.get(known), Operation(operation.op, Target(urn, known), value))
         if changed is None:
             container.pop(known, None)
@@ -72,21 +70,13 @@ def _changed(present: Any, operation: Operation) -> Any:
 def _without(present: Any, operation: Operation) -> Any:
     """Return what a removal leaves. Without a value all goes; a list, or an object, names elements; a plain value names
     an element of a list, and is not looked at if the attribute is a plain value too."""
-    value = operation.value
-    if isinstance(value, dict) and [name.lower() for name in value] == [operation.target.name.lower()]:
-        value = value[next(iter(value))]
+    value: Any = unwrap(operation.value, operation.target.name)
     if value is None or value == "" or (not isinstance(present, list) and not isinstance(value, list | dict)):
         return None
     named = [_parts(element) for element in listed(value)]
     if not all(named):
         unclear = next(element for element in listed(value) if not _parts(element))
-        raise ScimError(
-            INVALID_VALUE,
-            f"What to remove of {operation.target.path} cannot be told from {shown(unclear)}; "
-            "send the values that shall go.",
-            attribute=operation.target.path,
-            rule="unknown",
-        )
+        raise unclear_removal(unclear, operation.target.path)
     elements = [(item, _parts(item)) for item in _elements(present)]
     charge(len(elements) * len(named), Work.OPERATIONS)
     return _kept(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
@@ -113,7 +103,7 @@ def _text(value: Any) -> str:
 def _filtered(present: Any, operation: Operation, filter: Filter) -> Any:
     """Return the value after an operation behind a value path. One that matches nothing does nothing: what an element
     of this attribute looks like is not known."""
-    subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in _named(filter)}]
+    subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in names(filter)}]
     known = {"name": operation.target.name, "type": "complex", "multiValued": True, "subAttributes": subs}
     attribute = Attribute.model_validate(known)
     matches = bind_elements(filter, attribute, operation.target.path)
@@ -144,19 +134,7 @@ def _without_sub(element: Any, sub: str) -> Any:
     if not isinstance(element, dict):
         return None if sub.lower() == "value" else element
     left = {name: item for name, item in element.items() if name.lower() != sub.lower()}
-    return left if left and not set(map(str.lower, left)) <= {"type", "primary", "display"} else None
-
-
-def _named(filter: Filter) -> Iterator[str]:
-    """Give the names that the filter of a value path compares."""
-    match filter:
-        case And(terms) | Or(terms):
-            for term in terms:
-                yield from _named(term)
-        case Not(term):
-            yield from _named(term)
-        case _:
-            yield filter.path
+    return left if left and not set(map(str.lower, left)) <= ABOUT else None
 
 
 def _elements(present: Any) -> list[Any]:

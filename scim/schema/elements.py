@@ -14,7 +14,7 @@ from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
 from scim.schema.values import fold
 
-_ABOUT = frozenset({"type", "primary", "display"})
+ABOUT = frozenset({"type", "primary", "display"})
 """What only says something about an element that has something else."""
 _SHOWN = 80
 """Characters of an element that an error shows."""
@@ -23,6 +23,23 @@ _SHOWN = 80
 def listed(value: object) -> list[Any]:
     """A client's value as a list of elements."""
     return value if isinstance(value, list) else [value]
+
+
+def unwrap(value: object, name: str) -> object:
+    """A value without the object around it that only repeats the attribute's name: Salesforce's {"members": […]}."""
+    if isinstance(value, dict) and [member.lower() for member in value] == [name.lower()]:
+        return value[next(iter(value))]
+    return value
+
+
+def unclear_removal(element: object, path: str) -> ScimError:
+    """The error for a removal in which an element says nothing that is understood."""
+    return ScimError(
+        INVALID_VALUE,
+        f"What to remove of {path} cannot be told from {shown(element)}; send the values that shall go.",
+        attribute=path,
+        rule="unknown",
+    )
 
 
 def is_understood(element: object, attribute: Attribute) -> bool:
@@ -80,9 +97,9 @@ def _names(attribute: Attribute) -> str:
 
 def is_husk(element: object, attribute: Attribute) -> bool:
     """Whether an element says nothing but its type, primary or display, although it could say more."""
-    if not isinstance(element, dict) or not set(element) <= _ABOUT:
+    if not isinstance(element, dict) or not set(element) <= ABOUT:
         return False
-    return any(sub.name not in _ABOUT and sub.mutability != "readOnly" for sub in attribute.sub_attributes)
+    return any(sub.name not in ABOUT and sub.mutability != "readOnly" for sub in attribute.sub_attributes)
 
 
 def identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
