@@ -1,5 +1,4 @@
-"""After `azd provision`: make the first connection, and print what to type in Entra. Without a terminal, as in a
-pipeline whose log others read, nothing is made: the command to run is printed.
+"""After `azd provision`: make the first connection, and print what to type in Entra.
 
 azd runs this from the project's folder, with the outputs of the deployment in the environment: SCIM_KEY_VAULT_URL,
 SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection is called `entra`, or what `azd env set SCIM_CONNECTION <name>` says.

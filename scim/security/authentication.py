@@ -39,10 +39,7 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
         connection, credential = await _by_key(token, security)
     used = used_id(connection, credential)
     trace.proven(connection.name, connection.tenant, used)
-    fault = ended(connection, credential)
-    if fault is not None:
-        if fault[1] == "revoked":
-            security.usage.tell_revoked(connection, used)
+    if (fault := tell_ended(connection, credential, security)) is not None:
         raise _refused(*fault)
     trace.admit()
     if connection.paused is not None:
@@ -188,6 +185,14 @@ def used_id(connection: Connection, credential: Credential | None) -> str:
         return credential.id
     assert connection.trust is not None
     return connection.trust.id
+
+
+def tell_ended(connection: Connection, credential: Credential | None, security: Security) -> Fault | None:
+    """The same, and an event if it was revoked."""
+    fault = ended(connection, credential)
+    if fault is not None and fault[1] == "revoked":
+        security.usage.tell_revoked(connection, used_id(connection, credential))
+    return fault
 
 
 def shown(moment: datetime) -> str:

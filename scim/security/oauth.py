@@ -19,7 +19,7 @@ from scim.errors import Reason, with_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import ended, key_of, knows, note, tell_revoked, used_id
+from scim.security.authentication import key_of, knows, note, tell_ended, tell_revoked, used_id
 from scim.security.connections import Connection, Credential
 from scim.security.keys import parse_client_id, parse_key
 from scim.security.security import Security
@@ -162,9 +162,7 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
             told.SECRET_TOKEN.format(name=connection.name),
             reason="wrong-kind",
         )
-    if (fault := ended(connection, credential)) is not None:
-        if fault[1] == "revoked":
-            security.usage.tell_revoked(connection, credential.id)
+    if (fault := tell_ended(connection, credential, security)) is not None:
         raise _invalid_client(*fault)
     return connection, credential
 
@@ -242,9 +240,7 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
             trace.proven(connection.name, connection.tenant, connection.trust.id)
         raise
     trace.proven(connection.name, connection.tenant, connection.trust.id)
-    if (fault := ended(connection, None)) is not None:
-        if fault[1] == "revoked":
-            security.usage.tell_revoked(connection, connection.trust.id)
+    if (fault := tell_ended(connection, None, security)) is not None:
         raise _invalid_client(*fault)
     await security.tokens.ready()  # an assertion is used up only where a token comes of it
     if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):

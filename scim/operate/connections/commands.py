@@ -86,7 +86,7 @@ class Commands:
         """Make a connection of these members, and its secret if its kind has one. `expires` is what --expires says of
         the secret, or of a connection without; only with `recoverable` is the secret itself kept."""
         if await self._find(name) is not None and not replace:
-            raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
+            raise _taken(name)
         now = datetime.now(UTC)
         secret, seal = None, await find_seal(self._kept)
         document = {member: value for member, value in given.items() if value is not None} | {"created": now}
@@ -106,7 +106,7 @@ class Commands:
             if before is None:
                 return made
             if not replace:
-                raise CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
+                raise _taken(name)
             return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now)))
 
         if made.kind in ("oauth", "federation") and not await self._kept.signing_keys():
@@ -258,6 +258,10 @@ class Commands:
 
 def _view(connection: Connection, used: list[Used] | None) -> View:
     return View(connection, used, rotation(connection, used, datetime.now(UTC)))
+
+
+def _taken(name: str) -> CommandError:
+    return CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
 
 
 def _there(name: str, connection: Connection | None) -> Connection:

@@ -23,6 +23,7 @@ from scim.operate.errors import CommandError
 from scim.security import seals
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
+from scim.security.roots import R
 from scim.security.seals import Seal, read_seals, write_seals
 from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
 from scim.security.vault import CONNECTION, Vault, connection_in
@@ -166,24 +167,23 @@ class KeptInVault:
         return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
-        secret = await self._vault.read(SECRET)
-        try:
-            return read_signing_keys(secret.value) if secret else ()
-        except ValueError as error:
-            raise KeptError(f"secret {SECRET} {error}") from None
+        return await self._roots(SECRET, read_signing_keys)
 
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
         await self._vault.write(SECRET, write_signing_keys(keys), expires=None, tags={})
 
     async def seals(self) -> tuple[Seal, ...]:
-        secret = await self._vault.read(seals.SECRET)
-        try:
-            return read_seals(secret.value) if secret else ()
-        except ValueError as error:
-            raise KeptError(f"secret {seals.SECRET} {error}") from None
+        return await self._roots(seals.SECRET, read_seals)
 
     async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         await self._vault.write(seals.SECRET, write_seals(roots), expires=None, tags={})
+
+    async def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
+        secret = await self._vault.read(name)
+        try:
+            return read(secret.value) if secret else ()
+        except ValueError as error:
+            raise KeptError(f"secret {name} {error}") from None
 
 
 class KeptInSettings:
@@ -231,24 +231,24 @@ class KeptInSettings:
         return Changed(connection)
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
-        try:
-            return read_signing_keys(self._file()["Values"].get("SCIM_SIGNING_KEYS") or "[]")
-        except ValueError as error:
-            raise KeptError(f"{self._path}: SCIM_SIGNING_KEYS {error}") from None
+        return self._roots("SCIM_SIGNING_KEYS", read_signing_keys)
 
     async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
         with self._locked():
             self._write(self._file(), SCIM_SIGNING_KEYS=write_signing_keys(keys))
 
     async def seals(self) -> tuple[Seal, ...]:
-        try:
-            return read_seals(self._file()["Values"].get("SCIM_SEALS") or "[]")
-        except ValueError as error:
-            raise KeptError(f"{self._path}: SCIM_SEALS {error}") from None
+        return self._roots("SCIM_SEALS", read_seals)
 
     async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         with self._locked():
             self._write(self._file(), SCIM_SEALS=write_seals(roots))
+
+    def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
+        try:
+            return read(self._file()["Values"].get(name) or "[]")
+        except ValueError as error:
+            raise KeptError(f"{self._path}: {name} {error}") from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
