@@ -77,6 +77,8 @@ class _Parts:
     health: Health
     limits: TenantLimits
     addresses: AddressLimits
+    hosts: frozenset[str]
+    """The hosts that requests may come for; none if any may."""
     identity: AsyncTokenCredential | None
 
 
@@ -138,18 +140,17 @@ class Application:
         if request.root == ROOT:  # personal data, or what a caller sent of it (RFC 9111 §5.2.2.5)
             response.headers.setdefault("Cache-Control", "no-store")
         self._changes.count(gathered, response.status)
-        known = gathered.admitted and gathered.reason is None
-        count = 1 if known or request.root not in _LOGGED else self._sample.count(gathered.connection, gathered.claimed)
-        if request.root in _LOGGED and count:
-            log_request(
-                request,
-                response,
-                gathered,
-                milliseconds=(time.perf_counter() - started) * 1000,
-                registry=self._parts.registry if self._parts else None,
-                count=count,
-            )
+        if request.root in _LOGGED:
+            self._log(request, response, gathered, (time.perf_counter() - started) * 1000)
         return dataclasses.replace(response, body=None) if request.method == "HEAD" else response
+
+    def _log(self, request: Request, response: Response, gathered: Trace, milliseconds: float) -> None:
+        """Log the request; of those of refused callers a sample."""
+        known = gathered.admitted and gathered.reason is None
+        count = 1 if known else self._sample.count(gathered.connection, gathered.claimed)
+        registry = self._parts.registry if self._parts else None
+        if count:
+            log_request(request, response, gathered, milliseconds=milliseconds, registry=registry, count=count)
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
         """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
@@ -191,11 +192,9 @@ class Application:
             return
         if not request.host:
             raise ScimError(INVALID_SYNTAX, "The Host header is no name or address of a host; send the tenant URL's.")
-        public = self._built().settings.public_url
-        if public is None:
-            return
-        known = {Request("GET", public).host, os.environ.get(_OWN_HOST, "").lower()}
-        if request.host not in known:
+        parts = self._built()
+        if parts.hosts and request.host not in parts.hosts:
+            public = parts.settings.public_url
             raise ScimError(MISDIRECTED, f"This service is not reached by that host name; the tenant URL is {public}.")
 
     async def _answer(self, request: Request) -> Response:
@@ -292,8 +291,15 @@ class Application:
             looks,
             TenantLimits(settings.tenant_rate),
             AddressLimits(settings.address_refusals),
+            self._hosts(settings),
             identity,
         )
+
+    @staticmethod
+    def _hosts(settings: Settings) -> frozenset[str]:
+        if settings.public_url is None:
+            return frozenset()
+        return frozenset({Request("GET", settings.public_url).host, os.environ.get(_OWN_HOST, "").lower()})
 
     @staticmethod
     def _identity(settings: Settings) -> AsyncTokenCredential | None:

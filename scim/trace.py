@@ -70,9 +70,9 @@ _current: ContextVar[Trace | None] = ContextVar("scim_trace", default=None)
 _deed: ContextVar[Deed | None] = ContextVar("scim_deed", default=None)
 
 
-def begin(request: str = "", address: str | None = None) -> Trace:
+def begin(request: str) -> Trace:
     """Gather anew, in this task and those that it starts."""
-    trace = Trace(request, address)
+    trace = Trace(request)
     _current.set(trace)
     _deed.set(trace.deed)
     return trace
