@@ -50,6 +50,8 @@ APART = 1_500_000
 """Units of what runs in a thread, beside the others."""
 FEW = 2_000
 """Values that are worked on at once without a thread."""
+BYTES_EACH = 150
+"""Bytes of a resource that are a unit more, beside what is done with each."""
 WORTH = 2_500
 """Units that count as a request to the rate limit of a tenant: at 400 a second, one second of one processor."""
 

@@ -34,7 +34,7 @@ from scim.patch.entra import PATCH_URN
 from scim.request_log import log_change
 from scim.schema.registry import ResourceType
 from scim.service import resources
-from scim.service.context import Context
+from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
 from scim.service.quota import of_creation, require_room
 from scim.store import rows
@@ -52,8 +52,6 @@ Run = Callable[[Context], Awaitable[Response]]
 _METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 _MAX_PATH = 2048
 """Characters of an operation's path."""
-_BYTES_EACH = 16
-"""Bytes of a value in a body, at the least."""
 _USED_UP = (
     "The operation was not run: with those before it, it takes more work than one request may. "
     "Send it in another request."
@@ -103,7 +101,7 @@ async def bulk(context: Context, run: Run) -> Response:
     trace.bulk(len(listed))
     operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
     posts = _posts(operations)
-    await call(len(context.request.body) // _BYTES_EACH, _resolve, operations, posts)
+    await call(len(context.request.body) // VALUE_BYTES, _resolve, operations, posts)
     await _run(context, _ordered(operations, posts), posts, run, most_errors or None)
     results = [operation.result for operation in operations if operation.result is not None]
     return Response(200, {"schemas": [RESPONSE_URN], "Operations": results})
@@ -253,18 +251,17 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         async with asyncio.timeout(deadline.left()):
             await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
     for operation, creation in wanted:
-        if creation.id in made and made[creation.id] is None:
-            with trace.operation() as deed:
-                note_creation(creation.resource_type, creation.document)
+        if creation.id not in made:
+            continue
+        with trace.operation() as deed:
+            note_creation(creation.resource_type, creation.document)
+            if (stored := made[creation.id]) is None:
                 operation.result = _failed(context, operation, Unavailable())
-            _account(context, operation, deed)
-        if stored := made.get(creation.id):
-            headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
-            operation.result = _result(context, operation, 201, headers, None)
-            with trace.operation() as deed:
-                note_creation(creation.resource_type, creation.document)
-            _account(context, operation, deed)
-            context.store.quotas.add(context.tenant, of_creation(creation.document, 0))
+            else:
+                headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
+                operation.result = _result(context, operation, 201, headers, None)
+                context.store.quotas.add(context.tenant, of_creation(creation.document, 0))
+        _account(context, operation, deed)
 
 
 def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:

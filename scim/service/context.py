@@ -16,7 +16,7 @@ from scim.settings import Settings
 from scim.store.store import Store
 from scim.store.stored import Stored
 
-_BYTES_EACH = 16
+VALUE_BYTES = 16
 """Bytes of a value in a body, at the least."""
 
 
@@ -53,7 +53,7 @@ class Context:
             limit = settings.max_group_body_bytes if large else settings.max_body_bytes
             body = await read(self.request.content(limit), settings.max_json_depth)
         if self.strict and resource_type is not None:
-            size = len(self.request.body) // _BYTES_EACH if self.data is None else FEW + 1
+            size = len(self.request.body) // VALUE_BYTES if self.data is None else FEW + 1
             return await call(size, strict.checked, self.request.method, body, resource_type)
         return body
 

@@ -33,8 +33,7 @@ def of_creation(document: Document, members: int) -> Size:
 def of_update(old: Document, new: Document, changes: Changes) -> Size:
     """What a resource takes more, or less, after an update."""
     longer = _length(new) - _length(old)
-    more = len(changes.add) - len(changes.remove)
-    return Size(0, more, (2 * longer if longer > _SLACK or longer < 0 else 0) + _MEMBER * more)
+    return of_members(changes).plus(Size(bytes=2 * longer if longer > _SLACK or longer < 0 else 0))
 
 
 def of_members(changes: Changes) -> Size:

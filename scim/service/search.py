@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from scim.budget import Work, call, charge, pause
+from scim.budget import BYTES_EACH, Work, call, charge, pause
 from scim.errors import INVALID_CURSOR, ScimError
 from scim.filter.evaluate import bind, known, knows
 from scim.filter.parse import parse_filter
@@ -37,8 +37,6 @@ Bookmark = tuple[str, int, Position]
 
 _SHOWN = 10
 """Units of a resource that is shown."""
-_BYTES_EACH = 150
-"""Bytes of it that are a unit more."""
 _CHARACTERS = 4
 """Characters of a filter that are read in the time of a value."""
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -258,7 +256,7 @@ async def _shown(context: Context, page: Page, projections: Mapping[str, Project
             found = found | await edges.of_page(context, resource_type, unread, neighbours=neighbours)
         for _, stored in group:
             values = found.get(stored.id)
-            if charge(_SHOWN + stored.size // _BYTES_EACH + len(values or ()) // 10, Work.PAGE):
+            if charge(_SHOWN + stored.size // BYTES_EACH + len(values or ()) // 10, Work.PAGE):
                 await pause()
             shown[stored.id] = projection.apply(context.resource(resource_type, stored, values))
     return [shown[stored.id] for _, stored in page.resources]

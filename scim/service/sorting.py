@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scim.budget import Work, charge, pause
+from scim.budget import BYTES_EACH, Work, charge, pause
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import Index, ResourceType, Target
@@ -26,8 +26,6 @@ from scim.store.stored import Stored
 
 _SORTED = 20
 """Units of a resource that is put in order."""
-_BYTES_EACH = 150
-"""Bytes of it that are a unit more."""
 _MAX_BYTES = 16 * 2**20
 """Text of the resources that are sorted in memory."""
 
@@ -81,7 +79,7 @@ async def of_all(
     for one, target in zip(sources, order.targets, strict=True):
         found = await one.take(None, 0, room, known=0)
         for s in found.resources:
-            if charge(_SORTED + s.size // _BYTES_EACH, Work.PAGE):
+            if charge(_SORTED + s.size // BYTES_EACH, Work.PAGE):
                 await pause()
             every.append((_key(context, one.resource_type, target, s), (one.resource_type, s)))
         if room.is_full:

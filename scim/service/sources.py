@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from scim import deadline, told
-from scim.budget import Work, charge, pause
+from scim.budget import BYTES_EACH, Work, charge, pause
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
 from scim.schema.registry import ResourceType
@@ -27,8 +27,6 @@ from scim.store.stored import Stored, stored
 
 _ROW = 15
 """Units of a resource that is read from its row."""
-_BYTES_EACH = 150
-"""Bytes of it that are a unit more."""
 
 
 class Room:
@@ -238,4 +236,4 @@ async def kept(
 
 def look_at(one: Stored) -> bool:
     """Count a resource that a search looks at; whether others are to be served. Raises 400 tooMany."""
-    return charge(_ROW + one.size // _BYTES_EACH, Work.FILTER)
+    return charge(_ROW + one.size // BYTES_EACH, Work.FILTER)
