@@ -133,6 +133,8 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
             return "" if known else "is the size of another tenant", None
         case ["u", _, _]:
             return rules.usage_fault(row.values), None
+        case ["v", _, digest]:
+            return rules.revocation_fault(row.values, digest), None
         case ["k", "cursors"]:
             key = row.values.get("key")
             sound = isinstance(key, str) and len(key) == 64 and not key.strip("0123456789abcdef")

@@ -15,7 +15,7 @@ from scim.security.usage import Used
 from scim.store import rows
 from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.pending import TENANTS
-from scim.store.row import Write
+from scim.store.row import Row, Write
 from scim.store.transactions import Proof, commit
 
 _SKEW = timedelta(minutes=10)
@@ -69,8 +69,7 @@ class Credentials:
         try:
             async for page in self._gateway.pages(TENANTS, *rows.revoked_range(connection)):
                 for row in page:
-                    revoked = Revoked(value=row.values["value"], at=datetime.fromisoformat(row.values["at"]))
-                    found.setdefault(rows.connection_of(row.key), []).append(revoked)
+                    found.setdefault(rows.connection_of(row.key), []).append(_read_mark(row))
         except Unavailable as error:
             raise Unknown(f"the table, which marks revoked credentials: {error}") from None
         return found
@@ -110,3 +109,12 @@ class Credentials:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+
+
+def _read_mark(row: Row) -> Revoked:
+    """The credential that a mark says was revoked. Its key alone tells which: one with a broken time holds too."""
+    try:
+        at = datetime.fromisoformat(row.values["at"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        at = datetime.fromtimestamp(0, UTC)
+    return Revoked(value=f"sha256:{row.key.split(' ')[2]}", at=at)

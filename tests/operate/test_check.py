@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from dev.credentials import new_key
 from scim.app import Application
 from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
+from scim.security.connections import Revoked
 from scim.store import rows
 from scim.store.gateway import Gateway, TableGateway, Unavailable
 from scim.store.members import Changes, Member
@@ -596,6 +598,8 @@ SHARED: dict[str, tuple[str, dict[str, Any], str]] = {
     "tenant whose time is none": ("t a", {"tenant": "a", "touched": "then"}, "does not say when"),
     "use without its credential": ("u a b", {"first": OLD, "last": OLD}, "lacks credential"),
     "use without its time": ("u a b", {"credential": "b", "first": OLD, "last": 5}, "first or last use is no time"),
+    "mark of another credential": ("v a b", {"value": "sha256:c", "at": OLD}, "marks another credential"),
+    "mark without its time": ("v a b", {"value": "sha256:b"}, "does not say when the credential was revoked"),
     "assertion without its end": ("j soon x", {}, "is the sight of an assertion without its end"),
     "assertion that ended": (f"j 20200101T000000 {'a' * 64}", {}, "ended long ago"),
     "key that is none": ("k cursors", {"key": "zz"}, "is a key for cursors that is none"),
@@ -611,6 +615,7 @@ async def test_the_shared_partition_is_looked_at(
     await store.pending.announce(TENANT)
     await store.positions.signing_key()
     await store.credentials.first_sight("c", "a", datetime.now(UTC) + timedelta(minutes=5))
+    await store.credentials.mark_revoked("c", [Revoked(value=new_key("c"), at=datetime.now(UTC))])
     table.load(TENANTS, {"u c d": {"credential": "d", "first": OLD, "last": OLD, "warned": ""}, "k housekeeping": {}})
     assert await examine_shared(table) == []
     table.load(TENANTS, {key: values})

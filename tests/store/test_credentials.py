@@ -167,6 +167,7 @@ async def test_housekeeping_forgets_only_what_has_expired(gateway: Gateway, name
     for number, end in enumerate(ends):
         assert await credentials.first_sight(name, f"a-{number}", now + end) == (number < 3)
     assert [used.credential for used in await credentials.used(name)] == ["aaaaaaaa"]
+    await credentials.tidy()  # others look at this partition too
 
 
 async def test_tidying_twice_at_once(gateway: Gateway, name: str) -> None:
@@ -182,3 +183,15 @@ async def test_rows_hold_no_assertion(gateway: Gateway, name: str) -> None:
     await Credentials(gateway).first_sight(name, "secret-jti", later())
     found = [row async for page in gateway.pages(TENANTS, "", "\uffff") for row in page]
     assert not any("secret-jti" in f"{row.key} {row.values}" for row in found)
+
+
+@pytest.mark.parametrize("at", [None, 5, "then", "2026-01-01T00:00:00"])
+async def test_a_mark_whose_time_is_broken_still_holds(
+    credentials: Credentials, faulty: Faulty, name: str, at: object
+) -> None:
+    key, values = rows.revoked_key(name, "a" * 64), {"value": f"sha256:{'a' * 64}"}
+    await faulty.commit(TENANTS, [Write("insert", key, values | ({"at": at} if at else {}))])
+    (revoked,) = await credentials.revoked(name)
+    assert (revoked.value, revoked.at.tzinfo) == (f"sha256:{'a' * 64}", UTC)
+    assert (await credentials.revoked_by_connection())[name] == [revoked]
+    await faulty.commit(TENANTS, [Write("delete", key)])

@@ -213,3 +213,10 @@ def usage_fault(values: Mapping[str, Any]) -> str:
         return "lacks credential"
     times = [values.get(name) for name in ("first", "last")]
     return "" if all(time_of(time) for time in times) else "its first or last use is no time"
+
+
+def revocation_fault(values: Mapping[str, Any], digest: str) -> str:
+    """The mark that a credential was revoked, at the key of its digest."""
+    if values.get("value") != f"sha256:{digest}":
+        return "marks another credential as revoked than its key says"
+    return "" if time_of(values.get("at")) else "does not say when the credential was revoked"
