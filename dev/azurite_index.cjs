@@ -8,7 +8,7 @@
 
 const { default: Store } = require("azurite/dist/src/table/persistence/LokiTableMetadataStore.js");
 
-// What scim/store/wire.py asks. Other filters take Azurite's own way.
+// What scim/store/table/wire.py asks. Other filters take Azurite's own way.
 const RANGE = /^PartitionKey eq '(?:[^']|'')*' and RowKey ge '((?:[^']|'')*)' and RowKey lt '((?:[^']|'')*)'/;
 
 const { getEntityCollection, queryTableEntities } = Store.prototype;

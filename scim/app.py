@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from scim.schema.registry import Registry
     from scim.security.security import Security
     from scim.settings import Settings
-    from scim.store.gateway import Gateway
     from scim.store.store import Store
+    from scim.store.table import Table
     from scim.trace import Trace
 
 log = logging.getLogger("scim")
@@ -97,7 +97,7 @@ def _uncollected() -> Iterator[None]:
 
 class Application:
     """Answers requests to all our doors: SCIM, the token endpoint and its metadata, health. `settings` come from the
-    environment where none are given; `policies` see every request to the table; a `gateway` takes the table's place;
+    environment where none are given; `policies` see every request to the table; a `table` takes the table's place;
     `ca_file` replaces the system's trusted certificates towards Key Vault and issuers."""
 
     def __init__(
@@ -105,12 +105,12 @@ class Application:
         settings: Settings | None = None,
         *,
         policies: Sequence[AsyncHTTPPolicy[Any, Any]] = (),
-        gateway: Gateway | None = None,
+        table: Table | None = None,
         ca_file: str | None = None,
     ) -> None:
         self._settings = settings
         self._policies = policies
-        self._gateway = gateway
+        self._table = table
         self._ca_file = ca_file
         self._parts: _Parts | None = None
         self._changes = MassChanges()
@@ -165,9 +165,9 @@ class Application:
         return response
 
     @property
-    def gateway(self) -> Gateway:
+    def table(self) -> Table:
         """The door to the table, for tools that look at rows."""
-        return self._built().store.gateway
+        return self._built().store.table
 
     async def housekeep(self, *, everything: bool = False) -> int:
         """Finish operations that were cut short, those that are due or (if nobody else works) all; how many.
@@ -181,7 +181,7 @@ class Application:
         if parts is not None:
             await parts.security.close()
             await parts.store.quotas.settle()
-            await parts.store.gateway.close()
+            await parts.store.table.close()
             if parts.identity is not None:
                 await parts.identity.close()
 
@@ -280,7 +280,7 @@ class Application:
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
         quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)
-        store = Store.on(self._gateway or self._table(settings, identity), registry, quota)
+        store = Store.on(self._table or self._open_table(settings, identity), registry, quota)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
         return _Parts(
@@ -310,17 +310,17 @@ class Application:
 
         return identity(settings.identity_client_id)
 
-    def _table(self, settings: Settings, identity: AsyncTokenCredential | None) -> Gateway:
+    def _open_table(self, settings: Settings, identity: AsyncTokenCredential | None) -> Table:
         from scim.settings import SettingsError
-        from scim.store.gateway import TableGateway
+        from scim.store.table.azure import AzureTable
 
         name = settings.table_name
         if settings.table_endpoint is not None:
             assert identity is not None
-            return TableGateway.with_identity(settings.table_endpoint, name, identity, self._policies)
+            return AzureTable.with_identity(settings.table_endpoint, name, identity, self._policies)
         assert settings.table_connection_string is not None
         try:
-            return TableGateway.with_key(settings.table_connection_string, name, self._policies)
+            return AzureTable.with_key(settings.table_connection_string, name, self._policies)
         except ValueError:  # its text may quote the string, which holds a key
             raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None
 
@@ -341,16 +341,16 @@ class Application:
         from scim.schema.loading import SchemaError
         from scim.security.seals import NoSeals
         from scim.security.signing_keys import NoSigningKeys
-        from scim.security.unavailable import Unavailable as SecurityUnavailable
+        from scim.security.unavailable import SecretsUnavailable
         from scim.settings import SettingsError
-        from scim.store.gateway import TooLarge, Unavailable
+        from scim.store.table import TableUnavailable, TooLarge
 
         if isinstance(error, TooLarge):
             kind, detail = TOO_LARGE, "The change is too large for one transaction; send it in smaller requests"
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, TableUnavailable):
             log.warning("storage unavailable (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
-        elif isinstance(error, SecurityUnavailable):
+        elif isinstance(error, SecretsUnavailable):
             if self._warnings.take(time.monotonic()):
                 log.warning("caller not looked up (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Who may call cannot be looked up at the moment; send again later"

@@ -35,8 +35,8 @@ KNOWN = {
     ("request_log", "store"),  # what an id looks like
 }
 DOORS = {
-    "azure.data": {"store/gateway.py"},
-    "azure.core": {"store/gateway.py", "store/pipeline.py", "security/vault.py"},
+    "azure.data": {"store/table/azure.py"},
+    "azure.core": {"store/table/azure.py", "store/table/pipeline.py", "security/vault.py"},
     "azure.keyvault": {"security/vault.py"},
     "azure.identity": {"security/identity.py"},
     "jwt": {"security/access_tokens.py", "security/assertions.py", "security/jwks.py"},

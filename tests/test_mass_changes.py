@@ -11,7 +11,7 @@ import pytest
 from scim.mass_changes import MassChanges
 from scim.trace import Deed, Trace
 from tests.core import cases
-from tests.store.memory import Door, MemoryGateway
+from tests.store.memory import Door, MemoryTable
 from tests.test_accounts import change
 from tests.test_request_log import lines
 
@@ -23,7 +23,7 @@ def _everything(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("in_bulk", [False, True], ids=["one by one", "in bulk"])
 async def test_many_that_are_disabled_or_deleted(caplog: pytest.LogCaptureFixture, in_bulk: bool) -> None:
-    client = Door(MemoryGateway(), SCIM_MASS_CHANGES="4").client
+    client = Door(MemoryTable(), SCIM_MASS_CHANGES="4").client
     users = [f"/Users/{(await client.new_user(f'user-{n}', active=True))['id']}" for n in range(6)]
     off = {"Operations": [change("replace", "active", False)]}
     asked: list[tuple[str, str, object]] = [("PATCH", user, off) for user in users[:3]]

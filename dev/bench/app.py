@@ -1,4 +1,4 @@
-"""The app as the bench asks it: function_app's own handlers on Azurite or another gateway, in this process.
+"""The app as the bench asks it: function_app's own handlers on Azurite or another table, in this process.
 
 Its log goes where a worker's would go at INFO, but to nowhere: writing the request's line is part of a request.
 """
@@ -24,7 +24,7 @@ from dev.host import Answer, Host
 from scim.app import Application
 from scim.http import Request
 from scim.settings import Settings
-from scim.store.gateway import Gateway
+from scim.store.table import Table
 
 TABLE = "scim"
 BASE = "http://scim.example/scim"
@@ -72,11 +72,11 @@ class Client:
         return ids
 
 
-def settings_values(table: str, keys: Mapping[str, str]) -> dict[str, str]:
+def settings_values(connection_string: str, keys: Mapping[str, str]) -> dict[str, str]:
     """The app settings for the table behind a connection string, with a connection for each tenant."""
     connections = {tenant: {"tenant": tenant, "keys": [key]} for tenant, key in keys.items()}
     return {
-        "SCIM_TABLE_CONNECTION_STRING": table,
+        "SCIM_TABLE_CONNECTION_STRING": connection_string,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_SEALS": SEALS,
@@ -90,16 +90,16 @@ def settings_values(table: str, keys: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def clients(
-    table: str,
+    connection_string: str,
     tenants: Sequence[str],
     *,
-    gateway: Gateway | None = None,
+    table: Table | None = None,
     policies: Sequence[AsyncHTTPPolicy[Any, Any]] = (),
 ) -> AsyncIterator[dict[str, Client]]:
-    """A client for each tenant of an app on the table, or on a gateway in its place."""
+    """A client for each tenant of an app on the table, or on a table in its place."""
     keys = {tenant: new_key(tenant) for tenant in tenants}
-    settings = Settings.from_environment(settings_values(table, keys))
-    application = Application(settings, gateway=gateway, policies=policies)
+    settings = Settings.from_environment(settings_values(connection_string, keys))
+    application = Application(settings, table=table, policies=policies)
     original, function_app.application = function_app.application, application
     try:
         with _logging():
@@ -121,11 +121,11 @@ class _Direct:
         return Answer(response.status, CIMultiDict(response.headers), response.encoded())
 
 
-def direct(gateway: Gateway, tenant: str) -> Client:
-    """A client of an application of its own on a gateway: several stand side by side. Its log is not written."""
+def direct(table: Table, tenant: str) -> Client:
+    """A client of an application of its own on a table: several stand side by side. Its log is not written."""
     key = new_key(tenant)
     settings = Settings.from_environment(settings_values("none", {tenant: key}))
-    return Client(_Direct(Application(settings, gateway=gateway)), tenant, key)
+    return Client(_Direct(Application(settings, table=table)), tenant, key)
 
 
 @contextmanager

@@ -215,7 +215,7 @@ def _row(name: str, size: int, cost: _Cost) -> list[str]:
 
 def new_table() -> Any:
     """The table in memory that the tests hold against Azurite; loaded late, since only tests need what it stands on."""
-    return importlib.import_module("tests.store.memory").MemoryGateway()
+    return importlib.import_module("tests.store.memory").MemoryTable()
 
 
 def load_users(table: Any, size: int) -> None:

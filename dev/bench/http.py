@@ -19,8 +19,8 @@ from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
 from dev.bench.profiling import profile
 from dev.bench.wire import WireTable
-from scim.store.gateway import TableGateway
-from scim.store.row import Write
+from scim.store.table import Write
+from scim.store.table.azure import AzureTable
 
 _PART = "http"
 _SIDES = ("ours", "SDK", "wire")
@@ -94,10 +94,10 @@ async def run(options: Options) -> Result:
         async with contextlib.AsyncExitStack() as stack:
             table = server.connection_string
             client = (await stack.enter_async_context(clients(table, ["ours"])))["ours"]
-            gateway = TableGateway.with_key(table, TABLE)
-            stack.push_async_callback(gateway.close)
+            origin = AzureTable.with_key(table, TABLE)
+            stack.push_async_callback(origin.close)
             copy = await fill(client, users)
-            opened, floors = await open_floors(gateway, table, copy)
+            opened, floors = await open_floors(origin, table, copy)
             for each_table in opened:
                 stack.push_async_callback(each_table.close)
             for operation in OPERATIONS:
@@ -130,10 +130,10 @@ async def fill(client: Client, users: int) -> Copy:
 
 
 async def open_floors(
-    gateway: TableGateway, connection_string: str, ours: Copy
+    origin: AzureTable, connection_string: str, ours: Copy
 ) -> tuple[list[FloorTable], dict[str, Floor]]:
     """Both floors by name, each with a copy of our rows in a partition of its own, and the tables to close."""
-    rows = [row async for page in gateway.pages(ours.partition, " ", _END) for row in page]
+    rows = [row async for page in origin.pages(ours.partition, " ", _END) for row in page]
     names = [row.key for row in rows if row.key.startswith("x u ")]
     bookmarks = (row.key for row in rows if row.key.startswith("b ") and row.values.get("start") == _middle(ours))
     middle = next(bookmarks, "")  # none in a list of one page
@@ -145,7 +145,7 @@ async def open_floors(
     floors = {}
     for side, table in tables.items():
         for at in range(0, len(rows), 100):
-            await gateway.commit(side, [Write("upsert", row.key, row.values) for row in rows[at : at + 100]])
+            await origin.commit(side, [Write("upsert", row.key, row.values) for row in rows[at : at + 100]])
         floors[side] = Floor(table, replace(ours, partition=side, names=names, middle=middle, template=template))
     return list(tables.values()), floors
 

@@ -33,7 +33,7 @@ from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
 from dev.bench.profiling import profile
 from dev.credentials import new_key
-from scim.store.gateway import TableGateway
+from scim.store.table.azure import AzureTable
 
 _PART = "peer"
 _TENANT = "tenant"
@@ -224,9 +224,9 @@ async def _profiles(table: str, figures: list[Figure], users: int) -> tuple[tupl
 
 async def _floor(stack: contextlib.AsyncExitStack, table: str, ours: Server) -> Floor:
     """What our server's rows cost without it."""
-    gateway = TableGateway.with_key(table, TABLE)
-    stack.push_async_callback(gateway.close)
-    opened, floors = await open_floors(gateway, table, Copy(_TENANT, ours.users, ours.group, [], ""))
+    origin = AzureTable.with_key(table, TABLE)
+    stack.push_async_callback(origin.close)
+    opened, floors = await open_floors(origin, table, Copy(_TENANT, ours.users, ours.group, [], ""))
     for each in opened:
         stack.push_async_callback(each.close)
     return floors["wire"]

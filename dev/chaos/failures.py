@@ -12,7 +12,7 @@ from dev.chaos.model import Finding
 from dev.chaos.plan import Plan, Report
 
 _STALL_SECONDS = 10.0
-"""Longer than a trip to the table may take (scim/store/gateway.py)."""
+"""Longer than a trip to the table may take (scim/store/table/azure.py)."""
 _IN_LONG = 0.7
 _IN_LONG_SECONDS = 3.0
 """The chance that a kill waits for a request of several transactions, and how long."""

@@ -54,7 +54,7 @@ delivery that comes late is nobody's fault there, since the model lets an unackn
 
 STATUSES = (500, 503, 429)
 _HUNG = 20.0
-"""Longer than the app waits for a trip (scim/store/gateway.py)."""
+"""Longer than the app waits for a trip (scim/store/table/azure.py)."""
 _SECONDS: dict[str, tuple[float, float]] = {
     "slow": (0.005, 0.3),
     "hung before": (_HUNG, _HUNG),

@@ -32,7 +32,7 @@ from dev.chaos.requests import Sender
 from dev.chaos.rival import Rival
 from dev.chaos.work import Worker
 from dev.credentials import SEALS, new_key
-from scim.store.gateway import TableGateway
+from scim.store.table.azure import AzureTable
 
 TABLE = "chaos"
 _HOUSEKEEPINGS = 5
@@ -208,11 +208,11 @@ class Run:
 
     async def _look(self) -> None:
         """Keep house until nothing is left to do, and hold what is there against what the clients know."""
-        gateway = TableGateway.with_key(self.table.connection_string, TABLE)
+        app_table = AzureTable.with_key(self.table.connection_string, TABLE)
         try:
-            findings = await self._kept_house(gateway)
+            findings = await self._kept_house(app_table)
         finally:
-            await gateway.close()
+            await app_table.close()
         self.report.resources = 0
         for tenant in self.plan.names:
             workers = [worker for worker in self.workers if worker.tenant == tenant]
@@ -225,14 +225,14 @@ class Run:
             self.report.resources += sum(map(len, resources.values()))
         self.report.add(findings)
 
-    async def _kept_house(self, gateway: TableGateway) -> list[Finding]:
+    async def _kept_house(self, app_table: AzureTable) -> list[Finding]:
         """Housekeeping until nothing is left to do; what is broken then."""
         findings: list[Finding] = []
         for _ in range(_HOUSEKEEPINGS):
             self.report.housekeepings += 1
             if not await self._dice.choice(self.instances).app.finish():
                 findings.append(Finding("housekeeping failed", "the app", "it ended with an error on a healthy table"))
-            found = [finding for tenant in self.plan.names for finding in await verify.rows(gateway, tenant)]
+            found = [finding for tenant in self.plan.names for finding in await verify.rows(app_table, tenant)]
             if not any(finding.kind == verify.PENDING for finding in found):
                 break
         return findings + found

@@ -10,16 +10,16 @@ from dev.chaos.contest import CONTESTED
 from dev.chaos.model import Finding, Thing
 from scim.operate.check import examine
 from scim.schema.loading import load
-from scim.store.gateway import Gateway
+from scim.store.table import Table
 
 PENDING = "still pending"
 Resources = dict[str, list[dict[str, Any]]]
 """By path, what a tenant holds."""
 
 
-async def rows(gateway: Gateway, tenant: str) -> list[Finding]:
+async def rows(table: Table, tenant: str) -> list[Finding]:
     """What the consistency checker finds in the tenant, after housekeeping."""
-    report = await examine(gateway, tenant, load())
+    report = await examine(table, tenant, load())
     findings = [Finding("broken rows", tenant, problem) for problem in report.problems]
     for key, id in report.strangers.items():
         findings.append(Finding("broken rows", tenant, f"{key}: a membership of the deleted resource {id}"))

@@ -17,11 +17,10 @@ from scim.operate.checking.survey import LATE, Survey
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway, Refused
-from scim.store.pending import TENANTS
-from scim.store.row import Row, Write
+from scim.store.pending import SHARED
 from scim.store.store import Store
-from scim.store.transactions import commit
+from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.transactions import commit_surely
 
 _EVERYTHING = ("", "\uffff")
 _ROUNDS = 4
@@ -64,10 +63,10 @@ class Fixed:
     report: Report
 
 
-async def problems(gateway: Gateway, tenant: str, registry: Registry, *, invented: Collection[str] = ()) -> list[str]:
+async def problems(table: Table, tenant: str, registry: Registry, *, invented: Collection[str] = ()) -> list[str]:
     """The broken invariants of a tenant, a line each. `invented` are ids in the shape of ours that were never
     resources and may be members."""
-    report = await examine(gateway, tenant, registry)
+    report = await examine(table, tenant, registry)
     return sorted([*report.problems, *(stranger(k, id) for k, id in report.strangers.items() if id not in invented)])
 
 
@@ -77,22 +76,22 @@ def stranger(key: str, id: str) -> str:
 
 
 async def examine(
-    gateway: Gateway, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = unseen
+    table: Table, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = unseen
 ) -> Report:
-    """Read every row of a tenant. `step` is called with the rows of each page. Raises Unavailable."""
+    """Read every row of a tenant. `step` is called with the rows of each page. Raises TableUnavailable."""
     survey = Survey(registry, now or datetime.now(UTC))
-    async for page in gateway.pages(tenant, *_EVERYTHING):
+    async for page in table.pages(tenant, *_EVERYTHING):
         for row in page:
             survey.take(row)
         step(len(page))
     survey.finish()
-    looks = Looks(gateway, tenant, registry, survey)
+    looks = Looks(table, tenant, registry, survey)
     findings = [*survey.findings, *await looks.findings()]
-    announcement = await gateway.read(TENANTS, rows.tenant_key(tenant))
+    announcement = await table.read(SHARED, rows.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
     elif announcement is not None and (fault := _tenant_fault(announcement)):
-        findings.append(Finding(f"{TENANTS} {announcement.key}", fault))
+        findings.append(Finding(f"{SHARED} {announcement.key}", fault))
     return Report(
         tenant,
         survey.rows,
@@ -107,18 +106,18 @@ async def examine(
     )
 
 
-async def examine_shared(gateway: Gateway, *, now: datetime | None = None) -> list[Finding]:
-    """Read the partition that is no tenant's. Raises Unavailable."""
+async def examine_shared(table: Table, *, now: datetime | None = None) -> list[Finding]:
+    """Read the partition that is no tenant's. Raises TableUnavailable."""
     findings: list[Finding] = []
     now = now or datetime.now(UTC)
-    async for page in gateway.pages(TENANTS, *_EVERYTHING):
+    async for page in table.pages(SHARED, *_EVERYTHING):
         for row in page:
             try:
                 fault, repair = _shared_fault(row, now)
             except Exception as error:  # whatever it is: it must not hide what comes after
                 fault, repair = f"cannot be looked at: {type(error).__name__}: {str(error)[:200]}", None
             if fault:
-                findings.append(Finding(f"{TENANTS} {row.key}", fault, repair))
+                findings.append(Finding(f"{SHARED} {row.key}", fault, repair))
     return findings
 
 
@@ -164,22 +163,22 @@ def _tenant_fault(row: Row) -> str:
 
 
 async def fix(store: Store, tenant: str, registry: Registry, step: Step = unseen) -> Fixed:
-    """Mend what can be proven, round by round until nothing more can be. Raises Unavailable."""
+    """Mend what can be proven, round by round until nothing more can be. Raises TableUnavailable."""
     done: list[str] = []
     for _ in range(_ROUNDS):
-        report = await examine(store.gateway, tenant, registry, step=step)
+        report = await examine(store.table, tenant, registry, step=step)
         mended = await _mend(store, report)
         done += mended
         if not mended:
             return Fixed(done, report)
-    return Fixed(done, await examine(store.gateway, tenant, registry, step=step))
+    return Fixed(done, await examine(store.table, tenant, registry, step=step))
 
 
-async def fix_shared(gateway: Gateway) -> list[str]:
-    """Remove what housekeeping should have removed from the partition that is no tenant's. Raises Unavailable."""
+async def fix_shared(table: Table) -> list[str]:
+    """Remove what housekeeping should have removed from the partition that is no tenant's. Raises TableUnavailable."""
     done = []
-    for finding in await examine_shared(gateway):
-        if finding.repair and await _done(gateway, TENANTS, finding.repair.writes):
+    for finding in await examine_shared(table):
+        if finding.repair and await _done(table, SHARED, finding.repair.writes):
             done.append(f"{finding.line}: {finding.repair.does}")
     return done
 
@@ -195,9 +194,9 @@ async def _mend(store: Store, report: Report) -> list[str]:
         if finding.repair is not None:
             lines.setdefault(finding.repair, []).append(finding.line)
     for repair, named in lines.items():
-        if await _done(store.gateway, report.tenant, repair.writes):
+        if await _done(store.table, report.tenant, repair.writes):
             done.append(f"{'; '.join(named)}: {repair.does}")
-    removed = [len(part) for part in _cut(report.old, MAX_WRITES) if await _done(store.gateway, report.tenant, part)]
+    removed = [len(part) for part in _cut(report.old, MAX_WRITES) if await _done(store.table, report.tenant, part)]
     if removed:
         done.append(f"{sum(removed)} old bookmarks and receipts: removed")
     return done + await _finish_overdue(store, report)
@@ -209,14 +208,14 @@ async def _finish_overdue(store: Store, report: Report) -> list[str]:
         return []
     await store.pending.announce(report.tenant)
     await store.housekeeping.run()
-    there = [await store.gateway.read(report.tenant, key) for key in report.overdue]
+    there = [await store.table.read(report.tenant, key) for key in report.overdue]
     return [f"{key}: finished" for key, row in zip(report.overdue, there, strict=True) if row is None]
 
 
-async def _done(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> bool:
+async def _done(table: Table, tenant: str, writes: Sequence[Write]) -> bool:
     """Run a repair; False if something has changed since it was made. What is left is found by the next round."""
     try:
-        await commit(gateway, tenant, writes)
+        await commit_surely(table, tenant, writes)
     except Refused:
         return False
     return True

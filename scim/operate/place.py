@@ -15,7 +15,8 @@ import scim
 from scim.operate.connections.kept import Kept, KeptInSettings, KeptInVault
 from scim.operate.errors import PlaceError
 from scim.schema.registry import Registry
-from scim.store.gateway import Gateway, TableGateway
+from scim.store.table import Table
+from scim.store.table.azure import AzureTable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -29,13 +30,13 @@ class Opened:
     """What a command works on. `table` is None if nobody said where it is."""
 
     kept: Kept
-    table: Gateway | None
+    table: Table | None
     ours: bool
     """Whether `kept` is known to hold the connections of that table's app."""
     trouble: str | None = None
     """Why the table is not known although somebody said where it is."""
 
-    def needed_table(self) -> Gateway:
+    def needed_table(self) -> Table:
         """The table. Raises PlaceError if nobody said where it is."""
         if self.table is None:
             raise PlaceError(
@@ -106,7 +107,7 @@ class Place:
                     await opened.close()
 
     @asynccontextmanager
-    async def other_table(self, endpoint: str | None, variable: str | None, name: str | None) -> AsyncIterator[Gateway]:
+    async def other_table(self, endpoint: str | None, variable: str | None, name: str | None) -> AsyncIterator[Table]:
         """Another table, at an endpoint or by the connection string in an environment variable, open for as long as
         the block runs. Raises PlaceError."""
         name = name or self.environment.get("SCIM_TABLE_NAME") or "scim"
@@ -116,9 +117,9 @@ class Place:
             raise PlaceError(f"The environment has no {variable}: it must hold the connection string.")
         try:
             table = (
-                TableGateway.with_identity(endpoint, name, identity)
+                AzureTable.with_identity(endpoint, name, identity)
                 if endpoint and identity
-                else TableGateway.with_key(key or "", name)
+                else AzureTable.with_key(key or "", name)
             )
         except ValueError:
             raise PlaceError("The other table's address is none.") from None
@@ -137,13 +138,13 @@ class Place:
             return None
         return self.environment.get("SCIM_TABLE_ENDPOINT")
 
-    def _table(self, endpoint: str | None, identity: AsyncTokenCredential | None) -> TableGateway | None:
+    def _table(self, endpoint: str | None, identity: AsyncTokenCredential | None) -> AzureTable | None:
         name = self.environment.get("SCIM_TABLE_NAME") or "scim"
         if endpoint and identity:
-            return TableGateway.with_identity(endpoint, name, identity)
+            return AzureTable.with_identity(endpoint, name, identity)
         # That of the settings file is of this machine, and says nothing of a deployment.
         if key := (os.environ if identity else self.environment).get("SCIM_TABLE_CONNECTION_STRING"):
-            return TableGateway.with_key(key, name)
+            return AzureTable.with_key(key, name)
         return None
 
 

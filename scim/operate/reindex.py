@@ -17,9 +17,8 @@ from scim.operate.checking import rules
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
 from scim.store import census, rows
-from scim.store.gateway import Gateway, Refused
-from scim.store.row import Row, Write
-from scim.store.transactions import commit, now
+from scim.store.table import Refused, Row, Table, Write
+from scim.store.transactions import commit_surely, now
 
 PARALLEL = 8
 """Resources that are written at once: fast, and far from what a partition serves."""
@@ -57,14 +56,14 @@ class Reindexed:
 
 
 async def reindex(
-    gateway: Gateway, tenant: str, registry: Registry, *, drop: bool = False, step: Step = unseen
+    table: Table, tenant: str, registry: Registry, *, drop: bool = False, step: Step = unseen
 ) -> Reindexed:
     """Index a tenant's resources anew. `drop` removes the rows of indexes that nobody declares any more; `step` is
-    called with the resources of each page. Raises Unavailable; then it is run again."""
+    called with the resources of each page. Raises TableUnavailable; then it is run again."""
     began = now()
-    work = _Work(gateway, tenant, registry, drop=drop, counted=await census.Census(gateway, None).read(tenant))
+    work = _Work(table, tenant, registry, drop=drop, counted=await census.Census(table, None).read(tenant))
     for resource_type in registry.resource_types:
-        async for page in gateway.pages(tenant, *rows.resource_range(resource_type)):
+        async for page in table.pages(tenant, *rows.resource_range(resource_type)):
             for at in range(0, len(page), PARALLEL):
                 await asyncio.gather(*(work.take(resource_type, row) for row in page[at : at + PARALLEL]))
             step(len(page))
@@ -74,14 +73,12 @@ async def reindex(
 
 
 class _Work:
-    def __init__(
-        self, gateway: Gateway, tenant: str, registry: Registry, *, drop: bool, counted: census.Counted
-    ) -> None:
+    def __init__(self, table: Table, tenant: str, registry: Registry, *, drop: bool, counted: census.Counted) -> None:
         self.result = Reindexed()
-        self._gateway = gateway
+        self._table = table
         self._tenant = tenant
         self._registry = registry
-        self._census = census.Census(gateway, registry)
+        self._census = census.Census(table, registry)
         self._drop = drop
         self._counted = counted
         self._declared = {
@@ -107,7 +104,7 @@ class _Work:
                 return
             if await self._brought(row, wanted, careful=number > 0):
                 return
-            row = await self._gateway.read(self._tenant, row.key)
+            row = await self._table.read(self._tenant, row.key)
         self._leave(resource_type, f"{row.key if row else ''}: others are changing it all the time")
 
     def _wanted(self, resource_type: ResourceType, row: Row) -> dict[str, rows.Values]:
@@ -137,7 +134,7 @@ class _Work:
         values = {"keys": "\n".join(named), "modified": rules.shown_modified(row)}
         merge = Write("merge", row.key, values, row.etag)
         try:
-            await commit(self._gateway, self._tenant, [merge, *removals, *additions])
+            await commit_surely(self._table, self._tenant, [merge, *removals, *additions])
         except Refused:
             return False
         self.result.written += 1
@@ -147,7 +144,7 @@ class _Work:
 
     async def _removals(self, row: Row, gone: list[str]) -> list[Write]:
         """The rows that are the resource's own and not asked for any more."""
-        found = [(key, await self._gateway.read(self._tenant, key)) for key in gone]
+        found = [(key, await self._table.read(self._tenant, key)) for key in gone]
         mine = [there for _, there in found if there and there.values.get("id") == row.values["id"]]
         return [Write("delete", there.key, etag=there.etag) for there in mine]
 
@@ -155,7 +152,7 @@ class _Work:
         """What adds an index row; None if another resource has the unique value. A lookup row cannot clash."""
         if not rows.is_unique(key):
             return Write("upsert", key, values)
-        there = await self._gateway.read(self._tenant, key)
+        there = await self._table.read(self._tenant, key)
         if there is None:
             return Write("insert", key, values)
         owner = there.values.get("id")
@@ -171,7 +168,7 @@ class _Work:
 
     async def _has(self, id: str, key: str) -> bool:
         """Whether a resource's document has the value of a unique row, or may have it."""
-        row, resource_type = await self._gateway.read(self._tenant, rows.resource_key(id)), self._registry.by_id(id)
+        row, resource_type = await self._table.read(self._tenant, rows.resource_key(id)), self._registry.by_id(id)
         if row is None:
             return False
         if resource_type is None or rules.newer(row):

@@ -61,7 +61,7 @@ class AccessTokens:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
 
     async def issue(self, connection: Connection, credential: str) -> str:
-        """A token for that connection. Raises Unavailable, and NoSigningKeys or NoSeals if there are none."""
+        """A token for that connection. Raises SecretsUnavailable, and NoSigningKeys or NoSeals if there are none."""
         now = datetime.now(UTC)
         root = find_current(await self._keys.get(), now)
         if root is None:
@@ -83,7 +83,7 @@ class AccessTokens:
         return jwt.encode(claims, root.of_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": kid})
 
     async def read(self, token: str) -> Claims | None:
-        """What a token of ours says, expired or not; None for any other. Raises Unavailable."""
+        """What a token of ours says, expired or not; None for any other. Raises SecretsUnavailable."""
         try:
             key, _, seal = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
         except (jwt.InvalidTokenError, RecursionError):

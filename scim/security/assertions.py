@@ -44,8 +44,8 @@ class Assertions:
         self._keys = keys
 
     async def check(self, token: str, trust: Trust) -> dict[str, Any]:
-        """The claims of a token that is all that `trust` says. Raises Rejected, and Unavailable if the issuer's keys
-        cannot be had."""
+        """The claims of a token that is all that `trust` says. Raises Rejected, and SecretsUnavailable if the issuer's
+        keys cannot be had."""
         claims = await self.signed(token, trust.jwks_uri)
         _same_caller(claims, trust)
         _in_time(claims)
@@ -54,7 +54,7 @@ class Assertions:
 
     async def signed(self, token: str, jwks_uri: str) -> dict[str, Any]:
         """The claims of a token that a key of `jwks_uri` signed, and nothing else of it checked. Raises Rejected, not
-        proven, and Unavailable."""
+        proven, and SecretsUnavailable."""
         header = _header(token)
         if header.get("alg") != _ALGORITHM:
             raise Rejected(f"it is not signed with {_ALGORITHM}", proven=False)

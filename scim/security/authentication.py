@@ -29,7 +29,8 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
     """The caller's connection for a request that `reads` or writes.
 
     Raises 401 with WWW-Authenticate; 403 where a read-only connection writes; 503 where it is paused (Entra tries
-    again, and would stop provisioning on a 403); Unavailable where the connection or a key cannot be looked up."""
+    again, and would stop provisioning on a 403); SecretsUnavailable where the connection or a key cannot be looked
+    up."""
     token = _token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
         raise _unknown("malformed")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from scim.limits import Bucket, forget_oldest
-from scim.security.unavailable import Unavailable
+from scim.security.unavailable import SecretsUnavailable
 
 T = TypeVar("T")
 
@@ -48,8 +48,8 @@ class _Answer(Generic[T]):
 
 
 class Cached(Generic[T]):
-    """The answers of `read`, which raises Unavailable if it cannot tell. `lasting`: seconds for which an answer goes on
-    while it cannot."""
+    """The answers of `read`, which raises SecretsUnavailable if it cannot tell. `lasting`: seconds for which an answer
+    goes on while it cannot."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Cached(Generic[T]):
         self._reads: dict[str, asyncio.Task[_Answer[T]]] = {}
 
     async def get(self, name: str, accept: Callable[[T], bool]) -> T | None:
-        """The value of that name, asked for anew if the kept one is old or not accepted. Raises Unavailable."""
+        """The value of that name, asked for anew if the kept one is old or not accepted. Raises SecretsUnavailable."""
         answer = self._find(name)
         if answer is not None and self._suits(answer, accept):
             if self._clock() < answer.until:
@@ -82,7 +82,7 @@ class Cached(Generic[T]):
             return answer.value if answer is not None else None
         answer = await self._asked(name)
         if answer.failed and not self._suits(answer, accept):
-            raise Unavailable("the source does not answer")
+            raise SecretsUnavailable("the source does not answer")
         return answer.value
 
     def failed(self, name: str) -> bool:
@@ -110,12 +110,13 @@ class Cached(Generic[T]):
         return answer.value is not None and lasts and accept(answer.value)
 
     def _may_ask(self, answer: _Answer[T] | None) -> bool:
-        """Whether the source may be asked now, in place of what is kept. Raises Unavailable if that says nothing."""
+        """Whether the source may be asked now, in place of what is kept. Raises SecretsUnavailable if that says
+        nothing."""
         now = self._clock()
         if answer is None or now >= answer.until:
             return True
         if answer.failed:
-            raise Unavailable("the source did not answer a moment ago")
+            raise SecretsUnavailable("the source did not answer a moment ago")
         return answer.again.take(now)
 
     async def _asked(self, name: str) -> _Answer[T]:
@@ -138,7 +139,7 @@ class Cached(Generic[T]):
         kept = self._find(name)
         try:
             value = await self._read(name)
-        except Unavailable:
+        except SecretsUnavailable:
             if kept is None or kept.value is None:
                 raise
             kept.until, kept.failed = self._clock() + _PAUSE, True

@@ -23,7 +23,6 @@ from pydantic import (
 
 from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, parse_client_id
 from scim.security.trust import Trust
-from scim.security.unavailable import Unavailable as Unavailable
 
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
@@ -209,10 +208,10 @@ class Revocations(Protocol):
     connection in place of its newest one, in a race of two commands or by hand, brings no revoked secret back."""
 
     async def revoked(self, connection: str) -> list[Revoked]:
-        """Return what is marked as revoked of that connection. Raises Unavailable."""
+        """Return what is marked as revoked of that connection. Raises SecretsUnavailable."""
 
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
-        """Mark these for good. Raises Unavailable."""
+        """Mark these for good. Raises SecretsUnavailable."""
 
 
 class Connections(Protocol):
@@ -220,7 +219,7 @@ class Connections(Protocol):
 
     async def get(self, name: str, accept: Accept) -> Connection | None:
         """The connection of that name, None where there is none. A source that keeps answers looks again where the
-        kept one is not accepted. Raises Unavailable where it cannot be told."""
+        kept one is not accepted. Raises SecretsUnavailable where it cannot be told."""
 
     async def close(self) -> None:
         """Give back what is open."""

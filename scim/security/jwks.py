@@ -18,7 +18,7 @@ import aiohttp
 import jwt
 
 from scim.security.cached import LASTING
-from scim.security.unavailable import Unavailable
+from scim.security.unavailable import SecretsUnavailable
 
 log = logging.getLogger("scim.jwks")
 
@@ -63,7 +63,7 @@ class PublicKeys:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, jwks_uri: str, kid: str) -> jwt.PyJWK | None:
-        """The key of that id; None if the issuer does not have it. Raises Unavailable if that is not known."""
+        """The key of that id; None if the issuer does not have it. Raises SecretsUnavailable if that is not known."""
         keys = self._issuers.setdefault(jwks_uri, _Keys())
         now = self._clock()
         age, down = now - keys.answered, keys.failed and now - keys.asked < 2 * _AGAIN
@@ -75,7 +75,7 @@ class PublicKeys:
         if kid in keys.by_id and self._clock() - keys.answered < max(self._lasting, _AGAIN):
             return keys.by_id[kid]
         if keys.failed:
-            raise Unavailable("the issuer's keys cannot be had")
+            raise SecretsUnavailable("the issuer's keys cannot be had")
         return None
 
     async def _ask(self, keys: _Keys, jwks_uri: str, kid: str | None = None) -> None:

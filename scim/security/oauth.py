@@ -82,7 +82,7 @@ def metadata(request: Request, origin: str) -> Response:
 
 
 async def answer(request: Request, security: Security) -> Response:
-    """An access token for whoever proves to be the client, or why not. Raises Unavailable and NoSigningKeys."""
+    """An access token for whoever proves to be the client, or why not. Raises SecretsUnavailable and NoSigningKeys."""
     try:
         return await _granted(request, security)
     except OAuthError as error:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from scim.security.cached import Cached
-from scim.security.unavailable import Unavailable
+from scim.security.unavailable import SecretsUnavailable
 
 if TYPE_CHECKING:
     from scim.security.vault import Vault
@@ -88,7 +88,7 @@ class Roots(Protocol[R_co]):
 
     async def get(self, accept: Callable[[Sequence[Root]], bool] = bool) -> tuple[R_co, ...]:
         """Return all roots that are on the list. A source that keeps answers looks again if the kept one is not
-        accepted. Raises Unavailable."""
+        accepted. Raises SecretsUnavailable."""
 
     @property
     def outdated(self) -> bool:
@@ -129,7 +129,7 @@ class VaultRoots(Generic[R]):
             return self._parse(secret.value) if secret else None
         except ValueError as error:
             log.error("misconfigured: secret %s %s", name, error)
-            raise Unavailable("the secret cannot be read") from None
+            raise SecretsUnavailable("the secret cannot be read") from None
 
 
 def _decoded(key: str) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from scim.security.roots import Root, Roots, create_root, find_current, read_roots, write_roots
-from scim.security.unavailable import Unavailable
+from scim.security.unavailable import SecretsUnavailable
 
 SECRET = "credential-seals"
 """The secret in Key Vault that holds the roots, as a JSON array."""
@@ -54,19 +54,19 @@ class Sealing:
         self.roots = roots
 
     async def seal(self, text: str) -> str:
-        """Return the seal of a text, by the root that is in use. Raises Unavailable, and NoSeals."""
+        """Return the seal of a text, by the root that is in use. Raises SecretsUnavailable, and NoSeals."""
         root = find_current(await self.roots.get(), datetime.now(UTC))
         if root is None:
             raise NoSeals("something was to be sealed, and there are no seals")
         return root.sign(text)
 
     async def holds(self, text: str, seal: str) -> bool:
-        """Return whether the seal of a text is one of ours. Raises Unavailable if that cannot be told: while the vault
-        is away, there may be a newer root that this process has not seen."""
+        """Return whether the seal of a text is one of ours. Raises SecretsUnavailable if that cannot be told: while the
+        vault is away, there may be a newer root that this process has not seen."""
         if sealed(text, seal, await self.roots.get()) is not None:
             return True
         if self.roots.outdated:
-            raise Unavailable("the seals cannot be had")
+            raise SecretsUnavailable("the seals cannot be had")
         return False
 
 

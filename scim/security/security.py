@@ -87,7 +87,7 @@ class Security:
         return Assertions(PublicKeys(ca_file=self._ca_file, lasting=self._outage_minutes * 60.0))
 
     async def check(self) -> None:
-        """Look whether connections can be looked up at all. Raises Unavailable."""
+        """Look whether connections can be looked up at all. Raises SecretsUnavailable."""
         if self._vault is not None:
             await self._vault.read(seals.SECRET)
 

@@ -1,5 +1,5 @@
 """What whoever looks up callers raises if it cannot tell: the client is to come again, and is not refused."""
 
 
-class Unavailable(Exception):
+class SecretsUnavailable(Exception):
     """The source of connections or keys does not answer; what it would say is not known."""

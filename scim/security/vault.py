@@ -21,7 +21,8 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.keyvault.secrets.aio import SecretClient
 
 from scim.security.cached import Cached
-from scim.security.connections import Accept, Connection, Revocations, Revoked, Unavailable, read_connection
+from scim.security.connections import Accept, Connection, Revocations, Revoked, read_connection
+from scim.security.unavailable import SecretsUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -51,7 +52,7 @@ class Secret:
 
 
 class Vault:
-    """One vault. Its methods raise Unavailable where the vault does not answer or refuses us."""
+    """One vault. Its methods raise SecretsUnavailable where the vault does not answer or refuses us."""
 
     def __init__(self, url: str, credential: AsyncTokenCredential, *, ca_file: str | None = None) -> None:
         # The SDKs log each request at INFO, with the names of secrets.
@@ -70,9 +71,9 @@ class Vault:
         except HttpResponseError as error:
             if _disabled(error):
                 return None
-            raise Unavailable(_reason(error)) from None
+            raise SecretsUnavailable(_reason(error)) from None
         except (AzureError, TimeoutError, OSError) as error:
-            raise Unavailable(_reason(error)) from None
+            raise SecretsUnavailable(_reason(error)) from None
         starts, now = secret.properties.not_before, datetime.now(UTC)
         if secret.value is None or (starts is not None and now < starts):
             return None
@@ -85,7 +86,7 @@ class Vault:
             async with asyncio.timeout(4 * _SECONDS):
                 made = await self._client.set_secret(name, value, content_type=_JSON, expires_on=expires, tags=tags)
         except (AzureError, TimeoutError, OSError) as error:
-            raise Unavailable(_reason(error)) from None
+            raise SecretsUnavailable(_reason(error)) from None
         return made.properties.version or ""
 
     async def versions(self, name: str) -> set[str]:
@@ -97,7 +98,7 @@ class Vault:
         except ResourceNotFoundError:
             return set()
         except (AzureError, TimeoutError, OSError) as error:
-            raise Unavailable(_reason(error)) from None
+            raise SecretsUnavailable(_reason(error)) from None
 
     async def tags(self, prefix: str) -> dict[str, dict[str, str]]:
         """The tags of the enabled secrets whose names begin so, by the rest of the name and in its order: 25 secrets
@@ -109,7 +110,7 @@ class Vault:
                     if secret.enabled is True and secret.name and secret.name.startswith(prefix):
                         found[secret.name.removeprefix(prefix)] = secret.tags or {}
         except (AzureError, TimeoutError, OSError) as error:
-            raise Unavailable(_reason(error)) from None
+            raise SecretsUnavailable(_reason(error)) from None
         return dict(sorted(found.items()))
 
     async def close(self) -> None:
@@ -152,7 +153,7 @@ class VaultConnections:
             connection = connection_in(secret, name, marked)
         except ValueError as error:
             log.error("misconfigured: %s", error)
-            raise Unavailable("the secret cannot be read") from None
+            raise SecretsUnavailable("the secret cannot be read") from None
         self._mark(connection, marked)
         # The tool sets the vault's expiry to the last of the credentials': only an earlier one says more.
         known = connection.last_end()

@@ -38,10 +38,10 @@ from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
 from scim.service.quota import of_creation, require_room
 from scim.store import rows
-from scim.store.gateway import TooLarge, Unavailable
 from scim.store.quotas import Size
 from scim.store.shared import Made
 from scim.store.stored import Creation
+from scim.store.table import TableUnavailable, TooLarge
 
 log = logging.getLogger("scim")
 
@@ -247,7 +247,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
     except ScimError:
         return  # some may have room, one by one
     made: Made = {}
-    with contextlib.suppress(TimeoutError, Unavailable):  # those that are not made tell it, each for itself
+    with contextlib.suppress(TimeoutError, TableUnavailable):  # those that are not made tell it, each for itself
         async with asyncio.timeout(deadline.left()):
             await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
     for operation, creation in wanted:
@@ -256,7 +256,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         with trace.operation() as deed:
             note_creation(creation.resource_type, creation.document)
             if (stored := made[creation.id]) is None:
-                operation.result = _failed(context, operation, Unavailable())
+                operation.result = _failed(context, operation, TableUnavailable())
             else:
                 headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
                 operation.result = _result(context, operation, 201, headers, None)
@@ -327,7 +327,7 @@ def _failure(error: Exception) -> ScimError:
             return error
         case TimeoutError():
             return deadline.OutOfTime()
-        case Unavailable():
+        case TableUnavailable():
             return ScimError(UNAVAILABLE, "Storage does not answer at the moment; send this operation again later.")
         case TooLarge():
             return ScimError(TOO_LARGE, "The change is too large for one transaction; send it in smaller operations.")

@@ -13,9 +13,9 @@ from scim.service import edges
 from scim.service.context import Context
 from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_edges, kept
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
 from scim.store.stored import Stored, stored
+from scim.store.table import PAGE_ROWS, PARALLEL_READS
 
 _POINT_READ = 500
 """Units of a trip for one row."""

@@ -16,8 +16,8 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service.context import Context
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.members import Member
+from scim.store.table import PAGE_ROWS, PARALLEL_READS
 
 Edges = dict[str, list[Document]]
 """By the resource's id, the values of its edge attribute."""

@@ -21,9 +21,9 @@ from scim.service import edges, resources
 from scim.service.context import Context
 from scim.service.deeds import note_members
 from scim.service.quota import of_members, require_room
-from scim.store.gateway import Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.stored import Stored
+from scim.store.table import Refused
 
 _IN_FILTER = 20
 """Members that an operation may well name in a filter."""

@@ -27,10 +27,10 @@ from scim.service.candidates import Linked, Listed
 from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import All, Condition, Room, Scanned, Source
-from scim.store.gateway import Unavailable
 from scim.store.plan import ByEdge, Scan, edges_asked, indexes_of, plan
 from scim.store.positions import Position
 from scim.store.stored import Stored
+from scim.store.table import TableUnavailable
 
 Bookmark = tuple[str, int, Position]
 """To leave for the next page: of which query it is, with which resource it begins, and where that is."""
@@ -87,7 +87,7 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     if wanted.cursor is None:
         body["startIndex"] = wanted.start
     elif page.next is not None:
-        key = await context.store.positions.signing_key()
+        key = await context.store.positions.cursor_key()
         body["nextCursor"] = cursors.seal(
             key, context.tenant, _identity(context, sources, wanted), wanted.count, page.next
         )
@@ -185,7 +185,7 @@ async def _unsealed_place(context: Context, identity: str, wanted: Query) -> tup
 
 
 async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
-    key = await context.store.positions.signing_key()
+    key = await context.store.positions.cursor_key()
     return cursors.unseal(key, context.tenant, identity, wanted.count, wanted.cursor or "")
 
 
@@ -237,7 +237,7 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
 
 async def _keep(context: Context, bookmark: Bookmark | None) -> None:
     if bookmark is not None and context.writes:
-        with contextlib.suppress(Unavailable):  # a hint: without it the next page costs more reads
+        with contextlib.suppress(TableUnavailable):  # a hint: without it the next page costs more reads
             await context.store.positions.keep(context.tenant, context.connection, *bookmark)
 
 

@@ -19,10 +19,9 @@ from scim.service.context import Context
 from scim.service.query import Query
 from scim.service.sources import All, Limit, Room, Source
 from scim.store import ordered, rows
-from scim.store.gateway import PAGE_ROWS, PARALLEL_READS
 from scim.store.positions import Position
-from scim.store.row import Row
 from scim.store.stored import Stored
+from scim.store.table import PAGE_ROWS, PARALLEL_READS, Row
 
 _SORTED = 20
 """Units of a resource that is put in order."""
@@ -141,7 +140,7 @@ async def by_index(
     400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
     keys = rows.unique_range(resource_type, index)
-    listed = ordered.Index(context.store.gateway, context.tenant, keys, limit.spend)
+    listed = ordered.Index(context.store.table, context.tenant, keys, limit.spend)
     offset = wanted.start - 1 if wanted.cursor is None else 0
     is_long = offset >= PAGE_ROWS or context.store.counts.known(context.tenant, resource_type) is not None
     if place is None and offset and is_long:

@@ -19,11 +19,10 @@ from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS
 from scim.store.plan import ByEdge, Plan
 from scim.store.resources import PAGE_BYTES, Stretch
-from scim.store.row import Row
 from scim.store.stored import Stored, stored
+from scim.store.table import PAGE_ROWS, Row
 
 _ROW = 15
 """Units of a resource that is read from its row."""

@@ -1,1 +1,1 @@
-"""Table Storage: rows.py alone knows row keys, gateway.py alone talks to the table; docs/architecture.md draws both."""
+"""What is kept, in Table Storage: keys.py alone knows row keys, table/ alone talks to the service."""

@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import rows
-from scim.store.gateway import Gateway
-from scim.store.row import Row, Write
-from scim.store.transactions import commit, now
+from scim.store.table import Row, Table, Write
+from scim.store.transactions import commit_surely, now
 
 ALWAYS = frozenset(
     {
@@ -95,8 +94,8 @@ class Counted:
 class Census:
     """The census of all tenants, for a process with these schemas. One without schemas writes no documents."""
 
-    def __init__(self, gateway: Gateway, registry: Registry | None) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, registry: Registry | None) -> None:
+        self._table = table
         self._kept = None if registry is None else kept(registry)
         self._said: dict[str, float] = {}
 
@@ -117,7 +116,7 @@ class Census:
 
     async def unusable(self, tenant: str, resource_type: ResourceType, wanted: Collection[Index]) -> frozenset[str]:
         """The keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one of
-        those that are wanted has not always been there; else the answer is none. Raises Unavailable."""
+        those that are wanted has not always been there; else the answer is none. Raises TableUnavailable."""
         if all(name_of(resource_type, index) in ALWAYS for index in wanted):
             return frozenset()
         counted = await self.read(tenant)
@@ -125,24 +124,24 @@ class Census:
         return frozenset(key for name, key in every.items() if name not in ALWAYS and not counted.covers(name))
 
     async def read(self, tenant: str) -> Counted:
-        """The tenant's census. Raises Unavailable."""
+        """The tenant's census. Raises TableUnavailable."""
         counted = Counted()
-        async for page in self._gateway.pages(tenant, *rows.census_range()):
+        async for page in self._table.pages(tenant, *rows.census_range()):
             for row in page:
                 take(counted, row)
         return counted
 
     async def mark(self, tenant: str, names: Collection[str], began: str) -> None:
-        """A reindex that began then has been through all documents. Raises Unavailable."""
+        """A reindex that began then has been through all documents. Raises TableUnavailable."""
         for name in sorted(names):
             values = {"index": name, "at": began}
-            await commit(self._gateway, tenant, [Write("upsert", rows.census_key("done", name), values)])
+            await commit_surely(self._table, tenant, [Write("upsert", rows.census_key("done", name), values)])
 
     async def mark_dropped(self, tenant: str, names: Collection[str]) -> None:
         """The rows of these indexes are about to be removed: whoever declares one again has to reindex first."""
         for name in sorted(names):
             values = {"index": name, "at": now()}
-            await commit(self._gateway, tenant, [Write("upsert", rows.census_key("dropped", name), values)])
+            await commit_surely(self._table, tenant, [Write("upsert", rows.census_key("dropped", name), values)])
 
 
 def take(counted: Counted, row: Row) -> None:

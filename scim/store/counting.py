@@ -17,7 +17,7 @@ from scim import deadline
 from scim.limits import forget_oldest
 from scim.schema.registry import ResourceType
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS, PARALLEL_READS, Gateway
+from scim.store.table import PAGE_ROWS, PARALLEL_READS, Table
 
 _SECONDS = 60.0
 """How long a count is remembered."""
@@ -56,10 +56,10 @@ class Count(NamedTuple):
 
 
 class Counts:
-    """Counts of all tenants. Every method raises Unavailable if the table does not answer."""
+    """Counts of all tenants. Every method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self.remembered: dict[tuple[str, str], tuple[float, Count]] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -100,7 +100,7 @@ class Counts:
                 return part.end
             part, skip = count.part_of(skip)
         keys = rows.resource_range(resource_type, part.start, part.end)
-        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+        async for page in self._table.pages(tenant, *keys, keys_only=True):
             deadline.check()
             if skip < len(page):
                 return rows.id_of(page[skip].key)
@@ -120,7 +120,7 @@ class Counts:
         """The first 1,000 ids of a range, and whether these are all."""
         ids: list[str] = []
         keys = rows.resource_range(resource_type, start, end)
-        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+        async for page in self._table.pages(tenant, *keys, keys_only=True):
             ids += [rows.id_of(row.key) for row in page]
             if len(ids) >= PAGE_ROWS:
                 return ids, False
@@ -146,7 +146,7 @@ class Counts:
     async def _number(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
         number = 0
         keys = rows.resource_range(resource_type, start, end)
-        async for page in self._gateway.pages(tenant, *keys, keys_only=True):
+        async for page in self._table.pages(tenant, *keys, keys_only=True):
             deadline.check()
             number += len(page)
         return number

@@ -10,24 +10,23 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from scim.security.connections import Revoked
-from scim.security.connections import Unavailable as Unknown
+from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import Used
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Unavailable
-from scim.store.pending import TENANTS
-from scim.store.row import Row, Write
-from scim.store.transactions import Proof, commit
+from scim.store.pending import SHARED
+from scim.store.table import Refused, Row, Table, TableUnavailable, Write
+from scim.store.transactions import Proof, commit_surely
 
 _SKEW = timedelta(minutes=10)
 """An assertion may be taken a little after its end, since clocks differ."""
 
 
 class Credentials:
-    """The rows about credentials. Every method raises Unavailable where the table does not answer: those about revoked
-    ones that of whoever looks connections up, for whom the two are one source."""
+    """The rows about credentials. Every method raises TableUnavailable where the table does not answer: those about
+    revoked ones that of whoever looks connections up, for whom the two are one source."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
     async def used(self, connection: str) -> list[Used]:
         """What is known of the uses of a connection's credentials."""
@@ -39,7 +38,7 @@ class Credentials:
 
     async def _used(self, connection: str | None) -> dict[str, list[Used]]:
         found: dict[str, list[Used]] = {}
-        async for page in self._gateway.pages(TENANTS, *rows.usage_range(connection)):
+        async for page in self._table.pages(SHARED, *rows.usage_range(connection)):
             for row in page:
                 first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
                 used = Used(row.values["credential"], first, last, row.values.get("warned", ""))
@@ -54,7 +53,7 @@ class Credentials:
             "warned": used.warned,
         }
         key = rows.usage_key(connection, used.credential)
-        await commit(self._gateway, TENANTS, [Write("upsert", key, values)])
+        await commit_surely(self._table, SHARED, [Write("upsert", key, values)])
 
     async def revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection."""
@@ -67,11 +66,11 @@ class Credentials:
     async def _revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
         found: dict[str, list[Revoked]] = {}
         try:
-            async for page in self._gateway.pages(TENANTS, *rows.revoked_range(connection)):
+            async for page in self._table.pages(SHARED, *rows.revoked_range(connection)):
                 for row in page:
                     found.setdefault(rows.connection_of(row.key), []).append(_read_mark(row))
-        except Unavailable as error:
-            raise Unknown(f"the table, which marks revoked credentials: {error}") from None
+        except TableUnavailable as error:
+            raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
         return found
 
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
@@ -79,30 +78,30 @@ class Credentials:
         for each in revoked:
             key = rows.revoked_key(connection, each.value.removeprefix("sha256:"))
             try:
-                await commit(
-                    self._gateway, TENANTS, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
+                await commit_surely(
+                    self._table, SHARED, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
                 )
             except Refused:
                 continue
-            except Unavailable as error:
-                raise Unknown(f"the table, which marks revoked credentials: {error}") from None
+            except TableUnavailable as error:
+                raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
 
     async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id (its jti) comes to the connection for the first time."""
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
         key, write_id = rows.assertion_key(_stamp(expires), digest), rows.new_write_id()
         try:
-            await commit(self._gateway, TENANTS, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
+            await commit_surely(self._table, SHARED, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
             return False
         return True
 
     async def tidy(self) -> None:
         """Forget the assertions that have expired, which nobody accepts any more."""
-        async for page in self._gateway.pages(TENANTS, *rows.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
+        async for page in self._table.pages(SHARED, *rows.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
             for row in page:
                 try:
-                    await self._gateway.commit(TENANTS, [Write("delete", row.key)])
+                    await self._table.commit(SHARED, [Write("delete", row.key)])
                 except Refused:
                     continue  # another run was faster
 

@@ -20,14 +20,13 @@ from scim.deadline import OutOfTime
 from scim.events import event
 from scim.store import rows
 from scim.store.credentials import Credentials
-from scim.store.gateway import Gateway, Refused, Unavailable
 from scim.store.members import Members
-from scim.store.pending import GRACE, TENANTS, Pending
+from scim.store.pending import GRACE, SHARED, Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quotas
-from scim.store.row import Row, Write
 from scim.store.sequences import stalled
-from scim.store.transactions import commit, now, remove_rows
+from scim.store.table import Refused, Row, Table, TableUnavailable, Write
+from scim.store.transactions import commit_surely, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
 
@@ -50,14 +49,14 @@ class Housekeeping:
 
     def __init__(
         self,
-        gateway: Gateway,
+        table: Table,
         members: Members,
         pending: Pending,
         positions: Positions,
         credentials: Credentials,
         quotas: Quotas,
     ) -> None:
-        self._gateway = gateway
+        self._table = table
         self._members = members
         self._pending = pending
         self._positions = positions
@@ -68,8 +67,8 @@ class Housekeeping:
         """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
         somebody may still be working on, too.
 
-        Raises Unavailable if the table does not answer for the shared partition or for any tenant: the next run goes
-        on."""
+        Raises TableUnavailable if the table does not answer for the shared partition or for any tenant: the next run
+        goes on."""
         started, jobs, failed = time.perf_counter(), _Counter(), 0
         with deadline.within(seconds):
             await self._guarded("the shared partition", self._credentials.tidy)
@@ -89,7 +88,7 @@ class Housekeeping:
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         event("housekeeping", {"finished": jobs.number, "failed": failed, "whole": whole, "ms": milliseconds})
         if failed and failed == len(tenants):
-            raise Unavailable("no tenant could be looked after; the log has a line for each")
+            raise TableUnavailable("no tenant could be looked after; the log has a line for each")
         return jobs.number
 
     @staticmethod
@@ -99,7 +98,7 @@ class Housekeeping:
             await work()
         except OutOfTime:
             log.info("housekeeping of %s goes on in the next run", what)
-        except Unavailable as error:
+        except TableUnavailable as error:
             log.warning("housekeeping of %s failed: %s", what, error)
             return False
         except Exception:
@@ -109,12 +108,12 @@ class Housekeeping:
 
     async def _in_turn(self, tenants: list[str]) -> list[str]:
         """Return the tenants in order, beginning behind the one that the last run reached."""
-        row = await self._gateway.read(TENANTS, rows.HOUSEKEEPING)
+        row = await self._table.read(SHARED, rows.HOUSEKEEPING)
         last = str(row.values.get("reached", "")) if row else ""
         return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
 
     async def _reached(self, tenant: str) -> None:
-        await commit(self._gateway, TENANTS, [Write("upsert", rows.HOUSEKEEPING, {"reached": tenant})])
+        await commit_surely(self._table, SHARED, [Write("upsert", rows.HOUSEKEEPING, {"reached": tenant})])
 
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
@@ -131,7 +130,7 @@ class Housekeeping:
             due = [row for row in page if _deleted(row) < kept_since]
             for at in range(0, len(due), 100):
                 detached, failure = await self._each(tenant, due[at : at + 100], self._finish_deletion)
-                await remove_rows(self._gateway, tenant, detached)
+                await remove_rows(self._table, tenant, detached)
                 jobs.number += len(detached)
                 if failure:
                     raise failure
@@ -153,7 +152,7 @@ class Housekeeping:
                     deadline.check()
                     if await finish(tenant, row):
                         done.append(row.key)
-                except (OutOfTime, Unavailable):
+                except (OutOfTime, TableUnavailable):
                     raise
                 except Refused as refused:  # somebody changed the same rows: the next run looks again
                     log.warning("pending row %s of %s was refused: %s", row.key, tenant, refused)
@@ -174,7 +173,7 @@ class Housekeeping:
         if content["kind"] != "detach":
             raise ValueError(f"kind {content['kind']!r} is not known")
         id = content["id"]
-        if await self._gateway.read(tenant, rows.resource_key(id)) is not None:
+        if await self._table.read(tenant, rows.resource_key(id)) is not None:
             return True
         return await self._members.clear(tenant, row.key, content)
 
@@ -183,7 +182,7 @@ class Housekeeping:
         whoever was deleted since, so pending rows of deletions stay until it has ended."""
         since = [datetime.max.replace(tzinfo=UTC)]
         for row in under_way:
-            if await self._gateway.read(tenant, row.key) is not None:
+            if await self._table.read(tenant, row.key) is not None:
                 begun = datetime.fromisoformat(rows.time_of(row.etag) or now())
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     begun = min(begun, datetime.fromisoformat(str(row.values["begun"])))
@@ -192,9 +191,9 @@ class Housekeeping:
 
     async def _remove_receipts(self, tenant: str, *, everything: bool) -> None:
         until = None if everything else (datetime.now(UTC) - _RECEIPTS_FOR).strftime("%Y%m%dT%H%M")
-        async for page in self._gateway.pages(tenant, *rows.receipts_range(until), keys_only=True):
+        async for page in self._table.pages(tenant, *rows.receipts_range(until), keys_only=True):
             deadline.check()
-            await remove_rows(self._gateway, tenant, [row.key for row in page])
+            await remove_rows(self._table, tenant, [row.key for row in page])
 
 
 def _deleted(row: Row) -> datetime:

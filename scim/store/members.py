@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway, Refused
 from scim.store.pending import Pending
-from scim.store.row import Row, Write
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, receipt, touch
-from scim.store.transactions import Proof, Unit, commit, commit_present
+from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.transactions import Proof, Unit, commit_present, commit_surely
 
 SINGLE = (MAX_WRITES - 3) // 2
 """Memberships of an unread change in one transaction, beside the group's row, its gate and a receipt."""
@@ -79,12 +78,12 @@ def difference(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
 
 
 class Members:
-    """The memberships of all tenants. Every method raises Unavailable where the table does not answer."""
+    """The memberships of all tenants. Every method raises TableUnavailable where the table does not answer."""
 
-    def __init__(self, gateway: Gateway, pending: Pending) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, pending: Pending) -> None:
+        self._table = table
         self._pending = pending
-        self.sequences = Sequences(gateway, pending, self._remaining)
+        self.sequences = Sequences(table, pending, self._remaining)
 
     async def of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
@@ -99,7 +98,7 @@ class Members:
 
     async def holds(self, tenant: str, group: str, member: str) -> bool:
         """Whether the member is in the group: one point read."""
-        return await self._gateway.read(tenant, rows.member_key(group, member)) is not None
+        return await self._table.read(tenant, rows.member_key(group, member)) is not None
 
     async def change(self, tenant: str, group: str, changes: Changes) -> str:
         """Change a group's members without reading it first; the group's new version. One trip for 48 changes.
@@ -114,10 +113,10 @@ class Members:
                     own = [touch(group, changing=True), once]
                     return await self.sequences.run(tenant, group, changes.content(), own, [], edges)
                 own = [touch(group), Write("merge", rows.gate_key(group)), once]
-                return await commit_present(self._gateway, tenant, own, _units(edges), Proof(once.key))
+                return await commit_present(self._table, tenant, own, _units(edges), Proof(once.key))
             except Refused:
-                if await self._gateway.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
-                    if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+                if await self._table.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
+                    if await self._table.read(tenant, rows.resource_key(group)) is None:
                         raise
                     raise Interrupted(group) from None
                 if asyncio.get_running_loop().time() > ends:
@@ -130,7 +129,7 @@ class Members:
                         return version
                 await self.sequences.reopen(tenant, group)
             except Refused:
-                if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+                if await self._table.read(tenant, rows.resource_key(group)) is None:
                     raise
 
     async def write(
@@ -154,7 +153,7 @@ class Members:
         else:
             gate = [Write("delete", rows.change_key(group), etag=replaced), Write("upsert", rows.gate_key(group))]
         if len(required) + len(gone) + len(gate) + 2 * len(edges) <= MAX_WRITES:
-            return await commit_present(self._gateway, tenant, [*required, *gate], [*gone, *_units(edges)], proof)
+            return await commit_present(self._table, tenant, [*required, *gate], [*gone, *_units(edges)], proof)
         row = required[0]._replace(values={**required[0].values, "changing": True})
         content = changes.content()
         return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced)
@@ -169,7 +168,7 @@ class Members:
         Raises Refused if `last` is refused; no edge is left then."""
         edges = list(_edges(group, Changes({member.value: member for member in members})))
         if len(last) + 2 * len(edges) <= MAX_WRITES:
-            return (await commit(self._gateway, tenant, [*last, *_flat(edges)], proof))[0]
+            return (await commit_surely(self._table, tenant, [*last, *_flat(edges)], proof))[0]
         note = Pending.note(_creation_note(group))
         await self._pending.announce(tenant)
         room = (MAX_WRITES - len(last) - 1) // 2
@@ -179,10 +178,10 @@ class Members:
             once = receipt() if at == 0 else None  # a late copy must not bring back who has left since
             own = [note, once] if once else [Write("merge", note.key, {"reached": at})]
             writes = [*own, *_flat(early[at : at + _EARLY])]
-            await commit(self._gateway, tenant, writes, Proof(once.key) if once else None)
+            await commit_surely(self._table, tenant, writes, Proof(once.key) if once else None)
         try:
             final = [*last, Write("delete", note.key), *_flat(edges[:room])]
-            return (await commit(self._gateway, tenant, final, proof))[0]
+            return (await commit_surely(self._table, tenant, final, proof))[0]
         except Refused:
             await self._take_back(tenant, group, note.key)
             raise
@@ -215,14 +214,14 @@ class Members:
         if has_members:
             ranges.append((rows.members_range(id), (MAX_WRITES - 1) // 2))
         for keys, size in ranges:
-            async for page in self._gateway.pages(tenant, *keys):
+            async for page in self._table.pages(tenant, *keys):
                 for at in range(0, len(page), size):
                     if asyncio.get_running_loop().time() > ends:
                         return False
                     try:
                         await self._remove(tenant, id, note, page[at : at + size])
                     except Refused:
-                        if await self._gateway.read(tenant, note) is None:
+                        if await self._table.read(tenant, note) is None:
                             return True  # somebody else has done it all
                         raise
         return True
@@ -236,7 +235,7 @@ class Members:
             )
             if group != gone:
                 units.append([touch(group)])
-        await commit_present(self._gateway, tenant, [Write("merge", note)], units)
+        await commit_present(self._table, tenant, [Write("merge", note)], units)
 
     async def _remaining(self, tenant: str, group: str, content: dict[str, Any]) -> list[Edge]:
         """Return what a change row says is to do. A member that was deleted in the meantime gets its edges too: the
@@ -248,7 +247,7 @@ class Members:
         return list(_edges(group, changes))
 
     async def _rows(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
-        async for page in self._gateway.pages(tenant, *keys):
+        async for page in self._table.pages(tenant, *keys):
             for row in page:
                 yield row
 

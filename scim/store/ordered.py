@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS, Gateway
-from scim.store.row import Row
+from scim.store.table import PAGE_ROWS, Row, Table
 
 _TILDE = "~"
 """Most of what keys are written in sorts up to here."""
@@ -27,10 +26,10 @@ class Window(NamedTuple):
 
 class Index:
     """The rows of a key range. `spend` is told how many rows are given out, and raises if they are too many. Every
-    method raises Unavailable if the table does not answer."""
+    method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, gateway: Gateway, tenant: str, keys: tuple[str, str], spend: Callable[[int], None]) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, tenant: str, keys: tuple[str, str], spend: Callable[[int], None]) -> None:
+        self._table = table
         self._tenant = tenant
         self._start, self._end = keys
         self._spend = spend
@@ -42,7 +41,7 @@ class Index:
     async def up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
         """Pages of rows behind the key `after`, upwards."""
         start = self._start if after is None else rows.after(after)
-        async for page in self._gateway.pages(self._tenant, start, self._end, size=min(size, PAGE_ROWS)):
+        async for page in self._table.pages(self._tenant, start, self._end, size=min(size, PAGE_ROWS)):
             self._spend(len(page))
             yield page
 
@@ -71,7 +70,7 @@ class Index:
 
     async def _read(self, start: str, end: str) -> tuple[list[Row], bool]:
         found: list[Row] = []
-        async for page in self._gateway.pages(self._tenant, start, end):
+        async for page in self._table.pages(self._tenant, start, end):
             found += page
             if len(found) >= PAGE_ROWS:
                 return found, False

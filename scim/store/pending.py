@@ -15,13 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused, Unavailable
-from scim.store.row import Row, Write
-from scim.store.transactions import Proof, commit, now, remove_rows
+from scim.store.table import Refused, Row, Table, TableUnavailable, Write
+from scim.store.transactions import Proof, commit_surely, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
 
-TENANTS = "~"
+SHARED = "~"
 """The partition of the tenants that may have pending rows; no tenant's name can be it."""
 
 GRACE = timedelta(minutes=5)
@@ -37,8 +36,8 @@ _FORGET_AFTER = timedelta(hours=1)
 class Pending:
     """The pending rows of all tenants."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self._announced: dict[str, float] = {}
         self._receipts: dict[str, int] = {}
 
@@ -49,7 +48,7 @@ class Pending:
         if last is not None and time.monotonic() - last < _ANNOUNCE_EVERY:
             return
         announcement = Write("upsert", rows.tenant_key(tenant), {"tenant": tenant, "touched": now()})
-        await commit(self._gateway, TENANTS, [announcement])
+        await commit_surely(self._table, SHARED, [announcement])
         self._announced[tenant] = time.monotonic()
 
     async def count_receipt(self, tenant: str) -> None:
@@ -76,7 +75,7 @@ class Pending:
         however late it comes. The new row's key; None if the old one has gone."""
         note = self.note(content)
         try:
-            await commit(self._gateway, tenant, [note, Write("delete", key)], Proof(note.key))
+            await commit_surely(self._table, tenant, [note, Write("delete", key)], Proof(note.key))
         except Refused:
             return None
         return note.key
@@ -84,19 +83,19 @@ class Pending:
     async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
         """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
         until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        async for page in self._gateway.pages(tenant, *rows.pending_range(until)):
+        async for page in self._table.pages(tenant, *rows.pending_range(until)):
             yield page
 
     async def done(self, tenant: str, key: str) -> None:
         """Remove a pending row; another run may have done so before."""
-        await remove_rows(self._gateway, tenant, [key])
+        await remove_rows(self._table, tenant, [key])
 
     async def tenants(self) -> list[str]:
         """Return the tenants that may have rows for housekeeping, in the order of their names. Those that had none for
         long are forgotten on the way."""
         old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         found = []
-        async for page in self._gateway.pages(TENANTS, *rows.tenants_range()):
+        async for page in self._table.pages(SHARED, *rows.tenants_range()):
             for row in page:
                 tenant, touched = row.values.get("tenant"), row.values.get("touched", "")
                 if not isinstance(tenant, str):
@@ -109,11 +108,11 @@ class Pending:
         """Whether the tenant has nothing left to look after, and its announcement was removed."""
         try:
             for keys in _LOOKED_AFTER:
-                async for page in self._gateway.pages(tenant, *keys, size=1):
+                async for page in self._table.pages(tenant, *keys, size=1):
                     if page:
                         return False
-            await self._gateway.commit(TENANTS, [Write("delete", row.key, etag=row.etag)])
-        except (Refused, Unavailable):
+            await self._table.commit(SHARED, [Write("delete", row.key, etag=row.etag)])
+        except (Refused, TableUnavailable):
             return False  # announced again meanwhile, or busy
         return True
 

@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway, Refused
-from scim.store.pending import TENANTS, Pending
-from scim.store.row import Row, Write
-from scim.store.transactions import commit, now
+from scim.store.pending import SHARED, Pending
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
+from scim.store.transactions import commit_surely, now
 
 FRESH = timedelta(hours=1)
 """How long a bookmark or cursor is good for: longer than any client waits between two pages."""
@@ -36,17 +35,17 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """The bookmarks of all tenants. Every method raises Unavailable if the table does not answer."""
+    """The bookmarks of all tenants. Every method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, gateway: Gateway, pending: Pending) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, pending: Pending) -> None:
+        self._table = table
         self._pending = pending
-        self._signing_key: bytes | None = None
+        self._cursor_key: bytes | None = None
 
     async def find(self, tenant: str, connection: str, query: str, start: int) -> Position | None:
         """Where the page of that query that begins with the start-th resource starts, if the page before said so and
         no other page took its place."""
-        row = await self._gateway.read(tenant, rows.bookmark_key(connection, query, start))
+        row = await self._table.read(tenant, rows.bookmark_key(connection, query, start))
         if row is None or not _fresh(row):
             return None
         match row.values:
@@ -60,12 +59,12 @@ class Positions:
         place = {"type": position.resource_type, "next": position.id, "total": position.total}
         values = {"query": query, "start": start, **place, "window": position.window or "", "at": now()}
         await self._pending.announce(tenant)  # housekeeping removes it
-        await self._gateway.commit(tenant, [Write("upsert", rows.bookmark_key(connection, query, start), values)])
+        await self._table.commit(tenant, [Write("upsert", rows.bookmark_key(connection, query, start), values)])
 
     async def tidy(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
         """Remove the bookmarks that are no longer fresh, and rows in their place that are none: 100 a transaction,
         until there is no more time."""
-        async for page in self._gateway.pages(tenant, *rows.bookmark_range()):
+        async for page in self._table.pages(tenant, *rows.bookmark_range()):
             old = [Write("delete", row.key, etag=row.etag) for row in page if not _fresh(row)]
             for at in range(0, len(old), MAX_WRITES):
                 if out_of_time():
@@ -74,7 +73,7 @@ class Positions:
 
     async def _remove(self, tenant: str, bookmarks: list[Write]) -> None:
         try:
-            await self._gateway.commit(tenant, bookmarks)
+            await self._table.commit(tenant, bookmarks)
         except Refused:  # one was written again, or removed by another run
             if len(bookmarks) == 1:
                 return
@@ -83,22 +82,22 @@ class Positions:
 
     async def make_key(self) -> None:
         """Make the key of cursors, if nobody has: housekeeping does, so that a search need not write."""
-        await self.signing_key()
+        await self.cursor_key()
 
-    async def signing_key(self) -> bytes:
+    async def cursor_key(self) -> bytes:
         """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
-        if self._signing_key is None:
-            row = await self._gateway.read(TENANTS, rows.SIGNING_KEY)
+        if self._cursor_key is None:
+            row = await self._table.read(SHARED, rows.CURSOR_KEY)
             if row is None:
-                made = Write("insert", rows.SIGNING_KEY, {"key": secrets.token_hex(32)})
+                made = Write("insert", rows.CURSOR_KEY, {"key": secrets.token_hex(32)})
                 try:
-                    await commit(self._gateway, TENANTS, [made])
+                    await commit_surely(self._table, SHARED, [made])
                 except Refused:
                     pass  # another process was faster
-                row = await self._gateway.read(TENANTS, rows.SIGNING_KEY)
+                row = await self._table.read(SHARED, rows.CURSOR_KEY)
             assert row is not None
-            self._signing_key = bytes.fromhex(row.values["key"])
-        return self._signing_key
+            self._cursor_key = bytes.fromhex(row.values["key"])
+        return self._cursor_key
 
 
 def _fresh(bookmark: Row) -> bool:

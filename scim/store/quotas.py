@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 from scim.events import event
 from scim.limits import forget_oldest
 from scim.store import rows
-from scim.store.gateway import PAGE_ROWS, Gateway
-from scim.store.pending import TENANTS, Pending
-from scim.store.row import Write
-from scim.store.transactions import commit, now
+from scim.store.pending import SHARED, Pending
+from scim.store.table import PAGE_ROWS, Table, Write
+from scim.store.transactions import commit_surely, now
 
 log = logging.getLogger("scim")
 
@@ -79,8 +78,8 @@ class _Known:
 class Quotas:
     """The quotas of all tenants."""
 
-    def __init__(self, gateway: Gateway, pending: Pending, quota: Quota) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, pending: Pending, quota: Quota) -> None:
+        self._table = table
         self._pending = pending
         self.quota = quota
         self._known: dict[str, _Known] = {}
@@ -114,7 +113,7 @@ class Quotas:
     async def _refresh(self, tenant: str) -> None:
         try:
             await self._pending.announce(tenant)  # or housekeeping would not measure it
-            row = await self._gateway.read(TENANTS, rows.quota_key(tenant))
+            row = await self._table.read(SHARED, rows.quota_key(tenant))
             known = self._known.get(tenant)
             if row is None or known is None or "measured" not in row.values:
                 return
@@ -127,10 +126,10 @@ class Quotas:
 
     async def measure(self, tenant: str, *, seconds: float = _PIECE_SECONDS) -> None:
         """Measure a tenant, or go on with it, for so many seconds; nothing if it was measured lately. Raises
-        Unavailable."""
+        TableUnavailable."""
         if not any(self.quota):
             return
-        row = await self._gateway.read(TENANTS, rows.quota_key(tenant))
+        row = await self._table.read(SHARED, rows.quota_key(tenant))
         values: dict[str, Any] = dict(row.values) if row else {}
         if not _is_due(values):
             return
@@ -145,12 +144,12 @@ class Quotas:
             self._tell(tenant, walk.size)
         else:
             kept |= walk.values()
-        await commit(self._gateway, TENANTS, [Write("upsert", rows.quota_key(tenant), {"tenant": tenant, **kept})])
+        await commit_surely(self._table, SHARED, [Write("upsert", rows.quota_key(tenant), {"tenant": tenant, **kept})])
 
     async def _step(self, tenant: str, walk: _Walk) -> None:
         """Read one page of the walk."""
         start, end = ("", "\uffff") if walk.phase == 0 else rows.key_range(f"{rows.RESOURCES} ")
-        pages = self._gateway.pages(
+        pages = self._table.pages(
             tenant, walk.next or start, end, size=PAGE_ROWS if walk.phase == 0 else walk.rows, keys_only=walk.phase == 0
         )
         async for page in pages:

@@ -17,17 +17,8 @@ from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
 from scim.store.census import Census
-from scim.store.gateway import (
-    MAX_WRITES,
-    PAGE_ROWS,
-    PARALLEL_READS,
-    Gateway,
-    Refused,
-    Unavailable,
-)
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
-from scim.store.row import Row, Write
 from scim.store.sequences import Interrupted, receipt
 from scim.store.shared import Made, SharedCreations
 from scim.store.stored import (
@@ -41,6 +32,7 @@ from scim.store.stored import (
     shown_time,
     stored,
 )
+from scim.store.table import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, cancel, commit_present, now
 
 _CREATE_TRIES = 5
@@ -76,18 +68,18 @@ class Stale(Exception):
 
 
 class Resources:
-    """The resources of all tenants. Every method raises Unavailable where the table does not answer."""
+    """The resources of all tenants. Every method raises TableUnavailable where the table does not answer."""
 
-    def __init__(self, gateway: Gateway, members: Members, pending: Pending, census: Census) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, members: Members, pending: Pending, census: Census) -> None:
+        self._table = table
         self._members = members
         self._pending = pending
         self._row_bytes: dict[tuple[str, str], int] = {}
         self._census = census
-        self._shared = SharedCreations(gateway, pending, census)
+        self._shared = SharedCreations(table, pending, census)
 
     async def read(self, tenant: str, id: str) -> Stored | None:
-        row = await self._gateway.read(tenant, rows.resource_key(id))
+        row = await self._table.read(tenant, rows.resource_key(id))
         return None if row is None else stored(row)
 
     async def read_all(self, tenant: str, ids: Sequence[str]) -> list[Stored]:
@@ -125,12 +117,12 @@ class Resources:
             except Refused as refused:
                 taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
                 mine = once._replace(values={"write": rows.new_write_id()})
-                if taken and (not refused.unsure or await cancel(self._gateway, tenant, mine)):
+                if taken and (not refused.unsure or await cancel(self._table, tenant, mine)):
                     raise taken from None
                 continue  # whoever had the value has gone since
             self._census.said(word)
             return created_by(creation, version, created, modified, write_id, own)
-        raise Unavailable("a value was taken whenever it was tried, and free whenever it was looked for")
+        raise TableUnavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
     async def create_together(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
         """Keep several new resources in few transactions: see shared.py."""
@@ -176,12 +168,12 @@ class Resources:
             if changes is not None and both:
                 version = await self._change_both(tenant, old, required, gone, changes, proof)
             else:
-                version = await commit_present(self._gateway, tenant, required, gone, proof)
+                version = await commit_present(self._table, tenant, required, gone, proof)
         except Refused as refused:
             taken = await self._taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
             same = {"modified": old.modified, "write": rows.write_ids(rows.new_write_id(), old.write)}
             unchanged = Write("merge", required[0].key, same, old.version)
-            if taken and (not refused.unsure or await cancel(self._gateway, tenant, unchanged)):
+            if taken and (not refused.unsure or await cancel(self._table, tenant, unchanged)):
                 raise taken from None
             if both and await self._is_written(tenant, proof):
                 raise Interrupted(old.id) from None  # it had begun, and was taken over or superseded
@@ -209,7 +201,7 @@ class Resources:
         return group._replace(version=version, changing=False)
 
     async def _is_written(self, tenant: str, proof: Proof) -> bool:
-        row = await self._gateway.read(tenant, proof.key)
+        row = await self._table.read(tenant, proof.key)
         return row is not None and proof.holds(row)
 
     async def _change_both(
@@ -247,7 +239,7 @@ class Resources:
         at those alone that its document does not tell, for which there is no reason as a rule but other schemas."""
         ours, strange, foreign = doubtful_keys(resource_type, old)
         for key in [*ours, *(strange if all_schemas else ())]:
-            row = await self._gateway.read(tenant, key)
+            row = await self._table.read(tenant, key)
             if row is not None and row.values.get("id") != old.id:
                 foreign.append(key)
         return old._replace(keys=tuple(key for key in old.keys if key not in foreign)) if foreign else old
@@ -269,7 +261,7 @@ class Resources:
         await self._pending.announce(tenant)
         try:
             await commit_present(
-                self._gateway, tenant, required, gone, Proof(note.key, str(note.values["write"]), ours=True)
+                self._table, tenant, required, gone, Proof(note.key, str(note.values["write"]), ours=True)
             )
         except Refused:
             raise Stale from None
@@ -287,7 +279,7 @@ class Resources:
             asked = min(count - len(found), self._fitting(tenant, resource_type))
             read = 0
             key_range = rows.resource_range(resource_type, start)
-            async for page in self._gateway.pages(tenant, *key_range, size=asked):
+            async for page in self._table.pages(tenant, *key_range, size=asked):
                 found += page
                 read += len(page)
                 size += self._weighed(tenant, resource_type, page)
@@ -315,7 +307,7 @@ class Resources:
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
-        row = await self._gateway.read(tenant, rows.unique_key(resource_type, index, value))
+        row = await self._table.read(tenant, rows.unique_key(resource_type, index, value))
         return str(row.values["id"]) if row else None
 
     async def lookup_ids(
@@ -337,12 +329,12 @@ class Resources:
         """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
         `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of ours."""
         keys = rows.linked_range(other, start, end, of_group=of_group)
-        async for page in self._gateway.pages(tenant, *keys, size=min(most, PAGE_ROWS), keys_only=True):
+        async for page in self._table.pages(tenant, *keys, size=min(most, PAGE_ROWS), keys_only=True):
             yield [rows.linked_id(row.key) for row in page]
 
     async def _ids(self, tenant: str, keys: tuple[str, str], most: int) -> list[str]:
         ids: list[str] = []
-        async for page in self._gateway.pages(tenant, *keys):
+        async for page in self._table.pages(tenant, *keys):
             ids += [str(row.values["id"]) for row in page]
             if len(ids) > most:
                 break

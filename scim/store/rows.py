@@ -33,7 +33,7 @@ from scim.errors import INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.schema.values import fold
-from scim.store.row import Row
+from scim.store.table import Row
 
 Values = dict[str, Any]
 """The properties of a row apart from its key."""
@@ -45,7 +45,7 @@ GATE, CHANGE, RECEIPT = "o", "c", "w"
 FORMAT = 1
 """The format of rows, kept as `v`. A process leaves a row with a greater one alone: a newer version wrote it."""
 
-SIGNING_KEY = "k cursors"
+CURSOR_KEY = "k cursors"
 """In the partition that is no tenant's: the key that cursors are signed with."""
 
 HOUSEKEEPING = "k housekeeping"

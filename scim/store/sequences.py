@@ -23,10 +23,9 @@ from typing import Any, NamedTuple
 from scim import deadline
 from scim.errors import UNAVAILABLE, ScimError
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, Gateway, Refused
 from scim.store.pending import Pending
-from scim.store.row import Row, Write
-from scim.store.transactions import Proof, Unit, commit, commit_present, is_past, now, past, remove_rows
+from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.transactions import Proof, Unit, commit_present, commit_surely, is_past, now, past, remove_rows
 
 STALLED = 15.0
 """Seconds without a step after which an owner is taken for dead: longer than a step takes with all its retries. Should
@@ -92,11 +91,11 @@ def receipt() -> Write:
 
 
 class Sequences:
-    """The changes of several transactions of all tenants. Every method raises Unavailable if the table does not
+    """The changes of several transactions of all tenants. Every method raises TableUnavailable if the table does not
     answer."""
 
-    def __init__(self, gateway: Gateway, pending: Pending, remaining: Remaining) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, pending: Pending, remaining: Remaining) -> None:
+        self._table = table
         self._pending = pending
         self._remaining = remaining
 
@@ -127,7 +126,7 @@ class Sequences:
         writes = [*own, *required]
         room = (MAX_WRITES - len(writes) - len(gone)) // 2
         first = [edge.writes for edge in edges[:room]]
-        etag = await commit_present(self._gateway, tenant, writes, [*gone, *first], Proof(key, owner))
+        etag = await commit_present(self._table, tenant, writes, [*gone, *first], Proof(key, owner))
         hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag)
         return await self._go_on(tenant, group, owner, edges[room:], hold)
 
@@ -148,9 +147,9 @@ class Sequences:
                 own = [Write("merge", key, {"write": step, "beat": now()}, hold.etag), touch(group)]
                 proof = Proof(key, step)
             try:
-                etag = await commit_present(self._gateway, tenant, own, some, proof)
+                etag = await commit_present(self._table, tenant, own, some, proof)
             except Refused:  # a few members were changed in between, or it is no longer ours
-                if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+                if await self._table.read(tenant, rows.resource_key(group)) is None:
                     raise Refused(404, 0) from None
                 hold = await self._hold(tenant, group, owner)
                 continue
@@ -165,7 +164,7 @@ class Sequences:
         row = await self.find(tenant, group)
         if row is not None and row.values.get("owner") == owner:
             return _Hold(row.etag, _excepted(row))
-        if await self._gateway.read(tenant, rows.resource_key(group)) is None:
+        if await self._table.read(tenant, rows.resource_key(group)) is None:
             raise Refused(404, 0)
         raise Interrupted(group)
 
@@ -185,11 +184,11 @@ class Sequences:
         write = rows.write_ids(rows.new_write_id(), str(row.values.get("write", "")))
         note = Write("merge", row.key, {"write": write, "except": noted}, row.etag)
         units = [edge.writes for edge in edges]
-        return await commit_present(self._gateway, tenant, [touch(group), note, once], units, Proof(once.key))
+        return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key))
 
     async def find(self, tenant: str, group: str) -> Row | None:
         """Return the row of the change that is under way in the group; None if there is none."""
-        return await self._gateway.read(tenant, rows.change_key(group))
+        return await self._table.read(tenant, rows.change_key(group))
 
     async def settle(self, tenant: str, group: str) -> None:
         """Wait until no change of several transactions is under way, and finish one that was cut short. Raises 503
@@ -216,7 +215,7 @@ class Sequences:
             return None
         whole = Write("merge", rows.resource_key(group), {"changing": False}, version)
         try:
-            return (await commit(self._gateway, tenant, [whole, Write("upsert", rows.gate_key(group))]))[0]
+            return (await commit_surely(self._table, tenant, [whole, Write("upsert", rows.gate_key(group))]))[0]
         except Refused:
             return None
 
@@ -224,16 +223,16 @@ class Sequences:
         """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
         Raises Refused 404 if there is no such group."""
         await self.settle(tenant, group)
-        if await self._gateway.read(tenant, rows.gate_key(group)) is not None:
+        if await self._table.read(tenant, rows.gate_key(group)) is not None:
             return
-        row = await self._gateway.read(tenant, rows.resource_key(group))
+        row = await self._table.read(tenant, rows.resource_key(group))
         if row is None:
             raise Refused(404, 0)
         await self.mend(tenant, group, row.etag)  # if it changes meanwhile, whoever comes next looks again
 
     async def under_way(self, tenant: str) -> list[Row]:
         """Return the rows of the changes that are under way, or were cut short."""
-        return [row async for page in self._gateway.pages(tenant, *rows.changes_range()) for row in page]
+        return [row async for page in self._table.pages(tenant, *rows.changes_range()) for row in page]
 
     async def finish(self, tenant: str, row: Row) -> None:
         """Take a change over and finish it, unless somebody else is faster. Raises NewerFormat."""
@@ -242,14 +241,14 @@ class Sequences:
         group = str(content["group"])
         mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
         try:
-            etag = (await commit(self._gateway, tenant, [mine], Proof(row.key, owner)))[0]
+            etag = (await commit_surely(self._table, tenant, [mine], Proof(row.key, owner)))[0]
             hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag, _excepted(row))
             await self._go_on(tenant, group, owner, await self._remaining(tenant, group, content), hold)
         except Interrupted:
             pass  # others have gone on with it
         except Refused:
-            if await self._gateway.read(tenant, rows.resource_key(group)) is None:
-                await remove_rows(self._gateway, tenant, [row.key])
+            if await self._table.read(tenant, rows.resource_key(group)) is None:
+                await remove_rows(self._table, tenant, [row.key])
 
 
 def _excepted(row: Row) -> frozenset[str]:

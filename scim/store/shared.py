@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 from scim.store import rows
 from scim.store.census import Census, Word
-from scim.store.gateway import MAX_WRITES, TRANSACTION_BYTES, Gateway, Refused, TooLarge, Unavailable
 from scim.store.pending import Pending
-from scim.store.row import Write
 from scim.store.sequences import receipt
 from scim.store.stored import Creation, Stored, created_by, creation_writes, wire_bytes
-from scim.store.transactions import Proof, cancel, commit, is_newest, now, past
+from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Refused, Table, TableUnavailable, TooLarge, Write
+from scim.store.transactions import Proof, cancel, commit_surely, is_newest, now, past
 
 _TRIES = 4
 """How often a shared transaction is tried without the resource that refused it."""
@@ -43,15 +42,15 @@ class _Try(NamedTuple):
 class SharedCreations:
     """New resources of all tenants that share transactions."""
 
-    def __init__(self, gateway: Gateway, pending: Pending, census: Census) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, pending: Pending, census: Census) -> None:
+        self._table = table
         self._pending = pending
         self._census = census
 
     async def create(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
         """Keep several new resources; `made` tells them also when this is cancelled.
 
-        The others are tried one by one by the caller, with the same ids. Raises Unavailable if the table does not
+        The others are tried one by one by the caller, with the same ids. Raises TableUnavailable if the table does not
         answer before the first of them."""
         made = {} if made is None else made
         batch: list[_Prepared] = []
@@ -84,13 +83,13 @@ class SharedCreations:
             first = writes[0]
             proof = Proof(first.key, first.values["write"], ours=True, receipt=once.key if this.with_receipt else None)
             try:
-                etags = await commit(self._gateway, tenant, writes, proof)
+                etags = await commit_surely(self._table, tenant, writes, proof)
                 self._census.said(word)
                 return await self._made(tenant, batch, time, etags)
             except Refused as refused:
                 unsure += [this] if refused.unsure else []
                 batch = _without(batch, refused.index)
-            except Unavailable:
+            except TableUnavailable:
                 unsure.append(this)
                 break
             except TooLarge:
@@ -106,10 +105,10 @@ class SharedCreations:
         if not all(one.with_receipt for one in unsure):
             return unknown
         try:
-            if await cancel(self._gateway, tenant, once._replace(values={"write": rows.new_write_id()})):
+            if await cancel(self._table, tenant, once._replace(values={"write": rows.new_write_id()})):
                 return {}
-            row = await self._gateway.read(tenant, once.key)
-        except Unavailable:
+            row = await self._table.read(tenant, once.key)
+        except TableUnavailable:
             return unknown
         done = [one.batch for one in unsure if row is not None and one.id == row.values.get("write")]
         return await self._made(tenant, done[0], time, [past("")]) if done else unknown
@@ -126,7 +125,7 @@ class SharedCreations:
 
     async def _version(self, tenant: str, write: Write) -> str:
         """Return the ETag that a row got when it was made; a past one if it has another by now, or has gone."""
-        row = await self._gateway.read(tenant, write.key)
+        row = await self._table.read(tenant, write.key)
         if row is None:
             return past("")
         return row.etag if is_newest(write, row) else past(row.etag)

@@ -11,7 +11,7 @@ from scim.errors import ScimError
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.row import Row, Write
+from scim.store.table import Row, Write
 
 
 class Stored(NamedTuple):

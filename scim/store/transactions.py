@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from scim.store.gateway import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Gateway, Refused, Unavailable
-from scim.store.row import Row, Write
+from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Refused, Row, Table, TableUnavailable, Write
 
 _TRIES = 8
 
@@ -35,41 +34,41 @@ class Proof(NamedTuple):
         )
 
 
-async def commit(gateway: Gateway, tenant: str, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
+async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
     """Run a transaction and return the new ETags of its writes. If it was found done after a lost answer, that is the
     ETag of the first alone: a past one if its row has gone or was written by others since, so that nobody takes for our
-    work what is theirs. Raises Refused or Unavailable.
+    work what is theirs. Raises Refused or TableUnavailable.
 
     A write without an answer is sent again: if the first had succeeded, the second is refused, and the proof shows it.
     Without a proof the caller looks itself. A refusal says whether a copy may still arrive.
     """
-    unavailable: Unavailable | None = None
+    unavailable: TableUnavailable | None = None
     try:
         async with asyncio.timeout(TRIP_SECONDS):
             for number in range(_TRIES):
                 try:
-                    return await gateway.commit(tenant, writes)
+                    return await table.commit(tenant, writes)
                 except Refused as refused:
                     refused.unsure = unavailable is not None
-                    shown = await _shown(gateway, tenant, proof, refused) if proof else None
+                    shown = await _shown(table, tenant, proof, refused) if proof else None
                     if shown is None:
                         raise
-                    first = shown if shown.key == writes[0].key else await gateway.read(tenant, writes[0].key)
+                    first = shown if shown.key == writes[0].key else await table.read(tenant, writes[0].key)
                     return [first.etag if first and is_newest(writes[0], first) else past(shown.etag)]
-                except Unavailable as error:
+                except TableUnavailable as error:
                     unavailable = error
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
     except TimeoutError:
-        raise Unavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
-    raise unavailable or Unavailable("a write was not sent")
+        raise TableUnavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
+    raise unavailable or TableUnavailable("a write was not sent")
 
 
-async def _shown(gateway: Gateway, tenant: str, proof: Proof, refused: Refused) -> Row | None:
+async def _shown(table: Table, tenant: str, proof: Proof, refused: Refused) -> Row | None:
     """Return the row that shows that a refused transaction was done before; None if none does."""
-    row = await gateway.read(tenant, proof.key)
+    row = await table.read(tenant, proof.key)
     if proof.holds(row):
         return row
-    return await gateway.read(tenant, proof.receipt) if proof.receipt and refused.unsure else None
+    return await table.read(tenant, proof.receipt) if proof.receipt and refused.unsure else None
 
 
 def is_newest(write: Write, row: Row) -> bool:
@@ -82,11 +81,11 @@ def is_newest(write: Write, row: Row) -> bool:
     )
 
 
-async def cancel(gateway: Gateway, tenant: str, write: Write) -> bool:
+async def cancel(table: Table, tenant: str, write: Write) -> bool:
     """Make sure that no late copy of a transaction is taken, by a write that it cannot follow and that has an id of its
     own. False if one has been taken already."""
     try:
-        await commit(gateway, tenant, [write], Proof(write.key, str(write.values["write"]).split()[0]))
+        await commit_surely(table, tenant, [write], Proof(write.key, str(write.values["write"]).split()[0]))
     except Refused:
         return False
     return True
@@ -119,9 +118,10 @@ _PATIENCE = 3
 
 
 async def commit_present(
-    gateway: Gateway, tenant: str, required: Sequence[Write], units: Sequence[Unit], proof: Proof | None = None
+    table: Table, tenant: str, required: Sequence[Write], units: Sequence[Unit], proof: Proof | None = None
 ) -> str:
-    """Like `commit`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is done.
+    """Like `commit_surely`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is
+    done.
 
     Nothing is read beforehand; only a refusal makes us look which rows there are. What is sent then holds only if the
     required rows are still as they were before that look, or a member that came back meanwhile would be kept although
@@ -134,16 +134,16 @@ async def commit_present(
         if not writes:
             return ""
         try:
-            return (await commit(gateway, tenant, writes, proof))[0]
+            return (await commit_surely(table, tenant, writes, proof))[0]
         except Refused as refused:
             if refused.status != 404 and (refused.status != 412 or pinned == list(required)):
                 raise
-            found = await _read_all(gateway, tenant, required)
+            found = await _read_all(table, tenant, required)
             if not _hold(required, found):
                 raise
         pinned = [_pin(write, row) for write, row in zip(required, found, strict=True)]
-        there = await _present(gateway, tenant, units, alone=number >= _PATIENCE)
-    raise Unavailable("the same memberships are being changed by others all the time")
+        there = await _present(table, tenant, units, alone=number >= _PATIENCE)
+    raise TableUnavailable("the same memberships are being changed by others all the time")
 
 
 def _hold(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
@@ -159,18 +159,18 @@ def _pin(write: Write, row: Row | None) -> Write:
     return write._replace(etag=row.etag) if row is not None and write.needs_row else write
 
 
-async def remove_rows(gateway: Gateway, partition: str, keys: Sequence[str]) -> None:
+async def remove_rows(table: Table, partition: str, keys: Sequence[str]) -> None:
     """Delete rows, 100 in a transaction; those that are gone already are no error."""
     for at in range(0, len(keys), MAX_WRITES):
         units = [[Write("delete", key)] for key in keys[at : at + MAX_WRITES]]
-        await commit_present(gateway, partition, [], units)
+        await commit_present(table, partition, [], units)
 
 
-async def _present(gateway: Gateway, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
+async def _present(table: Table, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
     """Return the units that have a row left. One that has lost only some of its rows is in the middle of somebody
     else's change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
     every = [write for unit in units for write in unit]
-    there = iter(_exist(every, await _read_all(gateway, tenant, every)))
+    there = iter(_exist(every, await _read_all(table, tenant, every)))
     present: list[Unit] = []
     for unit in units:
         found = [write for write in unit if next(there)]
@@ -184,11 +184,11 @@ def _exist(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bool]:
     return [not write.needs_row or row is not None for write, row in zip(writes, found, strict=True)]
 
 
-async def _read_all(gateway: Gateway, tenant: str, writes: Sequence[Write]) -> list[Row | None]:
+async def _read_all(table: Table, tenant: str, writes: Sequence[Write]) -> list[Row | None]:
     """Read the rows that writes need, a few at a time; None for one that is not there, or need not be."""
 
     async def read(write: Write) -> Row | None:
-        return await gateway.read(tenant, write.key) if write.needs_row else None
+        return await table.read(tenant, write.key) if write.needs_row else None
 
     found: list[Row | None] = []
     for at in range(0, len(writes), PARALLEL_READS):

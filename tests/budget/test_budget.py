@@ -15,7 +15,7 @@ from scim.errors import TOO_MANY
 from scim.limits import TenantLimits
 from tests.budget.dear import DEAR, There, prepare
 from tests.core import refused
-from tests.store.memory import Door, MemoryGateway
+from tests.store.memory import Door, MemoryTable
 from tests.support import Client
 
 
@@ -148,7 +148,7 @@ def test_without_pauses_a_generator_gives_the_same() -> None:
 
 @pytest.fixture(scope="module")
 async def small() -> tuple[Client, There]:
-    client = Door(MemoryGateway()).client
+    client = Door(MemoryTable()).client
     return client, await prepare(client, 10)
 
 

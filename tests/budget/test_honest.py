@@ -10,7 +10,7 @@ import pytest
 from scim import budget
 from scim.budget import Budget
 from tests.service.test_bounds import with_members, with_users
-from tests.store.memory import Door, MemoryGateway
+from tests.store.memory import Door, MemoryTable
 from tests.support import ENTERPRISE, PATCH, Response
 
 WORDS = {
@@ -44,7 +44,7 @@ def fits(answer: Response, budgets: list[Budget], status: int) -> None:
 
 @pytest.mark.long
 async def test_a_thousand_creations_in_bulk(budgets: list[Budget]) -> None:
-    client = Door(MemoryGateway()).client
+    client = Door(MemoryTable()).client
     posts = [
         {"method": "POST", "path": "/Users", "bulkId": str(n), "data": {"userName": f"user-{n}", **WORDS}}
         for n in range(1_000)
@@ -56,7 +56,7 @@ async def test_a_thousand_creations_in_bulk(budgets: list[Budget]) -> None:
 
 @pytest.mark.long
 async def test_many_members(budgets: list[Budget]) -> None:
-    client = Door(MemoryGateway()).client
+    client = Door(MemoryTable()).client
     members = [{"value": f"u-{n:024}", "display": f"Member {n}"} for n in range(44_000)]
     made = await client.post("/Groups", {"displayName": "many", "members": members})
     fits(made, budgets, 201)
@@ -72,7 +72,7 @@ async def test_many_members(budgets: list[Budget]) -> None:
 
 @pytest.mark.long
 async def test_a_group_of_a_hundred_thousand(budgets: list[Budget]) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     group = with_members(table, range(100_000))
     client = Door(table).client
     answer = await client.get(f"/Groups/{group}")
@@ -92,7 +92,7 @@ async def test_a_group_of_a_hundred_thousand(budgets: list[Budget]) -> None:
 
 @pytest.mark.long
 async def test_a_user_with_all_the_values_that_one_may_have(budgets: list[Budget]) -> None:
-    client = Door(MemoryGateway()).client
+    client = Door(MemoryTable()).client
     values = {
         name: [{"type": f"t{n}", "value": f"{name}{n}"} for n in range(1_000)]
         for name in ("phoneNumbers", "ims", "photos", "entitlements", "roles")

@@ -14,9 +14,9 @@ import pytest
 from dev.azurite import Azurite
 from dev.chaos.faults import STATUSES, WEIGHTS, Fault, Faults
 from dev.chaos.proxy import Proxy
-from scim.store.gateway import TableGateway, Unavailable
-from scim.store.row import Row, Write
-from scim.store.transactions import Proof, commit
+from scim.store.table import Row, TableUnavailable, Write
+from scim.store.table.azure import AzureTable
+from scim.store.transactions import Proof, commit_surely
 
 pytestmark = pytest.mark.long
 
@@ -49,18 +49,18 @@ class Injected(Faults):
 
 
 @pytest.fixture(scope="module")
-def table(azurite: Azurite) -> Azurite:
+def server(azurite: Azurite) -> Azurite:
     azurite.create_table(TABLE)
     return azurite
 
 
 @asynccontextmanager
-async def behind(table: Azurite) -> AsyncIterator[tuple[TableGateway, Proxy]]:
-    """A gateway that reaches the table through a proxy."""
-    proxy = Proxy(table.port)
+async def behind(server: Azurite) -> AsyncIterator[tuple[AzureTable, Proxy]]:
+    """A table that reaches the table through a proxy."""
+    proxy = Proxy(server.port)
     await proxy.start()
-    connection = table.connection_string.replace(f":{table.port}/", f":{proxy.port}/")
-    made = TableGateway.with_key(connection, TABLE)
+    connection = server.connection_string.replace(f":{server.port}/", f":{proxy.port}/")
+    made = AzureTable.with_key(connection, TABLE)
     try:
         yield made, proxy
     finally:
@@ -73,56 +73,56 @@ def new(number: int) -> list[Write]:
     return [Write("insert", f"r {n}", {"write": "this", "n": n}) for n in range(number)]
 
 
-async def read(gateway: TableGateway, tenant: str) -> None:
-    assert await gateway.read(tenant, "r before") is not None
+async def read(table: AzureTable, tenant: str) -> None:
+    assert await table.read(tenant, "r before") is not None
 
 
-async def page(gateway: TableGateway, tenant: str) -> None:
-    assert [row.key async for rows in gateway.pages(tenant, "r b", "r c") for row in rows] == ["r before"]
+async def page(table: AzureTable, tenant: str) -> None:
+    assert [row.key async for rows in table.pages(tenant, "r b", "r c") for row in rows] == ["r before"]
 
 
-async def write_one(gateway: TableGateway, tenant: str) -> None:
-    assert all(await commit(gateway, tenant, new(1), Proof("r 0", "this")))
+async def write_one(table: AzureTable, tenant: str) -> None:
+    assert all(await commit_surely(table, tenant, new(1), Proof("r 0", "this")))
 
 
-async def write_many(gateway: TableGateway, tenant: str) -> None:
-    assert all(await commit(gateway, tenant, new(5), Proof("r 0", "this")))
+async def write_many(table: AzureTable, tenant: str) -> None:
+    assert all(await commit_surely(table, tenant, new(5), Proof("r 0", "this")))
 
 
-Trip = Callable[[TableGateway, str], Awaitable[None]]
+Trip = Callable[[AzureTable, str], Awaitable[None]]
 TRIPS: list[Trip] = [read, page, write_one, write_many]
 WRITTEN: dict[Trip, int] = {read: 0, page: 0, write_one: 1, write_many: 5}
 
 
-async def held(gateway: TableGateway, tenant: str) -> list[Row]:
-    return [row async for rows in gateway.pages(tenant, "r 0", "r 9") for row in rows]
+async def held(table: AzureTable, tenant: str) -> list[Row]:
+    return [row async for rows in table.pages(tenant, "r 0", "r 9") for row in rows]
 
 
 @pytest.mark.parametrize("trip", TRIPS)
 @pytest.mark.parametrize("fault", FAULTS, ids=IDS)
-async def test_one_fault_is_got_over(table: Azurite, trip: Trip, fault: Fault) -> None:
+async def test_one_fault_is_got_over(server: Azurite, trip: Trip, fault: Fault) -> None:
     tenant = f"tenant-{next(_tenants)}"
-    async with behind(table) as (gateway, proxy):
-        await gateway.commit(tenant, [Write("insert", "r before")])
+    async with behind(server) as (table, proxy):
+        await table.commit(tenant, [Write("insert", "r before")])
         proxy.faults = Injected(fault, 1)
-        await trip(gateway, tenant)
+        await trip(table, tenant)
         assert proxy.faults.number >= 1
         proxy.faults = None
-        assert len(await held(gateway, tenant)) == WRITTEN[trip]
+        assert len(await held(table, tenant)) == WRITTEN[trip]
 
 
 @pytest.mark.parametrize("trip", TRIPS)
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.kind != "slow"], ids=IDS[1:])
 async def test_a_fault_that_does_not_end_is_unavailable(
-    table: Azurite, trip: Trip, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    server: Azurite, trip: Trip, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("scim.store.gateway.TRIP_SECONDS", "scim.store.transactions.TRIP_SECONDS"):
+    for name in ("scim.store.table.azure.TRIP_SECONDS", "scim.store.transactions.TRIP_SECONDS"):
         monkeypatch.setattr(name, 0.3)
     tenant = f"tenant-{next(_tenants)}"
-    async with behind(table) as (gateway, proxy):
-        await gateway.commit(tenant, [Write("insert", "r before")])
+    async with behind(server) as (table, proxy):
+        await table.commit(tenant, [Write("insert", "r before")])
         proxy.faults = Injected(fault, 1000)
-        with pytest.raises(Unavailable):
-            await trip(gateway, tenant)
+        with pytest.raises(TableUnavailable):
+            await trip(table, tenant)
         proxy.faults = None
-        assert len(await held(gateway, tenant)) == (0 if fault.kind.endswith("before") else WRITTEN[trip])
+        assert len(await held(table, tenant)) == (0 if fault.kind.endswith("before") else WRITTEN[trip])

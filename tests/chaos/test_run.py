@@ -18,8 +18,8 @@ from dev.chaos.plan import Plan, Report
 from dev.chaos.report import text
 from dev.chaos.run import TABLE, Run, run, started
 from scim.store import rows
-from scim.store.gateway import TableGateway
-from scim.store.row import Row, Write
+from scim.store.table import Row, Write
+from scim.store.table.azure import AzureTable
 
 pytestmark = pytest.mark.long
 
@@ -52,20 +52,20 @@ def contested(row: Row) -> bool:
 async def meddled(parts: Run) -> None:
     """Remove a user and one side of a membership, and repeat a value, as no request can."""
     tenant = parts.plan.names[0]
-    gateway = TableGateway.with_key(parts.table.connection_string, TABLE)
+    app_table = AzureTable.with_key(parts.table.connection_string, TABLE)
     try:
         users, edges = [], []
-        async for page in gateway.pages(tenant, "", "\uffff"):
+        async for page in app_table.pages(tenant, "", "\uffff"):
             users += [row for row in page if row.key.startswith("r u-")]
             edges += [row for row in page if row.key.startswith("m ")]
         marked = next(row for row in users if "phoneNumbers" in rows.document_of(row.values))
         document = rows.document_of(marked.values)
         document["phoneNumbers"] *= 2
-        await gateway.commit(tenant, [Write("merge", marked.key, rows.document_values(document))])
+        await app_table.commit(tenant, [Write("merge", marked.key, rows.document_values(document))])
         lost = next(row for row in users if row.key != marked.key)
-        await gateway.commit(tenant, [Write("delete", lost.key), Write("delete", edges[0].key)])
+        await app_table.commit(tenant, [Write("delete", lost.key), Write("delete", edges[0].key)])
     finally:
-        await gateway.close()
+        await app_table.close()
 
 
 async def taken_out(parts: Run) -> None:
@@ -73,16 +73,16 @@ async def taken_out(parts: Run) -> None:
     tenant = parts.plan.names[0]
     contest = parts.contests[tenant]
     ids = {subject.id for subject in contest.subjects.values() if not subject.gone}
-    gateway = TableGateway.with_key(parts.table.connection_string, TABLE)
+    app_table = AzureTable.with_key(parts.table.connection_string, TABLE)
     try:
-        async for page in gateway.pages(tenant, "m ", "m!"):
+        async for page in app_table.pages(tenant, "m ", "m!"):
             for row in page:
                 if row.values["group"] in ids:
-                    await gateway.commit(tenant, [Write("delete", row.key)])
+                    await app_table.commit(tenant, [Write("delete", row.key)])
                     return
         raise AssertionError("no such group has a member")
     finally:
-        await gateway.close()
+        await app_table.close()
 
 
 QUIET = replace(
@@ -117,12 +117,12 @@ async def test_a_killed_table_keeps_what_it_has_saved(tmp_path: Path) -> None:
     table = Table(tmp_path, TABLE)
     table.start()
     try:
-        gateway = TableGateway.with_key(table.connection_string, TABLE)
-        await gateway.commit("tenant", [Write("insert", "r kept", {"text": json.dumps("x")})])
+        app_table = AzureTable.with_key(table.connection_string, TABLE)
+        await app_table.commit("tenant", [Write("insert", "r kept", {"text": json.dumps("x")})])
         await asyncio.to_thread(table.save)
         table.kill()
         table.start()
-        assert await gateway.read("tenant", "r kept") is not None
-        await gateway.close()
+        assert await app_table.read("tenant", "r kept") is not None
+        await app_table.close()
     finally:
         table.stop()

@@ -20,7 +20,7 @@ from dev.bench.floors import Change, SdkTable
 from dev.bench.floors import Table as FloorTable
 from dev.bench.measure import in_turns, timed
 from dev.bench.options import Options
-from scim.store.gateway import TableGateway
+from scim.store.table.azure import AzureTable
 
 TINY = Options(quick=True, tiny=True, profiles=False)
 
@@ -56,10 +56,10 @@ async def test_part_gives_figures(part: str, monkeypatch: pytest.MonkeyPatch) ->
 async def test_floors_write_what_we_write() -> None:
     """After the same operations each side's partition has the same number of rows of each kind."""
     with azurite() as server:
-        gateway = TableGateway.with_key(server.connection_string, TABLE)
+        origin = AzureTable.with_key(server.connection_string, TABLE)
         async with clients(server.connection_string, ["ours"]) as made:
             copy = await http.fill(made["ours"], 200)
-            opened, floors = await http.open_floors(gateway, server.connection_string, copy)
+            opened, floors = await http.open_floors(origin, server.connection_string, copy)
             try:
                 for operation in http.OPERATIONS:
                     asks = [operation.ours(made["ours"], copy)]
@@ -71,9 +71,9 @@ async def test_floors_write_what_we_write() -> None:
                 await asyncio.gather(*(table.close() for table in opened))
             kinds = {}
             for partition in ("ours", *floors):
-                keys = [row.key async for page in gateway.pages(partition, " ", "~") for row in page]
+                keys = [row.key async for page in origin.pages(partition, " ", "~") for row in page]
                 kinds[partition] = Counter(key[0] for key in keys)
-        await gateway.close()
+        await origin.close()
     for found in kinds.values():  # a page leaves a bookmark unless ids that are made by chance have it be the last
         assert found.pop("b") in (1, 2)
     assert kinds["SDK"] == kinds["wire"] == kinds["ours"]

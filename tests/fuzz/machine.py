@@ -328,8 +328,8 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def examine(self) -> None:
         """The rows keep their own invariants."""
-        gateway = self._direct.application.gateway
-        assert self._direct.run(problems(gateway, self._client.tenant, load())) == []
+        table = self._direct.application.table
+        assert self._direct.run(problems(table, self._client.tenant, load())) == []
 
     @invariant()
     def all_is_as_the_model_says(self) -> None:

@@ -29,7 +29,7 @@ IN_MEMORY = {
     "SCIM_TENANT_RATE": "0",
     "SCIM_SCHEMAS_FOLDER": str(ADDED),
 }
-"""Settings of an application that is given a gateway."""
+"""Settings of an application that is given a table."""
 
 T = TypeVar("T")
 

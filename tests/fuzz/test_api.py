@@ -22,7 +22,7 @@ from scim.http import Response
 from scim.service import resources
 from scim.service.context import Context
 from tests.fuzz.shim import connected, served
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 
 pytestmark = pytest.mark.long
 
@@ -91,7 +91,7 @@ def run(origin: str, token: str, examples: int, *, phases: tuple[str, ...], only
 def test_every_operation_answers_as_the_document_says() -> None:
     settings, token = connected(TENANT, SCIM_SCHEMAS_FOLDER="none")
     phases = ("examples", "coverage", "fuzzing", "stateful")
-    with served(Application(settings, gateway=MemoryGateway())) as origin:
+    with served(Application(settings, table=MemoryTable())) as origin:
         tried = run(origin, token, EXAMPLES, phases=phases)
     assert tried.failures == []
     assert tried.phases >= set(phases)
@@ -102,7 +102,7 @@ def test_every_operation_answers_as_the_document_says() -> None:
 @pytest.mark.parametrize("path", ["/Users", "/Devices", "/Devices/{id}"])
 def test_so_do_those_of_added_schemas(path: str) -> None:
     settings, token = connected(TENANT)
-    with served(Application(settings, gateway=MemoryGateway())) as origin:
+    with served(Application(settings, table=MemoryTable())) as origin:
         tried = run(origin, token, 4 * EXAMPLES, phases=("fuzzing",), only=path)
     assert tried.failures == []
     assert tried.phases >= {"fuzzing"}
@@ -120,6 +120,6 @@ async def _undocumented(context: Context, resource_type: object, id: str) -> Res
 def test_a_broken_route_is_found(monkeypatch: pytest.MonkeyPatch, broken: Any, told: str) -> None:
     monkeypatch.setattr(resources, "read", broken)
     settings, token = connected(TENANT)
-    with served(Application(settings, gateway=MemoryGateway())) as origin:
+    with served(Application(settings, table=MemoryTable())) as origin:
         tried = run(origin, token, 2, phases=("fuzzing",), only="/Users/{id}")
     assert any(told in failure for failure in tried.failures)

@@ -19,7 +19,7 @@ from scim.settings import Settings
 from scim.store.plan import NOTHING, plan
 from tests.fuzz.machine import Machine, NewClient
 from tests.fuzz.shim import Direct, connected
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 from tests.support import Client
 
 pytestmark = pytest.mark.long
@@ -51,11 +51,11 @@ def try_out(new_client: NewClient, examples: int, steps: int) -> None:
 def in_memory() -> Iterator[NewClient]:
     """Clients of one tenant in memory, which is emptied for each."""
     settings, token = connected(TENANT, SCIM_SCHEMAS_FOLDER="none")
-    gateway = MemoryGateway()
-    direct = Direct(Application(settings, gateway=gateway))
+    table = MemoryTable()
+    direct = Direct(Application(settings, table=table))
 
     def new_client() -> tuple[Direct, Client]:
-        gateway.clear(TENANT)
+        table.clear(TENANT)
         return direct, Client(direct, TENANT, token)  # type: ignore[arg-type]
 
     yield new_client

@@ -18,7 +18,7 @@ from scim.app import Application
 from scim.errors import ERROR_URN
 from tests import core  # noqa: F401  its profile of hypothesis
 from tests.fuzz.shim import Direct, connected
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 from tests.support import ENTERPRISE, Client, Response
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
@@ -41,15 +41,15 @@ tried = settings(max_examples=EXAMPLES, deadline=None, derandomize="FUZZ_EXAMPLE
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[tuple[Direct, Client, MemoryGateway]]:
+def client() -> Iterator[tuple[Direct, Client, MemoryTable]]:
     configured, token = connected(TENANT)
-    gateway = MemoryGateway()
-    direct = Direct(Application(configured, gateway=gateway))
-    yield direct, Client(direct, TENANT, token), gateway  # type: ignore[arg-type]
+    table = MemoryTable()
+    direct = Direct(Application(configured, table=table))
+    yield direct, Client(direct, TENANT, token), table  # type: ignore[arg-type]
     direct.close()
 
 
-Service = tuple[Direct, Client, MemoryGateway]
+Service = tuple[Direct, Client, MemoryTable]
 
 
 def send(service: Service, method: str, path: str, body: object = None, **headers: str) -> Response:

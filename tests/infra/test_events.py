@@ -21,7 +21,7 @@ from scim.store.quotas import Quota
 from scim.store.store import Store
 from scim.trace import Deed, Trace
 from tests.core import cases
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 from tests.support import Client
 
 
@@ -64,7 +64,7 @@ async def mass_change(host: Host, client: Client, application: Application) -> N
 
 
 async def quota(host: Host, client: Client, application: Application) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load("a", {"r u-a": {"id": "u-a", "doc0": "{}"}})
     await Store.on(table, quota=Quota(resources=1)).quotas.measure("a")
 

@@ -16,7 +16,7 @@ from dev.azurite import Azurite
 from dev.credentials import SEALS, new_key
 from scim.app import Application
 from scim.operate.tool.main import main
-from scim.store.gateway import Gateway
+from scim.store.table import Table
 from tests.conftest import TABLE
 from tests.support import Client
 
@@ -135,10 +135,10 @@ async def fill(client: Client) -> list[str]:
 
 
 @pytest.fixture
-def gateway(application: Application) -> Gateway:
-    return application.gateway
+def table(application: Application) -> Table:
+    return application.table
 
 
-async def everything(gateway: Gateway, tenant: str) -> dict[str, dict[str, object]]:
+async def everything(table: Table, tenant: str) -> dict[str, dict[str, object]]:
     """All rows of a tenant, by key."""
-    return {row.key: row.values async for page in gateway.pages(tenant, "", "\uffff") for row in page}
+    return {row.key: row.values async for page in table.pages(tenant, "", "\uffff") for row in page}

@@ -15,24 +15,24 @@ from scim.app import Application
 from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
 from scim.security.connections import Revoked
 from scim.store import rows
-from scim.store.gateway import Gateway, TableGateway, Unavailable
 from scim.store.members import Changes, Member
-from scim.store.pending import TENANTS, Pending
-from scim.store.row import Row, Write
+from scim.store.pending import SHARED, Pending
 from scim.store.store import Store
+from scim.store.table import Row, Table, TableUnavailable, Write
+from scim.store.table.azure import AzureTable
 from scim.store.transactions import now
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
 from tests.operate.conftest import Operator
-from tests.store.memory import Faulty, MemoryGateway, create
+from tests.store.memory import Faulty, MemoryTable, create
 from tests.support import Client
 
 TENANT = "tenant"
 
 
 @pytest.fixture
-def table() -> MemoryGateway:
-    return MemoryGateway()
+def table() -> MemoryTable:
+    return MemoryTable()
 
 
 async def new_group(store: Store, name: str = "all", held: Iterable[Member] = ()) -> str:
@@ -42,18 +42,18 @@ async def new_group(store: Store, name: str = "all", held: Iterable[Member] = ()
 # The checker: every broken invariant is named, and nothing else is.
 
 
-async def tenant(table: MemoryGateway) -> tuple[str, str]:
+async def tenant(table: MemoryTable) -> tuple[str, str]:
     """A user and a group that it is in, with rows of every kind."""
     store = Store.on(table)
     document = {"userName": "ada", "emails": [{"value": "a@x"}], "title": "😀" * 20_000}
     user = (await create(store, TENANT, USER_TYPE, document)).id
     group = await new_group(store, "all", [Member(user), Member("unknown")])
     await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
-    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     return user, group
 
 
-async def test_checker_finds_nothing_where_nothing_is_wrong(table: MemoryGateway) -> None:
+async def test_checker_finds_nothing_where_nothing_is_wrong(table: MemoryTable) -> None:
     await tenant(table)
     report = await examine(table, TENANT, REGISTRY)
     assert (report.problems, report.strangers) == ([], {})
@@ -77,7 +77,7 @@ REMOVED_ROWS = {
 
 
 @pytest.mark.parametrize(("key", "named"), cases(REMOVED_ROWS))
-async def test_checker_misses_a_row(table: MemoryGateway, key: str, named: list[str]) -> None:
+async def test_checker_misses_a_row(table: MemoryTable, key: str, named: list[str]) -> None:
     user, group = await tenant(table)
     await table.commit(TENANT, [Write("delete", key.format(user=user, group=group))])
     await names(table, [text.format(user=user, group=group) for text in named])
@@ -114,7 +114,7 @@ ADDED_ROWS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize(("key", "values", "named"), cases(ADDED_ROWS))
 async def test_checker_finds_a_row_too_many(
-    table: MemoryGateway, key: str, values: dict[str, str], named: list[str]
+    table: MemoryTable, key: str, values: dict[str, str], named: list[str]
 ) -> None:
     user, group = await tenant(table)
     filled = {
@@ -149,7 +149,7 @@ RESOURCE_ROWS: dict[str, tuple[dict[str, str | None], list[str]]] = {
 
 @pytest.mark.parametrize(("changed", "named"), cases(RESOURCE_ROWS))
 async def test_checker_looks_into_resources(
-    table: MemoryGateway, changed: dict[str, str | None], named: list[str]
+    table: MemoryTable, changed: dict[str, str | None], named: list[str]
 ) -> None:
     user, _ = await tenant(table)
     row = await table.read(TENANT, f"r {user}")
@@ -161,14 +161,14 @@ async def test_checker_looks_into_resources(
     assert missing == [], found
 
 
-async def test_checker_tells_two_with_one_unique_value(table: MemoryGateway) -> None:
+async def test_checker_tells_two_with_one_unique_value(table: MemoryTable) -> None:
     await tenant(table)
     values = {"id": OTHER, "created": "", "modified": "", "write": "", "doc0": '{"userName":"ADA"}'}
     await table.commit(TENANT, [Write("insert", f"r {OTHER}", values)])
     assert any("has the unique value of x u username ada" in line for line in await problems(table, TENANT, REGISTRY))
 
 
-async def test_checker_tells_members_that_are_gone(table: MemoryGateway) -> None:
+async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
     """An id in the shape of ours: it was deleted and left an edge, or it never existed; only the caller can know."""
     store = Store.on(table)
     group = await new_group(store, "all", [Member(OTHER), Member("u-17"), Member("unknown")])
@@ -178,9 +178,9 @@ async def test_checker_tells_members_that_are_gone(table: MemoryGateway) -> None
     assert await problems(table, TENANT, REGISTRY, invented={OTHER}) == []
 
 
-async def test_checker_waits_for_what_is_pending(table: MemoryGateway) -> None:
+async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
     """Edges that a pending row will remove are no problem yet."""
-    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     values = {"group": "g-" + "b" * 24, "member": OTHER}
     edges = [rows.member_key(*values.values()), rows.member_of_key(OTHER, values["group"])]
     note = Pending.note({"kind": "detach", "id": values["group"], "members": True})
@@ -190,14 +190,14 @@ async def test_checker_waits_for_what_is_pending(table: MemoryGateway) -> None:
     assert len(await problems(table, TENANT, REGISTRY)) == 2
 
 
-async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryGateway) -> None:
+async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryTable) -> None:
     await tenant(table)
-    table.load(TENANTS, {})
-    await table.commit(TENANTS, [Write("delete", rows.tenant_key(TENANT))])
+    table.load(SHARED, {})
+    await table.commit(SHARED, [Write("delete", rows.tenant_key(TENANT))])
     await names(table, ["is pending in a tenant that housekeeping does not know of"])
 
 
-async def names(table: MemoryGateway, expected: list[str]) -> None:
+async def names(table: MemoryTable, expected: list[str]) -> None:
     """The checker gives one line for each of these, and no other."""
     found = await problems(table, TENANT, REGISTRY)
     assert all("\n" not in line for line in found)
@@ -208,7 +208,7 @@ async def names(table: MemoryGateway, expected: list[str]) -> None:
 # What each row must be. The user is {user}, the group {group}, another user {other}.
 
 
-async def whole(table: Gateway) -> dict[str, str]:
+async def whole(table: Table) -> dict[str, str]:
     """A sound tenant as this release leaves it: a user, another one, and a group of both with its gate."""
     store = Store.on(table, REGISTRY)
     document = {"userName": "ada", "externalId": "1", "emails": [{"value": "a@x"}]}
@@ -399,7 +399,7 @@ BROKEN: dict[str, tuple[list[Change], list[str], list[str]]] = {
 }
 
 
-async def apply(table: Gateway, changes: list[Change], ids: dict[str, str]) -> None:
+async def apply(table: Table, changes: list[Change], ids: dict[str, str]) -> None:
     for kind, key, values in changes:
         key = key.format(**ids)
         filled = {n: v.format(**ids) if isinstance(v, str) and not v.startswith('{"') else v for n, v in values.items()}
@@ -416,14 +416,14 @@ async def apply(table: Gateway, changes: list[Change], ids: dict[str, str]) -> N
 async def either(request: pytest.FixtureRequest) -> Any:
     """The in-memory table, and a tenant of nobody in Azurite."""
     if request.param == "memory":
-        yield MemoryGateway()
+        yield MemoryTable()
         return
-    gateway = TableGateway.with_key(request.getfixturevalue("azurite").connection_string, TABLE)
-    for partition, keys in ((TENANT, ("", "\uffff")), (TENANTS, rows.tenants_range())):
-        for row in [row async for page in gateway.pages(partition, *keys) for row in page]:
-            await gateway.commit(partition, [Write("delete", row.key)])
-    yield gateway
-    await gateway.close()
+    table = AzureTable.with_key(request.getfixturevalue("azurite").connection_string, TABLE)
+    for partition, keys in ((TENANT, ("", "\uffff")), (SHARED, rows.tenants_range())):
+        for row in [row async for page in table.pages(partition, *keys) for row in page]:
+            await table.commit(partition, [Write("delete", row.key)])
+    yield table
+    await table.close()
 
 
 def agrees(found: list[str], expected: list[str], ids: dict[str, str]) -> None:
@@ -435,7 +435,7 @@ def agrees(found: list[str], expected: list[str], ids: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("changes", "named", "left"), cases(BROKEN))
 async def test_broken_rows_are_named_and_mended(
-    either: Gateway, changes: list[Change], named: list[str], left: list[str]
+    either: Table, changes: list[Change], named: list[str], left: list[str]
 ) -> None:
     ids, store = await whole(either), Store.on(either, REGISTRY)
     await store.pending.announce(TENANT)
@@ -449,17 +449,17 @@ async def test_broken_rows_are_named_and_mended(
     assert (again.done, again.report.problems) == ([], fixed.report.problems)
 
 
-async def test_a_change_that_nobody_goes_on_with_is_finished(either: Gateway) -> None:
+async def test_a_change_that_nobody_goes_on_with_is_finished(either: Table) -> None:
     """Its process died, and housekeeping does not run."""
     ids, faulty = await whole(either), Faulty(either)
 
     async def die(number: int, writes: Sequence[Write]) -> None:
         if number > 3:
-            raise Unavailable("dead")
+            raise TableUnavailable("dead")
 
     faulty.disturb(before=die)
     added = {f"m {number}": Member(f"m {number}") for number in range(130)}
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await Store.on(faulty, REGISTRY).members.change(TENANT, ids["group"], Changes(added))
     assert await problems(either, TENANT, REGISTRY) == []
     await either.commit(TENANT, [Write("merge", f"c {ids['group']}", {"beat": OLD})])
@@ -469,7 +469,7 @@ async def test_a_change_that_nobody_goes_on_with_is_finished(either: Gateway) ->
     assert fixed.report.memberships == 132
 
 
-async def test_old_receipts_are_a_note(table: MemoryGateway) -> None:
+async def test_old_receipts_are_a_note(table: MemoryTable) -> None:
     """Housekeeping is told of the tenant only when there are some, so a few may stay."""
     await whole(table)
     await table.commit(TENANT, [Write("insert", key) for key in ("w 20200101T0000 a", "w 20200101T0001 b")])
@@ -480,7 +480,7 @@ async def test_old_receipts_are_a_note(table: MemoryGateway) -> None:
     assert (fixed.done, fixed.report.notes) == (["2 old bookmarks and receipts: removed"], [])
 
 
-async def test_what_is_mended_behaves(table: MemoryGateway) -> None:
+async def test_what_is_mended_behaves(table: MemoryTable) -> None:
     """A rename leaves no old name behind, a deletion takes nobody else's row, and a group has its members again."""
     ids, store = await whole(table), Store.on(table, REGISTRY)
     for name in (
@@ -503,7 +503,7 @@ async def test_what_is_mended_behaves(table: MemoryGateway) -> None:
     assert await problems(table, TENANT, REGISTRY) == []
 
 
-async def test_a_repair_shows_no_change_of_the_document(table: MemoryGateway) -> None:
+async def test_a_repair_shows_no_change_of_the_document(table: MemoryTable) -> None:
     """lastModified is the document's, also where the row's own time tells it."""
     ids, store = await whole(table), Store.on(table, REGISTRY)
     await table.commit(TENANT, [Write("merge", f"r {ids['user']}", {"modified": "", "created": OLD})])
@@ -515,7 +515,7 @@ async def test_a_repair_shows_no_change_of_the_document(table: MemoryGateway) ->
     assert after.values["modified"] == rows.time_of(before.etag)  # the time in the ETag of before
 
 
-async def test_rows_of_a_newer_version_are_left_alone(table: MemoryGateway) -> None:
+async def test_rows_of_a_newer_version_are_left_alone(table: MemoryTable) -> None:
     """What they hold, what their keys name and who is in them may follow other rules."""
     ids, store = await whole(table), Store.on(table, REGISTRY)
     for id in ids.values():
@@ -532,7 +532,7 @@ async def test_rows_of_a_newer_version_are_left_alone(table: MemoryGateway) -> N
     assert table.rows(TENANT) == before
 
 
-async def test_resources_of_a_type_that_is_declared_elsewhere_are_noted(table: MemoryGateway) -> None:
+async def test_resources_of_a_type_that_is_declared_elsewhere_are_noted(table: MemoryTable) -> None:
     await whole(table)
     values = {"id": "d-1", "created": OLD, "modified": OLD, "write": "1", "doc0": "{}", "keys": "x d serial 1"}
     await table.commit(TENANT, [Write("insert", "r d-1", values), Write("insert", "x d serial 1", {"id": "d-1"})])
@@ -541,7 +541,7 @@ async def test_resources_of_a_type_that_is_declared_elsewhere_are_noted(table: M
     assert report.notes == ["1 rows have ids that begin with d-, which is no resource type here"]
 
 
-async def test_a_check_beside_live_traffic_names_nothing(table: MemoryGateway) -> None:
+async def test_a_check_beside_live_traffic_names_nothing(table: MemoryTable) -> None:
     """Rows that come and go while others are read are looked at again before they are called broken."""
     ids, store = await whole(table), Store.on(table, REGISTRY)
     seen = table.rows(TENANT)
@@ -559,7 +559,7 @@ async def test_a_check_beside_live_traffic_names_nothing(table: MemoryGateway) -
 class Mixed:
     """The first `cut` rows as they were, those behind them as they are: what a read of many pages may see."""
 
-    def __init__(self, table: MemoryGateway, seen: list[Row], cut: int) -> None:
+    def __init__(self, table: MemoryTable, seen: list[Row], cut: int) -> None:
         self._table, self._seen, self._cut = table, seen, cut
         self.read, self.commit, self.close = table.read, table.commit, table.close
 
@@ -572,7 +572,7 @@ class Mixed:
         yield [*first, *(row for row in self._table.rows(partition) if not first or row.key > first[-1].key)]
 
 
-async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again(table: MemoryGateway) -> None:
+async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again(table: MemoryTable) -> None:
     """Its row, read before a rename, and its index rows, read behind it, do not agree, and nothing is broken."""
     ids, store = await whole(table), Store.on(table, REGISTRY)
     seen = [row for row in table.rows(TENANT) if not row.key.startswith("l u externalid")]  # so that it is suspect
@@ -591,7 +591,7 @@ async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again
 
 # The partition that is nobody's.
 
-SHARED: dict[str, tuple[str, dict[str, Any], str]] = {
+STRAY: dict[str, tuple[str, dict[str, Any], str]] = {
     "tenant without a name": ("t a", {"touched": OLD}, "is the row of another tenant: None"),
     "tenant at another's key": ("t a", {"tenant": "b", "touched": OLD}, "is the row of another tenant: 'b'"),
     "tenant without a time": ("t a", {"tenant": "a"}, "does not say when"),
@@ -607,30 +607,30 @@ SHARED: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("key", "values", "named"), cases(SHARED))
+@pytest.mark.parametrize(("key", "values", "named"), cases(STRAY))
 async def test_the_shared_partition_is_looked_at(
-    table: MemoryGateway, key: str, values: dict[str, Any], named: str
+    table: MemoryTable, key: str, values: dict[str, Any], named: str
 ) -> None:
     store = Store.on(table)
     await store.pending.announce(TENANT)
-    await store.positions.signing_key()
+    await store.positions.cursor_key()
     await store.credentials.first_sight("c", "a", datetime.now(UTC) + timedelta(minutes=5))
     await store.credentials.mark_revoked("c", [Revoked(value=new_key("c"), at=datetime.now(UTC))])
-    table.load(TENANTS, {"u c d": {"credential": "d", "first": OLD, "last": OLD, "warned": ""}, "k housekeeping": {}})
+    table.load(SHARED, {"u c d": {"credential": "d", "first": OLD, "last": OLD, "warned": ""}, "k housekeeping": {}})
     assert await examine_shared(table) == []
-    table.load(TENANTS, {key: values})
+    table.load(SHARED, {key: values})
     (finding,) = await examine_shared(table)
     assert finding.line.startswith(f"~ {key}: ") and named in finding.line
     assert len(await fix_shared(table)) == (1 if "ended" in named else 0)
 
 
-async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryGateway) -> None:
+async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryTable) -> None:
     await whole(table)
-    table.load(TENANTS, {rows.tenant_key(TENANT): {"tenant": TENANT}})
+    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT}})
     assert await problems(table, TENANT, REGISTRY) == ["~ t tenant: does not say when the tenant was last written to"]
 
 
-async def test_a_tenant_with_pending_rows_is_announced(table: MemoryGateway) -> None:
+async def test_a_tenant_with_pending_rows_is_announced(table: MemoryTable) -> None:
     await whole(table)
     await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
     assert len(await problems(table, TENANT, REGISTRY)) == 1
@@ -641,7 +641,7 @@ async def test_a_tenant_with_pending_rows_is_announced(table: MemoryGateway) -> 
 # Sizes.
 
 
-async def test_a_large_tenant_costs_its_pages_and_keeps_no_documents(table: MemoryGateway) -> None:
+async def test_a_large_tenant_costs_its_pages_and_keeps_no_documents(table: MemoryTable) -> None:
     users = {}
     for number in range(5_000):
         id = f"u-{number:024}".replace("0", "a").replace("1", "b").replace("8", "c").replace("9", "d")
@@ -671,7 +671,7 @@ async def test_verb_checks_and_mends(operator: Operator, client: Client, applica
         " leave no membership; an id that never existed may stay)",
         f"{summary.replace('9', '10')}: 0 problems.",
     ]
-    await application.gateway.commit(client.tenant, [Write("delete", "x u username ada")])
+    await application.table.commit(client.tenant, [Write("delete", "x u username ada")])
     broken = f"x u username ada: is missing, but the document of {user['id']} has the value"
     code, printed, errors = await operator.command("tenants", "check", client.tenant)
     assert (code, errors) == (1, "")

@@ -17,8 +17,9 @@ from scim.security.connections import read_connection
 from scim.security.usage import Used
 from scim.store import rows
 from scim.store.credentials import Credentials
-from scim.store.gateway import Gateway, TableGateway
-from scim.store.pending import TENANTS, Pending
+from scim.store.pending import SHARED, Pending
+from scim.store.table import Table
+from scim.store.table.azure import AzureTable
 from tests.conftest import NewClient
 from tests.core import REGISTRY
 from tests.operate.conftest import NOW, Operator, answers, everything, fill
@@ -27,37 +28,37 @@ from tests.support import Client
 # Erase.
 
 
-async def note(gateway: Gateway, tenant: str, connection: str) -> list[str]:
+async def note(table: Table, tenant: str, connection: str) -> list[str]:
     """What the shared partition notes of a tenant and a connection; the keys."""
     now = datetime.now(UTC)
-    await Credentials(gateway).write(connection, Used("cafecafe", now, now))
-    await Pending(gateway).announce(tenant)
+    await Credentials(table).write(connection, Used("cafecafe", now, now))
+    await Pending(table).announce(tenant)
     return [rows.tenant_key(tenant), rows.usage_key(connection, "cafecafe")]
 
 
-async def test_erase_leaves_nothing(operator: Operator, new_client: NewClient, gateway: Gateway) -> None:
+async def test_erase_leaves_nothing(operator: Operator, new_client: NewClient, table: Table) -> None:
     one, other = new_client(), new_client()
     await fill(one)
     await other.new_user("ada")
-    mine = await note(gateway, one.tenant, one.tenant) + await note(gateway, one.tenant, f"{one.tenant}-b")
-    others = await note(gateway, other.tenant, other.tenant)
+    mine = await note(table, one.tenant, one.tenant) + await note(table, one.tenant, f"{one.tenant}-b")
+    others = await note(table, other.tenant, other.tenant)
     operator.connect(one.tenant, one.tenant, paused=NOW)
     operator.connect(f"{one.tenant}-b", one.tenant, keys=[], revoked=NOW)
     operator.connect(other.tenant, other.tenant)
-    kept, untouched = await everything(gateway, one.tenant), await everything(gateway, other.tenant)
+    kept, untouched = await everything(table, one.tenant), await everything(table, other.tenant)
     erased = await operator.tool("tenants", "erase", one.tenant, "--confirm", one.tenant)
     assert (erased["rows"], erased["shared"], erased["left"]) == (len(kept), 3, 0)
     assert erased["connections"] == [one.tenant, f"{one.tenant}-b"]
-    assert await everything(gateway, one.tenant) == {}
-    assert [await gateway.read(TENANTS, key) for key in mine] == [None] * 4
-    assert await everything(gateway, other.tenant) == untouched
-    assert None not in [await gateway.read(TENANTS, key) for key in others]
+    assert await everything(table, one.tenant) == {}
+    assert [await table.read(SHARED, key) for key in mine] == [None] * 4
+    assert await everything(table, other.tenant) == untouched
+    assert None not in [await table.read(SHARED, key) for key in others]
     again = await operator.run("tenants", "erase", one.tenant, "--confirm", one.tenant)
     assert "Removing 0 rows" in again and "A last look found 0 left." in again
     assert (await one.get("/Users")).json["totalResults"] == 0
 
 
-async def test_erase_and_import_bring_back_everything(operator: Operator, client: Client, gateway: Gateway) -> None:
+async def test_erase_and_import_bring_back_everything(operator: Operator, client: Client, table: Table) -> None:
     ids = await fill(client)
     before = await answers(client, ids)
     await operator.run("tenants", "export", client.tenant, "a.jsonl")
@@ -66,9 +67,9 @@ async def test_erase_and_import_bring_back_everything(operator: Operator, client
     assert await answers(client, ids) == before
 
 
-async def test_erase_refuses(operator: Operator, client: Client, gateway: Gateway) -> None:
+async def test_erase_refuses(operator: Operator, client: Client, table: Table) -> None:
     await client.new_user("ada")
-    before = await everything(gateway, client.tenant)
+    before = await everything(table, client.tenant)
     confirmed = ("tenants", "erase", client.tenant, "--confirm", client.tenant)
     operator.connect("paused", client.tenant, paused=NOW)
     operator.connect("writes", client.tenant)
@@ -81,19 +82,19 @@ async def test_erase_refuses(operator: Operator, client: Client, gateway: Gatewa
     operator.connect("broken", client.tenant, keys=["hunter2"])
     error = await operator.refused(*confirmed)
     assert "connection broken" in error and "hunter2" not in error
-    assert await everything(gateway, client.tenant) == before
+    assert await everything(table, client.tenant) == before
 
 
 @pytest.mark.parametrize("typed", ["right", "wrong"])
 async def test_erase_asks_on_a_terminal(
-    operator: Operator, client: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, typed: str
+    operator: Operator, client: Client, table: Table, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
     await client.new_user("ada")
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{client.tenant if typed == 'right' else 'x'}\n"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     code, _, err = await operator.command("tenants", "erase", client.tenant)
     assert "Type the tenant's name to go on" in err
-    assert (code, bool(await everything(gateway, client.tenant))) == ((0, False) if typed == "right" else (1, True))
+    assert (code, bool(await everything(table, client.tenant))) == ((0, False) if typed == "right" else (1, True))
 
 
 @pytest.mark.parametrize("tenant", ["~", "A", "a/b", ""])
@@ -136,7 +137,7 @@ def test_a_pause_needs_time_to_work(members: dict[str, object], minutes: int, me
 async def test_move_to_another_table(
     operator: Operator,
     client: Client,
-    gateway: Gateway,
+    table: Table,
     azurite: Azurite,
     other_table: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,11 +148,11 @@ async def test_move_to_another_table(
     operator.connect("entra", client.tenant)
     assert "Connection entra may still write" in await operator.refused(*move)
     operator.connect("entra", client.tenant, paused=NOW)
-    source = await everything(gateway, client.tenant)
+    source = await everything(table, client.tenant)
     printed = await operator.run(*move)
     assert "12 User" in printed and f"tenants erase {client.tenant}" in printed
-    assert await everything(gateway, client.tenant) == source
-    target = TableGateway.with_key(azurite.connection_string, other_table)
+    assert await everything(table, client.tenant) == source
+    target = AzureTable.with_key(azurite.connection_string, other_table)
     try:
         arrived = await everything(target, client.tenant)
         changing = (

@@ -15,11 +15,10 @@ from scim.operate.check import examine, problems
 from scim.operate.reindex import Reindexed, reindex
 from scim.schema.loading import load
 from scim.store import rows
-from scim.store.gateway import Gateway, Unavailable
-from scim.store.row import Write
+from scim.store.table import Table, TableUnavailable, Write
 from tests.core import REGISTRY
 from tests.operate.conftest import Operator
-from tests.store.memory import Door, Faulty, MemoryGateway
+from tests.store.memory import Door, Faulty, MemoryTable
 from tests.store.versions import HR, Clock, Versions, by_code, found, make, write_schemas
 from tests.support import PATCH, Client
 
@@ -33,25 +32,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def table() -> MemoryGateway:
-    return MemoryGateway()
+def table() -> MemoryTable:
+    return MemoryTable()
 
 
 @pytest.fixture
-def versions(table: MemoryGateway, clock: Clock, tmp_path: Path) -> Versions:
+def versions(table: MemoryTable, clock: Clock, tmp_path: Path) -> Versions:
     return Versions.on(table, tmp_path / "schemas")
 
 
-async def run(versions: Versions, table: Gateway | None = None, **options: Any) -> Reindexed:
+async def run(versions: Versions, table: Table | None = None, **options: Any) -> Reindexed:
     return await reindex(table or versions.table, TENANT, versions.registry, **options)
 
 
-def keys(table: MemoryGateway, start: str) -> list[str]:
+def keys(table: MemoryTable, start: str) -> list[str]:
     return [row.key for row in table.rows(TENANT) if row.key.startswith(start)]
 
 
 async def test_it_costs_a_trip_a_page_and_one_for_each_that_lacks_a_row(
-    versions: Versions, table: MemoryGateway, clock: Clock
+    versions: Versions, table: MemoryTable, clock: Clock
 ) -> None:
     for number in range(30):
         await make(versions.old if number % 3 else versions.new, f"user {number}", str(number), title="x")
@@ -69,7 +68,7 @@ async def test_it_costs_a_trip_a_page_and_one_for_each_that_lacks_a_row(
     assert table.trips.count("commit") == 2
 
 
-async def test_it_goes_on_where_it_was_stopped(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_it_goes_on_where_it_was_stopped(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     for number in range(30):
         await make(versions.old, f"user {number}", str(number))
     clock.move(7)
@@ -77,10 +76,10 @@ async def test_it_goes_on_where_it_was_stopped(versions: Versions, table: Memory
 
     async def stop(number: int, writes: Sequence[Write]) -> None:
         if number > 12:
-            raise Unavailable("stopped")
+            raise TableUnavailable("stopped")
 
     faulty.disturb(before=stop)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await run(versions, faulty)
     assert 0 < len(keys(table, UNIQUE)) < 30
     assert keys(table, "i done") == []
@@ -90,21 +89,21 @@ async def test_it_goes_on_where_it_was_stopped(versions: Versions, table: Memory
     assert len(keys(table, UNIQUE)) == 30
 
 
-async def test_a_lost_answer_is_made_up_for(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_a_lost_answer_is_made_up_for(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     await make(versions.old, "ada", "1", title="x")
     clock.move(7)
     faulty = Faulty(table)
 
     async def lose(number: int, writes: Sequence[Write]) -> None:
         if number == 1:
-            raise Unavailable("the answer is lost")
+            raise TableUnavailable("the answer is lost")
 
     faulty.disturb(after=lose)
     assert (await run(versions, faulty)).done
     assert await problems(table, TENANT, versions.registry) == []
 
 
-async def test_duplicates_are_told_with_both_ids(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_duplicates_are_told_with_both_ids(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     """And the index is not used before they are gone: it would show one of the two."""
     ada, bob = await make(versions.old, "ada", "1", title="x"), await make(versions.old, "bob", "1", title="x")
     clock.move(7)
@@ -126,7 +125,7 @@ async def test_duplicates_are_told_with_both_ids(versions: Versions, table: Memo
 
 
 async def test_a_row_of_somebody_without_the_value_is_taken_over(
-    versions: Versions, table: MemoryGateway, clock: Clock
+    versions: Versions, table: MemoryTable, clock: Clock
 ) -> None:
     ada = await make(versions.old, "ada", "1")
     bob = await make(versions.old, "bob", "2")
@@ -140,7 +139,7 @@ async def test_a_row_of_somebody_without_the_value_is_taken_over(
 
 
 async def test_values_that_an_older_version_changed_lose_their_rows(
-    versions: Versions, table: MemoryGateway, clock: Clock
+    versions: Versions, table: MemoryTable, clock: Clock
 ) -> None:
     """It carries along what it does not know: the row of the value that was."""
     ada = await make(versions.new, "ada", "1", title="x")
@@ -159,7 +158,7 @@ async def test_values_that_an_older_version_changed_lose_their_rows(
     assert await problems(table, TENANT, versions.registry) == []
 
 
-async def test_what_a_resource_shows_stays(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_what_a_resource_shows_stays(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     shown = {}
     for name in ("text", "none"):
         id = await make(versions.old, name, name)
@@ -175,7 +174,7 @@ async def test_what_a_resource_shows_stays(versions: Versions, table: MemoryGate
         assert row and row.values["modified"] == modified
 
 
-async def test_what_it_cannot_read_is_left_and_told(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_what_it_cannot_read_is_left_and_told(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     await make(versions.old, "ada", "1")
     spoiled = {"torn": "{", "list": "[]", "shape": '{"userName":"x","emails":"text"}', "newer": "?"}
     ids = {name: await make(versions.old, name) for name in spoiled}
@@ -198,7 +197,7 @@ async def test_what_it_cannot_read_is_left_and_told(versions: Versions, table: M
 
 
 async def test_rows_of_an_index_that_went_go_only_when_asked(
-    versions: Versions, table: MemoryGateway, clock: Clock
+    versions: Versions, table: MemoryTable, clock: Clock
 ) -> None:
     ada = await make(versions.new, "ada", "1", title="x")
     clock.move(7)
@@ -220,7 +219,7 @@ async def test_rows_of_an_index_that_went_go_only_when_asked(
     assert keys(table, UNIQUE) == [f"{UNIQUE} 1"]
 
 
-async def test_rows_that_a_living_process_keeps_stay(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_rows_that_a_living_process_keeps_stay(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     await make(versions.new, "ada", "1", title="x")
     clock.move(3)
     dropped = await reindex(table, TENANT, REGISTRY, drop=True)
@@ -229,7 +228,7 @@ async def test_rows_that_a_living_process_keeps_stay(versions: Versions, table: 
     assert await found(versions.new, by_code("1")) == ["ada"]
 
 
-async def test_our_own_indexes_are_never_dropped(table: MemoryGateway, clock: Clock, tmp_path: Path) -> None:
+async def test_our_own_indexes_are_never_dropped(table: MemoryTable, clock: Clock, tmp_path: Path) -> None:
     """A deployer's resource type leaves one out: other versions search by it without asking."""
     folder = write_schemas(tmp_path / "schemas")
     types = json.loads((folder / "user.json").read_text())
@@ -258,7 +257,7 @@ async def test_beside_live_traffic(clock: Clock, tmp_path: Path, seed: int) -> N
     """Everybody writes while it runs, and trips take different times. What was acknowledged is found at every moment,
     and in the end nothing is broken."""
     dice = Random(seed)
-    table = MemoryGateway(dice=Random(seed))
+    table = MemoryTable(dice=Random(seed))
     versions = Versions.on(table, tmp_path / "schemas")
     codes = {}
     for number in range(25):
@@ -303,7 +302,7 @@ async def test_beside_live_traffic(clock: Clock, tmp_path: Path, seed: int) -> N
     assert await problems(table, TENANT, versions.registry) == []
 
 
-async def test_a_resource_that_never_rests_is_left(versions: Versions, table: MemoryGateway, clock: Clock) -> None:
+async def test_a_resource_that_never_rests_is_left(versions: Versions, table: MemoryTable, clock: Clock) -> None:
     ada = await make(versions.old, "ada", "1")
     clock.move(7)
     faulty = Faulty(table)

@@ -19,14 +19,13 @@ from scim.operate.tenants.restoring import plan, restore
 from scim.security.usage import Used
 from scim.store import rows
 from scim.store.credentials import Credentials
-from scim.store.gateway import PAGE_ROWS, Gateway
 from scim.store.members import Changes, Member
-from scim.store.pending import TENANTS, Pending
-from scim.store.row import Row, Write
+from scim.store.pending import SHARED, Pending
 from scim.store.store import Store
 from scim.store.stored import shown_time
+from scim.store.table import PAGE_ROWS, Row, Table, Write
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
-from tests.store.memory import Faulty, MemoryGateway, create
+from tests.store.memory import Faulty, MemoryTable, create
 
 TENANT = "tenant"
 
@@ -36,37 +35,37 @@ class Killed(BaseException):
 
 
 class Small:
-    """A gateway whose pages hold two rows, and which ends the process at the page of a number."""
+    """A table whose pages hold two rows, and which ends the process at the page of a number."""
 
-    def __init__(self, gateway: Gateway, halt: int = 10**9) -> None:
-        self._gateway, self._halt = gateway, halt
+    def __init__(self, table: Table, halt: int = 10**9) -> None:
+        self._table, self._halt = table, halt
         self.number = 0
 
     async def read(self, partition: str, key: str) -> Row | None:
-        return await self._gateway.read(partition, key)
+        return await self._table.read(partition, key)
 
     async def pages(
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
-        async for page in self._gateway.pages(partition, start, end, size=min(size, 2), keys_only=keys_only):
+        async for page in self._table.pages(partition, start, end, size=min(size, 2), keys_only=keys_only):
             self.number += 1
             if self.number == self._halt:
                 raise Killed
             yield page
 
     def partitions(self) -> AsyncIterator[str]:
-        return self._gateway.partitions()
+        return self._table.partitions()
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
-        return await self._gateway.commit(partition, writes)
+        return await self._table.commit(partition, writes)
 
     async def close(self) -> None:
-        await self._gateway.close()
+        await self._table.close()
 
 
-async def fill(gateway: Gateway, number: int = 7) -> list[str]:
+async def fill(table: Table, number: int = 7) -> list[str]:
     """A tenant with users, a group of them, one with members of elsewhere for several transactions, an empty one."""
-    store = Store.on(gateway)
+    store = Store.on(table)
     users = [
         (await create(store, TENANT, USER_TYPE, user({"userName": f"u{at}", "externalId": f"e{at}"}))).id
         for at in range(number)
@@ -80,7 +79,7 @@ async def fill(gateway: Gateway, number: int = 7) -> list[str]:
     return users + groups
 
 
-async def contents(gateway: Gateway, tenant: str = TENANT) -> dict[str, dict[str, object]]:
+async def contents(table: Table, tenant: str = TENANT) -> dict[str, dict[str, object]]:
     """All rows but for what is written anew with every write; lastModified is what is shown."""
 
     def shown(row: Row) -> dict[str, object]:
@@ -95,17 +94,17 @@ async def contents(gateway: Gateway, tenant: str = TENANT) -> dict[str, dict[str
 
     return {
         row.key: shown(row)
-        async for page in gateway.pages(tenant, "", "\uffff")
+        async for page in table.pages(tenant, "", "\uffff")
         for row in page
         if not row.key.startswith(("i ", "w "))
     }
 
 
 @pytest.fixture
-async def table() -> MemoryGateway:
-    gateway = MemoryGateway()
-    await fill(gateway)
-    return gateway
+async def table() -> MemoryTable:
+    table = MemoryTable()
+    await fill(table)
+    return table
 
 
 def lines(path: Path) -> list[bytes]:
@@ -114,7 +113,7 @@ def lines(path: Path) -> list[bytes]:
     return [json.loads(first)["tenant"].encode(), *middle, json.dumps(json.loads(last)["resources"]).encode()]
 
 
-async def test_export_is_killed_at_every_page(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_export_is_killed_at_every_page(table: MemoryTable, tmp_path: Path) -> None:
     await export(table, REGISTRY, TENANT, tmp_path / "whole")
     halt = 0
     while True:
@@ -131,7 +130,7 @@ async def test_export_is_killed_at_every_page(table: MemoryGateway, tmp_path: Pa
     assert halt > 60
 
 
-async def test_export_is_killed_within_a_line(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_export_is_killed_within_a_line(table: MemoryTable, tmp_path: Path) -> None:
     """Whatever is left of the file, to the byte, or ends in what a disk had there before."""
     await export(table, REGISTRY, TENANT, tmp_path / "whole")
     whole = (tmp_path / "whole").read_bytes()
@@ -145,7 +144,7 @@ async def test_export_is_killed_within_a_line(table: MemoryGateway, tmp_path: Pa
         Dump(path)
 
 
-async def test_one_kill_after_another(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_one_kill_after_another(table: MemoryTable, tmp_path: Path) -> None:
     """Each run comes two pages further."""
     await export(table, REGISTRY, TENANT, tmp_path / "whole")
     path, runs = tmp_path / "bit by bit", 0
@@ -161,9 +160,9 @@ async def test_one_kill_after_another(table: MemoryGateway, tmp_path: Path) -> N
 
 async def test_what_is_made_during_an_export_is_in_it_with_its_memberships(tmp_path: Path) -> None:
     """And a group that goes meanwhile is not, so that no membership is without its group."""
-    gateway = MemoryGateway()
-    ids = await fill(gateway)
-    store = Store.on(gateway)
+    table = MemoryTable()
+    ids = await fill(table)
+    store = Store.on(table)
 
     class Busy(Small):
         done = False
@@ -182,9 +181,9 @@ async def test_what_is_made_during_an_export_is_in_it_with_its_memberships(tmp_p
             async for page in super().pages(partition, start, end, size=size, keys_only=keys_only):
                 yield page
 
-    exported = await export(Busy(gateway), REGISTRY, TENANT, tmp_path / "a")
+    exported = await export(Busy(table), REGISTRY, TENANT, tmp_path / "a")
     assert exported.counts.resources == {"User": 8, "Group": 4}
-    other = MemoryGateway()
+    other = MemoryTable()
     imported = await import_all(other, REGISTRY, Dump(tmp_path / "a"), TENANT)
     assert (imported.problems, imported.counts) == ([], exported.counts)
     report = await examine(other, TENANT, REGISTRY)
@@ -192,13 +191,13 @@ async def test_what_is_made_during_an_export_is_in_it_with_its_memberships(tmp_p
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_import_is_killed_at_every_transaction(table: MemoryGateway, tmp_path: Path, when: str) -> None:
+async def test_import_is_killed_at_every_transaction(table: MemoryTable, tmp_path: Path, when: str) -> None:
     await export(table, REGISTRY, TENANT, tmp_path / "a")
     dump, expected = Dump(tmp_path / "a"), await contents(table)
     halt = 0
     while True:
         halt += 1
-        target = MemoryGateway()
+        target = MemoryTable()
         faulty = Faulty(target)
 
         async def kill(number: int, writes: Sequence[Write], halt: int = halt) -> None:
@@ -221,7 +220,7 @@ async def test_import_is_killed_at_every_transaction(table: MemoryGateway, tmp_p
 @pytest.mark.parametrize("unnamed", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_restore_is_killed_at_every_transaction(
-    table: MemoryGateway, tmp_path: Path, when: str, unnamed: bool
+    table: MemoryTable, tmp_path: Path, when: str, unnamed: bool
 ) -> None:
     """A user and a large group that were deleted, and a group that was changed, whether it is named or not."""
     await export(table, REGISTRY, TENANT, tmp_path / "a")
@@ -231,20 +230,20 @@ async def test_restore_is_killed_at_every_transaction(
     [some] = [id for id in ids if len(dump.members(id)) == 6]
     [many] = [id for id in ids if len(dump.members(id)) == 117]
 
-    async def harmed() -> MemoryGateway:
-        gateway = MemoryGateway()
-        await import_all(gateway, REGISTRY, dump, TENANT)
-        store = Store.on(gateway)
+    async def harmed() -> MemoryTable:
+        table = MemoryTable()
+        await import_all(table, REGISTRY, dump, TENANT)
+        store = Store.on(table)
         for id, resource_type in ((users[1], USER_TYPE), (many, GROUP_TYPE)):
             kept = await store.resources.read(TENANT, id)
             assert kept is not None
             await store.resources.delete(TENANT, resource_type, kept)
         await store.members.change(TENANT, some, Changes({"x": Member("x")}, {users[2]}))
-        return gateway
+        return table
 
-    async def restored(gateway: Gateway) -> list[str]:
+    async def restored(table: Table) -> list[str]:
         named = [users[1], many] if unnamed else [users[1], some, many]
-        return await restore(gateway, REGISTRY, TENANT, await plan(gateway, REGISTRY, dump, TENANT, named))
+        return await restore(table, REGISTRY, TENANT, await plan(table, REGISTRY, dump, TENANT, named))
 
     halt = 0
     while True:
@@ -278,14 +277,14 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
     halt = 0
     while True:
         halt += 1
-        gateway = MemoryGateway()
-        await fill(gateway)
-        await Pending(gateway).announce(TENANT)
-        await Pending(gateway).announce("other")
-        await Credentials(gateway).write("entra", Used("cafecafe", *[_moment()] * 2))
-        await Credentials(gateway).write("entra-b", Used("cafecafe", *[_moment()] * 2))
-        gateway.load("other", {"r u-a": {"id": "u-a"}})
-        faulty = Faulty(gateway)
+        table = MemoryTable()
+        await fill(table)
+        await Pending(table).announce(TENANT)
+        await Pending(table).announce("other")
+        await Credentials(table).write("entra", Used("cafecafe", *[_moment()] * 2))
+        await Credentials(table).write("entra-b", Used("cafecafe", *[_moment()] * 2))
+        table.load("other", {"r u-a": {"id": "u-a"}})
+        faulty = Faulty(table)
 
         async def kill(number: int, writes: Sequence[Write], halt: int = halt) -> None:
             if number >= halt:
@@ -297,10 +296,10 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
             await erase(faulty, TENANT, ["entra"])
         except Killed:
             killed = True
-            assert (await erase(gateway, TENANT, ["entra"])).left == 0
-        assert await contents(gateway) == {}
-        assert [*await contents(gateway, TENANTS)] == [rows.tenant_key("other"), "u entra-b cafecafe"]
-        assert [*await contents(gateway, "other")] == ["r u-a"]
+            assert (await erase(table, TENANT, ["entra"])).left == 0
+        assert await contents(table) == {}
+        assert [*await contents(table, SHARED)] == [rows.tenant_key("other"), "u entra-b cafecafe"]
+        assert [*await contents(table, "other")] == ["r u-a"]
         if not killed:
             break
     assert halt > 3
@@ -312,7 +311,7 @@ def _moment() -> object:
     return datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def test_erase_finds_what_is_written_meanwhile(table: MemoryGateway) -> None:
+async def test_erase_finds_what_is_written_meanwhile(table: MemoryTable) -> None:
     """A last row of housekeeping goes too; with somebody who goes on writing, the proof fails."""
     faulty = Faulty(table)
     writes = 0
@@ -332,7 +331,7 @@ async def test_erase_finds_what_is_written_meanwhile(table: MemoryGateway) -> No
     assert (await erase(faulty, TENANT, [])).left == 1
 
 
-async def test_import_under_another_name_keeps_out_of_the_first(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_import_under_another_name_keeps_out_of_the_first(table: MemoryTable, tmp_path: Path) -> None:
     before = await contents(table)
     await export(table, REGISTRY, TENANT, tmp_path / "a")
     await import_all(table, REGISTRY, Dump(tmp_path / "a"), "renamed")
@@ -340,20 +339,20 @@ async def test_import_under_another_name_keeps_out_of_the_first(table: MemoryGat
     assert await contents(table, "renamed") == before
 
 
-async def test_unique_values_that_two_have_are_told(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_unique_values_that_two_have_are_told(table: MemoryTable, tmp_path: Path) -> None:
     """They were kept before their schema made them unique: the first has it, the other is named."""
     await export(table, REGISTRY, TENANT, tmp_path / "a")
     text = (tmp_path / "a").read_text().replace('"userName":"u2"', '"userName":"U1"')
     (tmp_path / "b").write_text(text)
-    target = MemoryGateway()
+    target = MemoryTable()
     imported = await import_all(target, REGISTRY, Dump(tmp_path / "b"), TENANT)
     [problem] = imported.problems
     assert "its userName belongs to u-" in problem and "it was not made" in problem
     assert (imported.made, imported.counts.resources) == (9, {"User": 6, "Group": 3})
 
 
-async def test_move_compares_what_arrived(table: MemoryGateway, tmp_path: Path) -> None:
-    target = MemoryGateway()
+async def test_move_compares_what_arrived(table: MemoryTable, tmp_path: Path) -> None:
+    target = MemoryTable()
     target._writes = 10_000  # a table of its own gives etags of its own
     moved = await move(table, target, REGISTRY, TENANT, tmp_path)
     assert (moved.difference, moved.imported.made) == (None, 10)
@@ -362,10 +361,10 @@ async def test_move_compares_what_arrived(table: MemoryGateway, tmp_path: Path) 
 
 async def test_sizes(tmp_path: Path) -> None:
     """Trips of 6,000 users and a group of them all: 1,000 rows each, and 100 a transaction."""
-    gateway = MemoryGateway()
-    store = Store.on(gateway)
+    table = MemoryTable()
+    store = Store.on(table)
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "All"})
-    kept: dict[str, dict[str, object]] = {row.key: row.values for row in gateway.rows(TENANT)}
+    kept: dict[str, dict[str, object]] = {row.key: row.values for row in table.rows(TENANT)}
     for number in range(6_000):
         id = f"u-{number:024}"
         document = user({"userName": f"user {number}"})
@@ -374,22 +373,22 @@ async def test_sizes(tmp_path: Path) -> None:
         kept[rows.resource_key(id)] = {**values, **rows.document_values(document)}
         edge = {"group": group.id, "member": id}
         kept |= {**index, rows.member_key(group.id, id): edge, rows.member_of_key(id, group.id): edge}
-    gateway.clear(TENANT)
-    gateway.load(TENANT, dict(sorted(kept.items())))
-    gateway.reset()
-    assert [tenant async for tenant in tenants(gateway)] == [TENANT]
-    size = await measure(gateway, REGISTRY, TENANT)
+    table.clear(TENANT)
+    table.load(TENANT, dict(sorted(kept.items())))
+    table.reset()
+    assert [tenant async for tenant in tenants(table)] == [TENANT]
+    size = await measure(table, REGISTRY, TENANT)
     assert (size.rows, size.memberships, size.resources["User"]) == (len(kept), 6_000, 6_000)
-    assert len(gateway.trips) <= 2 + 1 + len(kept) / 1000
-    gateway.reset()
-    exported = await export(gateway, REGISTRY, TENANT, tmp_path / "a")
+    assert len(table.trips) <= 2 + 1 + len(kept) / 1000
+    table.reset()
+    exported = await export(table, REGISTRY, TENANT, tmp_path / "a")
     assert exported.counts.memberships == 6_000
-    assert len(gateway.trips) <= 1 + 7 + 7
-    gateway.reset()
-    erased = await erase(gateway, TENANT, [])
+    assert len(table.trips) <= 1 + 7 + 7
+    table.reset()
+    erased = await erase(table, TENANT, [])
     assert (erased.rows, erased.left) == (len(kept), 0)
-    assert gateway.trips.count("commit") <= 2 + len(kept) / 100
-    target = MemoryGateway()
+    assert table.trips.count("commit") <= 2 + len(kept) / 100
+    target = MemoryTable()
     imported = await import_all(target, REGISTRY, Dump(tmp_path / "a"), TENANT)
     assert (imported.problems, imported.counts) == ([], exported.counts)
     assert len(target.trips) <= 6_000 + 200 + 100

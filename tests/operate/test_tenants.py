@@ -10,8 +10,8 @@ import pytest
 
 from scim.operate.check import examine, problems
 from scim.operate.tenants.dump import FORMAT
-from scim.store.gateway import Gateway
-from scim.store.pending import TENANTS
+from scim.store.pending import SHARED
+from scim.store.table import Table
 from tests.conftest import NewClient
 from tests.core import REGISTRY
 from tests.operate.conftest import Operator, answers, everything, fill
@@ -20,11 +20,11 @@ from tests.support import Client
 # List and size.
 
 
-async def test_list_and_size(operator: Operator, client: Client, gateway: Gateway) -> None:
+async def test_list_and_size(operator: Operator, client: Client, table: Table) -> None:
     ids = await fill(client)
     listed = {each["tenant"]: each for each in await operator.tool("tenants", "list")}
     mine = listed[client.tenant]
-    kept = await everything(gateway, client.tenant)
+    kept = await everything(table, client.tenant)
     assert mine["resources"] == {"User": 12, "Group": 4}
     assert mine["memberships"] == sum(key.startswith("m ") for key in kept) == 3 + 72 + 1
     assert mine["rows"] == len(kept)
@@ -34,7 +34,7 @@ async def test_list_and_size(operator: Operator, client: Client, gateway: Gatewa
     last = datetime.fromisoformat(mine["lastChange"])
     assert timedelta(0) <= datetime.now(UTC) - last < timedelta(minutes=5)
     assert await operator.tool("tenants", "size", client.tenant) == mine
-    assert TENANTS not in listed
+    assert SHARED not in listed
     assert client.tenant in await operator.tool("tenants", "list", "--names")
     lines = (await operator.run("tenants", "list")).splitlines()
     assert lines[0].split() == ["TENANT", "RESOURCES", "MEMBERSHIPS", "ROWS", "SIZE", "LAST", "CHANGE"]
@@ -50,9 +50,7 @@ async def test_size_of_nobody(operator: Operator) -> None:
 # Export and import.
 
 
-async def test_export_and_import_give_the_same_answers(
-    operator: Operator, new_client: NewClient, gateway: Gateway
-) -> None:
+async def test_export_and_import_give_the_same_answers(operator: Operator, new_client: NewClient, table: Table) -> None:
     one, other = new_client(), new_client()
     ids = await fill(one)
     printed = await operator.run("tenants", "export", one.tenant, "a.jsonl")
@@ -69,7 +67,7 @@ async def test_export_and_import_give_the_same_answers(
     assert (made["made"], made["there"], made["problems"]) == (16, 0, [])
     assert (made["resources"], made["memberships"]) == (lines[-1]["resources"], 76)
     assert await answers(other, ids) == await answers(one, ids)
-    assert await problems(gateway, other.tenant, REGISTRY) == []
+    assert await problems(table, other.tenant, REGISTRY) == []
     again = await operator.run("tenants", "import", "a.jsonl", "--tenant", other.tenant)
     assert "0 resources were made, 16 were there and equal" in again and "as the file does" in again
 
@@ -134,7 +132,7 @@ def only(*ids: str) -> list[str]:
 
 
 async def test_deleted_user_comes_back_in_its_groups(
-    operator: Operator, client: Client, backed_up: list[str], gateway: Gateway
+    operator: Operator, client: Client, backed_up: list[str], table: Table
 ) -> None:
     user, some, many = backed_up[0], backed_up[13], backed_up[14]
     before = (await client.get(f"/Users/{user}")).json
@@ -150,11 +148,11 @@ async def test_deleted_user_comes_back_in_its_groups(
         members = (await client.get(f"/Groups/{group}")).json["members"]
         assert len(members) == number
         assert [member["display"] for member in members if member["value"] == user] == ["Number 0"]
-    assert await problems(gateway, client.tenant, REGISTRY) == []
+    assert await problems(table, client.tenant, REGISTRY) == []
 
 
 async def test_deleted_group_comes_back_with_those_who_are_there(
-    operator: Operator, client: Client, backed_up: list[str], gateway: Gateway
+    operator: Operator, client: Client, backed_up: list[str], table: Table
 ) -> None:
     user, many = backed_up[0], backed_up[14]
     before = (await client.get(f"/Groups/{many}")).json
@@ -165,12 +163,12 @@ async def test_deleted_group_comes_back_with_those_who_are_there(
     after = (await client.get(f"/Groups/{many}")).json
     assert after["members"] == [member for member in before["members"] if member["value"] != user]
     assert after["meta"]["lastModified"] == before["meta"]["lastModified"]
-    report = await examine(gateway, client.tenant, REGISTRY)
+    report = await examine(table, client.tenant, REGISTRY)
     assert (report.problems, report.strangers) == ([], {})
 
 
 async def test_overwritten_resources_are_replaced(
-    operator: Operator, client: Client, backed_up: list[str], gateway: Gateway
+    operator: Operator, client: Client, backed_up: list[str], table: Table
 ) -> None:
     user, some = backed_up[1], backed_up[13]
     wanted = await answers(client, backed_up)
@@ -186,22 +184,22 @@ async def test_overwritten_resources_are_replaced(
         )
         assert after["meta"].pop("lastModified") > before["meta"].pop("lastModified")
         assert after == before
-    assert await problems(gateway, client.tenant, REGISTRY) == []
+    assert await problems(table, client.tenant, REGISTRY) == []
     assert "0 came back, 0 were replaced" in await operator.run("tenants", "import", "a.jsonl", *only(backed_up[2]))
 
 
 async def test_unique_value_that_is_taken_names_who_has_it(
-    operator: Operator, client: Client, backed_up: list[str], gateway: Gateway
+    operator: Operator, client: Client, backed_up: list[str], table: Table
 ) -> None:
     one, other = backed_up[:2]
     name = (await client.get(f"/Users/{other}")).json["userName"]
     for id in (one, other):
         await client.delete(f"/Users/{id}")
     taker = await client.new_user(name.upper())
-    before = await everything(gateway, client.tenant)
+    before = await everything(table, client.tenant)
     error = await operator.refused("tenants", "import", "a.jsonl", *only(one, other))
     assert error.startswith(f"{other} cannot come back: its userName") and taker["id"] in error
-    assert await everything(gateway, client.tenant) == before
+    assert await everything(table, client.tenant) == before
 
 
 async def test_restore_of_what_the_file_does_not_hold(operator: Operator, client: Client, backed_up: list[str]) -> None:

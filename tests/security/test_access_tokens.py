@@ -15,11 +15,12 @@ import pytest
 
 from dev.credentials import SEAL, new_key
 from scim.security.access_tokens import AccessTokens, Claims
-from scim.security.connections import Connection, Unavailable
+from scim.security.connections import Connection
 from scim.security.keys import fingerprint
 from scim.security.roots import FixedRoots, find_current
 from scim.security.seals import NoSeals, Sealing
 from scim.security.signing_keys import NoSigningKeys, SigningKey, living, read_signing_keys, rotated, write_signing_keys
+from scim.security.unavailable import SecretsUnavailable
 from tests.core import cases
 from tests.security.conftest import Deployment
 
@@ -108,12 +109,12 @@ async def test_keys_that_cannot_be_looked_up() -> None:
         outdated = False
 
         async def get(self, accept: object = None) -> tuple[SigningKey, ...]:
-            raise Unavailable("down")
+            raise SecretsUnavailable("down")
 
     token = await tokens(ROOT).issue(CONTOSO, "c-1")
-    with pytest.raises(Unavailable):
+    with pytest.raises(SecretsUnavailable):
         await AccessTokens(Down(), SEALING, 60).read(token)
-    with pytest.raises(Unavailable):
+    with pytest.raises(SecretsUnavailable):
         await AccessTokens(Down(), SEALING, 60).issue(CONTOSO, "c-1")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scim.security.cached import LASTING, SECONDS, Bucket, Cached
-from scim.security.connections import Unavailable
+from scim.security.unavailable import SecretsUnavailable
 
 
 class Source:
@@ -32,7 +32,7 @@ class Source:
         if self.gate is not None:
             await self.gate.wait()
         if self.down:
-            raise Unavailable("down")
+            raise SecretsUnavailable("down")
         return value
 
     async def get(self, name: str, *accepted: str) -> str | None:
@@ -42,7 +42,7 @@ class Source:
     async def unavailable(self, name: str, *accepted: str) -> bool:
         try:
             await self.get(name, *accepted)
-        except Unavailable:
+        except SecretsUnavailable:
             return True
         return False
 

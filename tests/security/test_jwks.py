@@ -12,8 +12,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from scim.security.connections import Unavailable
 from scim.security.jwks import PublicKeys
+from scim.security.unavailable import SecretsUnavailable
 from tests.cloud import Cloud
 from tests.core import cases
 
@@ -39,7 +39,7 @@ async def known(keys: PublicKeys, cloud: Cloud, kid: str) -> bool | None:
     """Whether the issuer has the key; None where that is not known."""
     try:
         return await keys.get(cloud.jwks_uri, kid) is not None
-    except Unavailable:
+    except SecretsUnavailable:
         return None
 
 
@@ -160,12 +160,12 @@ async def test_kept_keys_go_on_while_the_issuer_is_down(
 
 
 async def test_issuer_that_cannot_be_reached(keys: PublicKeys) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(SecretsUnavailable):
         await keys.get("https://127.0.0.1:1/keys", "key-1")
 
 
 async def test_issuer_whose_certificate_is_not_trusted(cloud: Cloud) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(SecretsUnavailable):
         await PublicKeys().get(cloud.jwks_uri, "key-1")
     assert cloud.issuer.asked == 0
 
@@ -173,7 +173,7 @@ async def test_issuer_whose_certificate_is_not_trusted(cloud: Cloud) -> None:
 async def test_issuers_are_kept_apart(keys: PublicKeys, cloud: Cloud) -> None:
     assert await known(keys, cloud, "key-1")
     cloud.issuer.fail(500)
-    with pytest.raises(Unavailable):
+    with pytest.raises(SecretsUnavailable):
         await keys.get(f"{cloud.jwks_uri}?another", "key-1")
     assert await known(keys, cloud, "key-1")
 

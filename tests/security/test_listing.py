@@ -29,7 +29,7 @@ def after(days: float) -> str:
 async def test_many_connections(deployment: Deployment, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     """None that the tool wrote is read by itself; the others are, several at a time."""
     monkeypatch.setenv("SCIM_TABLE_CONNECTION_STRING", azurite.connection_string)
-    vault, notes = deployment.cloud.vault, Credentials(deployment.application.gateway)
+    vault, notes = deployment.cloud.vault, Credentials(deployment.application.table)
     names = [deployment.name() for _ in range(40)]
     by_hand = [deployment.connect()[0] for _ in range(20)]
     for name in names:

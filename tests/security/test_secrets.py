@@ -201,11 +201,11 @@ async def test_app_marks_what_an_operator_could_not(deployment: Deployment, monk
     good = (await deployment.tool("rotate", name))["enter"]["Secret Token"]
     older = deployment.kept(name)
     with monkeypatch.context() as context:
-        context.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+        context.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
         nowhere = ("--table", "https://127.0.0.1:1")
         code, _, err = await deployment.command("revoke", name, "--credential", fingerprint(leaked), *nowhere)
     assert (code, "the app makes the mark at the next request" in err) == (0, True)
-    notes = Credentials(deployment.application.gateway)
+    notes = Credentials(deployment.application.table)
     assert await notes.revoked(name) == []
     assert await calls(deployment, name, good) == (200, False)
     await deployment.settle()
@@ -284,7 +284,7 @@ async def test_marks_that_cannot_be_read_let_nobody_in_who_is_not_known(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is told that a secret is wrong (Entra would stop its job), and who was let in before goes on."""
-    monkeypatch.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+    monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
     warm, warm_key = deployment.connect()
     cold, cold_key = deployment.connect()
     assert await calls(deployment, warm, warm_key) == (200, False)

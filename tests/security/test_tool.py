@@ -739,7 +739,7 @@ async def test_what_the_tool_writes_the_app_reads(local: LocalPlace, file: File,
 
 async def test_old_credential_that_is_in_use_is_not_revoked(local: LocalPlace, deployment: Deployment) -> None:
     """From the uses on the table to the advice, to the refusal, to the moment when it is safe."""
-    name, log, now = local.name(), Credentials(deployment.application.gateway), datetime.now(UTC)
+    name, log, now = local.name(), Credentials(deployment.application.table), datetime.now(UTC)
     old = fingerprint((await local.tool("add", name))["enter"]["Secret Token"])
     new = fingerprint((await local.tool("rotate", name))["enter"]["Secret Token"])
 
@@ -769,7 +769,7 @@ async def test_old_credential_that_is_in_use_is_not_revoked(local: LocalPlace, d
 
 async def test_uses_that_cannot_be_read(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands work, say that it is not known, and do not revoke on a guess."""
-    monkeypatch.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+    monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
     table = ("--table", "https://127.0.0.1:1")
     name = deployment.name()
     await deployment.run("add", name, *table)

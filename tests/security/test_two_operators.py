@@ -119,7 +119,7 @@ async def two(deployment: Deployment, *, notes: bool) -> AsyncIterator[Operators
     cloud = deployment.cloud
     cloud.vault.tokens.update(OPERATORS)
     vaults = {each: Vault(cloud.vault_url, Token(each), ca_file=cloud.ca_file) for each in OPERATORS}  # type: ignore[arg-type]
-    marks = Credentials(deployment.application.gateway) if notes else None
+    marks = Credentials(deployment.application.table) if notes else None
     try:
         yield {each: Commands(KeptInVault(vault), marks) for each, vault in vaults.items()}
     finally:

@@ -17,7 +17,7 @@ from scim.security.connections import Connection
 from scim.security.keys import fingerprint
 from scim.security.usage import Usage, Used, days_left, due
 from scim.store.credentials import Credentials
-from scim.store.gateway import Unavailable
+from scim.store.table import TableUnavailable
 from tests.core import cases
 from tests.security.conftest import Deployment
 from tests.support import Client, Request
@@ -138,7 +138,7 @@ async def test_noting_returns_at_once_and_closing_waits(clock: Time) -> None:
     assert [*log.known] == [("contoso", "c-1")]
 
 
-FAULTS = {"down": Unavailable("down"), "anything": KeyError("first"), "no time": TimeoutError()}
+FAULTS = {"down": TableUnavailable("down"), "anything": KeyError("first"), "no time": TimeoutError()}
 
 
 @pytest.mark.parametrize("fault", cases(FAULTS))
@@ -243,7 +243,7 @@ def about_uses(request: Request) -> bool:
 
 async def noted(deployment: Deployment, name: str) -> list[Used]:
     await deployment.application._built().security.usage.close()
-    return await Credentials(deployment.application.gateway).used(name)
+    return await Credentials(deployment.application.table).used(name)
 
 
 async def works(client: Client) -> bool:

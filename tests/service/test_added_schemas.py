@@ -658,7 +658,7 @@ async def test_a_schema_that_comes_and_goes_leaves_no_index_row_behind(
     urn = "urn:example:params:scim:schemas:extension:shop:2.0:User"
     attributes = [{"name": "locker", "uniqueness": "server"}, {"name": "size", "type": "integer"}]
     (tmp_path / "shop.json").write_text(json.dumps({"id": urn, "name": "Shop", "attributes": attributes}))
-    declared = Application(settings.model_copy(update={"schemas_folder": str(tmp_path)}), gateway=application.gateway)
+    declared = Application(settings.model_copy(update={"schemas_folder": str(tmp_path)}), table=application.table)
 
     early = await client.new_user("early", **{urn: {"locker": "L1", "size": "big"}})
     twin = await client.new_user("twin", **{urn: {"locker": "L1"}})

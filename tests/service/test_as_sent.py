@@ -182,7 +182,7 @@ async def test_street_names_are_two(client: Client, application: Application) ->
         assert await found(client, f'userName eq "{name}"') == ["Straße"]
         assert await found(client, f'userName sw "{name[:5]}"') == ["Straße"]
     assert await found(client, 'userName sw "stra"') == sorted(names)
-    assert await problems(application.gateway, client.tenant, load()) == []
+    assert await problems(application.table, client.tenant, load()) == []
 
 
 ADA = {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": "ada@x.example"}}

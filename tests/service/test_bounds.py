@@ -15,10 +15,10 @@ from urllib.parse import quote_plus
 import pytest
 
 from scim.store import rows
-from scim.store.row import Row
 from scim.store.store import Store
+from scim.store.table import Row
 from tests.core import USER_TYPE
-from tests.store.memory import Door, MemoryGateway, units
+from tests.store.memory import Door, MemoryTable, units
 from tests.support import Client
 
 TENANT = "tenant"
@@ -55,19 +55,19 @@ def numbered(number: int) -> list[str]:
     return [f"user-{n:07}" for n in range(number)]
 
 
-def with_users(number: int, **attributes: Any) -> MemoryGateway:
-    table = MemoryGateway()
+def with_users(number: int, **attributes: Any) -> MemoryTable:
+    table = MemoryTable()
     table.load(TENANT, users(numbered(number), **attributes))
     announce(table)
     return table
 
 
-def announce(table: MemoryGateway) -> None:
+def announce(table: MemoryTable) -> None:
     """Housekeeping knows the tenant, and the key of cursors is there: neither is a trip of what is measured."""
     table.load("~", {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}})
 
 
-def with_members(table: MemoryGateway, numbers: Iterable[int], group: str = "g-" + "a" * 24) -> str:
+def with_members(table: MemoryTable, numbers: Iterable[int], group: str = "g-" + "a" * 24) -> str:
     """A group of these users; its id."""
     edges = [{"group": group, "member": spread(n)} for n in numbers]
     made: dict[str, dict[str, Any]] = {
@@ -80,7 +80,7 @@ def with_members(table: MemoryGateway, numbers: Iterable[int], group: str = "g-"
 
 
 @pytest.fixture(scope="module")
-def crowd() -> MemoryGateway:
+def crowd() -> MemoryTable:
     """20,000 users."""
     return with_users(20_000)
 
@@ -117,7 +117,7 @@ async def walk(client: Client, by: str, count: int, path: str = "/Users", **more
 # Counting.
 
 
-class Busy(MemoryGateway):
+class Busy(MemoryTable):
     """Knows how many trips were under way at once, at most."""
 
     most = now = 0
@@ -148,7 +148,7 @@ async def test_a_first_page_is_counted_in_parallel_and_the_next_one_costs_the_pa
     assert len(table.trips) == 1
 
 
-async def test_counting_keeps_no_ids(crowd: MemoryGateway) -> None:
+async def test_counting_keeps_no_ids(crowd: MemoryTable) -> None:
     """The peak is that of some pages of keys, whatever there is."""
     client = Door(crowd).client
     await ask(client, "/Groups", count=1)  # loads what is loaded once
@@ -180,7 +180,7 @@ async def test_a_count_is_remembered_for_a_minute(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_what_is_remembered_of_counts_is_bounded() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     counts = Store.on(table).counts
     made = users(numbered(1_001))
     for number in range(300):
@@ -207,13 +207,13 @@ async def test_a_total_is_never_behind_what_is_shown(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("number", [999, 1_000, 1_001, 1_999, 2_000, 2_001, 5_000])
 async def test_sizes_at_the_edge_are_counted(number: int) -> None:
     for empty in (False, True):
-        table = MemoryGateway(empty_pages=empty)
+        table = MemoryTable(empty_pages=empty)
         table.load(TENANT, users(numbered(number)))
         assert (await ask(Door(table).client, "/Users", count=0))["totalResults"] == number
 
 
 @pytest.mark.parametrize("start", [1, 2, 999, 1_000, 1_001, 7_777, 12_345, 19_999, 20_000, 20_001, 50_000])
-async def test_a_page_far_in_is_found_without_a_bookmark(crowd: MemoryGateway, start: int) -> None:
+async def test_a_page_far_in_is_found_without_a_bookmark(crowd: MemoryTable, start: int) -> None:
     """By the counts of ranges, and keys alone within one of them."""
     client = Door(crowd).client
     ids = sorted(spread(n) for n in range(20_000))
@@ -228,7 +228,7 @@ async def test_a_page_far_in_is_found_without_a_bookmark(crowd: MemoryGateway, s
 
 async def test_ids_that_are_not_spread_are_counted_too() -> None:
     """Imported ones, say."""
-    table = MemoryGateway()
+    table = MemoryTable()
     made = {f"r u-{n:024}": {"id": f"u-{n:024}", **TIMES, "keys": "", "doc0": "{}"} for n in range(9_000)}
     made |= {f"r u-z{n:023}": {"id": f"u-z{n:023}", **TIMES, "keys": "", "doc0": "{}"} for n in range(9_000)}
     table.load(TENANT, made)
@@ -248,7 +248,7 @@ async def test_ids_that_are_not_spread_are_counted_too() -> None:
 
 @pytest.mark.parametrize("by", ["cursor", "startIndex"])
 @pytest.mark.parametrize("order", ["ascending", "descending"])
-async def test_a_sorted_page_costs_the_page(crowd: MemoryGateway, order: str, by: str) -> None:
+async def test_a_sorted_page_costs_the_page(crowd: MemoryTable, order: str, by: str) -> None:
     """Two trips (three with a bookmark's read and write) and one for each resource; few rows beyond the page's."""
     client = Door(crowd).client
     expected = sorted(numbered(20_000), reverse=order == "descending")
@@ -282,7 +282,7 @@ async def test_a_sorted_walk_sees_all_in_order(kind: str, order: str, by: str) -
         "doubling": lambda n: "b" * (n % 100) + "a" + str(n),
     }
     names = [texts[kind](n) for n in range(3_300)]
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load(TENANT, users(names))
     client = Door(table).client
     found = [name async for page in walk(client, by, 400, sortBy="userName", sortOrder=order) for name in shown(page)]
@@ -292,7 +292,7 @@ async def test_a_sorted_walk_sees_all_in_order(kind: str, order: str, by: str) -
 
 @pytest.mark.parametrize("start", [1, 990, 1_001, 5_000, 15_000, 19_999, 20_001])
 @pytest.mark.parametrize("order", ["ascending", "descending"])
-async def test_a_sorted_page_far_in_is_found(crowd: MemoryGateway, order: str, start: int) -> None:
+async def test_a_sorted_page_far_in_is_found(crowd: MemoryTable, order: str, start: int) -> None:
     client = Door(crowd).client
     page = await ask(client, "/Users", sortBy="userName", sortOrder=order, startIndex=start, count=3)
     expected = sorted(numbered(20_000), reverse=order == "descending")
@@ -300,7 +300,7 @@ async def test_a_sorted_page_far_in_is_found(crowd: MemoryGateway, order: str, s
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending"])
-async def test_a_sorted_page_far_in_counts_against_the_scan_limit(crowd: MemoryGateway, order: str) -> None:
+async def test_a_sorted_page_far_in_counts_against_the_scan_limit(crowd: MemoryTable, order: str) -> None:
     client = Door(crowd, SCIM_SCAN_LIMIT="5000").client
     asked = f"/Users?{BARE}&sortBy=userName&sortOrder={order}&count=3"
     response = await client.get(f"{asked}&startIndex=15001")
@@ -331,7 +331,7 @@ async def test_the_users_of_a_group_are_read_in_ranges(filter: str) -> None:
     assert len(table.trips) <= 20 + 20 + 20 + 5  # the filter asks for each one's edge too
 
 
-async def test_a_few_members_among_many_are_read_one_by_one(crowd: MemoryGateway) -> None:
+async def test_a_few_members_among_many_are_read_one_by_one(crowd: MemoryTable) -> None:
     group = with_members(crowd, range(0, 20_000, 100), "g-" + "b" * 24)
     client = Door(crowd).client
     crowd.reset()
@@ -479,7 +479,7 @@ async def test_a_sort_that_holds_too_many_bytes_is_refused() -> None:
 # Bookmarks.
 
 
-def bookmarks(table: MemoryGateway) -> list[Row]:
+def bookmarks(table: MemoryTable) -> list[Row]:
     return [row for row in table.rows(TENANT) if row.key.startswith("b ")]
 
 
@@ -504,7 +504,7 @@ async def test_a_bookmark_of_another_query_in_the_same_slot_is_ignored() -> None
 
 
 async def test_housekeeping_removes_a_hundred_bookmarks_a_transaction() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     fresh = {"type": "User", "next": "x", "total": 1, "query": "q", "start": 1, "at": "2999-01-01T00:00:00.000Z"}
     old = {**fresh, "at": "2020-01-01T00:00:00.000Z"}
     made: dict[str, dict[str, Any]] = {f"b c {n}": old for n in range(950)}
@@ -516,10 +516,10 @@ async def test_housekeeping_removes_a_hundred_bookmarks_a_transaction() -> None:
 
 
 async def test_a_bookmark_that_is_written_meanwhile_stops_no_other() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load(TENANT, {f"b c {n}": {"at": "2020-01-01T00:00:00.000Z"} for n in range(150)})
 
-    class Racing(MemoryGateway):
+    class Racing(MemoryTable):
         async def commit(self, partition: str, writes: Any) -> list[str]:
             if len(table.trips) == 1:
                 table.load(TENANT, {"b c 100": {"at": "2999-01-01T00:00:00.000Z"}})
@@ -533,7 +533,7 @@ async def test_a_bookmark_that_is_written_meanwhile_stops_no_other() -> None:
 
 
 async def test_housekeeping_stops_with_its_time() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load(TENANT, {f"b c {n}": {"at": "2020-01-01T00:00:00.000Z"} for n in range(950)})
     left = iter([False, False, True])
     await Store.on(table).positions.tidy(TENANT, lambda: next(left))

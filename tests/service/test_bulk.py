@@ -513,7 +513,7 @@ async def test_a_hundred_posts_take_a_few_trips(
     assert await names(client) == HUNDRED
     last = (await client.get(f"/Users/{id_of(found[99])}")).json
     assert (last["userName"], last["meta"]["version"]) == (HUNDRED[99], found[99]["version"])
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("at", [0, 30, 99])
@@ -538,7 +538,7 @@ async def test_many_duplicates_and_faulty_ones_among_them(client: Client, applic
     expected[50] = 400
     assert statuses(found) == expected
     assert await names(client) == [name for number, name in enumerate(HUNDRED) if number not in (50, 60)]
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
 
 
 LOST: list[Exception] = [ServiceResponseError("the connection was reset"), ServiceRequestError("no connection")]
@@ -557,7 +557,7 @@ async def test_a_shared_transaction_whose_answer_is_lost_is_done_once(
     assert await names(client) == HUNDRED
     for result in found[::33]:
         assert (await client.get(f"/Users/{id_of(result)}")).json["meta"]["version"] == result["version"]
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
 
 
 async def test_the_sdk_retrying_a_shared_transaction_is_no_conflict(client: Client, wire: Wire) -> None:
@@ -572,7 +572,7 @@ async def test_storage_that_fails_one_operation_fails_only_that(
 ) -> None:
     """What was done before must be told: sent again as a whole, the request would find its own users in the way."""
     ids = [(await client.new_user(f"user {number}"))["id"] for number in range(3)]
-    monkeypatch.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+    monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
     wire.before = lambda request: ServiceRequestError("no connection") if ids[1] in request.http_request.url else None
     found = await results(client, new_user("new"), *(patch(f"/Users/{id}", "title", "t") for id in ids))
     assert statuses(found) == [201, 200, 503, 200]

@@ -61,7 +61,7 @@ async def test_a_write_whose_answer_is_lost_is_done_once(
     assert answer.status == status, answer.body
     assert lost == []
     assert (await client.get("/Users")).json["totalResults"] == {201: 2, 200: 1, 204: 0}[status]
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -120,7 +120,7 @@ async def test_table_down_and_up_again(
 
 
 async def test_a_table_that_hangs_is_given_up(client: Client, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scim.store.gateway.TRIP_SECONDS", 0.3)
+    monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
     wire.delay = 5.0
     began = time.monotonic()
     answer = await client.get("/Users/u-aaaaaaaaaaaaaaaaaaaaaaaa")

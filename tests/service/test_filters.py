@@ -14,9 +14,9 @@ from dev.host import Host
 from scim.filter.parse import parse_filter
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
-from scim.store.gateway import TableGateway
 from scim.store.plan import NOTHING, ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union, plan
-from scim.store.row import Row
+from scim.store.table import Row
+from scim.store.table.azure import AzureTable
 from tests.support import BASE, ENTERPRISE, USER, Client
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -458,20 +458,20 @@ async def test_any_text_can_be_looked_for(people: People, text: str) -> None:
 def keys_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the rows that the table gives out, as they come."""
     keys: list[str] = []
-    read, pages = TableGateway.read, TableGateway.pages
+    read, pages = AzureTable.read, AzureTable.pages
 
-    async def counted_read(self: TableGateway, partition: str, key: str) -> Row | None:
+    async def counted_read(self: AzureTable, partition: str, key: str) -> Row | None:
         row = await read(self, partition, key)
         keys.extend([key] if row else [])
         return row
 
-    async def counted_pages(self: TableGateway, *args: Any, **named: Any) -> AsyncIterator[list[Row]]:
+    async def counted_pages(self: AzureTable, *args: Any, **named: Any) -> AsyncIterator[list[Row]]:
         async for page in pages(self, *args, **named):
             keys.extend(row.key for row in page)
             yield page
 
-    monkeypatch.setattr(TableGateway, "read", counted_read)
-    monkeypatch.setattr(TableGateway, "pages", counted_pages)
+    monkeypatch.setattr(AzureTable, "read", counted_read)
+    monkeypatch.setattr(AzureTable, "pages", counted_pages)
     return keys
 
 

@@ -26,11 +26,10 @@ from scim.app import Application
 from scim.http import Request
 from scim.service import cursors
 from scim.settings import Settings
-from scim.store.gateway import PAGE_ROWS, Gateway, Refused
 from scim.store.resources import Resources
-from scim.store.row import Row, Write
+from scim.store.table import PAGE_ROWS, Refused, Row, Table, Write
 from tests.core import ENTERPRISE, USER
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 from tests.support import PATCH, Client, Response
 
 pytestmark = pytest.mark.long
@@ -65,7 +64,7 @@ class Tenant:
 class Doors:
     """Stands where a Host would, before one application of all tenants."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, table: Table) -> None:
         self.tokens = {tenant: new_key(tenant) for tenant in TENANTS}
         connections = {name: {"tenant": name, "keys": [token]} for name, token in self.tokens.items()}
         configured = {
@@ -78,7 +77,7 @@ class Doors:
             "SCIM_TENANT_MEGABYTES": "0",
             "SCIM_TENANT_RATE": "0",
         }
-        self.application = Application(Settings.from_environment(configured), gateway=gateway)
+        self.application = Application(Settings.from_environment(configured), table=table)
 
     async def request(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
         lower = {name.lower(): value for name, value in headers.items()}
@@ -89,13 +88,13 @@ class Doors:
 class Isolation(RuleBasedStateMachine):
     """Everything that may go wrong between tenants, in any order."""
 
-    table: Callable[[], MemoryGateway] = MemoryGateway
+    new_table: Callable[[], MemoryTable] = MemoryTable
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.gateway = self.table()
-        doors = Doors(self.gateway)
+        self.table = self.new_table()
+        doors = Doors(self.table)
         self.tenants = {
             name: Tenant(Client(doors, name, doors.tokens[name]))  # type: ignore[arg-type]
             for name in TENANTS
@@ -128,7 +127,7 @@ class Isolation(RuleBasedStateMachine):
         return response
 
     def rows(self, tenant: str) -> list[Row]:
-        return self.gateway.rows(tenant)
+        return self.table.rows(tenant)
 
     def foreign(self, who: str, path: str, pick: int) -> str | None:
         """The id of another tenant's resource."""
@@ -378,7 +377,7 @@ def test_nothing_crosses_between_tenants() -> None:
 # The machine sees what it is for: each of these lets one thing across.
 
 
-class Reads(MemoryGateway):
+class Reads(MemoryTable):
     """A row that a tenant does not have is read from the others."""
 
     async def read(self, partition: str, key: str) -> Row | None:
@@ -388,7 +387,7 @@ class Reads(MemoryGateway):
         return None
 
 
-class Lists(MemoryGateway):
+class Lists(MemoryTable):
     """A range of memberships goes on into the other tenants."""
 
     async def pages(
@@ -399,7 +398,7 @@ class Lists(MemoryGateway):
                 yield page
 
 
-class Bookmarks(MemoryGateway):
+class Bookmarks(MemoryTable):
     """Places in lists are everybody's."""
 
     async def read(self, partition: str, key: str) -> Row | None:
@@ -409,7 +408,7 @@ class Bookmarks(MemoryGateway):
         return await super().commit("litware" if writes[0].key.startswith("b ") else partition, writes)
 
 
-class Deletes(MemoryGateway):
+class Deletes(MemoryTable):
     """What one tenant deletes goes from the others, too."""
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
@@ -421,7 +420,7 @@ class Deletes(MemoryGateway):
         return etags
 
 
-class Names(MemoryGateway):
+class Names(MemoryTable):
     """A name is taken by whoever had it first, in any tenant."""
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
@@ -439,8 +438,8 @@ SEEN = settings(
 
 
 @pytest.mark.parametrize("leak", [Reads, Lists, Bookmarks, Deletes, Names])
-def test_a_table_that_leaks_is_seen(leak: type[MemoryGateway]) -> None:
-    machine = type("Leaking", (Isolation,), {"table": leak})
+def test_a_table_that_leaks_is_seen(leak: type[MemoryTable]) -> None:
+    machine = type("Leaking", (Isolation,), {"new_table": leak})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=SEEN)  # type: ignore[no-untyped-call]
 

@@ -23,8 +23,7 @@ import function_app
 from dev.host import Host
 from scim.app import Application
 from scim.settings import Settings
-from scim.store.gateway import PAGE_ROWS, Refused
-from scim.store.row import Row, Write
+from scim.store.table import PAGE_ROWS, Refused, Row, Write
 from tests.conftest import NewClient
 from tests.support import Client, Response
 
@@ -108,7 +107,7 @@ def memory() -> Memory:
 @pytest.fixture
 async def process(settings: Settings, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Application]:
     """The application on the table in memory, in the place of the one that the session has."""
-    application = Application(settings, gateway=memory)
+    application = Application(settings, table=memory)
     monkeypatch.setattr(function_app, "application", application)
     yield application
     await application.close()
@@ -209,7 +208,7 @@ ALL_GROUPS = [f"group {number:04}" for number in range(GROUPS)]
 @pytest.fixture(scope="module")
 async def filled(settings: Settings, host: Host, unused: Iterator[tuple[str, str]]) -> Crowd:
     memory = Memory()
-    application = Application(settings, gateway=memory)
+    application = Application(settings, table=memory)
     client = Client(host, *next(unused))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(function_app, "application", application)
@@ -559,7 +558,7 @@ async def test_processes_share_the_key(
 ) -> None:
     """Two that make their first cursors at the same moment, and one that starts later."""
     client = new_client()
-    processes = [Application(settings, gateway=memory) for _ in range(3)]
+    processes = [Application(settings, table=memory) for _ in range(3)]
     monkeypatch.setattr(function_app, "application", processes[0])
     await fill(client, 9)
 

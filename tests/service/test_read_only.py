@@ -11,13 +11,13 @@ from scim.store import rows
 from scim.store.store import Store
 from tests.core import cases
 from tests.service.test_bounds import bookmarks, with_users
-from tests.store.memory import Door, MemoryGateway
+from tests.store.memory import Door, MemoryTable
 from tests.test_accounts import change
 
 TENANT = "tenant"
 
 
-def reading(table: MemoryGateway) -> Door:
+def reading(table: MemoryTable) -> Door:
     """A door whose one connection may only read."""
     door = Door(table)
     settings = door.application._settings
@@ -27,7 +27,7 @@ def reading(table: MemoryGateway) -> Door:
     return door
 
 
-def written(table: MemoryGateway) -> list[str]:
+def written(table: MemoryTable) -> list[str]:
     return [trip for trip in table.trips if trip.startswith("commit")]
 
 
@@ -103,7 +103,7 @@ async def test_a_tenant_has_a_share_of_housekeeping(monkeypatch: pytest.MonkeyPa
     from scim.store import housekeeping
 
     monkeypatch.setattr(housekeeping, "TENANT_SECONDS", 0.2)
-    table, left = MemoryGateway(), []
+    table, left = MemoryTable(), []
     store = Store.on(table)
     for tenant in ("a", "b", "c"):
         await store.pending.announce(tenant)

@@ -12,7 +12,7 @@ from scim.app import Application
 from scim.operate.check import problems
 from scim.schema.loading import load
 from tests.conftest import NewClient
-from tests.store.memory import Door, MemoryGateway
+from tests.store.memory import Door, MemoryTable
 from tests.support import ENTERPRISE, Client, Wire
 
 MANAGER = f"{ENTERPRISE}:manager"
@@ -34,7 +34,7 @@ async def test_of_twenty_posts_of_one_user_name_exactly_one_wins(client: Client,
     assert listed["totalResults"] == 1
     (winner,) = (answer.json for answer in answers if answer.status == 201)
     assert listed["Resources"][0]["id"] == winner["id"]
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
 
 
 async def test_concurrent_patches_of_different_attributes_all_survive(client: Client) -> None:
@@ -104,10 +104,10 @@ async def test_index_rows_follow_the_document(client: Client, application: Appli
         (f'manager eq "{user["id"]}"', 1),
     ]:
         assert (await client.get(query(filter))).json["totalResults"] == hits, filter
-    assert await problems(application.gateway, client.tenant, REGISTRY) == []
+    assert await problems(application.table, client.tenant, REGISTRY) == []
     await client.delete(f"/Users/{user['id']}")
     await application.housekeep(everything=True)
-    left = [row.key async for page in application.gateway.pages(client.tenant, "", "\uffff") for row in page]
+    left = [row.key async for page in application.table.pages(client.tenant, "", "\uffff") for row in page]
     assert [key for key in left if not key.startswith("i ")] == []
 
 
@@ -168,7 +168,7 @@ async def test_trips(client: Client, wire: Wire, call: Any, trips: int) -> None:
     assert len(wire.trips) == trips, wire.trips
 
 
-class Overlaps(MemoryGateway):
+class Overlaps(MemoryTable):
     """Knows how many trips were under way at the same time, at most."""
 
     under_way = most = 0
@@ -218,7 +218,7 @@ async def test_a_password_is_neither_kept_nor_shown(client: Client, application:
     await client.patch(f"/Users/{user['id']}", {"op": "add", "path": "password", "value": "correct horse again"})
     await client.patch(f"/Users/{user['id']}", {"op": "add", "value": {"Password": "correct horse once more"}})
     assert "password" not in (await client.get(f"/Users/{user['id']}")).json
-    rows = [row async for page in application.gateway.pages(client.tenant, "", "\uffff") for row in page]
+    rows = [row async for page in application.table.pages(client.tenant, "", "\uffff") for row in page]
     assert rows
     assert not any("correct horse" in str(row.values) for row in rows)
 

@@ -1,4 +1,4 @@
-"""The gateways that a contract is held to: the table in Azurite, in Azurite as it is, and the one in memory. And a
+"""The tables that a contract is held to: the table in Azurite, in Azurite as it is, and the one in memory. And a
 group that two instances of the app change."""
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from dev.azurite import Azurite
-from scim.store.gateway import Gateway, TableGateway
+from scim.store.table import Table
+from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
 from tests.store.meeting import Meeting
-from tests.store.memory import MemoryGateway
+from tests.store.memory import MemoryTable
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +24,13 @@ def plain_azurite() -> Iterator[Azurite]:
 
 
 @pytest.fixture(scope="module", params=["azurite", "plain_azurite", "memory", "memory with empty pages"])
-async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    made: Gateway
+async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    made: Table
     if request.param.endswith("azurite"):
         azurite: Azurite = request.getfixturevalue(request.param)
-        made = TableGateway.with_key(azurite.connection_string, TABLE)
+        made = AzureTable.with_key(azurite.connection_string, TABLE)
     else:
-        made = MemoryGateway(empty_pages=request.param != "memory")
+        made = MemoryTable(empty_pages=request.param != "memory")
     yield made
     await made.close()
 

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from scim.store import rows
-from scim.store.gateway import Uncertain
-from scim.store.row import Write
 from scim.store.store import Store
-from tests.store.memory import Door, Faulty, MemoryGateway
+from scim.store.table import Uncertain, Write
+from tests.store.memory import Door, Faulty, MemoryTable
 from tests.support import Client, Response
 
 TENANT = "tenant"
@@ -44,7 +43,7 @@ class Meeting:
     """A group that two instances of the app change at once."""
 
     def __init__(self) -> None:
-        self.table = MemoryGateway()
+        self.table = MemoryTable()
         self.wire = Faulty(self.table)
         self.first, self.second = Door(self.wire).client, Door(self.table).client
         self.group = ""

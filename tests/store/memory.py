@@ -1,7 +1,7 @@
-"""A table in memory for sizes that Azurite is too slow for, a gateway that fails on purpose, and what stands on them.
+"""A table in memory for sizes that Azurite is too slow for, a table that fails on purpose, and what stands on them.
 
-The table does what Azure Table Storage does, the limits that Azurite forgets included. test_gateway.py holds it against
-TableGateway on Azurite.
+The table does what Azure Table Storage does, the limits that Azurite forgets included. test_table.py holds it against
+AzureTable on Azurite.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from scim.http import Request
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.settings import Settings
-from scim.store.gateway import MAX_WRITES, PAGE_ROWS, Gateway, Refused, TooLarge
 from scim.store.members import Member
-from scim.store.row import Row, Write
 from scim.store.rows import new_id
 from scim.store.store import Store
 from scim.store.stored import Creation, Stored
+from scim.store.table import MAX_WRITES, PAGE_ROWS, Refused, Row, Table, TooLarge, Write
 from tests.support import Client
 
 KEY_UNITS = 512
@@ -55,7 +54,7 @@ class Rejected(HttpResponseError):
         self.status_code = status
 
 
-class MemoryGateway:
+class MemoryTable:
     """A table in memory. With `empty_pages`, every other page of a range is empty and the range goes on after it.
     `dice` have trips take different times, so that concurrent ones overtake each other.
 
@@ -172,42 +171,42 @@ Hook = Callable[[int, Sequence[Write]], Awaitable[None]]
 
 
 class Faulty:
-    """A gateway whose transactions a test can disturb. What `before` raises keeps one from happening; what `after`
+    """A table whose transactions a test can disturb. What `before` raises keeps one from happening; what `after`
     raises loses the answer of one that has happened."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, table: Table) -> None:
         self.number = 0
         self.before: Hook | None = None
         self.after: Hook | None = None
-        self._gateway = gateway
+        self._table = table
 
     def disturb(self, before: Hook | None = None, after: Hook | None = None) -> None:
         """Take these hooks, and count from 1 again."""
         self.number, self.before, self.after = 0, before, after
 
     async def read(self, partition: str, key: str) -> Row | None:
-        return await self._gateway.read(partition, key)
+        return await self._table.read(partition, key)
 
     def pages(
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
-        return self._gateway.pages(partition, start, end, size=size, keys_only=keys_only)
+        return self._table.pages(partition, start, end, size=size, keys_only=keys_only)
 
     def partitions(self) -> AsyncIterator[str]:
-        return self._gateway.partitions()
+        return self._table.partitions()
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         self.number += 1
         number = self.number
         if self.before:
             await self.before(number, writes)
-        etags = await self._gateway.commit(partition, writes)
+        etags = await self._table.commit(partition, writes)
         if self.after:
             await self.after(number, writes)
         return etags
 
     async def close(self) -> None:
-        await self._gateway.close()
+        await self._table.close()
 
 
 async def create(
@@ -218,10 +217,10 @@ async def create(
 
 
 class Door:
-    """Stands where a Host would and hands requests to one application on one gateway, without Functions. `more` are
+    """Stands where a Host would and hands requests to one application on one table, without Functions. `more` are
     settings."""
 
-    def __init__(self, gateway: Gateway, tenant: str = "tenant", **more: str) -> None:
+    def __init__(self, table: Table, tenant: str = "tenant", **more: str) -> None:
         self.tenant = tenant
         self.token = new_key(tenant)
         connections = {tenant: {"tenant": tenant, "keys": [self.token]}}
@@ -238,7 +237,7 @@ class Door:
                 **more,
             }
         )
-        self.application = Application(settings, gateway=gateway)
+        self.application = Application(settings, table=table)
 
     @property
     def client(self) -> Client:

@@ -18,14 +18,14 @@ from scim.operate.reindex import reindex
 from scim.schema.loading import load
 from scim.store import rows
 from scim.store.census import ALWAYS, SILENT, Census, Counted, kept, take
-from scim.store.gateway import TableGateway, Unavailable
 from scim.store.members import Changes, Member
-from scim.store.row import Row, Write
 from scim.store.store import Store
 from scim.store.stored import Creation
+from scim.store.table import Row, TableUnavailable, Write
+from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
-from tests.store.memory import Door, Faulty, MemoryGateway, create
+from tests.store.memory import Door, Faulty, MemoryTable, create
 from tests.store.versions import HR, Clock, Versions, by_code, found, make, person, write_schemas
 from tests.support import PATCH
 
@@ -33,8 +33,8 @@ TENANT = "tenant"
 
 
 @pytest.fixture
-def table() -> MemoryGateway:
-    return MemoryGateway()
+def table() -> MemoryTable:
+    return MemoryTable()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def said(table: MemoryGateway) -> list[str]:
+def said(table: MemoryTable) -> list[str]:
     """The keys of the census."""
     return [row.key for row in table.rows(TENANT) if row.key.startswith("i ")]
 
@@ -55,7 +55,7 @@ def test_our_own_schemas_have_the_indexes_that_every_version_keeps() -> None:
 # What a process says.
 
 
-async def test_a_process_says_it_once_in_five_minutes(table: MemoryGateway, clock: Clock) -> None:
+async def test_a_process_says_it_once_in_five_minutes(table: MemoryTable, clock: Clock) -> None:
     store = Store.on(table, REGISTRY)
     writes: list[int] = []
     for number, minutes in enumerate((0, 2, 2.9, 0.2)):
@@ -69,17 +69,17 @@ async def test_a_process_says_it_once_in_five_minutes(table: MemoryGateway, cloc
     assert table.trips == ["commit"] * 4
 
 
-async def test_it_counts_once_it_is_committed(table: MemoryGateway) -> None:
+async def test_it_counts_once_it_is_committed(table: MemoryTable) -> None:
     """A process whose transaction failed has said nothing, and says it in the next one."""
     faulty = Faulty(table)
     store = Store.on(faulty, REGISTRY)
     await create(Store.on(table, None), TENANT, USER_TYPE, {"userName": "ada"})
 
     async def away(number: int, writes: Sequence[Write]) -> None:
-        raise Unavailable("away")
+        raise TableUnavailable("away")
 
     faulty.disturb(before=away)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await create(store, TENANT, USER_TYPE, {"userName": "bob"})
     faulty.disturb()
     with pytest.raises(Exception, match="is taken"):
@@ -89,14 +89,14 @@ async def test_it_counts_once_it_is_committed(table: MemoryGateway) -> None:
     assert len(said(table)) == 1
 
 
-async def test_each_tenant_hears_it(table: MemoryGateway) -> None:
+async def test_each_tenant_hears_it(table: MemoryTable) -> None:
     store = Store.on(table, REGISTRY)
     for tenant in (TENANT, "another"):
         await create(store, tenant, USER_TYPE, {"userName": "ada"})
         assert [row.key for row in table.rows(tenant) if row.key.startswith("i ")] == said(table)
 
 
-async def test_a_change_says_it_too_and_a_membership_does_not(table: MemoryGateway) -> None:
+async def test_a_change_says_it_too_and_a_membership_does_not(table: MemoryTable) -> None:
     quiet = Store.on(table, None)
     user = await create(quiet, TENANT, USER_TYPE, {"userName": "ada"})
     group = await create(quiet, TENANT, GROUP_TYPE, {"displayName": "all"})
@@ -111,7 +111,7 @@ MAILS = [{"value": f"{number}@x"} for number in range(43)]
 
 
 @pytest.mark.parametrize("members", [0, 10, 46, 47, 48, 49, 60, 130])
-async def test_the_first_group_is_made_whatever_its_size(table: MemoryGateway, members: int) -> None:
+async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, members: int) -> None:
     store = Store.on(table, REGISTRY)
     held = [Member(f"member {number}") for number in range(members)]
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "all"}, held)
@@ -121,7 +121,7 @@ async def test_the_first_group_is_made_whatever_its_size(table: MemoryGateway, m
 
 
 @pytest.mark.parametrize("members", [0, 3, 4, 5, 60])
-async def test_the_largest_change_carries_it(table: MemoryGateway, members: int) -> None:
+async def test_the_largest_change_carries_it(table: MemoryTable, members: int) -> None:
     """45 index rows go, 45 come."""
     stored = await create(Store.on(table, None), TENANT, USER_TYPE, {"userName": "a", "emails": MAILS[:42]})
     await table.commit(TENANT, [Write("insert", rows.gate_key(stored.id))])  # as if users had members
@@ -133,7 +133,7 @@ async def test_the_largest_change_carries_it(table: MemoryGateway, members: int)
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 120])
-async def test_shared_transactions_carry_it_once(table: MemoryGateway, count: int) -> None:
+async def test_shared_transactions_carry_it_once(table: MemoryTable, count: int) -> None:
     store = Store.on(table, REGISTRY)
     creations = [Creation(rows.new_id(USER_TYPE), USER_TYPE, {"userName": f"{n}"}) for n in range(count)]
     made = await store.resources.create_together(TENANT, creations)
@@ -186,14 +186,14 @@ def test_what_cannot_be_read_is_a_writer_without_any_index(key: str, values: dic
     assert counted.covers(X)
 
 
-async def test_built_in_indexes_cost_no_look(table: MemoryGateway) -> None:
+async def test_built_in_indexes_cost_no_look(table: MemoryTable) -> None:
     census = Census(table, REGISTRY)
     for resource_type in REGISTRY.resource_types:
         assert await census.unusable(TENANT, resource_type, list(resource_type.indexes.values())) == set()
     assert table.trips == []
 
 
-async def test_an_index_that_compares_otherwise_is_another(table: MemoryGateway, tmp_path: Path) -> None:
+async def test_an_index_that_compares_otherwise_is_another(table: MemoryTable, tmp_path: Path) -> None:
     schemas = write_schemas(tmp_path / "schemas")
     exact = kept(load(schemas))
     text = (schemas / "hr.json").read_text()
@@ -210,11 +210,11 @@ async def test_an_index_that_compares_otherwise_is_another(table: MemoryGateway,
 @pytest.fixture(params=["memory", "azurite"])
 async def versions(request: pytest.FixtureRequest, clock: Clock, azurite: Azurite, tmp_path: Path, unused: Any) -> Any:
     if request.param == "memory":
-        yield Versions.on(MemoryGateway(), tmp_path / "schemas")
+        yield Versions.on(MemoryTable(), tmp_path / "schemas")
         return
-    gateway = TableGateway.with_key(azurite.connection_string, TABLE)
-    yield Versions.on(gateway, tmp_path / "schemas", next(unused)[0])
-    await gateway.close()
+    table = AzureTable.with_key(azurite.connection_string, TABLE)
+    yield Versions.on(table, tmp_path / "schemas", next(unused)[0])
+    await table.close()
 
 
 async def test_rolling_out(versions: Versions, clock: Clock, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ async def test_sound_rows_of_before_are_a_note(versions: Versions, clock: Clock)
     assert (report.problems, report.notes) == ([], [])
 
 
-async def test_an_index_is_used_once_it_covers_the_tenant(table: MemoryGateway, clock: Clock, tmp_path: Path) -> None:
+async def test_an_index_is_used_once_it_covers_the_tenant(table: MemoryTable, clock: Clock, tmp_path: Path) -> None:
     versions = Versions.on(table, tmp_path / "schemas")
     for number in range(40):
         await make(versions.old, f"user {number}", str(number))
@@ -294,7 +294,7 @@ async def test_an_index_is_used_once_it_covers_the_tenant(table: MemoryGateway, 
     assert trips == [41, 5]  # all users and the census; then the census with two marks, the row and the user
 
 
-async def test_a_scan_that_is_too_long_names_the_command(table: MemoryGateway, clock: Clock, tmp_path: Path) -> None:
+async def test_a_scan_that_is_too_long_names_the_command(table: MemoryTable, clock: Clock, tmp_path: Path) -> None:
     folder = str(write_schemas(tmp_path / "schemas"))
     old, new = Door(table).client, Door(table, SCIM_SCHEMAS_FOLDER=folder, SCIM_SCAN_LIMIT="10").client
     for number in range(11):
@@ -316,7 +316,7 @@ async def test_sorting_by_an_index_misses_nobody(clock: Clock, tmp_path: Path) -
         '{"id": "Device", "name": "Device", "endpoint": "/Devices", "schema": "urn:example:Device",'
         ' "storage": {"idPrefix": "d"}}'
     )
-    table = MemoryGateway()
+    table = MemoryTable()
     old = Door(table, SCIM_SCHEMAS_FOLDER=str(schemas)).client
     assert (await old.post("/Devices", {"schemas": ["urn:example:Device"], "serial": "b"})).status == 201
     (schemas / "device.json").write_text(before.replace("true", 'true, "uniqueness": "server"'))
@@ -345,7 +345,7 @@ async def test_a_change_makes_up_for_a_missing_unique_row(versions: Versions) ->
     assert await found(versions.new, by_code("1")) == ["ada"]
 
 
-async def test_a_row_that_is_there_and_not_named_keeps_nobody_from_being_disabled(table: MemoryGateway) -> None:
+async def test_a_row_that_is_there_and_not_named_keeps_nobody_from_being_disabled(table: MemoryTable) -> None:
     client = Door(table).client
     ada = await make(client, "ada")
     await table.commit(TENANT, [Write("merge", f"r {ada}", {"keys": ""})])
@@ -371,7 +371,7 @@ async def test_a_duplicate_never_keeps_a_user_from_being_disabled(versions: Vers
 async def test_no_search_ever_misses_what_is_there(clock: Clock, tmp_path: Path, seed: int) -> None:
     """Old and new write, reindex runs, time passes, processes start anew: after each step the newer version's searches
     are held against all that was acknowledged."""
-    dice, table = Random(seed), MemoryGateway()
+    dice, table = Random(seed), MemoryTable()
     versions = Versions.on(table, tmp_path / "schemas")
     codes: dict[str, str] = {}
     names: dict[str, str] = {}

@@ -14,10 +14,10 @@ from dev.azurite import Azurite
 from scim.security.usage import Used
 from scim.store import rows
 from scim.store.credentials import Credentials
-from scim.store.gateway import Gateway, TableGateway, Unavailable, Uncertain
-from scim.store.pending import TENANTS
-from scim.store.row import Write
+from scim.store.pending import SHARED
 from scim.store.store import Store
+from scim.store.table import Table, TableUnavailable, Uncertain, Write
+from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
 from tests.core import cases
 from tests.store.memory import Faulty
@@ -28,8 +28,8 @@ _numbers = count()
 
 
 @pytest.fixture
-def faulty(gateway: Gateway) -> Faulty:
-    return Faulty(gateway)
+def faulty(table: Table) -> Faulty:
+    return Faulty(table)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_first_sight_is_the_first_though_its_answer_was_lost(
 async def test_first_sight_on_a_wire_that_loses_an_answer(azurite: Azurite, name: str) -> None:
     """Here it is the SDK that sends again, unseen."""
     wire = Wire()
-    gateway = TableGateway.with_key(azurite.connection_string, TABLE, [wire])
+    table = AzureTable.with_key(azurite.connection_string, TABLE, [wire])
     lost = [ServiceResponseError("reset")]
 
     def lose(request: Request) -> Exception | None:
@@ -128,13 +128,13 @@ async def test_first_sight_on_a_wire_that_loses_an_answer(azurite: Azurite, name
 
     wire.after = lose
     expires = later()
-    assert [await Credentials(gateway).first_sight(name, "a-1", expires) for _ in range(2)] == [True, False]
+    assert [await Credentials(table).first_sight(name, "a-1", expires) for _ in range(2)] == [True, False]
     assert lost == []
-    await gateway.close()
+    await table.close()
 
 
 async def down(number: int, writes: Sequence[Write]) -> None:
-    raise Unavailable("down")
+    raise TableUnavailable("down")
 
 
 async def test_sight_is_not_taken_on_trust_while_the_table_is_down(
@@ -142,36 +142,36 @@ async def test_sight_is_not_taken_on_trust_while_the_table_is_down(
 ) -> None:
     monkeypatch.setattr("scim.store.transactions.TRIP_SECONDS", 0.3)
     faulty.disturb(before=down)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await credentials.first_sight(name, "a-1", later())
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await credentials.write(name, Used("aaaaaaaa", START, START))
 
 
-async def kept(gateway: Gateway) -> list[str]:
-    pages = gateway.pages(TENANTS, *rows.key_range("j "))
+async def kept(table: Table) -> list[str]:
+    pages = table.pages(SHARED, *rows.key_range("j "))
     return [row.key async for page in pages for row in page]
 
 
-async def test_housekeeping_forgets_only_what_has_expired(gateway: Gateway, name: str) -> None:
+async def test_housekeeping_forgets_only_what_has_expired(table: Table, name: str) -> None:
     now = datetime.now(UTC)
-    credentials = Store.on(gateway).credentials
+    credentials = Store.on(table).credentials
     await credentials.write(name, Used("aaaaaaaa", START, START))
-    before = set(await kept(gateway))
+    before = set(await kept(table))
     ends = [timedelta(days=-400), timedelta(days=-1), timedelta(minutes=-11), timedelta(minutes=-9), timedelta(hours=1)]
     for number, end in enumerate(ends):
         assert await credentials.first_sight(name, f"a-{number}", now + end)
-    made = sorted(set(await kept(gateway)) - before)
-    await Store.on(gateway).housekeeping.run()
-    assert [key for key in await kept(gateway) if key in made] == made[3:]
+    made = sorted(set(await kept(table)) - before)
+    await Store.on(table).housekeeping.run()
+    assert [key for key in await kept(table) if key in made] == made[3:]
     for number, end in enumerate(ends):
         assert await credentials.first_sight(name, f"a-{number}", now + end) == (number < 3)
     assert [used.credential for used in await credentials.used(name)] == ["aaaaaaaa"]
     await credentials.tidy()  # others look at this partition too
 
 
-async def test_tidying_twice_at_once(gateway: Gateway, name: str) -> None:
-    credentials = Credentials(gateway)
+async def test_tidying_twice_at_once(table: Table, name: str) -> None:
+    credentials = Credentials(table)
     for number in range(20):
         await credentials.first_sight(name, f"a-{number}", datetime.now(UTC) - timedelta(days=1))
     await asyncio.gather(*(credentials.tidy() for _ in range(3)))
@@ -179,9 +179,9 @@ async def test_tidying_twice_at_once(gateway: Gateway, name: str) -> None:
     await credentials.tidy()
 
 
-async def test_rows_hold_no_assertion(gateway: Gateway, name: str) -> None:
-    await Credentials(gateway).first_sight(name, "secret-jti", later())
-    found = [row async for page in gateway.pages(TENANTS, "", "\uffff") for row in page]
+async def test_rows_hold_no_assertion(table: Table, name: str) -> None:
+    await Credentials(table).first_sight(name, "secret-jti", later())
+    found = [row async for page in table.pages(SHARED, "", "\uffff") for row in page]
     assert not any("secret-jti" in f"{row.key} {row.values}" for row in found)
 
 
@@ -190,8 +190,8 @@ async def test_a_mark_whose_time_is_broken_still_holds(
     credentials: Credentials, faulty: Faulty, name: str, at: object
 ) -> None:
     key, values = rows.revoked_key(name, "a" * 64), {"value": f"sha256:{'a' * 64}"}
-    await faulty.commit(TENANTS, [Write("insert", key, values | ({"at": at} if at else {}))])
+    await faulty.commit(SHARED, [Write("insert", key, values | ({"at": at} if at else {}))])
     (revoked,) = await credentials.revoked(name)
     assert (revoked.value, revoked.at.tzinfo) == (f"sha256:{'a' * 64}", UTC)
     assert (await credentials.revoked_by_connection())[name] == [revoked]
-    await faulty.commit(TENANTS, [Write("delete", key)])
+    await faulty.commit(SHARED, [Write("delete", key)])

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from scim.store import rows
-from scim.store.row import Write
 from scim.store.store import Store
+from scim.store.table import Write
 from tests.core import cases
 from tests.store.meeting import TENANT, Meeting, delete, ids, patch, put
 

@@ -25,9 +25,9 @@ import pytest
 from dev.azurite import Azurite
 from dev.credentials import SEALS
 from scim.operate.check import Report, examine, problems
-from scim.store.gateway import TableGateway
 from scim.store.members import Member
 from scim.store.store import Store
+from scim.store.table.azure import AzureTable
 from tests.core import GROUP_TYPE, REGISTRY, cases
 from tests.store.memory import Door, create
 from tests.support import PATCH
@@ -40,10 +40,10 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-async def gateway(azurite: Azurite) -> AsyncIterator[TableGateway]:
+async def table(azurite: Azurite) -> AsyncIterator[AzureTable]:
     """A table of its own, so that housekeeping finds nobody else's rows."""
     azurite.create_table(TABLE)
-    made = TableGateway.with_key(azurite.connection_string, TABLE)
+    made = AzureTable.with_key(azurite.connection_string, TABLE)
     yield made
     await made.close()
 
@@ -53,7 +53,7 @@ class Killable:
     """The app of one tenant: `door` leads to it in this process, `start` starts it in another one."""
 
     azurite: Azurite
-    gateway: TableGateway
+    table: AzureTable
     door: Door
 
     @property
@@ -102,7 +102,7 @@ class Killable:
             await kill_when_halted(process)
 
     async def report(self) -> Report:
-        return await examine(self.gateway, self.tenant, REGISTRY)
+        return await examine(self.table, self.tenant, REGISTRY)
 
 
 async def line(process: Process) -> str:
@@ -117,8 +117,8 @@ async def kill_when_halted(process: Process) -> None:
 
 
 @pytest.fixture
-def killable(azurite: Azurite, gateway: TableGateway) -> Killable:
-    return Killable(azurite, gateway, Door(gateway, f"killed-{next(_numbers)}"))
+def killable(azurite: Azurite, table: AzureTable) -> Killable:
+    return Killable(azurite, table, Door(table, f"killed-{next(_numbers)}"))
 
 
 # The requests.
@@ -196,7 +196,7 @@ async def test_killed(killable: Killable, method: str, recover: Recover, done: b
     assert (report.problems, report.pending) == ([], 1)  # it is in the middle, and that is a valid state
 
     await recover(killable, request_, path, dice)
-    assert await problems(killable.gateway, killable.tenant, REGISTRY) == []
+    assert await problems(killable.table, killable.tenant, REGISTRY) == []
     report = await killable.report()
     allowed = [request_.after] if done else [request_.after, request_.before]
     group = await found(killable)
@@ -207,7 +207,7 @@ async def test_killed(killable: Killable, method: str, recover: Recover, done: b
 async def made(killable: Killable, number: int) -> str:
     """The id of a group of so many members."""
     held = [Member(one["value"]) for one in values(0, number)]
-    store = Store.on(killable.gateway)
+    store = Store.on(killable.table)
     return (await create(store, killable.tenant, GROUP_TYPE, {"displayName": "all"}, held)).id
 
 

@@ -18,13 +18,14 @@ from dev.azurite import Azurite
 from scim.app import Application
 from scim.operate.check import Report, examine, problems
 from scim.store import rows
-from scim.store.gateway import Gateway, TableGateway
 from scim.store.members import Changes, Member
-from scim.store.pending import TENANTS
+from scim.store.pending import SHARED
 from scim.store.store import Store
+from scim.store.table import Table
+from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, cases
-from tests.store.memory import Door, MemoryGateway, create
+from tests.store.memory import Door, MemoryTable, create
 from tests.support import Client, Response, Wire
 
 pytestmark = pytest.mark.long
@@ -40,9 +41,9 @@ def member(number: int) -> str:
     return f"member-{number:06}"
 
 
-def with_group(number: int) -> MemoryGateway:
+def with_group(number: int) -> MemoryTable:
     """A table with a group of so many members, written as the store would."""
-    table = MemoryGateway()
+    table = MemoryTable()
     document = {"displayName": "all"}
     indexed = rows.index_rows(GROUP_TYPE, GROUP, document)
     keys = {"keys": "\n".join(indexed)}
@@ -54,23 +55,23 @@ def with_group(number: int) -> MemoryGateway:
     made |= {rows.member_key(GROUP, edge["member"]): edge for edge in edges}
     made |= {rows.member_of_key(edge["member"], GROUP): edge for edge in edges}
     table.load(TENANT, made)
-    table.load(TENANTS, ANNOUNCED)
+    table.load(SHARED, ANNOUNCED)
     return table
 
 
 @pytest.fixture(scope="module")
-def small() -> MemoryGateway:
+def small() -> MemoryTable:
     return with_group(1)
 
 
 @pytest.fixture(scope="module")
-def large() -> MemoryGateway:
+def large() -> MemoryTable:
     return with_group(LARGE)
 
 
 async def test_large_group_is_what_the_store_writes() -> None:
     """Rows that are put there directly are those that a POST leaves, but for its receipt."""
-    table, posted = with_group(3), MemoryGateway()
+    table, posted = with_group(3), MemoryTable()
     made = await create(
         Store.on(posted), TENANT, GROUP_TYPE, {"displayName": "all"}, [Member(member(n)) for n in range(3)]
     )
@@ -141,7 +142,7 @@ OF_ONE_GROUP: dict[str, tuple[Ask, int, list[str]]] = {
 
 @pytest.mark.parametrize(("ask", "status", "trips"), cases(OF_ONE_GROUP))
 async def test_request_costs_the_same_in_a_large_group(
-    small: MemoryGateway, large: MemoryGateway, ask: Ask, status: int, trips: list[str]
+    small: MemoryTable, large: MemoryTable, ask: Ask, status: int, trips: list[str]
 ) -> None:
     rows_read: list[int] = []
     for table in (small, large):
@@ -155,7 +156,7 @@ async def test_request_costs_the_same_in_a_large_group(
     assert rows_read[0] == rows_read[1]
 
 
-async def undo(table: MemoryGateway) -> None:
+async def undo(table: MemoryTable) -> None:
     """Bring back what a request changed."""
     store = Store.on(table)
     beyond = {member(n) for n in range(900_000, 900_100)}
@@ -165,14 +166,14 @@ async def undo(table: MemoryGateway) -> None:
     await store.resources.update(TENANT, GROUP_TYPE, stored, {"displayName": "all"})
 
 
-async def test_large_group_is_whole(large: MemoryGateway) -> None:
+async def test_large_group_is_whole(large: MemoryTable) -> None:
     """The tests before took nobody out for good, and put nobody in."""
     held = [one.value async for _, one in Store.on(large).members.of(TENANT, GROUP)]
     assert held == [member(n) for n in range(LARGE)]
     assert await problems(large, TENANT, REGISTRY) == []
 
 
-async def test_members_are_streamed(large: MemoryGateway) -> None:
+async def test_members_are_streamed(large: MemoryTable) -> None:
     """Reading 100,000 members takes the memory of a page of them, not of all."""
     gc.collect()
     tracemalloc.start()
@@ -188,7 +189,7 @@ async def test_members_are_streamed(large: MemoryGateway) -> None:
     assert peak < 3 * 2**20  # a page of 1,000 rows takes 0.5 MiB, two are held while the next is read
 
 
-async def test_whole_large_group_is_read_in_pages(large: MemoryGateway) -> None:
+async def test_whole_large_group_is_read_in_pages(large: MemoryTable) -> None:
     large.reset()
     response = await Door(large).client.get(f"/Groups/{GROUP}")
     assert len(response.json["members"]) == LARGE
@@ -236,7 +237,7 @@ async def test_large_group_can_be_emptied(ask: Ask) -> None:
 MANY = 1_000_000
 
 
-def with_users(number: int) -> MemoryGateway:
+def with_users(number: int) -> MemoryTable:
     """A table of so many users, written as the store would."""
     ids = [f"u-{n:024}" for n in range(number)]
     made: dict[str, dict[str, Any]] = {
@@ -249,19 +250,19 @@ def with_users(number: int) -> MemoryGateway:
         for n, id in enumerate(ids)
     }
     made |= {f"x u username user-{n:07}": {"id": id} for n, id in enumerate(ids)}
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load(TENANT, made)
-    table.load(TENANTS, ANNOUNCED)
+    table.load(SHARED, ANNOUNCED)
     return table
 
 
 @pytest.fixture(scope="module")
-def few_users() -> MemoryGateway:
+def few_users() -> MemoryTable:
     return with_users(10)
 
 
 @pytest.fixture(scope="module")
-def many_users() -> Iterator[MemoryGateway]:
+def many_users() -> Iterator[MemoryTable]:
     """A gigabyte, given back when the module is done; the garbage collector need not look at them meanwhile."""
     gc.disable()
     table = with_users(MANY)
@@ -272,7 +273,7 @@ def many_users() -> Iterator[MemoryGateway]:
     gc.unfreeze()
 
 
-async def test_many_users_are_what_the_store_writes(few_users: MemoryGateway) -> None:
+async def test_many_users_are_what_the_store_writes(few_users: MemoryTable) -> None:
     assert await problems(few_users, TENANT, REGISTRY) == []
 
 
@@ -310,7 +311,7 @@ OF_ONE_USER: dict[str, tuple[Ask, int, list[str]]] = {
 
 @pytest.mark.parametrize(("ask", "status", "trips"), cases(OF_ONE_USER))
 async def test_request_costs_the_same_among_many_users(
-    few_users: MemoryGateway, many_users: MemoryGateway, ask: Ask, status: int, trips: list[str]
+    few_users: MemoryTable, many_users: MemoryTable, ask: Ask, status: int, trips: list[str]
 ) -> None:
     rows_read: list[int] = []
     for table in (few_users, many_users):
@@ -327,11 +328,11 @@ async def test_request_costs_the_same_among_many_users(
 
 
 @pytest.fixture(scope="module")
-async def real(azurite: Azurite) -> AsyncIterator[TableGateway]:
+async def real(azurite: Azurite) -> AsyncIterator[AzureTable]:
     """The table that the clients' requests end in."""
-    gateway = TableGateway.with_key(azurite.connection_string, TABLE)
-    yield gateway
-    await gateway.close()
+    table = AzureTable.with_key(azurite.connection_string, TABLE)
+    yield table
+    await table.close()
 
 
 async def held(client: Client, group: str) -> list[str]:
@@ -341,13 +342,13 @@ async def held(client: Client, group: str) -> list[str]:
     return sorted(shown)
 
 
-async def is_clean(gateway: Gateway, tenant: str) -> Report:
-    report = await examine(gateway, tenant, REGISTRY)
+async def is_clean(table: Table, tenant: str) -> Report:
+    report = await examine(table, tenant, REGISTRY)
     assert (report.problems, report.strangers) == ([], {})
     return report
 
 
-async def test_patch_of_5000_members(client: Client, wire: Wire, real: TableGateway) -> None:
+async def test_patch_of_5000_members(client: Client, wire: Wire, real: AzureTable) -> None:
     group = (await client.post("/Groups", {"displayName": "all"})).json["id"]
     await client.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": values(0, 50)})  # it announces
     wire.reset()
@@ -359,9 +360,7 @@ async def test_patch_of_5000_members(client: Client, wire: Wire, real: TableGate
     assert (report.memberships, report.pending) == (5_010, 0)
 
 
-async def test_life_of_a_group_of_10000(
-    client: Client, application: Application, wire: Wire, real: TableGateway
-) -> None:
+async def test_life_of_a_group_of_10000(client: Client, application: Application, wire: Wire, real: AzureTable) -> None:
     response = await client.post("/Groups", {"displayName": "all", "members": values(0, 10_000)})
     assert response.status == 201
     assert len(response.json["members"]) == 10_000

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from scim.store import rows, transactions
-from scim.store.gateway import Refused, Uncertain
-from scim.store.row import Write
 from scim.store.store import Store
+from scim.store.table import Refused, Uncertain, Write
 from tests.core import cases
 from tests.store.meeting import TENANT, Act, Dead, Meeting, ids, patch, put, values
 from tests.store.memory import Door, Faulty

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scim.store.gateway import Refused
-from scim.store.row import Write
+from scim.store.table import Refused, Write
 from tests.core import cases
 from tests.store.meeting import Act, Meeting, ids, lost, patch, put, values
 from tests.store.memory import Door, Faulty

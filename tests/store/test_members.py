@@ -15,25 +15,25 @@ from hypothesis import strategies as st
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import Refused
 from scim.store.members import SINGLE, Changes, Member, difference
 from scim.store.pending import Pending
 from scim.store.resources import Stale
 from scim.store.store import Store
+from scim.store.table import Refused
 from tests.core import GROUP_TYPE, REGISTRY, TEXTS, USER_TYPE, cases
-from tests.store.memory import Door, MemoryGateway, create
+from tests.store.memory import Door, MemoryTable, create
 from tests.support import PATCH
 
 TENANT = "tenant"
 
 
 @pytest.fixture
-def table() -> MemoryGateway:
-    return MemoryGateway()
+def table() -> MemoryTable:
+    return MemoryTable()
 
 
 @pytest.fixture
-def store(table: MemoryGateway) -> Store:
+def store(table: MemoryTable) -> Store:
     return Store.on(table)
 
 
@@ -58,7 +58,7 @@ async def groups(store: Store, member: str) -> list[str]:
     return [group async for _, group in store.members.groups_of(TENANT, member)]
 
 
-async def clean(table: MemoryGateway, invented: Iterable[str] = ()) -> None:
+async def clean(table: MemoryTable, invented: Iterable[str] = ()) -> None:
     assert await problems(table, TENANT, REGISTRY, invented=set(invented)) == []
     assert (await examine(table, TENANT, REGISTRY)).pending == 0
 
@@ -115,7 +115,7 @@ IDS = {
 
 
 @pytest.mark.parametrize("id", cases(IDS))
-async def test_member_of_any_id(table: MemoryGateway, store: Store, id: str) -> None:
+async def test_member_of_any_id(table: MemoryTable, store: Store, id: str) -> None:
     others = {"abc": Member("abc"), id[:-1]: Member(id[:-1]), id + "x": Member(id + "x")}
     others.pop("", None)
     group = await new_group(store, "all", others.values())
@@ -150,7 +150,7 @@ async def test_difference_makes_the_members_the_wanted_ones(
 async def test_concurrent_changes_keep_both_edges(seed: int) -> None:
     """Clients add and remove the same ten members: each of them is in the group or not, never half."""
     dice = random.Random(seed)
-    table = MemoryGateway(dice=dice)
+    table = MemoryTable(dice=dice)
     store = Store.on(table)
     group = await new_group(store)
 
@@ -163,7 +163,7 @@ async def test_concurrent_changes_keep_both_edges(seed: int) -> None:
         await clean(table)
 
 
-async def test_groups_in_groups(table: MemoryGateway, store: Store) -> None:
+async def test_groups_in_groups(table: MemoryTable, store: Store) -> None:
     """In each other and in itself: edges know no hierarchy, and the service does not look for circles."""
     first, second = await new_group(store, "first"), await new_group(store, "second")
     await store.members.change(TENANT, first, Changes({first: Member(first), second: Member(second)}))
@@ -189,7 +189,7 @@ async def test_ranges_of_neighbours(store: Store) -> None:
     assert len(pairs) == 5
 
 
-async def test_tenants_do_not_share_memberships(table: MemoryGateway, store: Store) -> None:
+async def test_tenants_do_not_share_memberships(table: MemoryTable, store: Store) -> None:
     group = await new_group(store, "all", [A])
     with pytest.raises(Refused) as refused:
         await store.members.change("other", group, Changes({}, {"a"}))
@@ -203,7 +203,7 @@ async def test_tenants_do_not_share_memberships(table: MemoryGateway, store: Sto
 
 
 @pytest.mark.parametrize("number", [1, SINGLE + 1])
-async def test_change_needs_the_group(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_change_needs_the_group(table: MemoryTable, store: Store, number: int) -> None:
     for changes in (Changes(members(0, number)), Changes({}, set(members(0, number)))):
         with pytest.raises(Refused) as refused:
             await store.members.change(TENANT, "g-missing", changes)
@@ -212,7 +212,7 @@ async def test_change_needs_the_group(table: MemoryGateway, store: Store, number
 
 
 @pytest.mark.parametrize("number", [1, SINGLE + 1])
-async def test_update_with_members_needs_the_version(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_update_with_members_needs_the_version(table: MemoryTable, store: Store, number: int) -> None:
     group = await new_group(store, "all", [A])
     old = await store.resources.read(TENANT, group)
     assert old
@@ -245,7 +245,7 @@ NUMBERS = [1, 48, 49, 50, 96, 97, 145, 146, 490, 1000]
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("kind", ["add", "add again", "remove"])
-async def test_trips_of_a_change(table: MemoryGateway, store: Store, number: int, kind: str) -> None:
+async def test_trips_of_a_change(table: MemoryTable, store: Store, number: int, kind: str) -> None:
     """One up to 48; more take 49 a trip, but 48 in the first and the last. Nothing is read; a process that has told
     housekeeping of the tenant does not do so again."""
     group = await new_group(store, "all", members(0, 0 if kind == "add" else number).values())
@@ -260,7 +260,7 @@ async def test_trips_of_a_change(table: MemoryGateway, store: Store, number: int
 
 
 @pytest.mark.parametrize("absent", [1, 5, 48])
-async def test_trips_of_removing_who_is_not_there(table: MemoryGateway, store: Store, absent: int) -> None:
+async def test_trips_of_removing_who_is_not_there(table: MemoryTable, store: Store, absent: int) -> None:
     """A refusal names one missing row at most: the receipt tells that it is not our own retry, the group's row and its
     gate that they are there, then both edges of all 48 are looked for, and what is there is sent again."""
     group = await new_group(store, "all", members(absent, 48).values())
@@ -274,7 +274,7 @@ async def test_trips_of_removing_who_is_not_there(table: MemoryGateway, store: S
     await clean(table)
 
 
-async def test_announcement_is_one_trip_in_a_while(table: MemoryGateway, store: Store) -> None:
+async def test_announcement_is_one_trip_in_a_while(table: MemoryTable, store: Store) -> None:
     group = await new_group(store)
     for commits in (3, 2, 2):
         table.reset()
@@ -287,7 +287,7 @@ CREATED = {0: 1, 1: 1, 48: 1, 49: 2, 96: 2, 97: 3, 490: 11}
 
 
 @pytest.mark.parametrize(("number", "transactions"), CREATED.items())
-async def test_trips_of_a_create(table: MemoryGateway, store: Store, number: int, transactions: int) -> None:
+async def test_trips_of_a_create(table: MemoryTable, store: Store, number: int, transactions: int) -> None:
     await store.pending.announce(TENANT)
     table.reset()
     group = await new_group(store, "all", members(0, number).values())
@@ -298,7 +298,7 @@ async def test_trips_of_a_create(table: MemoryGateway, store: Store, number: int
 
 
 @pytest.mark.parametrize(("number", "transactions"), [(0, 0), (1, 1), (33, 1), (34, 2), (100, 4)])
-async def test_trips_of_deleting_a_user(table: MemoryGateway, store: Store, number: int, transactions: int) -> None:
+async def test_trips_of_deleting_a_user(table: MemoryTable, store: Store, number: int, transactions: int) -> None:
     """A transaction takes it out of 33 groups, each of which gets a new version."""
     user = await new_user(store)
     for n in range(number):
@@ -347,7 +347,7 @@ SENT: dict[str, list[Document]] = {
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 @pytest.mark.parametrize("sent", cases(SENT))
-async def test_members_stay_within_the_limits(table: MemoryGateway, sent: list[Document], method: str) -> None:
+async def test_members_stay_within_the_limits(table: MemoryTable, sent: list[Document], method: str) -> None:
     """They are kept as sent, or refused with what to do about it; 500 would have the client try for ever."""
     client = Door(table).client
     group = (await client.post("/Groups", {"displayName": "all"})).json["id"]
@@ -388,7 +388,7 @@ ATTRIBUTES: dict[str, Document] = {
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 @pytest.mark.parametrize("attributes", cases(ATTRIBUTES))
-async def test_documents_stay_within_the_limits(table: MemoryGateway, attributes: Document, method: str) -> None:
+async def test_documents_stay_within_the_limits(table: MemoryTable, attributes: Document, method: str) -> None:
     client = Door(table).client
     user = (await client.post("/Users", {"userName": "ada", "emails": [{"value": "old@x"}]})).json["id"]
     if method == "PATCH":
@@ -405,7 +405,7 @@ async def test_documents_stay_within_the_limits(table: MemoryGateway, attributes
     await clean(table)
 
 
-async def test_everything_at_its_largest_at_once(table: MemoryGateway) -> None:
+async def test_everything_at_its_largest_at_once(table: MemoryTable) -> None:
     """One transaction would hold a document and a pending row of their full sizes."""
     client = Door(table).client
     group = (await client.post("/Groups", {"displayName": "all"})).json["id"]

@@ -23,15 +23,14 @@ import pytest
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import pending, rows, sequences
-from scim.store.gateway import Gateway, Refused, Unavailable, Uncertain
 from scim.store.members import Changes, Member, Members
-from scim.store.pending import TENANTS, Pending
+from scim.store.pending import SHARED, Pending
 from scim.store.resources import Stale, Taken
-from scim.store.row import Write
 from scim.store.store import Store
 from scim.store.stored import Stored
+from scim.store.table import Refused, Table, TableUnavailable, Uncertain, Write
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
-from tests.store.memory import Door, Faulty, Hook, MemoryGateway, create
+from tests.store.memory import Door, Faulty, Hook, MemoryTable, create
 
 TENANT = "tenant"
 
@@ -75,17 +74,17 @@ async def held(store: Store, group: str) -> set[str]:
     return {member.value async for _, member in store.members.of(TENANT, group)}
 
 
-async def clean(gateway: Gateway) -> None:
+async def clean(table: Table) -> None:
     """Nothing is broken and nothing is pending."""
-    assert await problems(gateway, TENANT, REGISTRY) == []
-    assert (await examine(gateway, TENANT, REGISTRY)).pending == 0
+    assert await problems(table, TENANT, REGISTRY) == []
+    assert (await examine(table, TENANT, REGISTRY)).pending == 0
 
 
-def state(gateway: MemoryGateway) -> dict[str, tuple[Document, list[Any]]]:
+def state(table: MemoryTable) -> dict[str, tuple[Document, list[Any]]]:
     """By the resource's name, its document and its members; ids, which are random, are shown as names."""
     documents: dict[str, Document] = {}
     edges: dict[str, list[Any]] = {}
-    for row in gateway.rows(TENANT):
+    for row in table.rows(TENANT):
         if row.key.startswith("r "):
             documents[row.values["id"]] = rows.document_of(row.values)
         elif row.key.startswith("m "):
@@ -206,18 +205,18 @@ delete of what is not there is one, the announcement is another."""
 class Setup:
     """An operation about to be run, in a new process whose transactions can be disturbed."""
 
-    table: MemoryGateway
+    table: MemoryTable
     wire: Faulty
     process: Store
     id: str
 
 
 async def set_up(operation: Operation) -> Setup:
-    table = MemoryGateway(empty_pages=True)
+    table = MemoryTable(empty_pages=True)
     await new_user(Store.on(table), "somebody else")
     id = await operation.prepare(Store.on(table))
     await Store.on(table).housekeeping.run(everything=True)
-    table.clear(TENANTS)  # as if none of this had been announced
+    table.clear(SHARED)  # as if none of this had been announced
     wire = Faulty(table)
     return Setup(table, wire, Store.on(wire), id)
 
@@ -386,8 +385,8 @@ async def test_unavailable_then_housekeeping(operation: Operation) -> None:
     allowed = [await outcome(operation, run=False), await outcome(operation, run=True)]
     for number in range(1, operation.transactions + 1):
         setup = await set_up(operation)
-        setup.wire.disturb(before=raises(Unavailable, number, forever=True))
-        with pytest.raises(Unavailable):
+        setup.wire.disturb(before=raises(TableUnavailable, number, forever=True))
+        with pytest.raises(TableUnavailable):
             await operation.run(setup.process, setup.id)
         assert await problems(setup.table, TENANT, REGISTRY) == [], number
         setup.wire.disturb()
@@ -399,7 +398,7 @@ async def test_unavailable_then_housekeeping(operation: Operation) -> None:
 LOST: dict[str, tuple[type[Exception], bool]] = {
     "answer after it happened": (Uncertain, False),
     "answer before it happened": (Uncertain, True),
-    "service for a moment": (Unavailable, True),
+    "service for a moment": (TableUnavailable, True),
 }
 
 
@@ -434,7 +433,7 @@ async def test_answers_that_never_come(operation: Operation, before: bool, monke
     for number in range(1, operation.transactions + 1):
         setup = await set_up(operation)
         disturb(setup.wire, raises(Uncertain, number, forever=True), before)
-        with pytest.raises(Unavailable):
+        with pytest.raises(TableUnavailable):
             await operation.run(setup.process, setup.id)
         setup.wire.disturb()
         await Store.on(setup.table).housekeeping.run(everything=True)
@@ -456,7 +455,7 @@ async def test_housekeeping_that_loses_answers(before: bool) -> None:
         process = Store.on(setup.wire)
         try:
             await process.housekeeping.run(everything=True)
-        except Unavailable:  # said again by the next run
+        except TableUnavailable:  # said again by the next run
             await process.housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) == after, number
@@ -467,7 +466,7 @@ async def test_housekeeping_that_loses_answers(before: bool) -> None:
 # What came after an operation that was cut short stays.
 
 
-async def cut_short(table: MemoryGateway, id: str, changes: Changes, transactions: int = 2) -> None:
+async def cut_short(table: MemoryTable, id: str, changes: Changes, transactions: int = 2) -> None:
     """A change of members whose process dies after so many transactions, the announcement being the first."""
     wire = Faulty(table)
     disturb(wire, dies(transactions), False)
@@ -476,12 +475,12 @@ async def cut_short(table: MemoryGateway, id: str, changes: Changes, transaction
 
 
 @pytest.fixture
-def table() -> MemoryGateway:
-    return MemoryGateway()
+def table() -> MemoryTable:
+    return MemoryTable()
 
 
 @pytest.fixture
-def store(table: MemoryGateway) -> Store:
+def store(table: MemoryTable) -> Store:
     return Store.on(table)
 
 
@@ -490,7 +489,7 @@ REMOVED = {"one that was added": "member 0000", "one that was not added yet": "m
 
 @pytest.mark.parametrize("removed", cases(REMOVED))
 @pytest.mark.parametrize("again", cases({"after a retry": True, "without a retry": False}))
-async def test_removed_member_stays_removed(table: MemoryGateway, store: Store, removed: str, again: bool) -> None:
+async def test_removed_member_stays_removed(table: MemoryTable, store: Store, removed: str, again: bool) -> None:
     group = await new_group(store, "all")
     changes = Changes(members(0, 200))
     await cut_short(table, group, changes)
@@ -504,7 +503,7 @@ async def test_removed_member_stays_removed(table: MemoryGateway, store: Store, 
 
 
 @pytest.mark.parametrize("added", cases(REMOVED))
-async def test_added_member_stays_added(table: MemoryGateway, store: Store, added: str) -> None:
+async def test_added_member_stays_added(table: MemoryTable, store: Store, added: str) -> None:
     group = await new_group(store, "all", members(0, 200).values())
     await cut_short(table, group, Changes({}, ids(0, 200)))
     await store.members.change(TENANT, group, Changes({added: Member(added)}))
@@ -513,7 +512,7 @@ async def test_added_member_stays_added(table: MemoryGateway, store: Store, adde
     assert added in await held(store, group)
 
 
-async def test_second_change_cut_short_too(table: MemoryGateway, store: Store) -> None:
+async def test_second_change_cut_short_too(table: MemoryTable, store: Store) -> None:
     """Each of them happens whole or not at all, wherever the second one's process dies, and the first one does."""
     outcomes = []
     for transactions in range(2, 12):
@@ -538,7 +537,7 @@ LEFT = {
 @pytest.mark.parametrize(("present", "changes"), cases(LEFT))
 async def test_put_that_finds_nothing_to_change_is_a_statement(present: set[str], changes: Changes) -> None:
     """A PUT of just the members that are there was answered with 200: they are the members from then on."""
-    table = MemoryGateway()
+    table = MemoryTable()
     store, client = Store.on(table), Door(table).client
     group = await new_group(store, "all", [Member(id) for id in present])
     await cut_short(table, group, changes)
@@ -551,7 +550,7 @@ async def test_put_that_finds_nothing_to_change_is_a_statement(present: set[str]
     assert await held(store, group) == stated
 
 
-async def test_renamed_group_stays_renamed(table: MemoryGateway, store: Store) -> None:
+async def test_renamed_group_stays_renamed(table: MemoryTable, store: Store) -> None:
     group = await new_group(store, "all")
     wire = Faulty(table)
     disturb(wire, dies(2), False)
@@ -564,7 +563,7 @@ async def test_renamed_group_stays_renamed(table: MemoryGateway, store: Store) -
     assert (await existing(store, group)).document == {"displayName": "last"}
 
 
-async def test_deleted_group_stays_deleted(table: MemoryGateway, store: Store) -> None:
+async def test_deleted_group_stays_deleted(table: MemoryTable, store: Store) -> None:
     group = await new_group(store, "all")
     await cut_short(table, group, Changes(members(0, 200)))
     await delete_group(store, group)
@@ -576,7 +575,7 @@ async def test_deleted_group_stays_deleted(table: MemoryGateway, store: Store) -
 # Housekeeping that others interfere with.
 
 
-async def interfering(table: MemoryGateway, number: int, act: Callable[[Store], Awaitable[object]]) -> Store:
+async def interfering(table: MemoryTable, number: int, act: Callable[[Store], Awaitable[object]]) -> Store:
     """A process that runs into another one's `act` just before its transaction of that number."""
     wire = Faulty(table)
 
@@ -590,7 +589,7 @@ async def interfering(table: MemoryGateway, number: int, act: Callable[[Store], 
 
 @pytest.mark.parametrize("number", range(1, 7))
 async def test_member_removed_while_housekeeping_adds_it_stays_removed(
-    table: MemoryGateway, store: Store, number: int
+    table: MemoryTable, store: Store, number: int
 ) -> None:
     """A client removes a member between two transactions of housekeeping and gets its 204: that member is out."""
     group = await new_group(store, "all")
@@ -607,7 +606,7 @@ async def test_member_removed_while_housekeeping_adds_it_stays_removed(
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-async def test_group_deleted_while_housekeeping_adds_members(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_group_deleted_while_housekeeping_adds_members(table: MemoryTable, store: Store, number: int) -> None:
     group = await new_group(store, "all")
     await cut_short(table, group, Changes(members(0, 200)))
     housekeeper = await interfering(table, number, lambda other: delete_group(other, group))
@@ -618,7 +617,7 @@ async def test_group_deleted_while_housekeeping_adds_members(table: MemoryGatewa
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-async def test_group_renamed_while_housekeeping_adds_members(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_group_renamed_while_housekeeping_adds_members(table: MemoryTable, store: Store, number: int) -> None:
     group = await new_group(store, "all")
     await cut_short(table, group, Changes(members(0, 200)))
 
@@ -648,7 +647,7 @@ async def test_two_housekeepers_at_once(operation: Operation) -> None:
 
 
 async def test_deleted_user_leaves_no_edge_behind_an_older_change(
-    table: MemoryGateway, store: Store, monkeypatch: pytest.MonkeyPatch
+    table: MemoryTable, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The change would add the user, whom a DELETE removes in the same second: whichever of the two pending rows comes
     first, nobody who is gone is a member."""
@@ -664,7 +663,7 @@ async def test_deleted_user_leaves_no_edge_behind_an_older_change(
     await clean(table)
 
 
-async def test_deleted_user_does_not_stop_a_change_of_its_group(table: MemoryGateway, store: Store) -> None:
+async def test_deleted_user_does_not_stop_a_change_of_its_group(table: MemoryTable, store: Store) -> None:
     """The DELETE says nothing about the others whom the change was to add: they are added, and nobody is who is gone.
 
     The client may never send the change again, and all of a PATCH happens or nothing."""
@@ -690,7 +689,7 @@ class Frozen(datetime):
 
 
 @pytest.mark.parametrize("number", range(2, 6))
-async def test_group_deleted_while_members_are_added(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_group_deleted_while_members_are_added(table: MemoryTable, store: Store, number: int) -> None:
     group = await new_group(store, "all", members(0, 10).values())
     process = await interfering(table, number, lambda other: delete_group(other, group))
     with pytest.raises(Refused) as refused:
@@ -702,7 +701,7 @@ async def test_group_deleted_while_members_are_added(table: MemoryGateway, store
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-async def test_user_deleted_while_it_is_added(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_user_deleted_while_it_is_added(table: MemoryTable, store: Store, number: int) -> None:
     """DELETE has looked for memberships by then: its pending row has it looked again."""
     group = await new_group(store, "all")
     user = await new_user(store, "ada")
@@ -714,7 +713,7 @@ async def test_user_deleted_while_it_is_added(table: MemoryGateway, store: Store
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-async def test_member_added_while_its_group_is_deleted(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_member_added_while_its_group_is_deleted(table: MemoryTable, store: Store, number: int) -> None:
     """A client that was told 204 and one that was told 404 both see the truth; no edge is left either way."""
     group = await new_group(store, "all", members(0, 130).values())
 
@@ -735,7 +734,7 @@ async def test_member_added_while_its_group_is_deleted(table: MemoryGateway, sto
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-async def test_name_taken_while_a_large_group_is_created(table: MemoryGateway, store: Store, number: int) -> None:
+async def test_name_taken_while_a_large_group_is_created(table: MemoryTable, store: Store, number: int) -> None:
     process = await interfering(table, number, lambda other: new_group(other, "all"))
     with pytest.raises(Taken) as taken:
         await create_large_group(process, "")
@@ -754,12 +753,12 @@ async def test_storm(seed: int) -> None:
     """Clients create, change and delete the same few users and groups, while every other process dies somewhere or
     loses an answer: no answer is a 500, and housekeeping leaves a clean tenant."""
     dice = Random(seed)
-    table = MemoryGateway(dice=dice)
+    table = MemoryTable(dice=dice)
     names = [f"name {n}" for n in range(4)]
 
     async def request() -> int:
         wire = Faulty(table)
-        error = dice.choice([None, None, Killed, Uncertain, Unavailable])
+        error = dice.choice([None, None, Killed, Uncertain, TableUnavailable])
         if error:
             disturb(wire, raises(error, dice.randint(1, 6), forever=error is Killed), dice.random() < 0.5)
         client = Door(wire).client
@@ -802,7 +801,7 @@ async def test_storm(seed: int) -> None:
     await clean(table)
 
 
-def all_ids(table: MemoryGateway, prefix: str) -> list[str]:
+def all_ids(table: MemoryTable, prefix: str) -> list[str]:
     return [row.values["id"] for row in table.rows(TENANT) if row.key.startswith(f"r {prefix}-")]
 
 
@@ -813,13 +812,13 @@ def sent(ids: Iterable[str]) -> list[Document]:
 # How long pending rows wait, and who is looked at.
 
 
-async def test_row_is_not_due_while_its_request_may_live(table: MemoryGateway, store: Store) -> None:
+async def test_row_is_not_due_while_its_request_may_live(table: MemoryTable, store: Store) -> None:
     await delete_user(store, await new_user(store, "ada"))
     assert await store.housekeeping.run() == 0
     assert (await examine(table, TENANT, REGISTRY)).pending == 1
 
 
-async def test_row_is_due_after_the_grace(table: MemoryGateway, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_row_is_due_after_the_grace(table: MemoryTable, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await delete_user(store, await new_user(store, "ada"))
     for age, finished in ((pending.GRACE - timedelta(seconds=5), 0), (pending.GRACE + timedelta(seconds=5), 1)):
         monkeypatch.setattr(pending, "datetime", ahead(age))
@@ -828,7 +827,7 @@ async def test_row_is_due_after_the_grace(table: MemoryGateway, store: Store, mo
 
 
 async def test_change_is_taken_over_when_its_owner_has_made_no_step_for_long(
-    table: MemoryGateway, store: Store, monkeypatch: pytest.MonkeyPatch
+    table: MemoryTable, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
     group = await new_group(store, "all")
@@ -859,10 +858,10 @@ def test_grace_is_longer_than_any_request_lives() -> None:
     assert pending.GRACE >= 2 * timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def touched(table: MemoryGateway, tenant: str, age: timedelta) -> None:
+def touched(table: MemoryTable, tenant: str, age: timedelta) -> None:
     """Announce a tenant in the past."""
     then = (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    table.load(TENANTS, {rows.tenant_key(tenant): {"tenant": tenant, "touched": then}})
+    table.load(SHARED, {rows.tenant_key(tenant): {"tenant": tenant, "touched": then}})
 
 
 AGES = {
@@ -878,7 +877,7 @@ AGES = {
 @pytest.mark.parametrize(("age", "is_pending", "kept"), cases(AGES))
 @pytest.mark.parametrize("empty_pages", [False, True])
 async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, empty_pages: bool) -> None:
-    table = MemoryGateway(empty_pages=empty_pages)
+    table = MemoryTable(empty_pages=empty_pages)
     if is_pending:
         note = Pending.note({"kind": "detach", "id": "u-x", "members": False})
         await table.commit(TENANT, [note])
@@ -886,30 +885,30 @@ async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, emp
     touched(table, "another", timedelta(0))
     store = Store.on(table)
     await store.housekeeping.run()
-    announced = {row.values["tenant"] for row in table.rows(TENANTS) if row.key.startswith("t ")}
+    announced = {row.values["tenant"] for row in table.rows(SHARED) if row.key.startswith("t ")}
     assert announced == {"another"} | ({TENANT} if kept else set())
 
 
-async def test_tenant_is_forgotten_only_after_its_rows_are_done(table: MemoryGateway) -> None:
+async def test_tenant_is_forgotten_only_after_its_rows_are_done(table: MemoryTable) -> None:
     await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
     touched(table, TENANT, timedelta(hours=2))
     store = Store.on(table)
     for expected in ([1, 1], [0, 0]):
         await store.housekeeping.run(everything=True)
-        announced = [row for row in table.rows(TENANTS) if row.key.startswith("t ")]
+        announced = [row for row in table.rows(SHARED) if row.key.startswith("t ")]
         assert [len(announced), expected[0]] == [expected[1], expected[0]]
     await clean(table)
 
 
-async def test_tenant_announced_while_it_is_forgotten_stays(table: MemoryGateway) -> None:
+async def test_tenant_announced_while_it_is_forgotten_stays(table: MemoryTable) -> None:
     touched(table, TENANT, timedelta(hours=2))
     housekeeper = await interfering(table, 1, lambda other: other.pending.announce(TENANT))
     await housekeeper.housekeeping.run()
-    assert [row.key for row in table.rows(TENANTS) if row.key.startswith("t ")] == [rows.tenant_key(TENANT)]
+    assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [rows.tenant_key(TENANT)]
 
 
 async def test_process_announces_before_the_tenant_can_be_forgotten(
-    table: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+    table: MemoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a process leaves pending just before it announces again is found by housekeeping of any time after."""
     assert timedelta(seconds=pending._ANNOUNCE_EVERY) + pending.GRACE < pending._FORGET_AFTER
@@ -924,30 +923,30 @@ async def test_process_announces_before_the_tenant_can_be_forgotten(
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("error", "before"), cases(LOST))
 async def test_announcement_that_is_lost_once_is_no_failure(
-    table: MemoryGateway, error: type[Exception], before: bool
+    table: MemoryTable, error: type[Exception], before: bool
 ) -> None:
     wire = Faulty(table)
     disturb(wire, raises(error, 1), before)
     await Store.on(wire).pending.announce(TENANT)
-    assert len(table.rows(TENANTS)) == 1
+    assert len(table.rows(SHARED)) == 1
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_announcement_that_failed_is_made_again(table: MemoryGateway) -> None:
+async def test_announcement_that_failed_is_made_again(table: MemoryTable) -> None:
     wire = Faulty(table)
-    wire.disturb(before=raises(Unavailable, 1, forever=True))
+    wire.disturb(before=raises(TableUnavailable, 1, forever=True))
     store = Store.on(wire)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await store.pending.announce(TENANT)
     wire.disturb()
     await store.pending.announce(TENANT)
-    assert len(table.rows(TENANTS)) == 1
+    assert len(table.rows(SHARED)) == 1
 
 
 # One bad job, and the others.
 
 
-async def test_all_tenants_are_looked_at(table: MemoryGateway) -> None:
+async def test_all_tenants_are_looked_at(table: MemoryTable) -> None:
     for tenant in ("a", "b", "c"):
         store = Store.on(table)
         stored = await create(store, tenant, GROUP_TYPE, {"displayName": "all"}, list(members(0, 200).values()))
@@ -956,7 +955,7 @@ async def test_all_tenants_are_looked_at(table: MemoryGateway) -> None:
     assert [table.rows(tenant) for tenant in ("a", "b", "c")] == [[], [], []]
 
 
-async def test_change_that_is_refused_does_not_stop_the_others(table: MemoryGateway, store: Store) -> None:
+async def test_change_that_is_refused_does_not_stop_the_others(table: MemoryTable, store: Store) -> None:
     """The first group changes in the moment in which housekeeping takes its change up."""
     groups = [await new_group(store, f"group {number}") for number in range(3)]
     for group in groups:
@@ -974,7 +973,7 @@ async def test_change_that_is_refused_does_not_stop_the_others(table: MemoryGate
 
 
 async def test_row_that_nobody_can_read_does_not_stop_the_others(
-    table: MemoryGateway, store: Store, caplog: pytest.LogCaptureFixture
+    table: MemoryTable, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A newer version may have written it before it was rolled back: it waits, is named, and stops nobody."""
     poison = Pending.note({"kind": "invented later"})
@@ -993,7 +992,7 @@ async def test_row_that_nobody_can_read_does_not_stop_the_others(
 
 
 async def test_detach_that_ran_out_of_time_is_taken_up_again(
-    table: MemoryGateway, store: Store, monkeypatch: pytest.MonkeyPatch
+    table: MemoryTable, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = await new_group(store, "all", members(0, 200).values())
     no_time(monkeypatch)
@@ -1006,7 +1005,7 @@ async def test_detach_that_ran_out_of_time_is_taken_up_again(
 
 
 async def test_refused_create_that_ran_out_of_time_is_cleaned_up_later(
-    table: MemoryGateway, store: Store, monkeypatch: pytest.MonkeyPatch
+    table: MemoryTable, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = await interfering(table, 3, lambda other: new_group(other, "all"))
     no_time(monkeypatch)

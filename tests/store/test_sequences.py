@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scim.store import housekeeping, pending, rows, sequences
-from scim.store.row import Row, Write
 from scim.store.sequences import Sequences
 from scim.store.store import Store
+from scim.store.table import Row, Write
 from tests.core import USER_TYPE, cases
 from tests.store.meeting import TENANT, Act, Dead, Meeting, delete, dies_at, ids, patch, put, values
-from tests.store.memory import Door, Faulty, MemoryGateway
+from tests.store.memory import Door, Faulty, MemoryTable
 
 OLDER = {
     "a PUT": (put(ids(0, 200)), []),
@@ -87,7 +87,7 @@ async def test_change_of_a_named_member_counts_beside_a_longer_one(
 
 async def test_additions_and_removals_commute() -> None:
     """Sixty changes of a few members at once, with longer ones among them: every one is answered and counts."""
-    table = MemoryGateway()
+    table = MemoryTable()
     clients = [Door(table).client for _ in range(3)]
     group = (await clients[0].post("/Groups", {"displayName": "all", "members": values(ids(0, 60))})).json["id"]
     few = [patch("add", [f"new {n}"]) for n in range(30)] + [patch("remove", [f"member {n:04}"]) for n in range(30)]

@@ -17,26 +17,25 @@ import pytest
 
 from scim.settings import Settings
 from scim.store import housekeeping, pending, rows, sequences, transactions
-from scim.store.gateway import PAGE_ROWS, Gateway, Unavailable
 from scim.store.members import Member
-from scim.store.pending import TENANTS
-from scim.store.row import Row, Write
+from scim.store.pending import SHARED
 from scim.store.store import Store
+from scim.store.table import PAGE_ROWS, Row, Table, TableUnavailable, Write
 from tests.core import GROUP_TYPE, USER_TYPE, cases
-from tests.store.memory import Door, Faulty, MemoryGateway, create
+from tests.store.memory import Door, Faulty, MemoryTable, create
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 MEMBERS = [Member(f"member {n:04}") for n in range(200)]
 
 
-async def deleted_group(table: MemoryGateway, tenant: str) -> None:
+async def deleted_group(table: MemoryTable, tenant: str) -> None:
     """A tenant in which housekeeping has a job."""
     store = Store.on(table)
     group = await create(store, tenant, GROUP_TYPE, {"displayName": "all"}, MEMBERS)
     await store.resources.delete(tenant, GROUP_TYPE, group)
 
 
-def pending_in(table: MemoryGateway, tenant: str) -> int:
+def pending_in(table: MemoryTable, tenant: str) -> int:
     return sum(row.key.startswith("p ") for row in table.rows(tenant))
 
 
@@ -58,15 +57,15 @@ POISON: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "change row that is no JSON": ("aaa", {"c g-x": {"doc0": "{", "beat": "2020-01-01T00:00:00.000Z"}}),
     "change row with a beat that is no time": ("aaa", {"c g-x": {"doc0": "[]", "beat": "soon"}}),
     "bookmark without a time": ("aaa", {"b q 1": {"type": "User", "next": "u-x", "total": 3}}),
-    "tenant row without a time": (TENANTS, {"t aaa": {"tenant": "aaa"}}),
-    "tenant row without a tenant": (TENANTS, {"t aab": {}}),
-    "place of the last run that is a number": (TENANTS, {"k housekeeping": {"reached": 7}}),
+    "tenant row without a time": (SHARED, {"t aaa": {"tenant": "aaa"}}),
+    "tenant row without a tenant": (SHARED, {"t aab": {}}),
+    "place of the last run that is a number": (SHARED, {"k housekeeping": {"reached": 7}}),
 }
 
 
 @pytest.mark.parametrize(("partition", "poison"), cases(POISON))
 async def test_row_that_cannot_be_read_stops_nobody(partition: str, poison: dict[str, dict[str, Any]]) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     for tenant in ("aaa", "zzz"):
         await deleted_group(table, tenant)
     table.load(partition, poison)
@@ -80,13 +79,13 @@ class Busy(Faulty):
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         if partition == "aaa":
-            raise Unavailable("503 ServerBusy")
+            raise TableUnavailable("503 ServerBusy")
         return await super().commit(partition, writes)
 
 
 async def test_busy_tenant_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "TRIP_SECONDS", 0.1)
-    table = MemoryGateway()
+    table = MemoryTable()
     for tenant in ("aaa", "zzz"):
         await deleted_group(table, tenant)
     assert await Store.on(Busy(table)).housekeeping.run(everything=True) == 1
@@ -95,9 +94,9 @@ async def test_busy_tenant_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_table_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "TRIP_SECONDS", 0.1)
-    table = MemoryGateway()
+    table = MemoryTable()
     await deleted_group(table, "aaa")
-    with pytest.raises(Unavailable):
+    with pytest.raises(TableUnavailable):
         await Store.on(Busy(table)).housekeeping.run(everything=True)
 
 
@@ -113,8 +112,8 @@ class Clock:
 class Slow(Faulty):
     """Every trip takes its time on the clock; those that are under way at once take it together."""
 
-    def __init__(self, gateway: Gateway, clock: Clock, seconds: float) -> None:
-        super().__init__(gateway)
+    def __init__(self, table: Table, clock: Clock, seconds: float) -> None:
+        super().__init__(table)
         self._clock = clock
         self._seconds = seconds
         self._under_way = 0
@@ -144,7 +143,7 @@ class Slow(Faulty):
 
 async def test_run_ends_in_its_time_and_the_next_begins_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten tenants, of which a run can serve a few: each has its turn, none twice before the others."""
-    table = MemoryGateway()
+    table = MemoryTable()
     names = [f"t{n}" for n in range(10)]
     for name in names:
         await deleted_group(table, name)
@@ -171,9 +170,9 @@ def deletions(number: int) -> dict[str, dict[str, Any]]:
 
 async def test_deletions_leave_no_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
     """25 deletions a second are 7,500 between two runs; at 10 ms a trip a run has time for several times as many."""
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load("tenant", deletions(7_500))
-    table.load(TENANTS, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
+    table.load(SHARED, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
     clock = Clock(monkeypatch)
     began = clock.now
     assert await Store.on(Slow(table, clock, 0.01)).housekeeping.run() == 7_500
@@ -182,11 +181,11 @@ async def test_deletions_leave_no_backlog(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_receipts_are_removed_when_no_copy_can_come_any_more() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     old = (datetime.now(UTC) - timedelta(minutes=11)).strftime("%Y%m%dT%H%M")
     new = datetime.now(UTC).strftime("%Y%m%dT%H%M")
     table.load("tenant", {f"w {time} {n:016x}": {} for time in (old, new) for n in range(250)})
-    table.load(TENANTS, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
+    table.load(SHARED, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
     table.reset()
     await Store.on(table).housekeeping.run()
     assert {row.key.split(" ")[1] for row in table.rows("tenant")} == {new}
@@ -195,26 +194,26 @@ async def test_receipts_are_removed_when_no_copy_can_come_any_more() -> None:
 
 async def test_tenant_of_many_receipts_is_announced() -> None:
     """Housekeeping must hear of them, though an ordinary change takes one trip."""
-    table = MemoryGateway()
+    table = MemoryTable()
     store = Store.on(table)
     for _ in range(2 * pending._RECEIPTS_UNTOLD):
         await store.pending.count_receipt("tenant")
-    assert [row.key for row in table.rows(TENANTS)] == ["t tenant"]
+    assert [row.key for row in table.rows(SHARED)] == ["t tenant"]
 
 
 async def test_one_that_fails_does_not_undo_what_others_did(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "TRIP_SECONDS", 0.1)
-    table = MemoryGateway()
+    table = MemoryTable()
     table.load("tenant", deletions(20))
-    table.load(TENANTS, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
+    table.load(SHARED, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
 
     class Away(Faulty):
         async def read(self, partition: str, key: str) -> Row | None:
             if key.endswith(f"{7:024}"):
-                raise Unavailable("503 ServerBusy")
+                raise TableUnavailable("503 ServerBusy")
             return await super().read(partition, key)
 
-    with pytest.raises(Unavailable):  # of the only tenant
+    with pytest.raises(TableUnavailable):  # of the only tenant
         await Store.on(Away(table)).housekeeping.run()
     assert pending_in(table, "tenant") == 1
 
@@ -223,7 +222,7 @@ async def test_one_that_fails_does_not_undo_what_others_did(monkeypatch: pytest.
 
 
 async def test_long_patch_ends_in_its_time_and_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     group = (await Door(table).client.post("/Groups", {"displayName": "all"})).json["id"]
     members = [{"value": f"member {n:05}"} for n in range(10_000)]
     clock = Clock(monkeypatch)
@@ -240,7 +239,7 @@ async def test_long_patch_ends_in_its_time_and_is_finished(monkeypatch: pytest.M
 
 
 async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     group = (await Door(table).client.post("/Groups", {"displayName": "all"})).json["id"]
     clock = Clock(monkeypatch)
     data = [{"Operations": [{"op": "add", "path": "members", "value": [{"value": f"x{n}"}]}]} for n in range(500)]
@@ -257,7 +256,7 @@ async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyP
 
 
 async def test_bulk_that_runs_out_of_time_tells_what_it_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     clock = Clock(monkeypatch)
     operations = [post(n, externalId=f"{n}", emails=[{"value": f"{n}@x"}]) for n in range(400)]
     response = await Door(Slow(table, clock, 5.0)).client.request("POST", "/Bulk", bulk(*operations))
@@ -275,7 +274,7 @@ def test_deadline_comes_before_the_host_ends_the_process() -> None:
 
 
 async def test_group_that_cannot_be_written_in_time_is_refused_at_once() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     members = [{"value": f"{n}"} for n in range(45_001)]
     table.reset()
     response = await Door(table).client.post("/Groups", {"displayName": "all", "members": members})
@@ -290,14 +289,14 @@ async def test_bulk_reports_what_a_lost_transaction_made(monkeypatch: pytest.Mon
     """Storage fails for the second shared transaction only after it was done, and then for good."""
     monkeypatch.setattr(transactions, "TRIP_SECONDS", 0.2)
     for before in (True, False):
-        table = MemoryGateway()
+        table = MemoryTable()
         wire, shared = Faulty(table), [0]
 
         async def fail(_: int, writes: Sequence[Write], shared: list[int] = shared) -> None:
             if len(writes) > 10:
                 shared[0] += 1
                 if shared[0] >= 2:
-                    raise Unavailable("503 ServerBusy")
+                    raise TableUnavailable("503 ServerBusy")
 
         wire.disturb(before=fail if before else None, after=None if before else fail)
         response = await Door(wire).client.request("POST", "/Bulk", bulk(*(post(n) for n in range(60))))
@@ -306,7 +305,7 @@ async def test_bulk_reports_what_a_lost_transaction_made(monkeypatch: pytest.Mon
 
 
 async def test_bulk_cuts_shared_transactions_by_bytes() -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     large = [post(n, **{"urn:x:y": {"text": "я" * 150_000}}) for n in range(6)]
     group = {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "made first"}}
     response = await Door(table).client.request("POST", "/Bulk", bulk(group, *large))
@@ -317,7 +316,7 @@ async def test_bulk_cuts_shared_transactions_by_bytes() -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), MemoryError()], ids=["fault", "memory"])
 async def test_bulk_reports_the_others_when_one_fails(error: Exception) -> None:
-    table = MemoryGateway()
+    table = MemoryTable()
     wire = Faulty(table)
 
     async def fail(_: int, writes: Sequence[Write]) -> None:
@@ -338,7 +337,7 @@ async def test_shared_transactions_that_are_too_large_after_all_are_made_one_by_
 
     monkeypatch.setattr(shared, "TRANSACTION_BYTES", 2**30)
     large = [post(n, **{"urn:x:y": {"text": "я" * 150_000}}) for n in range(6)]
-    table = MemoryGateway()
+    table = MemoryTable()
     response = await Door(table).client.request("POST", "/Bulk", bulk(*large))
     assert [one["status"] for one in response.json["Operations"]] == ["201"] * 6
 
@@ -354,7 +353,7 @@ async def test_estimate_of_bytes_is_never_too_low() -> None:
 
 async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> None:
     """What was made after all is found by its id, not refused for its own name."""
-    table = MemoryGateway()
+    table = MemoryTable()
     store = Store.on(table)
     made = await create(store, "tenant", USER_TYPE, {"userName": "ada"})
     from scim.store.stored import Creation

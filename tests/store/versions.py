@@ -17,7 +17,7 @@ from scim.operate import reindex as reindexing
 from scim.schema.loading import DOCUMENTS, load
 from scim.schema.registry import Registry
 from scim.store import census
-from scim.store.gateway import Gateway
+from scim.store.table import Table
 from tests.store.memory import Door
 from tests.support import USER, Client
 
@@ -57,7 +57,7 @@ class Clock:
 class Versions:
     """An older version, which knows only our own schemas, and a newer one."""
 
-    table: Gateway
+    table: Table
     tenant: str
     old: Client
     new: Client
@@ -65,7 +65,7 @@ class Versions:
     """The newer version's schemas."""
 
     @staticmethod
-    def on(table: Gateway, folder: Path, tenant: str = "tenant") -> Versions:
+    def on(table: Table, folder: Path, tenant: str = "tenant") -> Versions:
         schemas = write_schemas(folder)
         old, new = Door(table, tenant), Door(table, tenant, SCIM_SCHEMAS_FOLDER=str(schemas))
         return Versions(table, tenant, old.client, new.client, load(schemas))

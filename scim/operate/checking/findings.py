@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scim.store.row import Write
+from scim.store.table import Write
 
 
 @dataclass(frozen=True, slots=True, eq=False)

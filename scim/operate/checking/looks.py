@@ -15,8 +15,7 @@ from scim.operate.checking.survey import Survey
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway
-from scim.store.row import Row, Write
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Row, Table, Write
 
 _TRIES = 4
 """How often a resource is read until nobody changes it meanwhile; one that never rests is looked at next time."""
@@ -43,10 +42,10 @@ class _Plan:
 
 
 class Looks:
-    """Looks again at the suspects of a survey. Every method raises Unavailable."""
+    """Looks again at the suspects of a survey. Every method raises TableUnavailable."""
 
-    def __init__(self, gateway: Gateway, tenant: str, registry: Registry, survey: Survey) -> None:
-        self._gateway = gateway
+    def __init__(self, table: Table, tenant: str, registry: Registry, survey: Survey) -> None:
+        self._table = table
         self._tenant = tenant
         self._registry = registry
         self._survey = survey
@@ -194,7 +193,7 @@ class Looks:
             return []
         wrong = "which does not exist" if row is None else "which cannot have members"
         findings = []
-        async for page in self._gateway.pages(self._tenant, *rows.members_range(group)):
+        async for page in self._table.pages(self._tenant, *rows.members_range(group)):
             for edge in page:
                 twin = await self._read(rows.member_of_key(str(edge.values.get("member")), group))
                 both = [Write("delete", side.key, etag=side.etag) for side in (edge, twin) if side]
@@ -207,7 +206,7 @@ class Looks:
         if await self._read(rows.resource_key(member)) is not None:
             return {}
         found = {}
-        async for page in self._gateway.pages(self._tenant, *rows.member_of_range(member)):
+        async for page in self._table.pages(self._tenant, *rows.member_of_range(member)):
             for edge in page:
                 group = str(edge.values.get("group"))
                 if group not in self._survey.unfinished:
@@ -250,7 +249,7 @@ class Looks:
         return []
 
     async def _read(self, key: str) -> Row | None:
-        return await self._gateway.read(self._tenant, key)
+        return await self._table.read(self._tenant, key)
 
 
 def _findings(row: Row, plan: _Plan) -> Iterator[Finding]:

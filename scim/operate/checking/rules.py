@@ -16,8 +16,8 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
 from scim.schema.values import instant
 from scim.store import rows
-from scim.store.row import Row
 from scim.store.stored import shown_time
+from scim.store.table import Row
 
 _STRINGS = ("id", "created", "modified", "write")
 """What a resource's row holds beside its document."""

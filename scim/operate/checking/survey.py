@@ -17,7 +17,7 @@ from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import census, rows
 from scim.store.positions import FRESH
-from scim.store.row import Row, Write
+from scim.store.table import Row, Write
 
 LATE = timedelta(hours=1)
 """How long after its time housekeeping must have done with a row."""

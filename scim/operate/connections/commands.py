@@ -18,12 +18,12 @@ from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate
 from scim.operate.errors import CommandError
 from scim.security.authentication import shown
 from scim.security.connections import Connection, Credential, Revocations, Revoked, read_connection
-from scim.security.connections import Unavailable as VaultUnavailable
 from scim.security.keys import CONNECTION_NAME, create_client_id, digest, digested, new_key
 from scim.security.seals import Seal
 from scim.security.signing_keys import rotated
+from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import UsageLog, Used
-from scim.store.gateway import Unavailable
+from scim.store.table import TableUnavailable
 
 log = logging.getLogger("scim.operate.connections")
 
@@ -44,10 +44,10 @@ class Notes(UsageLog, Revocations, Protocol):
     """What the table has of credentials."""
 
     async def used_by_connection(self) -> dict[str, list[Used]]:
-        """What is known of the uses of all credentials. Raises Unavailable."""
+        """What is known of the uses of all credentials. Raises TableUnavailable."""
 
     async def revoked_by_connection(self) -> dict[str, list[Revoked]]:
-        """All that is marked as revoked. Raises Unavailable."""
+        """All that is marked as revoked. Raises TableUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Commands:
         if self._notes is not None:
             try:
                 used, revoked = await self._notes.used_by_connection(), await self._notes.revoked_by_connection()
-            except (Unavailable, VaultUnavailable) as error:
+            except (TableUnavailable, SecretsUnavailable) as error:
                 log.warning(_UNKNOWN_USES, error)
         turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -154,7 +154,7 @@ class Commands:
             try:
                 used = await self._notes.used(name)
                 connection = connection.with_revoked(await self._notes.revoked(name))
-            except (Unavailable, VaultUnavailable) as error:
+            except (TableUnavailable, SecretsUnavailable) as error:
                 self._notes = None  # it would keep the next command waiting, too
                 log.warning(_UNKNOWN_USES, error)
         return _view(connection, used)
@@ -242,7 +242,7 @@ class Commands:
         if self._notes is not None:
             try:
                 return await self._notes.mark_revoked(name, revoked)
-            except VaultUnavailable as error:
+            except SecretsUnavailable as error:
                 log.info("revoked credentials are not marked: %s", error)
         if _UNMARKED not in self.remarks:
             self.remarks.append(_UNMARKED)

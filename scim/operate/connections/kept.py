@@ -47,7 +47,7 @@ class Changed:
 
 
 class Kept(Protocol):
-    """A place for connections and signing keys. Methods raise KeptError, and Unavailable where a vault is away."""
+    """A place for connections and signing keys. Methods raise KeptError, and SecretsUnavailable if a vault is away."""
 
     takes_effect: str
     """When a change does, as a sentence."""

@@ -15,9 +15,8 @@ from scim.operate.tenants.steps import Step, unseen
 from scim.security.authentication import shown
 from scim.security.connections import Connection
 from scim.store import rows
-from scim.store.gateway import MAX_WRITES, PARALLEL_READS, Gateway
-from scim.store.pending import TENANTS
-from scim.store.row import Write
+from scim.store.pending import SHARED
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Table, Write
 from scim.store.transactions import commit_present
 
 _AT_ONCE = 4
@@ -37,7 +36,8 @@ class Erased:
 
 
 async def connections_of(kept: Kept, tenant: str) -> list[Connection]:
-    """The connections that lead to a tenant. Raises KeptError if one cannot be read, since it might; Unavailable."""
+    """The connections that lead to a tenant. Raises KeptError if one cannot be read, since it might;
+    TableUnavailable."""
     names, found = await kept.names(), []
     for at in range(0, len(names), PARALLEL_READS):
         found += await asyncio.gather(*map(kept.get, names[at : at + PARALLEL_READS]))
@@ -65,52 +65,52 @@ def require_quiet(connections: Sequence[Connection], kept: Kept) -> None:
             )
 
 
-async def count_rows(gateway: Gateway, tenant: str, step: Step = unseen) -> int:
+async def count_rows(table: Table, tenant: str, step: Step = unseen) -> int:
     """How many rows a tenant has: 1,000 a trip."""
     total = 0
-    async for page in gateway.pages(tenant, *EVERYTHING, keys_only=True):
+    async for page in table.pages(tenant, *EVERYTHING, keys_only=True):
         total += len(page)
         step(len(page))
     return total
 
 
-async def erase(gateway: Gateway, tenant: str, connections: Sequence[str], step: Step = unseen) -> Erased:
+async def erase(table: Table, tenant: str, connections: Sequence[str], step: Step = unseen) -> Erased:
     """Remove every row of a tenant, and what the partition that is nobody's has of it and of these connections.
-    Whatever cuts it short, it is run again. Raises Unavailable."""
+    Whatever cuts it short, it is run again. Raises TableUnavailable."""
     removed = 0
     for _ in range(_ROUNDS):
-        removed += await _remove_all(gateway, tenant, step)
-        if not await exists(gateway, tenant):
+        removed += await _remove_all(table, tenant, step)
+        if not await exists(table, tenant):
             break
-    shared = await _shared(gateway, tenant, connections)
+    shared = await _shared(table, tenant, connections)
     for at in range(0, len(shared), MAX_WRITES):
-        await _remove(gateway, TENANTS, shared[at : at + MAX_WRITES])
-    left = await count_rows(gateway, tenant) + len(await _shared(gateway, tenant, connections))
+        await _remove(table, SHARED, shared[at : at + MAX_WRITES])
+    left = await count_rows(table, tenant) + len(await _shared(table, tenant, connections))
     return Erased(removed, len(shared), left)
 
 
-async def _remove_all(gateway: Gateway, tenant: str, step: Step) -> int:
+async def _remove_all(table: Table, tenant: str, step: Step) -> int:
     removed = 0
-    async for page in gateway.pages(tenant, *EVERYTHING, keys_only=True):
+    async for page in table.pages(tenant, *EVERYTHING, keys_only=True):
         keys = [row.key for row in page]
         batches = [keys[at : at + MAX_WRITES] for at in range(0, len(keys), MAX_WRITES)]
         for at in range(0, len(batches), _AT_ONCE):
-            await asyncio.gather(*(_remove(gateway, tenant, batch) for batch in batches[at : at + _AT_ONCE]))
+            await asyncio.gather(*(_remove(table, tenant, batch) for batch in batches[at : at + _AT_ONCE]))
         removed += len(keys)
         step(len(keys))
     return removed
 
 
-async def _remove(gateway: Gateway, partition: str, keys: Sequence[str]) -> None:
+async def _remove(table: Table, partition: str, keys: Sequence[str]) -> None:
     """Remove these rows; one that is gone already is no obstacle."""
-    await commit_present(gateway, partition, [], [[Write("delete", key)] for key in keys])
+    await commit_present(table, partition, [], [[Write("delete", key)] for key in keys])
 
 
-async def _shared(gateway: Gateway, tenant: str, connections: Sequence[str]) -> list[str]:
+async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:
     """The keys that the partition that is nobody's has of a tenant and its connections."""
-    about = [await gateway.read(TENANTS, key(tenant)) for key in (rows.tenant_key, rows.quota_key)]
+    about = [await table.read(SHARED, key(tenant)) for key in (rows.tenant_key, rows.quota_key)]
     found = [row.key for row in about if row]
     for connection in connections:
-        pages = gateway.pages(TENANTS, *rows.usage_range(connection), keys_only=True)
+        pages = table.pages(SHARED, *rows.usage_range(connection), keys_only=True)
         found += [row.key async for page in pages for row in page]
     return found

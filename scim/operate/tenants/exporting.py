@@ -19,10 +19,9 @@ from scim.operate.tenants.measure import type_name
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import rows
-from scim.store.gateway import Gateway
 from scim.store.members import Member
-from scim.store.row import Row
 from scim.store.stored import stored
+from scim.store.table import Row, Table
 from scim.store.transactions import now
 
 
@@ -35,17 +34,17 @@ class Exported:
     before: int
 
 
-async def export(gateway: Gateway, registry: Registry, tenant: str, path: Path, step: Step = unseen) -> Exported:
+async def export(table: Table, registry: Registry, tenant: str, path: Path, step: Step = unseen) -> Exported:
     """Write a tenant to a file, which appears under its name when it is whole; until then it is FILE.part, and the
-    next run goes on with that. Raises CommandError, Unavailable."""
+    next run goes on with that. Raises CommandError, TableUnavailable."""
     unfinished = dump.name_of_part(path)
     part = dump.read_part(unfinished, tenant)
     before = part.counts.resources.total() + part.counts.memberships
-    if part.end == 0 and not await exists(gateway, tenant):
+    if part.end == 0 and not await exists(table, tenant):
         raise CommandError(f"There is no row of a tenant {tenant}: tenants list shows all.")
     with dump.open_part(unfinished, part.end) as file:
         if not part.finished:
-            await _Export(gateway, registry, tenant, file, part, step).run()
+            await _Export(table, registry, tenant, file, part, step).run()
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
@@ -55,10 +54,8 @@ async def export(gateway: Gateway, registry: Registry, tenant: str, path: Path, 
 class _Export:
     """One run, which goes on behind what the part has."""
 
-    def __init__(
-        self, gateway: Gateway, registry: Registry, tenant: str, file: BinaryIO, part: Part, step: Step
-    ) -> None:
-        self._gateway, self._registry, self._tenant = gateway, registry, tenant
+    def __init__(self, table: Table, registry: Registry, tenant: str, file: BinaryIO, part: Part, step: Step) -> None:
+        self._table, self._registry, self._tenant = table, registry, tenant
         self._file, self._part, self._step = file, part, step
         self._absent: set[str] = set()
         """Ids that were looked for and are no resource."""
@@ -75,7 +72,7 @@ class _Export:
         start, end = rows.key_range(f"{rows.RESOURCES} ")
         if self._part.last_resource is not None:
             start = rows.after(rows.resource_key(self._part.last_resource))
-        async for page in self._gateway.pages(self._tenant, start, end):
+        async for page in self._table.pages(self._tenant, start, end):
             for row in page:
                 self._write(self._resource(row))
             self._file.flush()
@@ -85,7 +82,7 @@ class _Export:
         start, end = rows.key_range(f"{rows.MEMBER} ")
         if self._part.last_membership is not None:
             start = rows.after(rows.member_key(*self._part.last_membership))
-        async for page in self._gateway.pages(self._tenant, start, end):
+        async for page in self._table.pages(self._tenant, start, end):
             for row in page:
                 async for item in self._membership(row):
                     self._write(item)
@@ -99,7 +96,7 @@ class _Export:
         group, member = values["group"], Member(values["member"], values.get("display"), values.get("type"))
         for id in filter(rows.is_id, (group, member.value)):
             if id not in self._part.ids and id not in self._absent:
-                made = await self._gateway.read(self._tenant, rows.resource_key(id))
+                made = await self._table.read(self._tenant, rows.resource_key(id))
                 if made is None:
                     self._absent.add(id)
                 else:
@@ -121,9 +118,9 @@ def schemas(registry: Registry) -> list[str]:
     return sorted({schema.id for each in registry.resource_types for schema in (each.core, *each.extensions)})
 
 
-async def exists(gateway: Gateway, tenant: str) -> bool:
+async def exists(table: Table, tenant: str) -> bool:
     """Whether the tenant has a row."""
-    async for page in gateway.pages(tenant, "", "\uffff", size=1, keys_only=True):
+    async for page in table.pages(tenant, "", "\uffff", size=1, keys_only=True):
         if page:
             return True
     return False

@@ -18,11 +18,11 @@ from scim.operate.tenants.measure import type_name
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
 from scim.store import rows
-from scim.store.gateway import PARALLEL_READS, Gateway, TooLarge
 from scim.store.members import Member
 from scim.store.resources import Taken
 from scim.store.store import Store
 from scim.store.stored import Creation, Stored
+from scim.store.table import PARALLEL_READS, Table, TooLarge
 
 _AT_ONCE = PARALLEL_READS
 """Resources that are written at the same time: a partition takes some 400 a second."""
@@ -84,10 +84,10 @@ async def read_members(store: Store, tenant: str, resource_type: ResourceType, i
     return [member async for _, member in store.members.of(tenant, id)]
 
 
-async def import_all(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:
+async def import_all(table: Table, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:
     """Make everything that a file holds. `step` counts resources. Raises CommandError
-    if the tenant holds a resource that the file does not; Unavailable."""
-    return await _Import(Store.on(gateway, registry), registry, dump, tenant, step).run()
+    if the tenant holds a resource that the file does not; TableUnavailable."""
+    return await _Import(Store.on(table, registry), registry, dump, tenant, step).run()
 
 
 class _Import:
@@ -98,7 +98,7 @@ class _Import:
         self._present: set[str] = set()
 
     async def run(self) -> Imported:
-        self._present = await present_ids(self._store.gateway, self._tenant)
+        self._present = await present_ids(self._store.table, self._tenant)
         strangers = self._present - self._dump.ids
         if strangers:
             raise CommandError(
@@ -109,7 +109,7 @@ class _Import:
             resource_type_of(self._registry, self._dump, id)
         await settle(self._store, self._tenant, self._dump.__contains__)
         await _at_once(self._put(resource) for resource in self._dump.resources())
-        self._result.counts = await count(self._store.gateway, self._registry, self._tenant)
+        self._result.counts = await count(self._store.table, self._registry, self._tenant)
         self._result.problems.sort()
         return self._result
 
@@ -152,18 +152,18 @@ async def make(
     return None
 
 
-async def present_ids(gateway: Gateway, tenant: str) -> set[str]:
+async def present_ids(table: Table, tenant: str) -> set[str]:
     """The ids of all resources of a tenant: 1,000 a trip."""
-    pages = gateway.pages(tenant, *rows.key_range(f"{rows.RESOURCES} "), keys_only=True)
+    pages = table.pages(tenant, *rows.key_range(f"{rows.RESOURCES} "), keys_only=True)
     return {rows.id_of(row.key) async for page in pages for row in page}
 
 
-async def count(gateway: Gateway, registry: Registry, tenant: str) -> Counts:
+async def count(table: Table, registry: Registry, tenant: str) -> Counts:
     """How much a tenant holds, from the keys alone."""
     counts = Counts()
-    for id in await present_ids(gateway, tenant):
+    for id in await present_ids(table, tenant):
         counts.resources[type_name(registry, id)] += 1
-    async for page in gateway.pages(tenant, *rows.key_range(f"{rows.MEMBER} "), keys_only=True):
+    async for page in table.pages(tenant, *rows.key_range(f"{rows.MEMBER} "), keys_only=True):
         counts.memberships += len(page)
     return counts
 

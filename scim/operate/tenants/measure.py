@@ -11,9 +11,8 @@ from typing import Any
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import rows
-from scim.store.gateway import Gateway
-from scim.store.pending import TENANTS
-from scim.store.row import Row
+from scim.store.pending import SHARED
+from scim.store.table import Row, Table
 
 EVERYTHING = ("", "\uffff")
 """The key range of all rows of a partition."""
@@ -57,17 +56,17 @@ class Size:
         }
 
 
-async def tenants(gateway: Gateway) -> AsyncIterator[str]:
-    """The tenants that have rows, in order: a trip each. Raises Unavailable."""
-    async for partition in gateway.partitions():
-        if partition != TENANTS:
+async def tenants(table: Table) -> AsyncIterator[str]:
+    """The tenants that have rows, in order: a trip each. Raises TableUnavailable."""
+    async for partition in table.partitions():
+        if partition != SHARED:
             yield partition
 
 
-async def measure(gateway: Gateway, registry: Registry, tenant: str, step: Step = unseen) -> Size:
-    """Read all rows of a tenant. Raises Unavailable."""
+async def measure(table: Table, registry: Registry, tenant: str, step: Step = unseen) -> Size:
+    """Read all rows of a tenant. Raises TableUnavailable."""
     size = Size(tenant)
-    async for page in gateway.pages(tenant, *EVERYTHING):
+    async for page in table.pages(tenant, *EVERYTHING):
         for row in page:
             _add(size, registry, row)
         step(len(page))

@@ -12,7 +12,7 @@ from scim.operate.tenants.importing import Imported, import_all
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import rows
-from scim.store.gateway import Gateway
+from scim.store.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class Moved:
 
 
 async def move(
-    source: Gateway, target: Gateway, registry: Registry, tenant: str, folder: Path, step: Step = unseen
+    source: Table, target: Table, registry: Registry, tenant: str, folder: Path, step: Step = unseen
 ) -> Moved:
     """Copy a tenant; files go into `folder`. The source stays as it is. `step` counts rows read and resources made.
-    Raises CommandError, Unavailable."""
+    Raises CommandError, TableUnavailable."""
     await _check_other(source, target, tenant)
     before, after = folder / f"{tenant}.jsonl", folder / f"{tenant}.moved.jsonl"
     await export(source, registry, tenant, before, step)
@@ -38,7 +38,7 @@ async def move(
     return Moved(imported, _difference(Dump(before), Dump(after)))
 
 
-async def _check_other(source: Gateway, target: Gateway, tenant: str) -> None:
+async def _check_other(source: Table, target: Table, tenant: str) -> None:
     """Raise CommandError if both are the same table, whatever their addresses: a copied row is written at a time of
     its own, so its etag is another one."""
     async for page in source.pages(tenant, *rows.key_range(f"{rows.RESOURCES} "), size=1):

@@ -21,13 +21,13 @@ from scim.operate.tenants.importing import (
 )
 from scim.schema.registry import Registry, ResourceType
 from scim.store import rows
-from scim.store.gateway import Gateway, Refused
 from scim.store.members import Changes, Member, difference
 from scim.store.pending import Pending
 from scim.store.resources import Stale, Taken
 from scim.store.store import Store
 from scim.store.stored import Stored
-from scim.store.transactions import commit
+from scim.store.table import Refused, Table
+from scim.store.transactions import commit_surely
 
 
 @dataclass(slots=True)
@@ -59,13 +59,13 @@ class Restoration:
         return f"{resource}: is there and equal, stays{lost}"
 
 
-async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, ids: Sequence[str]) -> list[Restoration]:
+async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: Sequence[str]) -> list[Restoration]:
     """What the resources of these ids need. Raises CommandError if one is not in the file, or a unique value of one
     belongs to somebody else; nothing is changed then."""
-    store = Store.on(gateway)
+    store = Store.on(table)
     if absent := [id for id in ids if id not in dump]:
         raise CommandError(f"{dump.path} does not hold {', '.join(absent)}.")
-    there = await present_ids(gateway, tenant)
+    there = await present_ids(table, tenant)
     after = there | set(ids)
     found: list[Restoration] = []
     for id in dict.fromkeys(ids):
@@ -86,9 +86,9 @@ async def plan(gateway: Gateway, registry: Registry, dump: Dump, tenant: str, id
     return found
 
 
-async def restore(gateway: Gateway, registry: Registry, tenant: str, planned: Sequence[Restoration]) -> list[str]:
+async def restore(table: Table, registry: Registry, tenant: str, planned: Sequence[Restoration]) -> list[str]:
     """Do what was planned; a line for each that could not be done, since somebody was faster."""
-    store = Store.on(gateway, registry)
+    store = Store.on(table, registry)
     await settle(store, tenant, {each.resource.id for each in planned}.__contains__)
     problems: list[str] = []
     for each in planned:
@@ -108,7 +108,7 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
     note = Pending.note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
     if each.groups:
         await store.pending.announce(tenant)
-        await commit(store.gateway, tenant, [note])
+        await commit_surely(store.table, tenant, [note])
         for group, member in each.groups:
             try:
                 await store.members.change(tenant, group, Changes({id: member}))

@@ -16,9 +16,9 @@ from scim.operate.tool import deployment, roots, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
-from scim.security.connections import Unavailable as VaultUnavailable
+from scim.security.unavailable import SecretsUnavailable
 from scim.settings import SettingsError
-from scim.store.gateway import Unavailable as TableUnavailable
+from scim.store.table import TableUnavailable
 
 PROGRAM = "python -m scim"
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None, *, ca_file: str | None = None) 
     except CommandError as error:
         print(error, file=sys.stderr)
         return 1
-    except (PlaceError, SchemaError, SettingsError, VaultUnavailable) as error:
+    except (PlaceError, SchemaError, SettingsError, SecretsUnavailable) as error:
         print(error, file=sys.stderr)
         return 2
     except TableUnavailable as error:

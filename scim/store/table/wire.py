@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from scim.store.row import Row, Write
+from scim.store.table import Row, Write
 
 _ACCEPTED = {"Accept": "application/json;odata=minimalmetadata", "DataServiceVersion": "3.0"}
 _HEADERS = {**_ACCEPTED, "Content-Type": "application/json", "Prefer": "return-no-content"}
