@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from scim.events import event
 from scim.http import ROOT, Request, Response
+from scim.ids import is_id
 from scim.trace import Deed, Trace
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ def _word(segment: str, registry: Registry | None) -> str:
 
 def _resource(request: Request, response: Response) -> str | None:
     """The id of the one resource that the request was about, if it is one of ours or was just made."""
-    from scim.store.rows import is_id
-
     segments = request.segments
     if len(segments) == 2 and is_id(segments[1]):
         return segments[1]

@@ -25,14 +25,13 @@ FLOORS = [
     {"security", "schema"},
     {"http", "body", "health", "request_log", "mass_changes", "limits", "refusals"},
     {"events", "trace", "deadline", "budget"},
-    {"errors", "told", "address"},
+    {"errors", "told", "address", "ids"},
 ]
 """From the top; a module may import from its own floor (its own folder, or a neighbour) and from those below."""
 
 KNOWN = {
     ("store", "security"),  # the store keeps what security notes
     ("body", "schema"),  # what text and numbers storage can hold
-    ("request_log", "store"),  # what an id looks like
 }
 DOORS = {
     "azure.data": {"store/table/azure.py"},

@@ -16,8 +16,8 @@ from scim.operate.checking.looks import Looks
 from scim.operate.checking.survey import LATE, Survey
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
-from scim.store import rows
-from scim.store.pending import SHARED
+from scim.store import keys
+from scim.store.keys import SHARED
 from scim.store.store import Store
 from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
@@ -87,7 +87,7 @@ async def examine(
     survey.finish()
     looks = Looks(table, tenant, registry, survey)
     findings = [*survey.findings, *await looks.findings()]
-    announcement = await table.read(SHARED, rows.tenant_key(tenant))
+    announcement = await table.read(SHARED, keys.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
     elif announcement is not None and (fault := _tenant_fault(announcement)):
@@ -128,7 +128,7 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
         case ["t", _]:
             return _tenant_fault(row), None
         case ["q", _]:
-            known = row.key == rows.quota_key(str(row.values.get("tenant", "")))
+            known = row.key == keys.quota_key(str(row.values.get("tenant", "")))
             return "" if known else "is the size of another tenant", None
         case ["u", _, _]:
             return rules.usage_fault(row.values), None
@@ -157,7 +157,7 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
 
 def _tenant_fault(row: Row) -> str:
     tenant = row.values.get("tenant")
-    if not isinstance(tenant, str) or row.key != rows.tenant_key(tenant):
+    if not isinstance(tenant, str) or row.key != keys.tenant_key(tenant):
         return f"is the row of another tenant: {tenant!r:.60}"
     return "" if rules.time_of(row.values.get("touched")) else "does not say when the tenant was last written to"
 

@@ -16,7 +16,7 @@ from scim.errors import ScimError
 from scim.operate.checking import rules
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
-from scim.store import census, rows
+from scim.store import census, keys, properties
 from scim.store.table import Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, now
 
@@ -63,7 +63,7 @@ async def reindex(
     began = now()
     work = _Work(table, tenant, registry, drop=drop, counted=await census.Census(table, None).read(tenant))
     for resource_type in registry.resource_types:
-        async for page in table.pages(tenant, *rows.resource_range(resource_type)):
+        async for page in table.pages(tenant, *keys.resource_range(resource_type)):
             for at in range(0, len(page), PARALLEL):
                 await asyncio.gather(*(work.take(resource_type, row) for row in page[at : at + PARALLEL]))
             step(len(page))
@@ -82,7 +82,7 @@ class _Work:
         self._drop = drop
         self._counted = counted
         self._declared = {
-            rows.index_name(one, index): census.name_of(one, index)
+            keys.index_name(one, index): census.name_of(one, index)
             for one in registry.resource_types
             for index in one.indexes.values()
         }
@@ -107,29 +107,29 @@ class _Work:
             row = await self._table.read(self._tenant, row.key)
         self._leave(resource_type, f"{row.key if row else ''}: others are changing it all the time")
 
-    def _wanted(self, resource_type: ResourceType, row: Row) -> dict[str, rows.Values]:
-        return rows.index_rows(resource_type, row.values["id"], rows.document_of(row.values))
+    def _wanted(self, resource_type: ResourceType, row: Row) -> dict[str, properties.Values]:
+        return keys.build_index_rows(resource_type, row.values["id"], properties.join_document(row.values))
 
     def _leave(self, resource_type: ResourceType, line: str) -> None:
         self.result.left.append(line)
-        self._uncovered |= {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
+        self._uncovered |= {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
 
-    async def _brought(self, row: Row, wanted: dict[str, rows.Values], *, careful: bool) -> bool:
+    async def _brought(self, row: Row, wanted: dict[str, properties.Values], *, careful: bool) -> bool:
         """Whether the resource is in step now; False if something has changed, or does not agree. At first nothing is
         read: whose the new rows are, the transaction finds out."""
-        keys = rules.keys_of(row)
-        gone = [key for key in keys if key not in wanted and await self._is_over(key)]
-        new = {key: values for key, values in wanted.items() if key not in keys}
+        own_keys = rules.keys_of(row)
+        gone = [key for key in own_keys if key not in wanted and await self._is_over(key)]
+        new = {key: values for key, values in wanted.items() if key not in own_keys}
         if not gone and not new:
             return True
         removals = await self._removals(row, gone)
         if careful:
             additions = [write for key in new if (write := await self._addition(row, key, new[key]))]
         else:
-            additions = [Write("insert" if rows.is_unique(key) else "upsert", key, new[key]) for key in new]
+            additions = [Write("insert" if keys.is_unique(key) else "upsert", key, new[key]) for key in new]
         added = {write.key for write in additions}
-        named = [key for key in keys if key not in gone] + [key for key in new if key in added]
-        if named == keys:
+        named = [key for key in own_keys if key not in gone] + [key for key in new if key in added]
+        if named == own_keys:
             return True
         values = {"keys": "\n".join(named), "modified": rules.shown_modified(row)}
         merge = Write("merge", row.key, values, row.etag)
@@ -148,9 +148,9 @@ class _Work:
         mine = [there for _, there in found if there and there.values.get("id") == row.values["id"]]
         return [Write("delete", there.key, etag=there.etag) for there in mine]
 
-    async def _addition(self, row: Row, key: str, values: rows.Values) -> Write | None:
+    async def _addition(self, row: Row, key: str, values: properties.Values) -> Write | None:
         """What adds an index row; None if another resource has the unique value. A lookup row cannot clash."""
-        if not rows.is_unique(key):
+        if not keys.is_unique(key):
             return Write("upsert", key, values)
         there = await self._table.read(self._tenant, key)
         if there is None:
@@ -159,7 +159,7 @@ class _Work:
         if owner == row.values["id"]:
             return Write("merge", key, values, there.etag)
         if isinstance(owner, str) and await self._has(owner, key):
-            self._uncovered.add(rows.index_of(key))
+            self._uncovered.add(keys.parse_index_name(key))
             line = f"{key}: both {owner} and {row.values['id']} have the value; change one of them"
             if line not in self.result.duplicates:
                 self.result.duplicates.append(line)
@@ -168,7 +168,7 @@ class _Work:
 
     async def _has(self, id: str, key: str) -> bool:
         """Whether a resource's document has the value of a unique row, or may have it."""
-        row, resource_type = await self._table.read(self._tenant, rows.resource_key(id)), self._registry.by_id(id)
+        row, resource_type = await self._table.read(self._tenant, keys.resource_key(id)), self._registry.by_id(id)
         if row is None:
             return False
         if resource_type is None or rules.newer(row):
@@ -181,7 +181,7 @@ class _Work:
     async def _is_over(self, key: str) -> bool:
         """Whether an index row that the document does not ask for is to be removed: its index is declared, and the
         value has gone; or nobody declares the index, and such rows are to be dropped."""
-        name = rows.index_of(key)
+        name = keys.parse_index_name(key)
         if name in self._declared:
             return True
         self.result.undeclared.add(name)

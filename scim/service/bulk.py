@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
-from scim import deadline, trace
+from scim import deadline, ids, trace
 from scim.body import read
 from scim.budget import WORTH, TooDear, Work, call, charge, pause
 from scim.errors import (
@@ -37,7 +37,6 @@ from scim.service import resources
 from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
 from scim.service.quota import of_creation, require_room
-from scim.store import rows
 from scim.store.quotas import Size
 from scim.store.shared import Made
 from scim.store.stored import Creation
@@ -125,7 +124,7 @@ def _operation(context: Context, item: object, number: int) -> Operation:
     if method == "PATCH" and isinstance(data, list):  # as RFC 7644 §3.7 prints it
         data = {"schemas": [PATCH_URN], "Operations": data}
     resource_type = context.registry.by_endpoint(endpoint) if method == "POST" else None
-    new_id = rows.new_id(resource_type) if resource_type else None
+    new_id = ids.new_id(resource_type.id_prefix) if resource_type else None
     return Operation(number, method, path, bulk_id, version, data, resource_type, new_id)
 
 
@@ -315,7 +314,7 @@ def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
         return
     if deed.changed or deed.added or deed.removed or deed.deleted:
         id = operation.new_id if operation.method == "POST" else request.segments[-1]
-        log_change(current, deed, request, id if id and rows.is_id(id) else None, status, context.registry)
+        log_change(current, deed, request, id if id and ids.is_id(id) else None, status, context.registry)
 
 
 def _failure(error: Exception) -> ScimError:

@@ -12,7 +12,7 @@ from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
 from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_edges, kept
-from scim.store import rows
+from scim.store import keys
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
 from scim.store.stored import Stored, stored
 from scim.store.table import PAGE_ROWS, PARALLEL_READS
@@ -75,10 +75,10 @@ class Listed:
             if density >= _DENSE and left >= (_MANY if at == 0 else PARALLEL_READS):
                 size = min(int(left / density) + 1, PAGE_ROWS)
                 batch = await self.context.store.resources.rows(self.context.tenant, self.resource_type, ids[at], size)
-                end = len(ids) if batch.ends else bisect_right(ids, rows.id_of(batch.rows[-1].key), at)
+                end = len(ids) if batch.ends else bisect_right(ids, keys.parse_id(batch.rows[-1].key), at)
                 chunk = set(ids[at:end])
-                there = [row for row in batch.rows if rows.id_of(row.key) in chunk]
-                found = [rows.id_of(row.key) for row in there]
+                there = [row for row in batch.rows if keys.parse_id(row.key) in chunk]
+                found = [keys.parse_id(row.key) for row in there]
                 density = len(there) / max(len(batch.rows), 1)
                 links = await asked_edges(
                     self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
@@ -149,7 +149,7 @@ class Linked:
             found.next = more.next
             if len(ids) < size:
                 break
-            start, size = rows.after(ids[-1]), min(size * 2, PAGE_ROWS)
+            start, size = keys.id_after(ids[-1]), min(size * 2, PAGE_ROWS)
         return found
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from itertools import islice
 
 from scim import trace
+from scim.ids import is_id
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.store import rows
 from scim.store.members import Changes
 
 MOST_IDS = 50
@@ -46,7 +46,7 @@ def note_members(changes: Changes) -> None:
 
 def _ids(values: Iterable[str]) -> list[str]:
     """The first ids that are of ours: any other may be somebody's name."""
-    return list(islice(filter(rows.is_id, values), MOST_IDS))
+    return list(islice(filter(is_id, values), MOST_IDS))
 
 
 def differences(old: Document, new: Document, resource_type: ResourceType) -> list[str]:

@@ -15,7 +15,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service.context import Context
-from scim.store import rows
+from scim.store import keys
 from scim.store.members import Member
 from scim.store.table import PAGE_ROWS, PARALLEL_READS
 
@@ -120,7 +120,7 @@ async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[s
     if len(ids) > _FEW_ASKED:
         wanted, most, read = set(ids), _MORE_EDGES * len(ids), 0
         rest = []
-        async for page in linked_to(context, resource_type, other, min(ids), rows.after(max(ids)), most):
+        async for page in linked_to(context, resource_type, other, min(ids), keys.id_after(max(ids)), most):
             found |= wanted.intersection(page)
             read += len(page)
             if read >= most:

@@ -12,6 +12,7 @@ from scim import deadline, told
 from scim.budget import call, in_turns
 from scim.errors import NOT_FOUND, PRECONDITION_FAILED, TOO_LARGE, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
+from scim.ids import new_id
 from scim.patch.apply import steps
 from scim.patch.entra import Operation, reading
 from scim.schema.projection import Projection
@@ -24,7 +25,6 @@ from scim.service.quota import of_creation, of_update, require_room
 from scim.store.members import Changes, Member
 from scim.store.quotas import Size
 from scim.store.resources import Stale, Taken
-from scim.store.rows import new_id
 from scim.store.stored import Creation, Stored
 
 _RETRY_SECONDS = 6.0
@@ -143,7 +143,7 @@ async def create_stored(
     context: Context, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
 ) -> Stored:
     """The new resource. Raises 409 uniqueness."""
-    creation = Creation(context.new_id or new_id(resource_type), resource_type, document)
+    creation = Creation(context.new_id or new_id(resource_type.id_prefix), resource_type, document)
     note_creation(resource_type, document)
     note_members(Changes({member.value: member for member in members}))
     growth = of_creation(document, len(members))

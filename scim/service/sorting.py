@@ -18,7 +18,7 @@ from scim.schema.values import fold, instant
 from scim.service.context import Context
 from scim.service.query import Query
 from scim.service.sources import All, Limit, Room, Source
-from scim.store import ordered, rows
+from scim.store import keys, ordered
 from scim.store.positions import Position
 from scim.store.stored import Stored
 from scim.store.table import PAGE_ROWS, PARALLEL_READS, Row
@@ -139,8 +139,8 @@ async def by_index(
     values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need. Raises
     400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
-    keys = rows.unique_range(resource_type, index)
-    listed = ordered.Index(context.store.table, context.tenant, keys, limit.spend)
+    key_range = keys.unique_range(resource_type, index)
+    listed = ordered.Index(context.store.table, context.tenant, key_range, limit.spend)
     offset = wanted.start - 1 if wanted.cursor is None else 0
     is_long = offset >= PAGE_ROWS or context.store.counts.known(context.tenant, resource_type) is not None
     if place is None and offset and is_long:

@@ -18,7 +18,7 @@ from scim.filter.evaluate import Predicate
 from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
-from scim.store import rows
+from scim.store import keys
 from scim.store.plan import ByEdge, Plan
 from scim.store.resources import PAGE_BYTES, Stretch
 from scim.store.stored import Stored, stored
@@ -145,7 +145,7 @@ class All:
                     break
             if stretch.ends:
                 break
-            start = rows.after(rows.id_of(stretch.rows[-1].key))
+            start = keys.id_after(keys.parse_id(stretch.rows[-1].key))
         if found.total is not None:
             found.total = _seen(found, skip)
         return found
@@ -173,7 +173,10 @@ class Scanned:
         batch = await self._rows(start, size)
         while True:
             limit.spend(len(batch.rows))
-            start, size = rows.after(rows.id_of(batch.rows[-1].key)) if batch.rows else None, min(size * 2, PAGE_ROWS)
+            start, size = (
+                keys.id_after(keys.parse_id(batch.rows[-1].key)) if batch.rows else None,
+                min(size * 2, PAGE_ROWS),
+            )
             ahead = None
             if known is None and not batch.ends:  # all are counted: the table reads on while we look at these
                 ahead = asyncio.ensure_future(self._rows(start, size))
@@ -198,7 +201,7 @@ class Scanned:
 
     async def _matching(self, batch: list[Row]) -> list[Stored]:
         """One after the other, so that of those that do not match nothing stays."""
-        ids = [rows.id_of(row.key) for row in batch]
+        ids = [keys.parse_id(row.key) for row in batch]
         links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
         return await kept(self.context, self.resource_type, map(stored, batch), links, self.condition)
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scim.schema.registry import Index, Registry, ResourceType
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.table import Row, Table, Write
 from scim.store.transactions import commit_surely, now
 
@@ -45,7 +45,7 @@ for clocks that differ and for a transaction that lay in the network."""
 
 def name_of(resource_type: ResourceType, index: Index) -> str:
     """An index in the census. One that compares values in another way is another index."""
-    return rows.index_name(resource_type, index) + (" caseExact" if index.attribute.case_exact else "")
+    return keys.index_name(resource_type, index) + (" caseExact" if index.attribute.case_exact else "")
 
 
 def kept(registry: Registry) -> frozenset[str]:
@@ -106,8 +106,8 @@ class Census:
             return Word(tenant, [], at)
         names = sorted(self._kept)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
-        values = {"at": now(), **rows.document_values({"indexes": names})}
-        return Word(tenant, [Write("upsert", rows.census_key(digest), values)], at)
+        values = {"at": now(), **properties.split_document({"indexes": names})}
+        return Word(tenant, [Write("upsert", keys.census_key(digest), values)], at)
 
     def said(self, word: Word) -> None:
         """The transaction with the word has happened."""
@@ -126,7 +126,7 @@ class Census:
     async def read(self, tenant: str) -> Counted:
         """The tenant's census. Raises TableUnavailable."""
         counted = Counted()
-        async for page in self._table.pages(tenant, *rows.census_range()):
+        async for page in self._table.pages(tenant, *keys.census_range()):
             for row in page:
                 take(counted, row)
         return counted
@@ -135,13 +135,13 @@ class Census:
         """A reindex that began then has been through all documents. Raises TableUnavailable."""
         for name in sorted(names):
             values = {"index": name, "at": began}
-            await commit_surely(self._table, tenant, [Write("upsert", rows.census_key("done", name), values)])
+            await commit_surely(self._table, tenant, [Write("upsert", keys.census_key("done", name), values)])
 
     async def mark_dropped(self, tenant: str, names: Collection[str]) -> None:
         """The rows of these indexes are about to be removed: whoever declares one again has to reindex first."""
         for name in sorted(names):
             values = {"index": name, "at": now()}
-            await commit_surely(self._table, tenant, [Write("upsert", rows.census_key("dropped", name), values)])
+            await commit_surely(self._table, tenant, [Write("upsert", keys.census_key("dropped", name), values)])
 
 
 def take(counted: Counted, row: Row) -> None:
@@ -154,7 +154,7 @@ def take(counted: Counted, row: Row) -> None:
         if name:
             {"done": counted.done, "dropped": counted.dropped}[kind][str(row.values["index"])] = at
         else:
-            counted.writers.append((frozenset(map(str, rows.document_of(row.values)["indexes"])), at))
+            counted.writers.append((frozenset(map(str, properties.join_document(row.values)["indexes"])), at))
     except (ValueError, KeyError, TypeError):
         counted.unreadable.append(row.key)
         counted.writers.append((frozenset(), written(row)))
@@ -162,5 +162,5 @@ def take(counted: Counted, row: Row) -> None:
 
 def written(row: Row) -> datetime:
     """When a row was written, by the service's clock; now if its ETag does not say."""
-    time = rows.time_of(row.etag)
+    time = properties.parse_written_time(row.etag)
     return datetime.fromisoformat(time) if time else datetime.now(UTC)

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from scim import deadline
 from scim.limits import forget_oldest
 from scim.schema.registry import ResourceType
-from scim.store import rows
+from scim.store import keys
 from scim.store.table import PAGE_ROWS, PARALLEL_READS, Table
 
 _SECONDS = 60.0
@@ -99,11 +99,11 @@ class Counts:
             if skip >= count.total:
                 return part.end
             part, skip = count.part_of(skip)
-        keys = rows.resource_range(resource_type, part.start, part.end)
-        async for page in self._table.pages(tenant, *keys, keys_only=True):
+        key_range = keys.resource_range(resource_type, part.start, part.end)
+        async for page in self._table.pages(tenant, *key_range, keys_only=True):
             deadline.check()
             if skip < len(page):
-                return rows.id_of(page[skip].key)
+                return keys.parse_id(page[skip].key)
             skip -= len(page)
         return part.end
 
@@ -119,9 +119,9 @@ class Counts:
     ) -> tuple[list[str], bool]:
         """The first 1,000 ids of a range, and whether these are all."""
         ids: list[str] = []
-        keys = rows.resource_range(resource_type, start, end)
-        async for page in self._table.pages(tenant, *keys, keys_only=True):
-            ids += [rows.id_of(row.key) for row in page]
+        key_range = keys.resource_range(resource_type, start, end)
+        async for page in self._table.pages(tenant, *key_range, keys_only=True):
+            ids += [keys.parse_id(row.key) for row in page]
             if len(ids) >= PAGE_ROWS:
                 return ids, False
         return ids, True
@@ -131,7 +131,7 @@ class Counts:
     ) -> Count:
         """All resources of a range whose first ids have been read, in as many parts as the rest is worth."""
         prefix = f"{resource_type.id_prefix}-"
-        first = Part(start, rows.after(ids[-1]), len(ids))
+        first = Part(start, keys.id_after(ids[-1]), len(ids))
         began, here = _place(ids[0], prefix), _place(ids[-1], prefix)
         stop = _place(end, prefix) if end else _SPACE
         expected = first.number * (stop - here) // max(here - began, 1)
@@ -145,8 +145,8 @@ class Counts:
 
     async def _number(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
         number = 0
-        keys = rows.resource_range(resource_type, start, end)
-        async for page in self._table.pages(tenant, *keys, keys_only=True):
+        key_range = keys.resource_range(resource_type, start, end)
+        async for page in self._table.pages(tenant, *key_range, keys_only=True):
             deadline.check()
             number += len(page)
         return number

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from scim.security.connections import Revoked
 from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import Used
-from scim.store import rows
-from scim.store.pending import SHARED
+from scim.store import keys, properties
+from scim.store.keys import SHARED
 from scim.store.table import Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, commit_surely
 
@@ -38,11 +38,11 @@ class Credentials:
 
     async def _used(self, connection: str | None) -> dict[str, list[Used]]:
         found: dict[str, list[Used]] = {}
-        async for page in self._table.pages(SHARED, *rows.usage_range(connection)):
+        async for page in self._table.pages(SHARED, *keys.usage_range(connection)):
             for row in page:
                 first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
                 used = Used(row.values["credential"], first, last, row.values.get("warned", ""))
-                found.setdefault(rows.connection_of(row.key), []).append(used)
+                found.setdefault(keys.parse_connection(row.key), []).append(used)
         return found
 
     async def write(self, connection: str, used: Used) -> None:
@@ -52,7 +52,7 @@ class Credentials:
             "last": used.last.isoformat(),
             "warned": used.warned,
         }
-        key = rows.usage_key(connection, used.credential)
+        key = keys.usage_key(connection, used.credential)
         await commit_surely(self._table, SHARED, [Write("upsert", key, values)])
 
     async def revoked(self, connection: str) -> list[Revoked]:
@@ -66,9 +66,9 @@ class Credentials:
     async def _revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
         found: dict[str, list[Revoked]] = {}
         try:
-            async for page in self._table.pages(SHARED, *rows.revoked_range(connection)):
+            async for page in self._table.pages(SHARED, *keys.revoked_range(connection)):
                 for row in page:
-                    found.setdefault(rows.connection_of(row.key), []).append(_read_mark(row))
+                    found.setdefault(keys.parse_connection(row.key), []).append(_read_mark(row))
         except TableUnavailable as error:
             raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
         return found
@@ -76,7 +76,7 @@ class Credentials:
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
         """Mark these for good. A mark that is there already stays as it is."""
         for each in revoked:
-            key = rows.revoked_key(connection, each.value.removeprefix("sha256:"))
+            key = keys.revoked_key(connection, each.value.removeprefix("sha256:"))
             try:
                 await commit_surely(
                     self._table, SHARED, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
@@ -89,7 +89,7 @@ class Credentials:
     async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id (its jti) comes to the connection for the first time."""
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
-        key, write_id = rows.assertion_key(_stamp(expires), digest), rows.new_write_id()
+        key, write_id = keys.assertion_key(_stamp(expires), digest), properties.new_write_id()
         try:
             await commit_surely(self._table, SHARED, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
@@ -98,7 +98,7 @@ class Credentials:
 
     async def tidy(self) -> None:
         """Forget the assertions that have expired, which nobody accepts any more."""
-        async for page in self._table.pages(SHARED, *rows.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
+        async for page in self._table.pages(SHARED, *keys.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
             for row in page:
                 try:
                     await self._table.commit(SHARED, [Write("delete", row.key)])

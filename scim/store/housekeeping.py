@@ -18,10 +18,11 @@ from functools import partial
 from scim import deadline
 from scim.deadline import OutOfTime
 from scim.events import event
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.credentials import Credentials
+from scim.store.keys import SHARED
 from scim.store.members import Members
-from scim.store.pending import GRACE, SHARED, Pending
+from scim.store.pending import GRACE, Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quotas
 from scim.store.sequences import stalled
@@ -108,12 +109,12 @@ class Housekeeping:
 
     async def _in_turn(self, tenants: list[str]) -> list[str]:
         """Return the tenants in order, beginning behind the one that the last run reached."""
-        row = await self._table.read(SHARED, rows.HOUSEKEEPING)
+        row = await self._table.read(SHARED, keys.HOUSEKEEPING)
         last = str(row.values.get("reached", "")) if row else ""
         return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
 
     async def _reached(self, tenant: str) -> None:
-        await commit_surely(self._table, SHARED, [Write("upsert", rows.HOUSEKEEPING, {"reached": tenant})])
+        await commit_surely(self._table, SHARED, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
 
     async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
@@ -168,12 +169,12 @@ class Housekeeping:
 
     async def _finish_deletion(self, tenant: str, row: Row) -> bool:
         """Remove the edges that a resource which is gone has left; whether its row may go."""
-        rows.check_format(row)
-        content = rows.document_of(row.values)
+        properties.check_format(row)
+        content = properties.join_document(row.values)
         if content["kind"] != "detach":
             raise ValueError(f"kind {content['kind']!r} is not known")
         id = content["id"]
-        if await self._table.read(tenant, rows.resource_key(id)) is not None:
+        if await self._table.read(tenant, keys.resource_key(id)) is not None:
             return True
         return await self._members.clear(tenant, row.key, content)
 
@@ -183,7 +184,7 @@ class Housekeeping:
         since = [datetime.max.replace(tzinfo=UTC)]
         for row in under_way:
             if await self._table.read(tenant, row.key) is not None:
-                begun = datetime.fromisoformat(rows.time_of(row.etag) or now())
+                begun = datetime.fromisoformat(properties.parse_written_time(row.etag) or now())
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     begun = min(begun, datetime.fromisoformat(str(row.values["begun"])))
                 since.append(begun - _CLOCKS)
@@ -191,7 +192,7 @@ class Housekeeping:
 
     async def _remove_receipts(self, tenant: str, *, everything: bool) -> None:
         until = None if everything else (datetime.now(UTC) - _RECEIPTS_FOR).strftime("%Y%m%dT%H%M")
-        async for page in self._table.pages(tenant, *rows.receipts_range(until), keys_only=True):
+        async for page in self._table.pages(tenant, *keys.receipts_range(until), keys_only=True):
             deadline.check()
             await remove_rows(self._table, tenant, [row.key for row in page])
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scim import deadline
-from scim.store import rows
+from scim.store import keys
 from scim.store.pending import Pending
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, receipt, touch
 from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
@@ -87,18 +87,18 @@ class Members:
 
     async def of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
-        async for row in self._rows(tenant, rows.members_range(first, last)):
+        async for row in self._rows(tenant, keys.members_range(first, last)):
             values = row.values
             yield values["group"], Member(values["member"], values.get("display") or None, values.get("type") or None)
 
     async def groups_of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
         """(member, group) for each group that a resource is a direct member of, or all from `first` to `last`."""
-        async for row in self._rows(tenant, rows.member_of_range(first, last)):
+        async for row in self._rows(tenant, keys.member_of_range(first, last)):
             yield row.values["member"], row.values["group"]
 
     async def holds(self, tenant: str, group: str, member: str) -> bool:
         """Whether the member is in the group: one point read."""
-        return await self._table.read(tenant, rows.member_key(group, member)) is not None
+        return await self._table.read(tenant, keys.member_key(group, member)) is not None
 
     async def change(self, tenant: str, group: str, changes: Changes) -> str:
         """Change a group's members without reading it first; the group's new version. One trip for 48 changes.
@@ -112,11 +112,11 @@ class Members:
                 if len(edges) > SINGLE:
                     own = [touch(group, changing=True), once]
                     return await self.sequences.run(tenant, group, changes.content(), own, [], edges)
-                own = [touch(group), Write("merge", rows.gate_key(group)), once]
+                own = [touch(group), Write("merge", keys.gate_key(group)), once]
                 return await commit_present(self._table, tenant, own, _units(edges), Proof(once.key))
             except Refused:
                 if await self._table.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
-                    if await self._table.read(tenant, rows.resource_key(group)) is None:
+                    if await self._table.read(tenant, keys.resource_key(group)) is None:
                         raise
                     raise Interrupted(group) from None
                 if asyncio.get_running_loop().time() > ends:
@@ -129,7 +129,7 @@ class Members:
                         return version
                 await self.sequences.reopen(tenant, group)
             except Refused:
-                if await self._table.read(tenant, rows.resource_key(group)) is None:
+                if await self._table.read(tenant, keys.resource_key(group)) is None:
                     raise
 
     async def write(
@@ -149,9 +149,9 @@ class Members:
         None if none is under way. Raises Refused, and 503 Interrupted."""
         edges = list(_edges(group, changes))
         if replaced is None:
-            gate = [Write("merge", rows.gate_key(group))]
+            gate = [Write("merge", keys.gate_key(group))]
         else:
-            gate = [Write("delete", rows.change_key(group), etag=replaced), Write("upsert", rows.gate_key(group))]
+            gate = [Write("delete", keys.change_key(group), etag=replaced), Write("upsert", keys.gate_key(group))]
         if len(required) + len(gone) + len(gate) + 2 * len(edges) <= MAX_WRITES:
             return await commit_present(self._table, tenant, [*required, *gate], [*gone, *_units(edges)], proof)
         row = required[0]._replace(values={**required[0].values, "changing": True})
@@ -210,11 +210,11 @@ class Members:
 
         It happens under a pending row, whose key is `note`: nothing is done any more once that has gone."""
         ends = asyncio.get_running_loop().time() + min(seconds, deadline.left())
-        ranges = [(rows.member_of_range(id), _DETACHED_PER_TRANSACTION)]
+        ranges = [(keys.member_of_range(id), _DETACHED_PER_TRANSACTION)]
         if has_members:
-            ranges.append((rows.members_range(id), (MAX_WRITES - 1) // 2))
-        for keys, size in ranges:
-            async for page in self._table.pages(tenant, *keys):
+            ranges.append((keys.members_range(id), (MAX_WRITES - 1) // 2))
+        for key_range, size in ranges:
+            async for page in self._table.pages(tenant, *key_range):
                 for at in range(0, len(page), size):
                     if asyncio.get_running_loop().time() > ends:
                         return False
@@ -231,7 +231,7 @@ class Members:
         for edge in edges:
             group, member = edge.values["group"], edge.values["member"]
             units.append(
-                [Write("delete", rows.member_key(group, member)), Write("delete", rows.member_of_key(member, group))]
+                [Write("delete", keys.member_key(group, member)), Write("delete", keys.member_of_key(member, group))]
             )
             if group != gone:
                 units.append([touch(group)])
@@ -263,11 +263,11 @@ def _edges(group: str, changes: Changes) -> Iterable[Edge]:
     for member in changes.add.values():
         values = {"group": group, "member": member.value}
         shown = {name: text for name, text in (("display", member.display), ("type", member.type)) if text is not None}
-        forward = Write("upsert", rows.member_key(group, member.value), {**values, **shown})
-        yield Edge(member.value, [forward, Write("upsert", rows.member_of_key(member.value, group), values)])
+        forward = Write("upsert", keys.member_key(group, member.value), {**values, **shown})
+        yield Edge(member.value, [forward, Write("upsert", keys.member_of_key(member.value, group), values)])
     for value in sorted(changes.remove):
-        forward = Write("delete", rows.member_key(group, value))
-        yield Edge(value, [forward, Write("delete", rows.member_of_key(value, group))])
+        forward = Write("delete", keys.member_key(group, value))
+        yield Edge(value, [forward, Write("delete", keys.member_of_key(value, group))])
 
 
 def _units(edges: Iterable[Edge]) -> list[Unit]:

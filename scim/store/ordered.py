@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from scim.store import rows
+from scim.store import keys
 from scim.store.table import PAGE_ROWS, Row, Table
 
 _TILDE = "~"
@@ -40,7 +40,7 @@ class Index:
 
     async def up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
         """Pages of rows behind the key `after`, upwards."""
-        start = self._start if after is None else rows.after(after)
+        start = self._start if after is None else keys.id_after(after)
         async for page in self._table.pages(self._tenant, start, self._end, size=min(size, PAGE_ROWS)):
             self._spend(len(page))
             yield page
@@ -51,14 +51,14 @@ class Index:
         floor, ceiling = self._start, before or self._end
         full: Window | None = None
         if known:
-            full, floor = Window(self._start, known), rows.after(known[-1].key)
+            full, floor = Window(self._start, known), keys.id_after(known[-1].key)
         turn = 0
         while ceiling > self._start:
             at = start if start is not None and turn == 0 else _between(floor, ceiling, turn)
             turn += 1
             found, ends = await self._read(at, ceiling)
             if not ends:  # too many: what is wanted lies behind them
-                full, floor = Window(at, found), rows.after(found[-1].key)
+                full, floor = Window(at, found), keys.id_after(found[-1].key)
                 continue
             self._spend(len(found))
             yield Window(at, found)
@@ -88,7 +88,7 @@ def _between(floor: str, ceiling: str, turn: int) -> str:
         if len(ceiling) > common + 1:
             at = ceiling[: (common + 1 + len(ceiling)) // 2]
         elif len(floor) > common + 1:
-            at = rows.key_range(floor[: (common + 2 + len(floor)) // 2])[1]
+            at = keys.key_range(floor[: (common + 2 + len(floor)) // 2])[1]
     elif middle := _middle(floor[common : common + 1] or " ", ceiling[common]):
         at = ceiling[:common] + middle
     elif len(ceiling) > common + 1:

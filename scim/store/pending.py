@@ -14,14 +14,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scim.store import rows
+from scim.store import keys, properties
+from scim.store.keys import SHARED
 from scim.store.table import Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, commit_surely, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
-
-SHARED = "~"
-"""The partition of the tenants that may have pending rows; no tenant's name can be it."""
 
 GRACE = timedelta(minutes=5)
 """When housekeeping takes over: longer than any request lives (functionTimeout)."""
@@ -47,7 +45,7 @@ class Pending:
         last = self._announced.get(tenant)
         if last is not None and time.monotonic() - last < _ANNOUNCE_EVERY:
             return
-        announcement = Write("upsert", rows.tenant_key(tenant), {"tenant": tenant, "touched": now()})
+        announcement = Write("upsert", keys.tenant_key(tenant), {"tenant": tenant, "touched": now()})
         await commit_surely(self._table, SHARED, [announcement])
         self._announced[tenant] = time.monotonic()
 
@@ -64,11 +62,11 @@ class Pending:
         is left is too much for one row."""
         due = (datetime.now(UTC) + GRACE).strftime("%Y%m%dT%H%M%S")
         values = {
-            "v": rows.FORMAT,
-            "write": rows.new_write_id(),
-            **rows.document_values(content, "The change of members"),
+            "v": properties.FORMAT,
+            "write": properties.new_write_id(),
+            **properties.split_document(content, "The change of members"),
         }
-        return Write("insert", rows.pending_key(due), values)
+        return Write("insert", keys.pending_key(due), values)
 
     async def renew(self, tenant: str, key: str, content: dict[str, Any]) -> str | None:
         """Put a new pending row in the place of one: whoever still writes under the old one is refused from now on,
@@ -83,7 +81,7 @@ class Pending:
     async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
         """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
         until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        async for page in self._table.pages(tenant, *rows.pending_range(until)):
+        async for page in self._table.pages(tenant, *keys.pending_range(until)):
             yield page
 
     async def done(self, tenant: str, key: str) -> None:
@@ -95,7 +93,7 @@ class Pending:
         long are forgotten on the way."""
         old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         found = []
-        async for page in self._table.pages(SHARED, *rows.tenants_range()):
+        async for page in self._table.pages(SHARED, *keys.tenants_range()):
             for row in page:
                 tenant, touched = row.values.get("tenant"), row.values.get("touched", "")
                 if not isinstance(tenant, str):
@@ -117,5 +115,5 @@ class Pending:
         return True
 
 
-_LOOKED_AFTER = (rows.pending_range(None), rows.changes_range(), rows.bookmark_range())
+_LOOKED_AFTER = (keys.pending_range(None), keys.changes_range(), keys.bookmark_range())
 """The key ranges that keep a tenant from being forgotten. A few receipts may be left, until it is announced again."""

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from scim.store import rows
-from scim.store.pending import SHARED, Pending
+from scim.store import keys
+from scim.store.keys import SHARED
+from scim.store.pending import Pending
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, now
 
@@ -45,7 +46,7 @@ class Positions:
     async def find(self, tenant: str, connection: str, query: str, start: int) -> Position | None:
         """Where the page of that query that begins with the start-th resource starts, if the page before said so and
         no other page took its place."""
-        row = await self._table.read(tenant, rows.bookmark_key(connection, query, start))
+        row = await self._table.read(tenant, keys.bookmark_key(connection, query, start))
         if row is None or not _fresh(row):
             return None
         match row.values:
@@ -59,12 +60,12 @@ class Positions:
         place = {"type": position.resource_type, "next": position.id, "total": position.total}
         values = {"query": query, "start": start, **place, "window": position.window or "", "at": now()}
         await self._pending.announce(tenant)  # housekeeping removes it
-        await self._table.commit(tenant, [Write("upsert", rows.bookmark_key(connection, query, start), values)])
+        await self._table.commit(tenant, [Write("upsert", keys.bookmark_key(connection, query, start), values)])
 
     async def tidy(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
         """Remove the bookmarks that are no longer fresh, and rows in their place that are none: 100 a transaction,
         until there is no more time."""
-        async for page in self._table.pages(tenant, *rows.bookmark_range()):
+        async for page in self._table.pages(tenant, *keys.bookmark_range()):
             old = [Write("delete", row.key, etag=row.etag) for row in page if not _fresh(row)]
             for at in range(0, len(old), MAX_WRITES):
                 if out_of_time():
@@ -87,14 +88,14 @@ class Positions:
     async def cursor_key(self) -> bytes:
         """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
         if self._cursor_key is None:
-            row = await self._table.read(SHARED, rows.CURSOR_KEY)
+            row = await self._table.read(SHARED, keys.CURSOR_KEY)
             if row is None:
-                made = Write("insert", rows.CURSOR_KEY, {"key": secrets.token_hex(32)})
+                made = Write("insert", keys.CURSOR_KEY, {"key": secrets.token_hex(32)})
                 try:
                     await commit_surely(self._table, SHARED, [made])
                 except Refused:
                     pass  # another process was faster
-                row = await self._table.read(SHARED, rows.CURSOR_KEY)
+                row = await self._table.read(SHARED, keys.CURSOR_KEY)
             assert row is not None
             self._cursor_key = bytes.fromhex(row.values["key"])
         return self._cursor_key

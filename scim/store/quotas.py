@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from scim.events import event
 from scim.limits import forget_oldest
-from scim.store import rows
-from scim.store.pending import SHARED, Pending
+from scim.store import keys, properties
+from scim.store.keys import SHARED
+from scim.store.pending import Pending
 from scim.store.table import PAGE_ROWS, Table, Write
 from scim.store.transactions import commit_surely, now
 
@@ -113,7 +114,7 @@ class Quotas:
     async def _refresh(self, tenant: str) -> None:
         try:
             await self._pending.announce(tenant)  # or housekeeping would not measure it
-            row = await self._table.read(SHARED, rows.quota_key(tenant))
+            row = await self._table.read(SHARED, keys.quota_key(tenant))
             known = self._known.get(tenant)
             if row is None or known is None or "measured" not in row.values:
                 return
@@ -129,7 +130,7 @@ class Quotas:
         TableUnavailable."""
         if not any(self.quota):
             return
-        row = await self._table.read(SHARED, rows.quota_key(tenant))
+        row = await self._table.read(SHARED, keys.quota_key(tenant))
         values: dict[str, Any] = dict(row.values) if row else {}
         if not _is_due(values):
             return
@@ -144,11 +145,11 @@ class Quotas:
             self._tell(tenant, walk.size)
         else:
             kept |= walk.values()
-        await commit_surely(self._table, SHARED, [Write("upsert", rows.quota_key(tenant), {"tenant": tenant, **kept})])
+        await commit_surely(self._table, SHARED, [Write("upsert", keys.quota_key(tenant), {"tenant": tenant, **kept})])
 
     async def _step(self, tenant: str, walk: _Walk) -> None:
         """Read one page of the walk."""
-        start, end = ("", "\uffff") if walk.phase == 0 else rows.key_range(f"{rows.RESOURCES} ")
+        start, end = ("", "\uffff") if walk.phase == 0 else keys.key_range(f"{keys.RESOURCES} ")
         pages = self._table.pages(
             tenant, walk.next or start, end, size=PAGE_ROWS if walk.phase == 0 else walk.rows, keys_only=walk.phase == 0
         )
@@ -157,7 +158,9 @@ class Quotas:
                 walk.take(row.key, row.values)
             if page:
                 walk.next = page[-1].key + " "  # no key has a character that sorts before a space
-                walk.adapt(page_bytes=sum(map(rows.text_bytes, (row.values for row in page))), number=len(page))
+                walk.adapt(
+                    page_bytes=sum(map(properties.measure_document, (row.values for row in page))), number=len(page)
+                )
                 return
         walk.phase, walk.next = walk.phase + 1, ""
 
@@ -199,11 +202,11 @@ class _Walk:
     def take(self, key: str, values: dict[str, Any]) -> None:
         if self.phase == 0:
             kind = key.partition(" ")[0]
-            self.size.resources += kind == rows.RESOURCES
-            self.size.members += kind == rows.MEMBER
+            self.size.resources += kind == keys.RESOURCES
+            self.size.members += kind == keys.MEMBER
             self.size.bytes += _ROW_BYTES + _KEY_BYTES * len(key)
         else:
-            self.size.bytes += _KEY_BYTES * rows.text_bytes(values)
+            self.size.bytes += _KEY_BYTES * properties.measure_document(values)
 
     def adapt(self, *, page_bytes: int, number: int) -> None:
         """Ask for as many rows in the next page as will have 8 MiB, if they are like these."""

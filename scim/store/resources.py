@@ -15,7 +15,7 @@ from typing import NamedTuple
 from scim.limits import forget_oldest
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.census import Census
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
@@ -79,7 +79,7 @@ class Resources:
         self._shared = SharedCreations(table, pending, census)
 
     async def read(self, tenant: str, id: str) -> Stored | None:
-        row = await self._table.read(tenant, rows.resource_key(id))
+        row = await self._table.read(tenant, keys.resource_key(id))
         return None if row is None else stored(row)
 
     async def read_all(self, tenant: str, ids: Sequence[str]) -> list[Stored]:
@@ -105,7 +105,7 @@ class Resources:
         once = receipt()
         await self._pending.count_receipt(tenant)
         for _ in range(_CREATE_TRIES):
-            write_id, word = rows.new_write_id(), self._census.word(tenant)
+            write_id, word = properties.new_write_id(), self._census.word(tenant)
             own = creation_writes(creation, created, modified, write_id)
             writes = [*own, once, *word.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
@@ -116,7 +116,7 @@ class Resources:
                 version = await self._members.create(tenant, creation.id, members, writes, proof)
             except Refused as refused:
                 taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
-                mine = once._replace(values={"write": rows.new_write_id()})
+                mine = once._replace(values={"write": properties.new_write_id()})
                 if taken and (not refused.unsure or await cancel(self._table, tenant, mine)):
                     raise taken from None
                 continue  # whoever had the value has gone since
@@ -139,7 +139,7 @@ class Resources:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
         if `old` is not the newest version, and 503 Busy or Interrupted."""
         old = await self._without_foreign_keys(tenant, resource_type, old)
-        every = rows.index_rows(resource_type, old.id, document)
+        every = keys.build_index_rows(resource_type, old.id, document)
         late = late_rows(resource_type, old, every)
         if late:  # try to make up for them
             try:
@@ -154,14 +154,14 @@ class Resources:
         resource_type: ResourceType,
         old: Stored,
         document: Document,
-        index_rows: Mapping[str, rows.Values],
+        index_rows: Mapping[str, properties.Values],
         changes: Changes | None,
     ) -> Stored:
         both = changes is not None and bool(changes or (changes.absolute and old.changing))
         if both and old.changing:
             old = await self._known(tenant, old)
-        write_id, word = rows.new_write_id(), self._census.word(tenant)
-        required, gone, keys = replacement(resource_type, old, document, index_rows, write_id)
+        write_id, word = properties.new_write_id(), self._census.word(tenant)
+        required, gone, own_keys = replacement(resource_type, old, document, index_rows, write_id)
         required += word.writes
         proof = Proof(required[0].key, write_id)
         try:
@@ -171,7 +171,7 @@ class Resources:
                 version = await commit_present(self._table, tenant, required, gone, proof)
         except Refused as refused:
             taken = await self._taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
-            same = {"modified": old.modified, "write": rows.write_ids(rows.new_write_id(), old.write)}
+            same = {"modified": old.modified, "write": properties.add_write_id(properties.new_write_id(), old.write)}
             unchanged = Write("merge", required[0].key, same, old.version)
             if taken and (not refused.unsure or await cancel(self._table, tenant, unchanged)):
                 raise taken from None
@@ -187,8 +187,8 @@ class Resources:
             return await self._update(tenant, resource_type, whole, document, index_rows, changes)
         self._census.said(word)
         changing = old.changing and not both
-        shown, write = shown_time(old.created, "", version), rows.write_ids(write_id, old.write)
-        return Stored(old.id, document, version, old.created, shown, changing, keys, write, old.unknown)
+        shown, write = shown_time(old.created, "", version), properties.add_write_id(write_id, old.write)
+        return Stored(old.id, document, version, old.created, shown, changing, own_keys, write, old.unknown)
 
     async def _known(self, tenant: str, group: Stored) -> Stored:
         """Return a group that says that a change of its members is under way, after a look: it says no more so if there
@@ -254,10 +254,10 @@ class Resources:
         if old.changing:
             old = await self._known(tenant, old)
         note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
-        required = [note, Write("delete", rows.resource_key(old.id), etag=old.version)]
+        required = [note, Write("delete", keys.resource_key(old.id), etag=old.version)]
         gone = [[Write("delete", key)] for key in old.keys]
         if has_members:
-            gone.append([Write("delete", (rows.change_key if old.changing else rows.gate_key)(old.id))])
+            gone.append([Write("delete", (keys.change_key if old.changing else keys.gate_key)(old.id))])
         await self._pending.announce(tenant)
         try:
             await commit_present(
@@ -278,7 +278,7 @@ class Resources:
         while len(found) < count and size < PAGE_BYTES:
             asked = min(count - len(found), self._fitting(tenant, resource_type))
             read = 0
-            key_range = rows.resource_range(resource_type, start)
+            key_range = keys.resource_range(resource_type, start)
             async for page in self._table.pages(tenant, *key_range, size=asked):
                 found += page
                 read += len(page)
@@ -287,7 +287,7 @@ class Resources:
                     break
             else:
                 return Stretch(found, ends=True)
-            start = rows.after(rows.id_of(found[-1].key))
+            start = keys.id_after(keys.parse_id(found[-1].key))
         return Stretch(found, ends=False)
 
     def _fitting(self, tenant: str, resource_type: ResourceType) -> int:
@@ -299,7 +299,7 @@ class Resources:
         """The bytes of a page of rows; their mean is remembered, and a larger one at once."""
         if not page:
             return 0
-        size, key = sum(rows.text_bytes(row.values) for row in page), (tenant, resource_type.id_prefix)
+        size, key = sum(properties.measure_document(row.values) for row in page), (tenant, resource_type.id_prefix)
         mean = size // len(page)
         self._row_bytes[key] = max(mean, (self._row_bytes.pop(key, mean) + mean) // 2)
         forget_oldest(self._row_bytes, _MOST_KNOWN)
@@ -307,34 +307,34 @@ class Resources:
 
     async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
-        row = await self._table.read(tenant, rows.unique_key(resource_type, index, value))
+        row = await self._table.read(tenant, keys.unique_key(resource_type, index, value))
         return str(row.values["id"]) if row else None
 
     async def lookup_ids(
         self, tenant: str, resource_type: ResourceType, index: Index, value: str, most: int
     ) -> list[str]:
         """The ids of all resources that have the value; of more than `most` not all."""
-        return await self._ids(tenant, rows.lookup_range(resource_type, index, value), most)
+        return await self._ids(tenant, keys.lookup_range(resource_type, index, value), most)
 
     async def prefix_ids(
         self, tenant: str, resource_type: ResourceType, index: Index, prefix: str, most: int
     ) -> list[str]:
         """The ids of all resources with a value that starts with `prefix` (and possibly of others); of more than `most`
         not all."""
-        return await self._ids(tenant, rows.prefix_range(resource_type, index, prefix), most)
+        return await self._ids(tenant, keys.prefix_range(resource_type, index, prefix), most)
 
     async def linked_ids(
         self, tenant: str, other: str, start: str | None = None, end: str | None = None, *, of_group: bool, most: int
     ) -> AsyncIterator[list[str]]:
         """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
         `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of ours."""
-        keys = rows.linked_range(other, start, end, of_group=of_group)
-        async for page in self._table.pages(tenant, *keys, size=min(most, PAGE_ROWS), keys_only=True):
-            yield [rows.linked_id(row.key) for row in page]
+        key_range = keys.linked_range(other, start, end, of_group=of_group)
+        async for page in self._table.pages(tenant, *key_range, size=min(most, PAGE_ROWS), keys_only=True):
+            yield [keys.parse_linked_id(row.key) for row in page]
 
-    async def _ids(self, tenant: str, keys: tuple[str, str], most: int) -> list[str]:
+    async def _ids(self, tenant: str, key_range: tuple[str, str], most: int) -> list[str]:
         ids: list[str] = []
-        async for page in self._table.pages(tenant, *keys):
+        async for page in self._table.pages(tenant, *key_range):
             ids += [str(row.values["id"]) for row in page]
             if len(ids) > most:
                 break
@@ -343,7 +343,7 @@ class Resources:
     async def _taken(self, tenant: str, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
         """Which unique value of a refused write belongs to somebody else."""
         for index in resource_type.indexes.values():
-            for value in rows.indexed_values(document, index) if index.unique else ():
+            for value in keys.find_indexed_values(document, index) if index.unique else ():
                 owner = await self.unique_id(tenant, resource_type, index, value)
                 if owner not in (None, id):
                     return Taken(index, owner)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.errors import UNAVAILABLE, ScimError
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.pending import Pending
 from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
 from scim.store.transactions import Proof, Unit, commit_present, commit_surely, is_past, now, past, remove_rows
@@ -81,13 +81,13 @@ _SOON = {"Retry-After": "5"}
 def touch(group: str, **values: Any) -> Write:
     """Return the write that gives a group a new version and lastModified, and needs the group to be there. `touched`
     tells which change of members was the last one since the document was written."""
-    return Write("merge", rows.resource_key(group), {"modified": "", "touched": rows.new_write_id(), **values})
+    return Write("merge", keys.resource_key(group), {"modified": "", "touched": properties.new_write_id(), **values})
 
 
 def receipt() -> Write:
     """Return a new receipt: a transaction with it happens once, however often and late its copies arrive (but for those
     that come after housekeeping has removed it)."""
-    return Write("insert", rows.receipt_key(datetime.now(UTC).strftime("%Y%m%dT%H%M")))
+    return Write("insert", keys.receipt_key(datetime.now(UTC).strftime("%Y%m%dT%H%M")))
 
 
 class Sequences:
@@ -114,12 +114,12 @@ class Sequences:
         `required` and `gone` are what the first transaction does beside the edges; `replaced` is the ETag of the change
         row that this change supersedes. Raises Refused if the first transaction is refused or the group is deleted
         meanwhile; 503 Interrupted; 413 if `content` is too large for one row."""
-        owner, key = rows.new_write_id(), rows.change_key(group)
+        owner, key = properties.new_write_id(), keys.change_key(group)
         begun = now()
-        values = {"v": rows.FORMAT, "owner": owner, "write": owner, "begun": begun, "beat": begun}
-        values |= rows.document_values({"group": group, **content}, "The change of members")
+        values = {"v": properties.FORMAT, "owner": owner, "write": owner, "begun": begun, "beat": begun}
+        values |= properties.split_document({"group": group, **content}, "The change of members")
         if replaced is None:
-            own = [Write("insert", key, values), Write("delete", rows.gate_key(group))]
+            own = [Write("insert", key, values), Write("delete", keys.gate_key(group))]
         else:
             own = [Write("replace", key, values, replaced)]
         await self._pending.announce(tenant)
@@ -132,15 +132,15 @@ class Sequences:
 
     async def _go_on(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
         """Do the rest of a change; the group's new version, a past one if others have changed members since."""
-        key = rows.change_key(group)
+        key = keys.change_key(group)
         while True:
             deadline.check()
             edges = [edge for edge in edges if edge.member not in hold.excepted]
             last = len(edges) <= _LAST
             some = [edge.writes for edge in edges[: _LAST if last else _MIDDLE]]
-            step, once = rows.new_write_id(), receipt()
+            step, once = properties.new_write_id(), receipt()
             if last:
-                whole, gate = touch(group, changing=False), Write("upsert", rows.gate_key(group))
+                whole, gate = touch(group, changing=False), Write("upsert", keys.gate_key(group))
                 own = [whole, Write("delete", key, etag=hold.etag), gate, once]
                 proof = Proof(once.key)
             else:
@@ -149,7 +149,7 @@ class Sequences:
             try:
                 etag = await commit_present(self._table, tenant, own, some, proof)
             except Refused:  # a few members were changed in between, or it is no longer ours
-                if await self._table.read(tenant, rows.resource_key(group)) is None:
+                if await self._table.read(tenant, keys.resource_key(group)) is None:
                     raise Refused(404, 0) from None
                 hold = await self._hold(tenant, group, owner)
                 continue
@@ -164,7 +164,7 @@ class Sequences:
         row = await self.find(tenant, group)
         if row is not None and row.values.get("owner") == owner:
             return _Hold(row.etag, _excepted(row))
-        if await self._table.read(tenant, rows.resource_key(group)) is None:
+        if await self._table.read(tenant, keys.resource_key(group)) is None:
             raise Refused(404, 0)
         raise Interrupted(group)
 
@@ -176,19 +176,19 @@ class Sequences:
         row = await self.find(tenant, group)
         if row is None:
             return None
-        rows.check_format(row)
+        properties.check_format(row)
         excepted = _excepted(row) | {edge.member for edge in edges}
         noted = json.dumps(sorted(excepted))
         if len(noted) > _MOST_EXCEPTED:
             return None
-        write = rows.write_ids(rows.new_write_id(), str(row.values.get("write", "")))
+        write = properties.add_write_id(properties.new_write_id(), str(row.values.get("write", "")))
         note = Write("merge", row.key, {"write": write, "except": noted}, row.etag)
         units = [edge.writes for edge in edges]
         return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key))
 
     async def find(self, tenant: str, group: str) -> Row | None:
         """Return the row of the change that is under way in the group; None if there is none."""
-        return await self._table.read(tenant, rows.change_key(group))
+        return await self._table.read(tenant, keys.change_key(group))
 
     async def settle(self, tenant: str, group: str) -> None:
         """Wait until no change of several transactions is under way, and finish one that was cut short. Raises 503
@@ -213,9 +213,9 @@ class Sequences:
         its row still has that version: the new version, else None."""
         if await self.find(tenant, group) is not None:
             return None
-        whole = Write("merge", rows.resource_key(group), {"changing": False}, version)
+        whole = Write("merge", keys.resource_key(group), {"changing": False}, version)
         try:
-            return (await commit_surely(self._table, tenant, [whole, Write("upsert", rows.gate_key(group))]))[0]
+            return (await commit_surely(self._table, tenant, [whole, Write("upsert", keys.gate_key(group))]))[0]
         except Refused:
             return None
 
@@ -223,21 +223,21 @@ class Sequences:
         """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
         Raises Refused 404 if there is no such group."""
         await self.settle(tenant, group)
-        if await self._table.read(tenant, rows.gate_key(group)) is not None:
+        if await self._table.read(tenant, keys.gate_key(group)) is not None:
             return
-        row = await self._table.read(tenant, rows.resource_key(group))
+        row = await self._table.read(tenant, keys.resource_key(group))
         if row is None:
             raise Refused(404, 0)
         await self.mend(tenant, group, row.etag)  # if it changes meanwhile, whoever comes next looks again
 
     async def under_way(self, tenant: str) -> list[Row]:
         """Return the rows of the changes that are under way, or were cut short."""
-        return [row async for page in self._table.pages(tenant, *rows.changes_range()) for row in page]
+        return [row async for page in self._table.pages(tenant, *keys.changes_range()) for row in page]
 
     async def finish(self, tenant: str, row: Row) -> None:
         """Take a change over and finish it, unless somebody else is faster. Raises NewerFormat."""
-        rows.check_format(row)
-        content, owner = rows.document_of(row.values), rows.new_write_id()
+        properties.check_format(row)
+        content, owner = properties.join_document(row.values), properties.new_write_id()
         group = str(content["group"])
         mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
         try:
@@ -247,7 +247,7 @@ class Sequences:
         except Interrupted:
             pass  # others have gone on with it
         except Refused:
-            if await self._table.read(tenant, rows.resource_key(group)) is None:
+            if await self._table.read(tenant, keys.resource_key(group)) is None:
                 await remove_rows(self._table, tenant, [row.key])
 
 
@@ -260,7 +260,7 @@ def stalled(row: Row) -> bool:
     row's last write, by the service's clock: the owner's may be wrong."""
     try:
         told = str(row.values["beat"])
-        beat = datetime.fromisoformat(min(told, rows.time_of(row.etag) or told))
+        beat = datetime.fromisoformat(min(told, properties.parse_written_time(row.etag) or told))
         return (datetime.now(UTC) - beat).total_seconds() >= STALLED
     except (KeyError, ValueError, TypeError):
         return True

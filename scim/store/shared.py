@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scim.store import rows
+from scim.store import properties
 from scim.store.census import Census, Word
 from scim.store.pending import Pending
 from scim.store.sequences import receipt
@@ -54,17 +54,17 @@ class SharedCreations:
         answer before the first of them."""
         made = {} if made is None else made
         batch: list[_Prepared] = []
-        keys: set[str] = set()
+        own_keys: set[str] = set()
         size, time, word = 0, now(), self._census.word(tenant)
         for creation in creations:
-            one = _Prepared(creation, creation_writes(creation, time, time, rows.new_write_id()))
+            one = _Prepared(creation, creation_writes(creation, time, time, properties.new_write_id()))
             own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
-            full = len(keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
-            if batch and (keys & own or full):
+            full = len(own_keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            if batch and (own_keys & own or full):
                 made.update(await self._create_batch(tenant, batch, time, word))
-                batch, keys, size, word = [], set(), 0, self._census.word(tenant)
+                batch, own_keys, size, word = [], set(), 0, self._census.word(tenant)
             batch.append(one)
-            keys |= own
+            own_keys |= own
             size += bytes_
         if batch:
             made.update(await self._create_batch(tenant, batch, time, word))
@@ -77,7 +77,7 @@ class SharedCreations:
         await self._pending.count_receipt(tenant)
         for _ in range(_TRIES):
             writes = [*(write for one in batch for write in one.writes), *word.writes]
-            this = _Try(rows.new_write_id(), batch, len(writes) < MAX_WRITES)
+            this = _Try(properties.new_write_id(), batch, len(writes) < MAX_WRITES)
             if this.with_receipt:
                 writes.append(once._replace(values={"write": this.id}))
             first = writes[0]
@@ -105,7 +105,7 @@ class SharedCreations:
         if not all(one.with_receipt for one in unsure):
             return unknown
         try:
-            if await cancel(self._table, tenant, once._replace(values={"write": rows.new_write_id()})):
+            if await cancel(self._table, tenant, once._replace(values={"write": properties.new_write_id()})):
                 return {}
             row = await self._table.read(tenant, once.key)
         except TableUnavailable:

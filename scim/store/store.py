@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scim.schema.registry import Registry
-from scim.store import rows
+from scim.store import keys
 from scim.store.census import Census
 from scim.store.counting import Counts
 from scim.store.credentials import Credentials
 from scim.store.housekeeping import Housekeeping
+from scim.store.keys import SHARED
 from scim.store.members import Members
-from scim.store.pending import SHARED, Pending
+from scim.store.pending import Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quota, Quotas
 from scim.store.resources import Resources
@@ -35,7 +36,7 @@ class Store:
 
     async def check(self) -> None:
         """Look whether the table answers. Raises TableUnavailable."""
-        await self.table.read(SHARED, rows.CURSOR_KEY)
+        await self.table.read(SHARED, keys.CURSOR_KEY)
 
     @staticmethod
     def on(table: Table, registry: Registry | None = None, quota: Quota | None = None) -> Store:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from scim.errors import ScimError
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.table import Row, Write
 
 
@@ -52,56 +52,56 @@ _DOCUMENT = re.compile(r"doc\d+")
 
 def _values(
     id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
-) -> rows.Values:
-    values = {"v": rows.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
-    return {**values, "keys": "\n".join(index_rows), **rows.document_values(document)}
+) -> properties.Values:
+    values = {"v": properties.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
+    return {**values, "keys": "\n".join(index_rows), **properties.split_document(document)}
 
 
 def replacement(
     resource_type: ResourceType,
     old: Stored,
     document: Document,
-    index_rows: Mapping[str, rows.Values],
+    index_rows: Mapping[str, properties.Values],
     write_id: str,
 ) -> tuple[list[Write], list[list[Write]], tuple[str, ...]]:
     """Return the writes that make `old` into `document`, the deletions of index rows beside them, and the keys of the
     index rows that the resource has then. What this version or these schemas do not know stays: a newer version, or one
     with other schemas, may run beside this one."""
-    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
-    strange = [key for key in old.keys if rows.index_of(key) not in known]
-    keys = (*index_rows, *strange)
-    own = _values(old.id, document, old.created, "", rows.write_ids(write_id, old.write), keys)
+    known = {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
+    strange = [key for key in old.keys if keys.parse_index_name(key) not in known]
+    own_keys = (*index_rows, *strange)
+    own = _values(old.id, document, old.created, "", properties.add_write_id(write_id, old.write), own_keys)
     values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
-    writes = [Write("replace", rows.resource_key(old.id), values, old.version)]
+    writes = [Write("replace", keys.resource_key(old.id), values, old.version)]
     writes += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
-    return writes, [[Write("delete", key)] for key in old.keys if key not in keys], keys
+    return writes, [[Write("delete", key)] for key in old.keys if key not in own_keys], own_keys
 
 
 def late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
     """The rows of unique values that were kept before their schema was there, and that this change does not touch.
     They are made up for unless somebody else has the value too: a user must still be disabled."""
-    new = [key for key in index_rows if rows.is_unique(key) and key not in old.keys]
-    untouched = rows.index_rows(resource_type, old.id, old.document) if new else {}
+    new = [key for key in index_rows if keys.is_unique(key) and key not in old.keys]
+    untouched = keys.build_index_rows(resource_type, old.id, old.document) if new else {}
     return {key for key in new if key in untouched}
 
 
 def doubtful_keys(resource_type: ResourceType, old: Stored) -> tuple[list[str], list[str], list[str]]:
     """Return the keys that a resource names as its index rows' and that its document does not ask for, in three: of
     unique values by an index of these schemas, of those by none, and what cannot be an index row of this resource."""
-    known = {rows.index_name(resource_type, index) for index in resource_type.indexes.values()}
+    known = {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
     try:
-        asked = rows.index_rows(resource_type, old.id, old.document)
+        asked = keys.build_index_rows(resource_type, old.id, old.document)
     except ScimError:  # more than these schemas allow
         asked = {}
     ours: list[str] = []
     strange: list[str] = []
     foreign: list[str] = []
     for key in old.keys:
-        if key in asked or (key.startswith(rows.LOOKUP + " ") and rows.linked_id(key) == old.id):
+        if key in asked or (key.startswith(keys.LOOKUP + " ") and keys.parse_linked_id(key) == old.id):
             continue
-        if not rows.is_unique(key):
+        if not keys.is_unique(key):
             foreign.append(key)
-        elif rows.index_of(key) in known:
+        elif keys.parse_index_name(key) in known:
             ours.append(key)
         else:
             strange.append(key)
@@ -121,15 +121,15 @@ def wire_bytes(write: Write) -> int:
 
 def creation_writes(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
     """Return the writes that make a resource: its row first, then its index rows, and the gate of a group."""
-    index_rows = rows.index_rows(creation.resource_type, creation.id, creation.document)
+    index_rows = keys.build_index_rows(creation.resource_type, creation.id, creation.document)
     values = _values(creation.id, creation.document, created, modified, write_id, index_rows)
     # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
     writes = [
-        Write("insert", rows.resource_key(creation.id), values),
+        Write("insert", keys.resource_key(creation.id), values),
         *(Write("insert", key, content) for key, content in index_rows.items()),
     ]
     if creation.resource_type.members is not None:
-        writes.append(Write("insert", rows.gate_key(creation.id)))
+        writes.append(Write("insert", keys.gate_key(creation.id)))
     return writes
 
 
@@ -137,24 +137,24 @@ def created_by(
     creation: Creation, version: str, created: str, modified: str, write_id: str, writes: Sequence[Write]
 ) -> Stored:
     """Return the resource that these writes made, with the version that they gave it."""
-    keys = tuple(write.key for write in writes[1:] if not write.key.startswith(rows.GATE + " "))
+    own_keys = tuple(write.key for write in writes[1:] if not write.key.startswith(keys.GATE + " "))
     shown = shown_time(created, modified, version)
-    return Stored(creation.id, creation.document, version, created, shown, keys=keys, write=write_id)
+    return Stored(creation.id, creation.document, version, created, shown, keys=own_keys, write=write_id)
 
 
-def _index_writes(index_rows: dict[str, rows.Values]) -> list[Write]:
+def _index_writes(index_rows: dict[str, properties.Values]) -> list[Write]:
     """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
-    return [Write("insert" if rows.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
+    return [Write("insert" if keys.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
 
 
 def stored(row: Row) -> Stored:
     """Return the resource that a row holds. Raises 503 NewerFormat."""
-    rows.check_format(row)
+    properties.check_format(row)
     values = row.values
     created = values["created"]
     return Stored(
         values["id"],
-        rows.document_of(values),
+        properties.join_document(values),
         row.etag,
         created,
         shown_time(created, values["modified"], row.etag),
@@ -162,11 +162,11 @@ def stored(row: Row) -> Stored:
         tuple(filter(None, values.get("keys", "").split("\n"))),
         values["write"],
         {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
-        rows.text_bytes(values),
+        properties.measure_document(values),
     )
 
 
 def shown_time(created: str, modified: str, version: str) -> str:
     """Return meta.lastModified: what the row says, else when the service wrote it. By the service's clock it never goes
     backwards, whatever the clocks of the processes say."""
-    return max(created, modified or rows.time_of(version))
+    return max(created, modified or properties.parse_written_time(version))

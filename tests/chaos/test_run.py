@@ -17,7 +17,7 @@ from dev.chaos.machines import Table
 from dev.chaos.plan import Plan, Report
 from dev.chaos.report import text
 from dev.chaos.run import TABLE, Run, run, started
-from scim.store import rows
+from scim.store import properties
 from scim.store.table import Row, Write
 from scim.store.table.azure import AzureTable
 
@@ -46,7 +46,7 @@ async def test_nothing_is_lost_halved_or_done_twice(tmp_path: Path) -> None:
 
 
 def contested(row: Row) -> bool:
-    return str(rows.document_of(row.values)["externalId"]).startswith(CONTESTED)
+    return str(properties.join_document(row.values)["externalId"]).startswith(CONTESTED)
 
 
 async def meddled(parts: Run) -> None:
@@ -58,10 +58,10 @@ async def meddled(parts: Run) -> None:
         async for page in app_table.pages(tenant, "", "\uffff"):
             users += [row for row in page if row.key.startswith("r u-")]
             edges += [row for row in page if row.key.startswith("m ")]
-        marked = next(row for row in users if "phoneNumbers" in rows.document_of(row.values))
-        document = rows.document_of(marked.values)
+        marked = next(row for row in users if "phoneNumbers" in properties.join_document(row.values))
+        document = properties.join_document(marked.values)
         document["phoneNumbers"] *= 2
-        await app_table.commit(tenant, [Write("merge", marked.key, rows.document_values(document))])
+        await app_table.commit(tenant, [Write("merge", marked.key, properties.split_document(document))])
         lost = next(row for row in users if row.key != marked.key)
         await app_table.commit(tenant, [Write("delete", lost.key), Write("delete", edges[0].key)])
     finally:

@@ -14,9 +14,10 @@ from dev.credentials import new_key
 from scim.app import Application
 from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
 from scim.security.connections import Revoked
-from scim.store import rows
+from scim.store import keys, properties
+from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
-from scim.store.pending import SHARED, Pending
+from scim.store.pending import Pending
 from scim.store.store import Store
 from scim.store.table import Row, Table, TableUnavailable, Write
 from scim.store.table.azure import AzureTable
@@ -49,7 +50,7 @@ async def tenant(table: MemoryTable) -> tuple[str, str]:
     user = (await create(store, TENANT, USER_TYPE, document)).id
     group = await new_group(store, "all", [Member(user), Member("unknown")])
     await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
-    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     return user, group
 
 
@@ -180,9 +181,9 @@ async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
 
 async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
     """Edges that a pending row will remove are no problem yet."""
-    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     values = {"group": "g-" + "b" * 24, "member": OTHER}
-    edges = [rows.member_key(*values.values()), rows.member_of_key(OTHER, values["group"])]
+    edges = [keys.member_key(*values.values()), keys.member_of_key(OTHER, values["group"])]
     note = Pending.note({"kind": "detach", "id": values["group"], "members": True})
     await table.commit(TENANT, [note, *(Write("insert", key, values) for key in edges)])
     assert await problems(table, TENANT, REGISTRY) == []
@@ -193,7 +194,7 @@ async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
 async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryTable) -> None:
     await tenant(table)
     table.load(SHARED, {})
-    await table.commit(SHARED, [Write("delete", rows.tenant_key(TENANT))])
+    await table.commit(SHARED, [Write("delete", keys.tenant_key(TENANT))])
     await names(table, ["is pending in a tenant that housekeeping does not know of"])
 
 
@@ -419,8 +420,8 @@ async def either(request: pytest.FixtureRequest) -> Any:
         yield MemoryTable()
         return
     table = AzureTable.with_key(request.getfixturevalue("azurite").connection_string, TABLE)
-    for partition, keys in ((TENANT, ("", "\uffff")), (SHARED, rows.tenants_range())):
-        for row in [row async for page in table.pages(partition, *keys) for row in page]:
+    for partition, key_range in ((TENANT, ("", "\uffff")), (SHARED, keys.tenants_range())):
+        for row in [row async for page in table.pages(partition, *key_range) for row in page]:
             await table.commit(partition, [Write("delete", row.key)])
     yield table
     await table.close()
@@ -512,7 +513,7 @@ async def test_a_repair_shows_no_change_of_the_document(table: MemoryTable) -> N
     await fix(store, TENANT, REGISTRY)
     after = await table.read(TENANT, f"r {ids['user']}")
     assert before and after and before.etag != after.etag
-    assert after.values["modified"] == rows.time_of(before.etag)  # the time in the ETag of before
+    assert after.values["modified"] == properties.parse_written_time(before.etag)  # the time in the ETag of before
 
 
 async def test_rows_of_a_newer_version_are_left_alone(table: MemoryTable) -> None:
@@ -626,7 +627,7 @@ async def test_the_shared_partition_is_looked_at(
 
 async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryTable) -> None:
     await whole(table)
-    table.load(SHARED, {rows.tenant_key(TENANT): {"tenant": TENANT}})
+    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT}})
     assert await problems(table, TENANT, REGISTRY) == ["~ t tenant: does not say when the tenant was last written to"]
 
 

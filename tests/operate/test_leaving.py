@@ -15,9 +15,10 @@ from scim.operate.errors import CommandError
 from scim.operate.tenants.erasing import require_quiet
 from scim.security.connections import read_connection
 from scim.security.usage import Used
-from scim.store import rows
+from scim.store import keys
 from scim.store.credentials import Credentials
-from scim.store.pending import SHARED, Pending
+from scim.store.keys import SHARED
+from scim.store.pending import Pending
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
 from tests.conftest import NewClient
@@ -33,7 +34,7 @@ async def note(table: Table, tenant: str, connection: str) -> list[str]:
     now = datetime.now(UTC)
     await Credentials(table).write(connection, Used("cafecafe", now, now))
     await Pending(table).announce(tenant)
-    return [rows.tenant_key(tenant), rows.usage_key(connection, "cafecafe")]
+    return [keys.tenant_key(tenant), keys.usage_key(connection, "cafecafe")]
 
 
 async def test_erase_leaves_nothing(operator: Operator, new_client: NewClient, table: Table) -> None:

@@ -14,7 +14,7 @@ import pytest
 from scim.operate.check import examine, problems
 from scim.operate.reindex import Reindexed, reindex
 from scim.schema.loading import load
-from scim.store import rows
+from scim.store import properties
 from scim.store.table import Table, TableUnavailable, Write
 from tests.core import REGISTRY
 from tests.operate.conftest import Operator
@@ -45,7 +45,7 @@ async def run(versions: Versions, table: Table | None = None, **options: Any) ->
     return await reindex(table or versions.table, TENANT, versions.registry, **options)
 
 
-def keys(table: MemoryTable, start: str) -> list[str]:
+def row_keys(table: MemoryTable, start: str) -> list[str]:
     return [row.key for row in table.rows(TENANT) if row.key.startswith(start)]
 
 
@@ -81,12 +81,12 @@ async def test_it_goes_on_where_it_was_stopped(versions: Versions, table: Memory
     faulty.disturb(before=stop)
     with pytest.raises(TableUnavailable):
         await run(versions, faulty)
-    assert 0 < len(keys(table, UNIQUE)) < 30
-    assert keys(table, "i done") == []
+    assert 0 < len(row_keys(table, UNIQUE)) < 30
+    assert row_keys(table, "i done") == []
     assert await found(versions.new, by_code("29")) == ["user 29"]
     done = await run(versions)
     assert (done.read, done.done) == (30, True)
-    assert len(keys(table, UNIQUE)) == 30
+    assert len(row_keys(table, UNIQUE)) == 30
 
 
 async def test_a_lost_answer_is_made_up_for(versions: Versions, table: MemoryTable, clock: Clock) -> None:
@@ -153,8 +153,8 @@ async def test_values_that_an_older_version_changed_lose_their_rows(
     clock.move(7)
     done = await run(versions)
     assert (done.written, done.removed, done.done) == (2, 2, True)
-    assert keys(table, UNIQUE) == [f"{UNIQUE} 2", f"{UNIQUE} 3"]
-    assert keys(table, "l u title") == [f"l u title y {ada}"]
+    assert row_keys(table, UNIQUE) == [f"{UNIQUE} 2", f"{UNIQUE} 3"]
+    assert row_keys(table, "l u title") == [f"l u title y {ada}"]
     assert await problems(table, TENANT, versions.registry) == []
 
 
@@ -166,7 +166,7 @@ async def test_what_a_resource_shows_stays(versions: Versions, table: MemoryTabl
             await table.commit(TENANT, [Write("merge", f"r {id}", {"modified": "", "created": "2020-01-01T00:00:00Z"})])
         row = await table.read(TENANT, f"r {id}")
         assert row
-        shown[id] = row.values["modified"] or rows.time_of(row.etag)
+        shown[id] = row.values["modified"] or properties.parse_written_time(row.etag)
     clock.move(7)
     assert (await run(versions)).written == 2
     for id, modified in shown.items():
@@ -207,7 +207,7 @@ async def test_rows_of_an_index_that_went_go_only_when_asked(
     assert table.rows(TENANT) == before
     dropped = await reindex(table, TENANT, REGISTRY, drop=True)
     assert (dropped.removed, dropped.written, dropped.kept, dropped.done) == (2, 1, [], True)
-    assert keys(table, UNIQUE) + keys(table, "l u title") == []
+    assert row_keys(table, UNIQUE) + row_keys(table, "l u title") == []
     row = await table.read(TENANT, f"r {ada}")
     assert row and row.values["keys"] == "x u username ada"
     assert await problems(table, TENANT, REGISTRY) == []
@@ -216,7 +216,7 @@ async def test_rows_of_an_index_that_went_go_only_when_asked(
         assert await found(versions.new, by_code("1")) == ["ada"]
         clock.move(7)
         assert (await run(versions)).done
-    assert keys(table, UNIQUE) == [f"{UNIQUE} 1"]
+    assert row_keys(table, UNIQUE) == [f"{UNIQUE} 1"]
 
 
 async def test_rows_that_a_living_process_keeps_stay(versions: Versions, table: MemoryTable, clock: Clock) -> None:

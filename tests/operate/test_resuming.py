@@ -17,10 +17,11 @@ from scim.operate.tenants.measure import measure, tenants
 from scim.operate.tenants.moving import move
 from scim.operate.tenants.restoring import plan, restore
 from scim.security.usage import Used
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.credentials import Credentials
+from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
-from scim.store.pending import SHARED, Pending
+from scim.store.pending import Pending
 from scim.store.store import Store
 from scim.store.stored import shown_time
 from scim.store.table import PAGE_ROWS, Row, Table, Write
@@ -298,7 +299,7 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
             killed = True
             assert (await erase(table, TENANT, ["entra"])).left == 0
         assert await contents(table) == {}
-        assert [*await contents(table, SHARED)] == [rows.tenant_key("other"), "u entra-b cafecafe"]
+        assert [*await contents(table, SHARED)] == [keys.tenant_key("other"), "u entra-b cafecafe"]
         assert [*await contents(table, "other")] == ["r u-a"]
         if not killed:
             break
@@ -368,11 +369,11 @@ async def test_sizes(tmp_path: Path) -> None:
     for number in range(6_000):
         id = f"u-{number:024}"
         document = user({"userName": f"user {number}"})
-        index = rows.index_rows(USER_TYPE, id, document)
+        index = keys.build_index_rows(USER_TYPE, id, document)
         values = {"id": id, "created": "a", "modified": "b", "write": "c", "keys": "\n".join(index)}
-        kept[rows.resource_key(id)] = {**values, **rows.document_values(document)}
+        kept[keys.resource_key(id)] = {**values, **properties.split_document(document)}
         edge = {"group": group.id, "member": id}
-        kept |= {**index, rows.member_key(group.id, id): edge, rows.member_of_key(id, group.id): edge}
+        kept |= {**index, keys.member_key(group.id, id): edge, keys.member_of_key(id, group.id): edge}
     table.clear(TENANT)
     table.load(TENANT, dict(sorted(kept.items())))
     table.reset()

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.store import Store
 from scim.store.table import Row
 from tests.core import USER_TYPE
@@ -40,12 +40,12 @@ def users(names: Iterable[str], **attributes: Any) -> dict[str, dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(names):
         id, document = spread(number), {"userName": name, **attributes}
-        indexed = rows.index_rows(USER_TYPE, id, document)
-        made[rows.resource_key(id)] = {
+        indexed = keys.build_index_rows(USER_TYPE, id, document)
+        made[keys.resource_key(id)] = {
             "id": id,
             **TIMES,
             "keys": "\n".join(indexed),
-            **rows.document_values(document),
+            **properties.split_document(document),
         }
         made |= indexed
     return made
@@ -64,17 +64,17 @@ def with_users(number: int, **attributes: Any) -> MemoryTable:
 
 def announce(table: MemoryTable) -> None:
     """Housekeeping knows the tenant, and the key of cursors is there: neither is a trip of what is measured."""
-    table.load("~", {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}})
+    table.load("~", {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}})
 
 
 def with_members(table: MemoryTable, numbers: Iterable[int], group: str = "g-" + "a" * 24) -> str:
     """A group of these users; its id."""
     edges = [{"group": group, "member": spread(n)} for n in numbers]
     made: dict[str, dict[str, Any]] = {
-        rows.resource_key(group): {"id": group, **TIMES, "keys": "", "doc0": json.dumps({"displayName": group})}
+        keys.resource_key(group): {"id": group, **TIMES, "keys": "", "doc0": json.dumps({"displayName": group})}
     }
-    made |= {rows.member_key(group, edge["member"]): edge for edge in edges}
-    made |= {rows.member_of_key(edge["member"], group): edge for edge in edges}
+    made |= {keys.member_key(group, edge["member"]): edge for edge in edges}
+    made |= {keys.member_of_key(edge["member"], group): edge for edge in edges}
     table.load(TENANT, made)
     return group
 
@@ -196,7 +196,7 @@ async def test_a_total_is_never_behind_what_is_shown(monkeypatch: pytest.MonkeyP
     table = with_users(1_200)
     client = Door(table).client
     assert (await ask(client, "/Users", count=1))["totalResults"] == 1_200
-    gone = rows.resource_range(USER_TYPE, spread(600))
+    gone = keys.resource_range(USER_TYPE, spread(600))
     for row in [row for row in table.rows(TENANT) if gone[0] <= row.key < gone[1]]:
         table.drop(TENANT, row.key)
     left = sum(row.key.startswith("r ") for row in table.rows(TENANT))
@@ -286,7 +286,7 @@ async def test_a_sorted_walk_sees_all_in_order(kind: str, order: str, by: str) -
     table.load(TENANT, users(names))
     client = Door(table).client
     found = [name async for page in walk(client, by, 400, sortBy="userName", sortOrder=order) for name in shown(page)]
-    ordered = sorted(names, key=lambda name: units(rows.unique_key(USER_TYPE, NAME, name)))
+    ordered = sorted(names, key=lambda name: units(keys.unique_key(USER_TYPE, NAME, name)))
     assert found == (ordered[::-1] if order == "descending" else ordered)
 
 
@@ -556,7 +556,7 @@ async def test_more_than_a_page_on_azurite(client: Client) -> None:
         ids += [one["location"].rpartition("/")[2] for one in made]
     members = [{"value": id} for id in ids]
     group = (await client.post("/Groups", {"displayName": "all", "members": members})).json["id"]
-    ordered = sorted(names, key=lambda name: units(rows.unique_key(USER_TYPE, NAME, name)))
+    ordered = sorted(names, key=lambda name: units(keys.unique_key(USER_TYPE, NAME, name)))
     for by in ("cursor", "startIndex"):
         for order in ("ascending", "descending"):
             pages = [page async for page in walk(client, by, 300, sortBy="userName", sortOrder=order)]

@@ -10,8 +10,8 @@ import pytest
 
 from scim.operate.check import examine_shared
 from scim.operate.tenants.erasing import erase
-from scim.store import rows
-from scim.store.pending import SHARED
+from scim.store import keys
+from scim.store.keys import SHARED
 from scim.store.quotas import Quota, Size
 from scim.store.store import Store
 from tests.core import cases
@@ -34,7 +34,7 @@ class Tenant:
 
     async def measure(self) -> Size | None:
         quotas = self.door.application._built().store.quotas
-        self.table._partitions.get(SHARED, {}).pop(rows.quota_key("tenant"), None)
+        self.table._partitions.get(SHARED, {}).pop(keys.quota_key("tenant"), None)
         await quotas.measure("tenant", seconds=60)
         quotas._known.clear()
         quotas.find("tenant")
@@ -156,7 +156,7 @@ async def test_a_large_tenant_is_measured_in_pieces() -> None:
     table.load("t", {f"r u-{n:05}": {"id": f"u-{n:05}", "doc0": "x" * 2000} for n in range(5000)})
     quotas = Store.on(table, quota=Quota(resources=1)).quotas
     pieces = 0
-    while "measured" not in (row.values if (row := await table.read(SHARED, rows.quota_key("t"))) else {}):
+    while "measured" not in (row.values if (row := await table.read(SHARED, keys.quota_key("t"))) else {}):
         await quotas.measure("t", seconds=0.000001)
         pieces += 1
     assert pieces > 5
@@ -175,4 +175,4 @@ async def test_erasing_and_checking_know_the_figures() -> None:
     assert await examine_shared(tenant.table) == []
     erased = await erase(tenant.table, "tenant", ["tenant"])
     assert erased.left == 0
-    assert await tenant.table.read(SHARED, rows.quota_key("tenant")) is None
+    assert await tenant.table.read(SHARED, keys.quota_key("tenant")) is None

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from scim.store import rows
+from scim.store import keys
 from scim.store.store import Store
 from tests.core import cases
 from tests.service.test_bounds import bookmarks, with_users
@@ -107,7 +107,7 @@ async def test_a_tenant_has_a_share_of_housekeeping(monkeypatch: pytest.MonkeyPa
     store = Store.on(table)
     for tenant in ("a", "b", "c"):
         await store.pending.announce(tenant)
-        table.load(tenant, {rows.bookmark_key("c", "q", 1): {"at": "2020"}})
+        table.load(tenant, {keys.bookmark_key("c", "q", 1): {"at": "2020"}})
 
     async def slow(tenant: str) -> None:
         left.append((tenant, deadline.left()))

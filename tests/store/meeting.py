@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from scim.store import rows
+from scim.store import keys
 from scim.store.store import Store
 from scim.store.table import Uncertain, Write
 from tests.store.memory import Door, Faulty, MemoryTable
@@ -79,7 +79,7 @@ class Meeting:
         seen = [0]
 
         async def after(_: int, writes: Sequence[Write]) -> None:
-            about = [rows.id_of(write.key) for write in writes if write.key.startswith(("r g-", "c g-"))]
+            about = [keys.parse_id(write.key) for write in writes if write.key.startswith(("r g-", "c g-"))]
             seen[0] += any(write.key.startswith(("r ", "c ", "m ", "w ")) for write in writes)
             if seen[0] == at:
                 seen[0] = 1000

@@ -23,11 +23,11 @@ from dev.credentials import SEALS, new_key
 from dev.host import Answer
 from scim.app import Application
 from scim.http import Request
+from scim.ids import new_id
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.settings import Settings
 from scim.store.members import Member
-from scim.store.rows import new_id
 from scim.store.store import Store
 from scim.store.stored import Creation, Stored
 from scim.store.table import MAX_WRITES, PAGE_ROWS, Refused, Row, Table, TooLarge, Write
@@ -213,7 +213,9 @@ async def create(
     store: Store, tenant: str, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
 ) -> Stored:
     """A new resource."""
-    return await store.resources.create(tenant, Creation(new_id(resource_type), resource_type, document), members)
+    return await store.resources.create(
+        tenant, Creation(new_id(resource_type.id_prefix), resource_type, document), members
+    )
 
 
 class Door:

@@ -13,10 +13,11 @@ from urllib.parse import quote_plus
 import pytest
 
 from dev.azurite import Azurite
+from scim.ids import new_id
 from scim.operate.check import examine, problems
 from scim.operate.reindex import reindex
 from scim.schema.loading import load
-from scim.store import rows
+from scim.store import keys
 from scim.store.census import ALWAYS, SILENT, Census, Counted, kept, take
 from scim.store.members import Changes, Member
 from scim.store.store import Store
@@ -124,7 +125,7 @@ async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, mem
 async def test_the_largest_change_carries_it(table: MemoryTable, members: int) -> None:
     """45 index rows go, 45 come."""
     stored = await create(Store.on(table, None), TENANT, USER_TYPE, {"userName": "a", "emails": MAILS[:42]})
-    await table.commit(TENANT, [Write("insert", rows.gate_key(stored.id))])  # as if users had members
+    await table.commit(TENANT, [Write("insert", keys.gate_key(stored.id))])  # as if users had members
     other = [{"value": f"other{mail['value']}"} for mail in MAILS]
     store = Store.on(table, REGISTRY)
     changes = Changes({f"m {n}": Member(f"m {n}") for n in range(members)})
@@ -135,7 +136,7 @@ async def test_the_largest_change_carries_it(table: MemoryTable, members: int) -
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 120])
 async def test_shared_transactions_carry_it_once(table: MemoryTable, count: int) -> None:
     store = Store.on(table, REGISTRY)
-    creations = [Creation(rows.new_id(USER_TYPE), USER_TYPE, {"userName": f"{n}"}) for n in range(count)]
+    creations = [Creation(new_id(USER_TYPE.id_prefix), USER_TYPE, {"userName": f"{n}"}) for n in range(count)]
     made = await store.resources.create_together(TENANT, creations)
     assert made.keys() == {creation.id for creation in creations}
     assert all(stored.keys == (f"x u username {stored.document['userName']}",) for stored in made.values())

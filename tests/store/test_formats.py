@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.store import Store
 from scim.store.table import Write
 from tests.core import cases
@@ -39,9 +39,9 @@ async def test_last_modified_never_goes_backwards(meeting: Meeting, monkeypatch:
 
 async def test_row_of_a_newer_version_is_left_alone(meeting: Meeting) -> None:
     await meeting.make(ids(0, 2))
-    row = await meeting.table.read(TENANT, rows.resource_key(meeting.group))
+    row = await meeting.table.read(TENANT, keys.resource_key(meeting.group))
     assert row is not None
-    meeting.table.load(TENANT, {row.key: {**row.values, "v": rows.FORMAT + 1}})
+    meeting.table.load(TENANT, {row.key: {**row.values, "v": properties.FORMAT + 1}})
     for answer in (
         await meeting.second.get(f"/Groups/{meeting.group}"),
         await put([])(meeting.second, meeting.group),
@@ -50,22 +50,24 @@ async def test_row_of_a_newer_version_is_left_alone(meeting: Meeting) -> None:
         assert (answer.status, answer.headers["retry-after"]) == (503, "30")
         assert "newer version" in answer.json["detail"]
     after = await meeting.table.read(TENANT, row.key)
-    assert after is not None and after.values == {**row.values, "v": rows.FORMAT + 1}
+    assert after is not None and after.values == {**row.values, "v": properties.FORMAT + 1}
 
 
 async def test_properties_that_this_version_does_not_know_stay(meeting: Meeting) -> None:
     user = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
-    row = await meeting.table.read(TENANT, rows.resource_key(user))
+    row = await meeting.table.read(TENANT, keys.resource_key(user))
     assert row is not None
     strange = {"invented": "later", "document": 7, "flag": True}
-    keys = row.values["keys"] + "\nl u invented:later 7 " + user
-    meeting.table.load(TENANT, {row.key: {**row.values, **strange, "keys": keys}, keys.split("\n")[-1]: {"id": user}})
+    own_keys = row.values["keys"] + "\nl u invented:later 7 " + user
+    meeting.table.load(
+        TENANT, {row.key: {**row.values, **strange, "keys": own_keys}, own_keys.split("\n")[-1]: {"id": user}}
+    )
     assert (await meeting.second.patch(f"/Users/{user}", {"op": "add", "path": "title", "value": "x"})).status == 200
     assert (await meeting.second.put(f"/Users/{user}", {"userName": "ada2"})).status == 200
     after = await meeting.table.read(TENANT, row.key)
     assert after is not None
     assert {name: after.values[name] for name in strange} == strange
-    assert keys.split("\n")[-1] in after.values["keys"].split("\n")
+    assert own_keys.split("\n")[-1] in after.values["keys"].split("\n")
     assert (await meeting.second.delete(f"/Users/{user}")).status == 204
     await Store.on(meeting.table).housekeeping.run(everything=True)
     assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith("i ")] == []
@@ -76,7 +78,7 @@ async def test_properties_that_this_version_does_not_know_stay(meeting: Meeting)
 DAMAGE: dict[str, Callable[[str, str], str]] = {
     "a unique value": lambda ada, bob: "x u username bob",
     "a value to look up by": lambda ada, bob: f"l u externalid e {bob}",
-    "the resource itself": lambda ada, bob: rows.resource_key(bob),
+    "the resource itself": lambda ada, bob: keys.resource_key(bob),
     "a unique value of other schemas": lambda ada, bob: "x u urn:example:code 7",
 }
 
@@ -88,7 +90,7 @@ async def test_row_that_is_named_by_somebody_else_stays(
 ) -> None:
     ada = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
     bob = (await meeting.second.post("/Users", {"userName": "bob", "externalId": "e"})).json["id"]
-    row, key = await meeting.table.read(TENANT, rows.resource_key(ada)), damage(ada, bob)
+    row, key = await meeting.table.read(TENANT, keys.resource_key(ada)), damage(ada, bob)
     assert row is not None
     if await meeting.table.read(TENANT, key) is None:
         meeting.table.load(TENANT, {key: {"id": bob}})

@@ -17,9 +17,9 @@ import pytest
 from dev.azurite import Azurite
 from scim.app import Application
 from scim.operate.check import Report, examine, problems
-from scim.store import rows
+from scim.store import keys, properties
+from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
-from scim.store.pending import SHARED
 from scim.store.store import Store
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
@@ -34,7 +34,7 @@ TENANT = "tenant"
 LARGE = 100_000
 GROUP, OTHER_GROUP = "g-" + "a" * 24, "g-" + "b" * 24
 TIMES = {"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "write": "0"}
-ANNOUNCED = {rows.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
+ANNOUNCED = {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
 
 
 def member(number: int) -> str:
@@ -45,15 +45,21 @@ def with_group(number: int) -> MemoryTable:
     """A table with a group of so many members, written as the store would."""
     table = MemoryTable()
     document = {"displayName": "all"}
-    indexed = rows.index_rows(GROUP_TYPE, GROUP, document)
-    keys = {"keys": "\n".join(indexed)}
+    indexed = keys.build_index_rows(GROUP_TYPE, GROUP, document)
+    named = {"keys": "\n".join(indexed)}
     made = {
-        rows.resource_key(GROUP): {"v": rows.FORMAT, "id": GROUP, **TIMES, **keys, **rows.document_values(document)}
+        keys.resource_key(GROUP): {
+            "v": properties.FORMAT,
+            "id": GROUP,
+            **TIMES,
+            **named,
+            **properties.split_document(document),
+        }
     }
-    made |= {**indexed, rows.gate_key(GROUP): {}}
+    made |= {**indexed, keys.gate_key(GROUP): {}}
     edges = [{"group": GROUP, "member": member(n)} for n in range(number)]
-    made |= {rows.member_key(GROUP, edge["member"]): edge for edge in edges}
-    made |= {rows.member_of_key(edge["member"], GROUP): edge for edge in edges}
+    made |= {keys.member_key(GROUP, edge["member"]): edge for edge in edges}
+    made |= {keys.member_of_key(edge["member"], GROUP): edge for edge in edges}
     table.load(TENANT, made)
     table.load(SHARED, ANNOUNCED)
     return table

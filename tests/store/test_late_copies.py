@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scim.store import rows, transactions
+from scim.store import keys, transactions
 from scim.store.store import Store
 from scim.store.table import Refused, Uncertain, Write
 from tests.core import cases
@@ -190,7 +190,7 @@ async def test_shared_transaction_whose_resources_are_gone_before_its_answer(mee
     """All were made, the answer is lost, and somebody deletes one: it is not made again."""
 
     async def after(_: int, writes: Sequence[Write]) -> None:
-        made = [rows.id_of(write.key) for write in writes if write.key.startswith("r ")]
+        made = [keys.parse_id(write.key) for write in writes if write.key.startswith("r ")]
         if len(made) > 1 and not deleted:
             deleted.append(made[0])
             assert (await meeting.second.delete(f"/Users/{made[0]}")).status == 204
@@ -208,7 +208,7 @@ async def test_shared_transaction_whose_resources_are_gone_before_its_answer(mee
 @pytest.mark.parametrize("path", ["/Users", "/Groups"])
 async def test_creation_whose_resource_is_gone_before_its_answer(meeting: Meeting, path: str) -> None:
     async def after(_: int, writes: Sequence[Write]) -> None:
-        made = [rows.id_of(write.key) for write in writes if write.key.startswith("r ")]
+        made = [keys.parse_id(write.key) for write in writes if write.key.startswith("r ")]
         if made and not deleted:
             deleted.append(made[0])
             assert (await meeting.second.delete(f"{path}/{made[0]}")).status == 204
@@ -251,7 +251,7 @@ async def test_late_copy_of_a_large_creation_that_was_given_up(meeting: Meeting,
     if when == "housekeeping":
         with pytest.raises(Dead):
             await meeting.first.post("/Groups", body)
-        meeting.group = rows.id_of(next(write.key for write in copies[-1] if write.key.startswith("r ")))
+        meeting.group = keys.parse_id(next(write.key for write in copies[-1] if write.key.startswith("r ")))
         await Store.on(meeting.wire).housekeeping.run(everything=True)
     else:
         assert (await meeting.first.post("/Groups", body)).status == 409

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
-from scim.store import rows
+from scim.store import properties
 from scim.store.members import SINGLE, Changes, Member, difference
 from scim.store.pending import Pending
 from scim.store.resources import Stale
@@ -92,7 +92,7 @@ MEMBERS = st.builds(Member, TEXTS, TEXTS | st.none(), TEXTS | st.none())
 def test_pending_row_keeps_changes_whole(added: list[Member], removed: set[str]) -> None:
     changes = Changes({member.value: member for member in added}, removed)
     note = Pending.note({"kind": "change", **changes.content()})
-    assert Changes.of(rows.document_of(dict(note.values))) == changes
+    assert Changes.of(properties.join_document(dict(note.values))) == changes
 
 
 # Both edges, whatever the member is called.

@@ -22,9 +22,10 @@ import pytest
 
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
-from scim.store import pending, rows, sequences
+from scim.store import keys, pending, properties, sequences
+from scim.store.keys import SHARED
 from scim.store.members import Changes, Member, Members
-from scim.store.pending import SHARED, Pending
+from scim.store.pending import Pending
 from scim.store.resources import Stale, Taken
 from scim.store.store import Store
 from scim.store.stored import Stored
@@ -86,7 +87,7 @@ def state(table: MemoryTable) -> dict[str, tuple[Document, list[Any]]]:
     edges: dict[str, list[Any]] = {}
     for row in table.rows(TENANT):
         if row.key.startswith("r "):
-            documents[row.values["id"]] = rows.document_of(row.values)
+            documents[row.values["id"]] = properties.join_document(row.values)
         elif row.key.startswith("m "):
             edges.setdefault(row.values["group"], []).append(row.values)
     names = {id: str(d.get("userName", d.get("displayName"))) for id, d in documents.items()}
@@ -652,7 +653,7 @@ async def test_deleted_user_leaves_no_edge_behind_an_older_change(
     """The change would add the user, whom a DELETE removes in the same second: whichever of the two pending rows comes
     first, nobody who is gone is a member."""
     falling = count(0xFFFF, -1)
-    monkeypatch.setattr("scim.store.rows.secrets.token_hex", lambda size: f"{next(falling):0{2 * size}x}")
+    monkeypatch.setattr("scim.store.keys.secrets.token_hex", lambda size: f"{next(falling):0{2 * size}x}")
     monkeypatch.setattr(pending, "datetime", Frozen)
     group = await new_group(store, "all")
     user = await new_user(store, "ada")
@@ -861,7 +862,7 @@ def test_grace_is_longer_than_any_request_lives() -> None:
 def touched(table: MemoryTable, tenant: str, age: timedelta) -> None:
     """Announce a tenant in the past."""
     then = (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    table.load(SHARED, {rows.tenant_key(tenant): {"tenant": tenant, "touched": then}})
+    table.load(SHARED, {keys.tenant_key(tenant): {"tenant": tenant, "touched": then}})
 
 
 AGES = {
@@ -904,7 +905,7 @@ async def test_tenant_announced_while_it_is_forgotten_stays(table: MemoryTable) 
     touched(table, TENANT, timedelta(hours=2))
     housekeeper = await interfering(table, 1, lambda other: other.pending.announce(TENANT))
     await housekeeper.housekeeping.run()
-    assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [rows.tenant_key(TENANT)]
+    assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [keys.tenant_key(TENANT)]
 
 
 async def test_process_announces_before_the_tenant_can_be_forgotten(

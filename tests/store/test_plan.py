@@ -11,8 +11,8 @@ from scim.filter.parse import parse_filter
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, ValuePath
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
+from scim.store.keys import build_index_rows, is_unique, lookup_range, prefix_range, unique_key
 from scim.store.plan import NOTHING, ById, ByPrefix, ByValue, Plan, Scan, Union, plan
-from scim.store.rows import index_rows, is_unique, lookup_range, prefix_range, unique_key
 from tests.core import DEVICE_TYPE, ENTERPRISE, USER, USER_TYPE, cases
 
 USER_NAME = USER_TYPE.indexes["username"]
@@ -100,7 +100,7 @@ def test_plan_of_another_type(text: str, expected: Plan) -> None:
 
 def covers(chosen: Plan, id: str, document: Document, resource_type: ResourceType) -> bool:
     """Whether the rows that a plan reads lead to the resource."""
-    keys = index_rows(resource_type, id, document)
+    keys = build_index_rows(resource_type, id, document)
     match chosen:
         case ById(wanted):
             return wanted == id

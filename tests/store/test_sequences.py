@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scim.store import housekeeping, pending, rows, sequences
+from scim.ids import new_id
+from scim.store import housekeeping, keys, pending, sequences
 from scim.store.sequences import Sequences
 from scim.store.store import Store
 from scim.store.table import Row, Write
@@ -126,7 +127,7 @@ async def test_change_whose_group_is_gone_is_dropped(meeting: Meeting) -> None:
     meeting.wire.disturb(before=dies_at(4))
     with pytest.raises(Dead):
         await patch("add", ids(0, 200))(meeting.first, meeting.group)
-    await meeting.table.commit(TENANT, [Write("delete", rows.resource_key(meeting.group))])
+    await meeting.table.commit(TENANT, [Write("delete", keys.resource_key(meeting.group))])
     meeting.table.reset()
     await Store.on(meeting.table).housekeeping.run(everything=True)
     assert len(meeting.table.trips) < 40
@@ -178,9 +179,9 @@ async def test_group_without_a_gate_gets_one(meeting: Meeting) -> None:
     for change in (patch("add", ["m"]), patch("add", ids(0, 100)), put(["n"]), put(ids(0, 200))):
         meeting = Meeting()
         await meeting.make()
-        await meeting.table.commit(TENANT, [Write("delete", rows.gate_key(meeting.group))])
+        await meeting.table.commit(TENANT, [Write("delete", keys.gate_key(meeting.group))])
         assert (await change(meeting.second, meeting.group)).status in (200, 204)
-        gate: Row | None = await meeting.table.read(TENANT, rows.gate_key(meeting.group))
+        gate: Row | None = await meeting.table.read(TENANT, keys.gate_key(meeting.group))
         assert gate is not None
 
 
@@ -197,9 +198,9 @@ async def test_group_whose_rows_do_not_agree_can_be_changed(
     """At once, and whoever has its version need not read it again."""
     await meeting.make(["there"])
     if changing:
-        await meeting.table.commit(TENANT, [Write("merge", rows.resource_key(meeting.group), {"changing": True})])
+        await meeting.table.commit(TENANT, [Write("merge", keys.resource_key(meeting.group), {"changing": True})])
     if not gate:
-        await meeting.table.commit(TENANT, [Write("delete", rows.gate_key(meeting.group))])
+        await meeting.table.commit(TENANT, [Write("delete", keys.gate_key(meeting.group))])
     path = f"/Groups/{meeting.group}"
     headers = {"If-Match": (await meeting.second.get(path)).headers["etag"]} if condition else {}
     operation: dict[str, object] = {"op": "add", "path": "members", "value": values(["x"])}
@@ -270,7 +271,7 @@ async def test_change_that_nobody_can_finish_is_not_waited_for_without_end(
 async def test_change_that_is_taken_over_brings_in_all_but_the_deleted(meeting: Meeting) -> None:
     """Ids in the shape of ours that never existed are kept as sent, whoever finishes the change."""
     deleted = (await meeting.second.post("/Users", {"userName": "ada"})).json["id"]
-    invented = [rows.new_id(USER_TYPE) for _ in range(120)]
+    invented = [new_id(USER_TYPE.id_prefix) for _ in range(120)]
     await meeting.make()
     meeting.wire.disturb(before=dies_at(4))
     with pytest.raises(Dead):

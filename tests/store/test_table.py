@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from scim.store.rows import encode, key_range
+from scim.store.keys import encode, key_range
 from scim.store.table import Refused, Row, Table, TooLarge, Write
 from tests.core import cases
 from tests.store.memory import MemoryTable, Rejected, units

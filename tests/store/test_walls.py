@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from scim.settings import Settings
-from scim.store import housekeeping, pending, rows, sequences, transactions
+from scim.store import housekeeping, keys, pending, properties, sequences, transactions
+from scim.store.keys import SHARED
 from scim.store.members import Member
-from scim.store.pending import SHARED
 from scim.store.store import Store
 from scim.store.table import PAGE_ROWS, Row, Table, TableUnavailable, Write
 from tests.core import GROUP_TYPE, USER_TYPE, cases
@@ -164,7 +164,7 @@ def deletions(number: int) -> dict[str, dict[str, Any]]:
     for n in range(number):
         content = {"kind": "detach", "id": f"u-{n:024}", "members": False}
         stamp = (due + timedelta(milliseconds=n)).strftime("%Y%m%dT%H%M%S")
-        notes[f"p {stamp} {n:016x}"] = {"v": 1, "write": f"{n}", **rows.document_values(content)}
+        notes[f"p {stamp} {n:016x}"] = {"v": 1, "write": f"{n}", **properties.split_document(content)}
     return notes
 
 
@@ -347,7 +347,7 @@ async def test_estimate_of_bytes_is_never_too_low() -> None:
     from tests.store.memory import _bytes
 
     for text in ("a" * 1000, '"\\' * 500, "я" * 500, "😀" * 500, "%/ #" * 100):
-        write = Write("insert", f"x u username {rows.encode(text)}", {"id": "u-1", "doc0": json.dumps({"t": text})})
+        write = Write("insert", f"x u username {keys.encode(text)}", {"id": "u-1", "doc0": json.dumps({"t": text})})
         assert wire_bytes(write) >= _bytes(write)
 
 

@@ -14,7 +14,7 @@ from scim.operate.checking.findings import Edge, Finding, Repair
 from scim.operate.checking.survey import Survey
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Row, Table, Write
 
 _TRIES = 4
@@ -74,23 +74,23 @@ class Looks:
     async def resource(self, id: str) -> list[Finding]:
         """A resource's document, its keys and its index rows."""
         for _ in range(_TRIES):
-            row = await self._read(rows.resource_key(id))
+            row = await self._read(keys.resource_key(id))
             if row is None or (wanted := self._wanted(row)) is None:
                 return []
-            keys = rules.keys_of(row)
-            names = [*keys, *(key for key in wanted if key not in keys)]
+            own_keys = rules.keys_of(row)
+            names = [*own_keys, *(key for key in wanted if key not in own_keys)]
             there = dict(zip(names, await _each(names, self._read), strict=True))
             again = await self._read(row.key)
             if again is not None and again.etag == row.etag:
-                return await self._compared(row, id, wanted, set(keys), there)
+                return await self._compared(row, id, wanted, set(own_keys), there)
         return []
 
     async def _compared(
-        self, row: Row, id: str, wanted: dict[str, rows.Values], keys: set[str], there: dict[str, Row | None]
+        self, row: Row, id: str, wanted: dict[str, properties.Values], own_keys: set[str], there: dict[str, Row | None]
     ) -> list[Finding]:
         plan = _Plan()
         for key, found in there.items():
-            named, asked = key in keys, key in wanted
+            named, asked = key in own_keys, key in wanted
             if asked and (found is None or found.values.get("id") != id):
                 await self._missing(plan, row, key, found, named=named)
             elif asked:
@@ -119,7 +119,7 @@ class Looks:
                 plan.keys.append(key)
             return
         owner = found.values.get("id")
-        other = await self._read(rows.resource_key(owner)) if isinstance(owner, str) else None
+        other = await self._read(keys.resource_key(owner)) if isinstance(owner, str) else None
         theirs = self._wanted(other) if other else {}
         if other is not None and (theirs is None or key in theirs):
             if named or self._survey.indexes.covers(key):
@@ -137,7 +137,7 @@ class Looks:
         if row is None:
             return None, None
         id = row.values.get("id")
-        owner = await self._read(rows.resource_key(id)) if isinstance(id, str) else None
+        owner = await self._read(keys.resource_key(id)) if isinstance(id, str) else None
         removal = Repair("removed", [Write("delete", key, etag=row.etag)])
         if owner is None:
             return None, Finding(key, f"points to {id}, which does not exist", removal)
@@ -152,19 +152,19 @@ class Looks:
         removal = Repair("removed", [*removal.writes, proof])
         return None, Finding(key, f"points to {id}, whose document does not have the value", removal)
 
-    def _wanted(self, row: Row) -> dict[str, rows.Values] | None:
+    def _wanted(self, row: Row) -> dict[str, properties.Values] | None:
         """The index rows that a resource's document asks for; None if this version cannot tell."""
         id, resource_type, document = self._read_resource(row)
         if resource_type is None or document is None:
             return None
         try:
-            return rows.index_rows(resource_type, id, document)
+            return keys.build_index_rows(resource_type, id, document)
         except (AttributeError, TypeError, ScimError):
             return None
 
     def _read_resource(self, row: Row) -> tuple[str, ResourceType | None, Document | None]:
         id = row.values.get("id")
-        if rules.newer(row) or not isinstance(id, str) or row.key != rows.resource_key(id):
+        if rules.newer(row) or not isinstance(id, str) or row.key != keys.resource_key(id):
             return "", None, None
         return id, self._registry.by_id(id), rules.read_document(row)[0]
 
@@ -172,8 +172,8 @@ class Looks:
 
     async def _lone(self, edge: Edge) -> list[Finding]:
         """A membership of which one side was seen."""
-        forward, backward = rows.member_key(*edge), rows.member_of_key(edge.member, edge.group)
-        wanted = [forward, backward, rows.resource_key(edge.group), rows.resource_key(edge.member)]
+        forward, backward = keys.member_key(*edge), keys.member_of_key(edge.member, edge.group)
+        wanted = [forward, backward, keys.resource_key(edge.group), keys.resource_key(edge.member)]
         mine, theirs, group, member = await asyncio.gather(*map(self._read, wanted))
         there, missing = (mine, backward) if mine else (theirs, forward)
         if there is None or (mine and theirs):
@@ -188,14 +188,14 @@ class Looks:
 
     async def _ghost(self, group: str) -> list[Finding]:
         """A group that has memberships, and does not exist or cannot have members."""
-        row = await self._read(rows.resource_key(group))
+        row = await self._read(keys.resource_key(group))
         if row is not None and self._survey.has_members(group):
             return []
         wrong = "which does not exist" if row is None else "which cannot have members"
         findings = []
-        async for page in self._table.pages(self._tenant, *rows.members_range(group)):
+        async for page in self._table.pages(self._tenant, *keys.members_range(group)):
             for edge in page:
-                twin = await self._read(rows.member_of_key(str(edge.values.get("member")), group))
+                twin = await self._read(keys.member_of_key(str(edge.values.get("member")), group))
                 both = [Write("delete", side.key, etag=side.etag) for side in (edge, twin) if side]
                 repair = Repair("removed", both) if row is None else None
                 findings.append(Finding(edge.key, f"is a membership of {group}, {wrong}", repair))
@@ -203,19 +203,19 @@ class Looks:
 
     async def _stranger(self, member: str) -> dict[str, str]:
         """A member in the shape of our ids that was not seen."""
-        if await self._read(rows.resource_key(member)) is not None:
+        if await self._read(keys.resource_key(member)) is not None:
             return {}
         found = {}
-        async for page in self._table.pages(self._tenant, *rows.member_of_range(member)):
+        async for page in self._table.pages(self._tenant, *keys.member_of_range(member)):
             for edge in page:
                 group = str(edge.values.get("group"))
                 if group not in self._survey.unfinished:
-                    found[rows.member_key(group, member)] = member
+                    found[keys.member_key(group, member)] = member
         return found
 
     async def _gate(self, group: str) -> list[Finding]:
         """A group's gate, or the change in its place."""
-        names = [rows.resource_key(group), rows.gate_key(group), rows.change_key(group)]
+        names = [keys.resource_key(group), keys.gate_key(group), keys.change_key(group)]
         row, gate, change = await asyncio.gather(*map(self._read, names))
         if row is None or not self._survey.has_members(group):
             return [
@@ -234,7 +234,7 @@ class Looks:
             return [Finding(gate.key, f"stands open while {change.key} is under way", removal)]
         if change:
             return []
-        settled: rows.Values = {"modified": rules.shown_modified(row)}
+        settled: properties.Values = {"modified": rules.shown_modified(row)}
         unsettled = row.values.get("changing") is True
         if unsettled:
             settled["changing"] = False
@@ -265,7 +265,7 @@ def _findings(row: Row, plan: _Plan) -> Iterator[Finding]:
 
 def _touched(group: Row) -> list[Write]:
     """What a change of a group's members writes beside the edges: a new version, if its gate is open."""
-    gate = rows.gate_key(group.values["id"])
+    gate = keys.gate_key(group.values["id"])
     return [Write("merge", group.key, {"modified": ""}, group.etag), Write("merge", gate)]
 
 

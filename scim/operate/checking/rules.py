@@ -15,7 +15,7 @@ from scim.schema.loading import load
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
 from scim.schema.values import instant
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.stored import shown_time
 from scim.store.table import Row
 
@@ -29,7 +29,7 @@ _ASSERTION_KEY = re.compile(r"j (\d{8}T\d{6}) [0-9a-f]{64}")
 def newer(row: Row) -> bool:
     """Whether a row is of a newer version than this program."""
     version = row.values.get("v")
-    return isinstance(version, int) and not isinstance(version, bool) and version > rows.FORMAT
+    return isinstance(version, int) and not isinstance(version, bool) and version > properties.FORMAT
 
 
 def guarded(row: Row) -> bool:
@@ -51,7 +51,7 @@ def resource_faults(row: Row) -> Iterator[str]:
         yield f"lacks {', '.join(missing)}"
     if not isinstance(values.get("keys", ""), str):
         yield "its keys are no text"
-    version = values.get("v", rows.FORMAT)
+    version = values.get("v", properties.FORMAT)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         yield f"its version is {version!r:.40}"
     if not isinstance(values.get("changing", False), bool):
@@ -70,7 +70,7 @@ def resource_faults(row: Row) -> Iterator[str]:
 def read_document(row: Row, what: str = "its document") -> tuple[Document | None, str]:
     """The document that a row holds, or why it is none."""
     try:
-        document = rows.document_of(row.values)
+        document = properties.join_document(row.values)
     except (ValueError, TypeError):
         return None, f"{what} is not whole"
     if not isinstance(document, dict):
@@ -81,7 +81,7 @@ def read_document(row: Row, what: str = "its document") -> tuple[Document | None
 def split_fault(row: Row, document: Document) -> str:
     """Whether the document is over as many properties as it should be."""
     parts = {name: value for name, value in row.values.items() if name.startswith("doc")}
-    return "" if rows.document_values(document) == parts else "its document is not split as it should be"
+    return "" if properties.split_document(document) == parts else "its document is not split as it should be"
 
 
 @cache
@@ -163,7 +163,7 @@ def change_fault(row: Row) -> str:
         return "is a change whose beat is no time"
     if not all(isinstance(row.values.get(name), str) for name in ("owner", "write")):
         return "is a change of nobody"
-    if content is None or not isinstance(content.get("group"), str) or row.key != rows.change_key(content["group"]):
+    if content is None or not isinstance(content.get("group"), str) or row.key != keys.change_key(content["group"]):
         return "is a change that nobody can finish"
     return ""
 

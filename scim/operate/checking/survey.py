@@ -15,7 +15,7 @@ from scim.errors import ScimError
 from scim.operate.checking import rules
 from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
 from scim.schema.registry import Index, Registry, ResourceType
-from scim.store import census, rows
+from scim.store import census, keys
 from scim.store.positions import FRESH
 from scim.store.table import Row, Write
 
@@ -32,7 +32,7 @@ class Indexes:
     def __init__(self, registry: Registry, counted: census.Counted) -> None:
         self._counted = counted
         self._declared = {
-            rows.index_name(one, index): (one, index)
+            keys.index_name(one, index): (one, index)
             for one in registry.resource_types
             for index in one.indexes.values()
         }
@@ -40,11 +40,11 @@ class Indexes:
 
     def declared(self, key: str) -> tuple[ResourceType, Index] | None:
         """The index of a row's key; None if these schemas do not have it."""
-        return self._declared.get(rows.index_of(key))
+        return self._declared.get(keys.parse_index_name(key))
 
     def covers(self, key: str) -> bool:
         """Whether every document must have its rows of the index that the key belongs to."""
-        name = rows.index_of(key)
+        name = keys.parse_index_name(key)
         if name not in self._covers:
             found = self._declared.get(name)
             self._covers[name] = found is not None and self._must_cover(census.name_of(*found))
@@ -92,17 +92,17 @@ class Survey:
         self._gates: set[str] = set()
         self._old: list[Row] = []
         self._looks: dict[str, Callable[[Row], None]] = {
-            rows.RESOURCES: self._resource,
-            rows.UNIQUE: self._unique,
-            rows.LOOKUP: self._lookup,
-            rows.MEMBER: self._edge,
-            rows.MEMBER_OF: self._twin,
-            rows.PENDING: self._job,
-            rows.BOOKMARK: self._bookmark,
-            rows.CENSUS: self._census,
-            rows.GATE: self._gate,
-            rows.CHANGE: self._change,
-            rows.RECEIPT: self._receipt,
+            keys.RESOURCES: self._resource,
+            keys.UNIQUE: self._unique,
+            keys.LOOKUP: self._lookup,
+            keys.MEMBER: self._edge,
+            keys.MEMBER_OF: self._twin,
+            keys.PENDING: self._job,
+            keys.BOOKMARK: self._bookmark,
+            keys.CENSUS: self._census,
+            keys.GATE: self._gate,
+            keys.CHANGE: self._change,
+            keys.RECEIPT: self._receipt,
         }
 
     def take(self, row: Row) -> None:
@@ -113,15 +113,15 @@ class Survey:
         try:
             if look is None:
                 self._say(row.key, "is a row of no known kind")
-            elif rules.newer(row) and kind != rows.RESOURCES:
+            elif rules.newer(row) and kind != keys.RESOURCES:
                 self._note_newer(row)
             else:
                 look(row)
         except Exception as error:  # whatever it is: it must not hide what comes after
             text = error.detail if isinstance(error, ScimError) else str(error)
             self._say(row.key, f"cannot be looked at: {type(error).__name__}: {text[:200]}")
-            if kind == rows.RESOURCES:
-                self.unread.add(rows.id_of(row.key))
+            if kind == keys.RESOURCES:
+                self.unread.add(keys.parse_id(row.key))
 
     def finish(self) -> None:
         """All rows were there: whatever still waits for its counterpart is suspect."""
@@ -155,7 +155,7 @@ class Survey:
 
     def _note_uncovered(self, key: str) -> None:
         declared = self.indexes.declared(key)
-        path = declared[1].path if declared else rows.index_of(key)
+        path = declared[1].path if declared else keys.parse_index_name(key)
         self.noted[f"lack index rows of {path}, or have old ones: run reindex"] += 1
 
     # Resources --------------------------------------------------------------------------------------------------------
@@ -164,16 +164,16 @@ class Survey:
         id = row.values.get("id")
         if rules.newer(row):
             self._note_newer(row)
-            self._leave(row, rows.id_of(row.key))
+            self._leave(row, keys.parse_id(row.key))
             return
         for fault in rules.resource_faults(row):
             self._say(row.key, fault)
         if not isinstance(id, str):
-            self._leave(row, rows.id_of(row.key))
+            self._leave(row, keys.parse_id(row.key))
             return
-        if row.key != rows.resource_key(id):
-            self._say(row.key, f"holds id {id}, which belongs at {rows.resource_key(id)}")
-            self._leave(row, rows.id_of(row.key))
+        if row.key != keys.resource_key(id):
+            self._say(row.key, f"holds id {id}, which belongs at {keys.resource_key(id)}")
+            self._leave(row, keys.parse_id(row.key))
             return
         self.ids.add(id)
         resource_type = self._registry.by_id(id)
@@ -191,7 +191,7 @@ class Survey:
         wanted = None
         faults = [rules.split_fault(row, document), rules.document_fault(document, resource_type)]
         try:
-            wanted = rows.index_rows(resource_type, id, document)
+            wanted = keys.build_index_rows(resource_type, id, document)
         except ScimError as error:
             faults.append(error.detail)
         except (AttributeError, TypeError):
@@ -215,28 +215,28 @@ class Survey:
                 del self._lookups[key]
         self._gates.discard(id)
 
-    def _agree(self, id: str, wanted: set[str], keys: set[str]) -> None:
+    def _agree(self, id: str, wanted: set[str], own_keys: set[str]) -> None:
         """Hold a resource's document and its keys against the lookup rows, which went by, and leave word for the unique
         ones, which come."""
         uncovered: set[str] = set()
-        for key in wanted | keys:
+        for key in wanted | own_keys:
             covers = self.indexes.covers(key)
-            if key in keys:
+            if key in own_keys:
                 if key not in wanted and self.indexes.declared(key):
                     (self.suspects.resources if covers else uncovered).add(id if covers else key)
                 self._expect(key, id)
             elif covers or key in self._lookups:
                 self.suspects.resources.add(id)
                 self._expect(key, id)
-            elif rows.is_unique(key) and key not in self._late:
+            elif keys.is_unique(key) and key not in self._late:
                 self._late[key] = id
             else:
                 uncovered.add(key)
-        for key in {rows.index_of(key): key for key in uncovered}.values():
+        for key in {keys.parse_index_name(key): key for key in uncovered}.values():
             self._note_uncovered(key)
 
     def _expect(self, key: str, id: str) -> None:
-        if not rows.is_unique(key):
+        if not keys.is_unique(key):
             if self._held(key) != id:
                 self.suspects.resources.add(id)
             self._lookups.pop(key, None)
@@ -300,8 +300,8 @@ class Survey:
         if not isinstance(group, str) or not isinstance(member, str):
             self._say(row.key, "lacks group or member")
             return None
-        forward = row.key.startswith(rows.MEMBER + " ")
-        key = rows.member_key(group, member) if forward else rows.member_of_key(member, group)
+        forward = row.key.startswith(keys.MEMBER + " ")
+        key = keys.member_key(group, member) if forward else keys.member_of_key(member, group)
         if row.key != key:
             self._say(row.key, f"holds group {group} and member {member}, which belong at {key}")
             return None
@@ -313,11 +313,11 @@ class Survey:
         return Edge(group, member)
 
     def _gate(self, row: Row) -> None:
-        self._gates.add(rows.id_of(row.key))
+        self._gates.add(keys.parse_id(row.key))
 
     def _change(self, row: Row) -> None:
         self.pending += 1
-        self.changing.add(rows.id_of(row.key))
+        self.changing.add(keys.parse_id(row.key))
         self.working.append(row.key)
         beat = rules.time_of(row.values.get("beat"))
         if fault := rules.change_fault(row):

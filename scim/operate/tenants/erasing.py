@@ -14,8 +14,8 @@ from scim.operate.tenants.measure import EVERYTHING
 from scim.operate.tenants.steps import Step, unseen
 from scim.security.authentication import shown
 from scim.security.connections import Connection
-from scim.store import rows
-from scim.store.pending import SHARED
+from scim.store import keys
+from scim.store.keys import SHARED
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Table, Write
 from scim.store.transactions import commit_present
 
@@ -108,9 +108,9 @@ async def _remove(table: Table, partition: str, keys: Sequence[str]) -> None:
 
 async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:
     """The keys that the partition that is nobody's has of a tenant and its connections."""
-    about = [await table.read(SHARED, key(tenant)) for key in (rows.tenant_key, rows.quota_key)]
+    about = [await table.read(SHARED, key(tenant)) for key in (keys.tenant_key, keys.quota_key)]
     found = [row.key for row in about if row]
     for connection in connections:
-        pages = table.pages(SHARED, *rows.usage_range(connection), keys_only=True)
+        pages = table.pages(SHARED, *keys.usage_range(connection), keys_only=True)
         found += [row.key async for page in pages for row in page]
     return found

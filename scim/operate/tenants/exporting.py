@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from scim.ids import is_id
 from scim.operate.errors import CommandError
 from scim.operate.tenants import dump
 from scim.operate.tenants.dump import Counts, Membership, Part, Resource
 from scim.operate.tenants.measure import type_name
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
-from scim.store import rows
+from scim.store import keys
 from scim.store.members import Member
 from scim.store.stored import stored
 from scim.store.table import Row, Table
@@ -69,9 +70,9 @@ class _Export:
         self._file.write(dump.footer_line(self._part.counts, now()))
 
     async def _resources(self) -> None:
-        start, end = rows.key_range(f"{rows.RESOURCES} ")
+        start, end = keys.key_range(f"{keys.RESOURCES} ")
         if self._part.last_resource is not None:
-            start = rows.after(rows.resource_key(self._part.last_resource))
+            start = keys.id_after(keys.resource_key(self._part.last_resource))
         async for page in self._table.pages(self._tenant, start, end):
             for row in page:
                 self._write(self._resource(row))
@@ -79,9 +80,9 @@ class _Export:
             self._step(len(page))
 
     async def _memberships(self) -> None:
-        start, end = rows.key_range(f"{rows.MEMBER} ")
+        start, end = keys.key_range(f"{keys.MEMBER} ")
         if self._part.last_membership is not None:
-            start = rows.after(rows.member_key(*self._part.last_membership))
+            start = keys.id_after(keys.member_key(*self._part.last_membership))
         async for page in self._table.pages(self._tenant, start, end):
             for row in page:
                 async for item in self._membership(row):
@@ -94,9 +95,9 @@ class _Export:
         group has gone."""
         values = row.values
         group, member = values["group"], Member(values["member"], values.get("display"), values.get("type"))
-        for id in filter(rows.is_id, (group, member.value)):
+        for id in filter(is_id, (group, member.value)):
             if id not in self._part.ids and id not in self._absent:
-                made = await self._table.read(self._tenant, rows.resource_key(id))
+                made = await self._table.read(self._tenant, keys.resource_key(id))
                 if made is None:
                     self._absent.add(id)
                 else:

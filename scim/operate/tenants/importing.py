@@ -17,7 +17,7 @@ from scim.operate.tenants.exporting import schemas
 from scim.operate.tenants.measure import type_name
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
-from scim.store import rows
+from scim.store import keys, properties
 from scim.store.members import Member
 from scim.store.resources import Taken
 from scim.store.store import Store
@@ -69,7 +69,7 @@ async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
     again for what was left over."""
     async for page in store.pending.due(tenant, everything=True):
         for row in page:
-            content = rows.document_of(row.values)
+            content = properties.join_document(row.values)
             if content["kind"] != "detach" or not ids(id := content["id"]):
                 continue
             if await store.resources.read(tenant, id) is None:
@@ -154,8 +154,8 @@ async def make(
 
 async def present_ids(table: Table, tenant: str) -> set[str]:
     """The ids of all resources of a tenant: 1,000 a trip."""
-    pages = table.pages(tenant, *rows.key_range(f"{rows.RESOURCES} "), keys_only=True)
-    return {rows.id_of(row.key) async for page in pages for row in page}
+    pages = table.pages(tenant, *keys.key_range(f"{keys.RESOURCES} "), keys_only=True)
+    return {keys.parse_id(row.key) async for page in pages for row in page}
 
 
 async def count(table: Table, registry: Registry, tenant: str) -> Counts:
@@ -163,7 +163,7 @@ async def count(table: Table, registry: Registry, tenant: str) -> Counts:
     counts = Counts()
     for id in await present_ids(table, tenant):
         counts.resources[type_name(registry, id)] += 1
-    async for page in table.pages(tenant, *rows.key_range(f"{rows.MEMBER} "), keys_only=True):
+    async for page in table.pages(tenant, *keys.key_range(f"{keys.MEMBER} "), keys_only=True):
         counts.memberships += len(page)
     return counts
 

@@ -10,19 +10,19 @@ from typing import Any
 
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
-from scim.store import rows
-from scim.store.pending import SHARED
+from scim.store import keys
+from scim.store.keys import SHARED
 from scim.store.table import Row, Table
 
 EVERYTHING = ("", "\uffff")
 """The key range of all rows of a partition."""
 
 _KINDS = {
-    rows.RESOURCES: "resources",
-    rows.UNIQUE: "index",
-    rows.LOOKUP: "index",
-    rows.MEMBER: "memberships",
-    rows.MEMBER_OF: "memberships",
+    keys.RESOURCES: "resources",
+    keys.UNIQUE: "index",
+    keys.LOOKUP: "index",
+    keys.MEMBER: "memberships",
+    keys.MEMBER_OF: "memberships",
 }
 _ETAG_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d)(?:%3A|:)(\d\d)(?:%3A|:)(\d\d)")
 
@@ -86,9 +86,9 @@ def _add(size: Size, registry: Registry, row: Row) -> None:
     name = _KINDS.get(kind, "other")
     before = size.kinds.get(name, (0, 0))
     size.kinds[name] = (before[0] + 1, before[1] + length)
-    if kind == rows.RESOURCES:
-        size.resources[type_name(registry, rows.id_of(row.key))] += 1
-    elif kind == rows.MEMBER:
+    if kind == keys.RESOURCES:
+        size.resources[type_name(registry, keys.parse_id(row.key))] += 1
+    elif kind == keys.MEMBER:
         size.memberships += 1
     if found := _ETAG_TIME.search(row.etag):
         size.changed = max(size.changed, f"{found[1]}:{found[2]}:{found[3]}Z")

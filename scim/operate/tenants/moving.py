@@ -11,7 +11,7 @@ from scim.operate.tenants.exporting import export
 from scim.operate.tenants.importing import Imported, import_all
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
-from scim.store import rows
+from scim.store import keys
 from scim.store.table import Table
 
 
@@ -41,7 +41,7 @@ async def move(
 async def _check_other(source: Table, target: Table, tenant: str) -> None:
     """Raise CommandError if both are the same table, whatever their addresses: a copied row is written at a time of
     its own, so its etag is another one."""
-    async for page in source.pages(tenant, *rows.key_range(f"{rows.RESOURCES} "), size=1):
+    async for page in source.pages(tenant, *keys.key_range(f"{keys.RESOURCES} "), size=1):
         for row in page:
             there = await target.read(tenant, row.key)
             if there is not None and there.etag == row.etag:

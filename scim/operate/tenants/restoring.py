@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from scim.ids import is_id
 from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Dump, Resource
 from scim.operate.tenants.importing import (
@@ -20,7 +21,7 @@ from scim.operate.tenants.importing import (
     settle,
 )
 from scim.schema.registry import Registry, ResourceType
-from scim.store import rows
+from scim.store import keys
 from scim.store.members import Changes, Member, difference
 from scim.store.pending import Pending
 from scim.store.resources import Stale, Taken
@@ -72,7 +73,7 @@ async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: S
         resource, resource_type = dump.resource(id), resource_type_of(registry, dump, id)
         await _check_free(store, tenant, resource_type, resource)
         wanted = dump.members(id)
-        missing = {member.value for member in wanted if rows.is_id(member.value) and member.value not in after}
+        missing = {member.value for member in wanted if is_id(member.value) and member.value not in after}
         members = [member for member in wanted if member.value not in missing]
         kept = await store.resources.read(tenant, id)
         each = Restoration(resource, resource_type, kept, members, missing)
@@ -138,7 +139,7 @@ async def _compare(store: Store, tenant: str, each: Restoration) -> None:
 async def _check_free(store: Store, tenant: str, resource_type: ResourceType, resource: Resource) -> None:
     """Raises CommandError if a unique value belongs to somebody else."""
     for index in resource_type.indexes.values():
-        for value in rows.indexed_values(resource.document, index) if index.unique else ():
+        for value in keys.find_indexed_values(resource.document, index) if index.unique else ():
             owner = await store.resources.unique_id(tenant, resource_type, index, value)
             if owner not in (None, resource.id):
                 raise CommandError(

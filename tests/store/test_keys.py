@@ -16,25 +16,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scim.errors import INVALID_VALUE, TOO_LARGE
+from scim.ids import new_id
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.schema.values import fold
-from scim.store.rows import (
-    document_of,
-    document_values,
+from scim.store.keys import (
+    build_index_rows,
     encode,
-    index_rows,
-    indexed_values,
+    find_indexed_values,
     is_unique,
     key_range,
     lookup_range,
-    new_id,
-    new_write_id,
     prefix_range,
     resource_key,
     resource_range,
     unique_key,
 )
+from scim.store.properties import join_document, new_write_id, split_document
 from tests.core import DEVICE_TYPE, ENTERPRISE, GROUP_TYPE, JSON, REGISTRY, USER_TYPE, cases, device, refused, user
 
 USER_NAME = USER_TYPE.indexes["username"]
@@ -131,7 +129,7 @@ def test_long_text_is_cut_and_told_apart_by_a_hash() -> None:
 
 @given(st.text(max_size=40).map(lambda text: text * 20))
 def test_keys_are_short_enough_and_may_be_kept(value: str) -> None:
-    id = new_id(USER_TYPE)
+    id = new_id(USER_TYPE.id_prefix)
     document = {
         "userName": value,
         "externalId": value,
@@ -139,7 +137,7 @@ def test_keys_are_short_enough_and_may_be_kept(value: str) -> None:
         "emails": [{"value": value}],
         ENTERPRISE: {"manager": {"value": value}},
     }
-    for key in [resource_key(value), *index_rows(USER_TYPE, id, document)]:
+    for key in [resource_key(value), *build_index_rows(USER_TYPE, id, document)]:
         assert len(units(key)) <= 2 * MAX_KEY_UNITS
         assert not FORBIDDEN.search(key)
 
@@ -156,13 +154,13 @@ def test_key_range_holds_what_starts_so_and_nothing_else(prefix: str, other: str
 
 @pytest.mark.parametrize("resource_type", [USER_TYPE, GROUP_TYPE, DEVICE_TYPE], ids=lambda one: one.name)
 def test_new_ids(resource_type: ResourceType) -> None:
-    ids = {new_id(resource_type) for _ in range(100)}
+    ids = {new_id(resource_type.id_prefix) for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(rf"{resource_type.id_prefix}-[a-z2-7]{{24}}", id) for id in ids)
 
 
 def test_ids_lead_to_their_type_and_stand_in_its_range() -> None:
-    user_id, group_id = new_id(USER_TYPE), new_id(GROUP_TYPE)
+    user_id, group_id = new_id(USER_TYPE.id_prefix), new_id(GROUP_TYPE.id_prefix)
     assert REGISTRY.by_id(user_id) is USER_TYPE
     assert within(resource_key(user_id), resource_range(USER_TYPE))
     assert not within(resource_key(group_id), resource_range(USER_TYPE))
@@ -174,7 +172,7 @@ def test_write_ids_are_random() -> None:
 
 
 def rows_of(**attributes: object) -> set[str]:
-    return set(index_rows(USER_TYPE, "u-1", user({"userName": "ada", **attributes})))
+    return set(build_index_rows(USER_TYPE, "u-1", user({"userName": "ada", **attributes})))
 
 
 def test_index_rows() -> None:
@@ -189,7 +187,7 @@ def test_index_rows() -> None:
     manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user:manager.value"
     keys = ["x u username ada!20lovelace", "l u externalid Ada u-1", f"l u {manager} u-2 u-1"]
     keys += ["l u emails.value a@x u-1", "l u emails.value b.1c u-1"]
-    assert index_rows(USER_TYPE, "u-1", document) == {key: {"id": "u-1"} for key in keys}
+    assert build_index_rows(USER_TYPE, "u-1", document) == {key: {"id": "u-1"} for key in keys}
 
 
 def test_index_rows_of_values_that_are_the_same() -> None:
@@ -228,7 +226,7 @@ INDEXED: dict[str, tuple[Document, Index, list[str]]] = {
 
 @pytest.mark.parametrize(("document", "index", "expected"), cases(INDEXED))
 def test_indexed_values(document: Document, index: Index, expected: list[str]) -> None:
-    assert list(indexed_values(document, index)) == expected
+    assert list(find_indexed_values(document, index)) == expected
 
 
 def lookup_key(value: str) -> str:
@@ -250,7 +248,7 @@ def test_prefix_range_holds_all_values_that_start_so(prefix: str, rest: str) -> 
     """As `sw` has it: where NFC joins the prefix's last letter with what follows, the value does not start so."""
     value = prefix + rest
     assume(fold(value, MAIL.attribute).startswith(fold(prefix, MAIL.attribute)))
-    mail, name = sorted(index_rows(USER_TYPE, "u-1", {"userName": value, "emails": [{"value": value}]}))
+    mail, name = sorted(build_index_rows(USER_TYPE, "u-1", {"userName": value, "emails": [{"value": value}]}))
     assert within(mail, prefix_range(USER_TYPE, MAIL, prefix))
     assert within(name, prefix_range(USER_TYPE, USER_NAME, prefix))
 
@@ -275,9 +273,9 @@ TAIL = st.text(st.sampled_from('a"\\\n\x7féß中\uffff😀\U0010ffff'), max_siz
 @settings(max_examples=150)
 def test_document_is_what_was_kept(document: Document, length: int, filler: str, tail: str) -> None:
     document = {"text": filler * length + tail, **document}
-    parts = document_values(document)
-    assert document_of(parts) == document
-    assert document_of(json.loads(json.dumps(parts))) == document
+    parts = split_document(document)
+    assert join_document(parts) == document
+    assert join_document(json.loads(json.dumps(parts))) == document
     assert list(parts) == [f"doc{number}" for number in range(len(parts))]
     assert all(0 < len(units(part)) <= 2 * 32_767 for part in parts.values())
 
@@ -286,19 +284,19 @@ def test_document_is_what_was_kept(document: Document, length: int, filler: str,
 def test_document_at_the_limit_of_a_part(length: int) -> None:
     for filler in ("a", "😀"):
         document = {"a": filler * length}
-        assert document_of(document_values(document)) == document
+        assert join_document(split_document(document)) == document
 
 
 def test_document_without_attributes() -> None:
-    assert document_values({}) == {"doc0": "{}"}
-    assert document_of({"doc0": "{}", "id": "u-1", "write": "x"}) == {}
+    assert split_document({}) == {"doc0": "{}"}
+    assert join_document({"doc0": "{}", "id": "u-1", "write": "x"}) == {}
 
 
 @pytest.mark.parametrize(("filler", "length"), [("a", 480_000), ("é", 480_000), ("😀", 240_000)])
 def test_document_is_bounded_by_its_units(filler: str, length: int) -> None:
     room = length - len('{"a":""}') // (2 if filler == "😀" else 1)
     largest = {"a": filler * room}
-    assert document_of(document_values(largest)) == largest
-    assert sum(len(units(part)) for part in document_values(largest).values()) <= 2 * 480_000
+    assert join_document(split_document(largest)) == largest
+    assert sum(len(units(part)) for part in split_document(largest).values()) <= 2 * 480_000
     with refused(TOO_LARGE, "480000"):
-        document_values({"a": filler * (room + 1)})
+        split_document({"a": filler * (room + 1)})

@@ -1,4 +1,4 @@
-"""Row keys and what rows hold.
+"""Row keys: the one module that knows them.
 
 Every row of a tenant stands in the tenant's partition; a prefix tells the kinds apart:
 
@@ -14,107 +14,49 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
 
+The shared partition, which is no tenant's, has:
+
+    t <tenant>                                   a tenant that may have rows for housekeeping
+    q <tenant>                                   how much a tenant has
+    u <connection> <credential>                  when a credential was used
+    v <connection> <digest>                      the mark that a credential was revoked
+    j <expiry> <digest>                          an assertion that was seen and may not come again
+    k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
+
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
-import orjson
-
-from scim.errors import INVALID_VALUE, TOO_LARGE, UNAVAILABLE, ScimError
+from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.schema.values import fold
-from scim.store.table import Row
-
-Values = dict[str, Any]
-"""The properties of a row apart from its key."""
+from scim.store.properties import Values
 
 RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
 CENSUS = "i"
 GATE, CHANGE, RECEIPT = "o", "c", "w"
 
-FORMAT = 1
-"""The format of rows, kept as `v`. A process leaves a row with a greater one alone: a newer version wrote it."""
-
+SHARED = "~"
+"""The partition of what belongs to no tenant, or is read across tenants; no tenant's name can be it."""
 CURSOR_KEY = "k cursors"
-"""In the partition that is no tenant's: the key that cursors are signed with."""
-
+"""In the shared partition: the key that cursors are signed with."""
 HOUSEKEEPING = "k housekeeping"
-"""There too: the tenant that housekeeping reached last."""
+"""In the shared partition: the tenant that housekeeping reached last."""
 
-_CHUNK = 32_000
-"""UTF-16 units of one string property; the service's limit is 32,768."""
-_MAX_UNITS = 480_000
-"""UTF-16 units of a document, at two bytes each, under the service's 1 MiB for an entity."""
 _MAX_INDEXED = 45
 """Index rows of one resource: an update replaces them all in one transaction of 100 rows."""
 _BOOKMARKS = 1000
 """Bookmarks of one connection, whatever it asks."""
 _MAX_VALUE = 120
 """Characters of an encoded value in a key; what is longer is cut and told apart by a hash."""
-
-
-def new_id(resource_type: ResourceType) -> str:
-    """A random id, never used before (120 bits), whose prefix says the resource type."""
-    random = base64.b32encode(secrets.token_bytes(15)).decode().lower()
-    return f"{resource_type.id_prefix}-{random}"
-
-
-_ID = re.compile("[a-z]+-[a-z2-7]{24}")
-
-
-def is_id(text: str) -> bool:
-    """Whether a text has the form of our ids."""
-    return _ID.fullmatch(text) is not None
-
-
-def new_write_id() -> str:
-    return secrets.token_hex(8)
-
-
-_KEPT_WRITES = 6
-"""Write ids that a resource's row keeps: a retry whose answer was lost finds its own although others wrote since."""
-
-
-def write_ids(new: str, before: str) -> str:
-    """Return the property `write` after a write: the new id and the newest of those before, newest first."""
-    return " ".join([new, *before.split()][:_KEPT_WRITES])
-
-
-_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d(?::|%3A)\d\d(?::|%3A)\d\d)(?:\.(\d+))?Z'", re.IGNORECASE)
-
-
-def time_of(etag: str) -> str:
-    """Return when a row was written, by the service's clock: its ETag holds the row's Timestamp (REST API, "Query
-    Entities"). "" if this one does not."""
-    found = _TIME.search(etag)
-    if found is None:
-        return ""
-    return f"{found[1].replace('%3A', ':').replace('%3a', ':')}.{(found[2] or '')[:3]:0<3}Z"
-
-
-class NewerFormat(ScimError):
-    """A row was written in a format that this version does not know: 503, and the row is left alone."""
-
-    def __init__(self, key: str) -> None:
-        detail = f"{key.split(' ')[-1]} was written by a newer version of this service"
-        super().__init__(UNAVAILABLE, f"{detail}, which this process cannot read; send again.", {"Retry-After": "30"})
-
-
-def check_format(row: Row) -> None:
-    """Raise NewerFormat for a row of a newer version."""
-    version = row.values.get("v", FORMAT)
-    if not isinstance(version, int) or version > FORMAT:
-        raise NewerFormat(row.key)
 
 
 def resource_key(id: str) -> str:
@@ -128,12 +70,12 @@ def resource_range(resource_type: ResourceType, start: str | None = None, end: s
     return (first if start is None else resource_key(start)), (last if end is None else resource_key(end))
 
 
-def after(id: str) -> str:
+def id_after(id: str) -> str:
     """What sorts right behind an id of ours, as the start of what follows it."""
     return id + "!"
 
 
-def id_of(key: str) -> str:
+def parse_id(key: str) -> str:
     """The id in a resource's key: ids of ours need no escaping."""
     return key.partition(" ")[2]
 
@@ -155,7 +97,7 @@ def lookup_range(resource_type: ResourceType, index: Index, value: str) -> tuple
 def prefix_range(resource_type: ResourceType, index: Index, prefix: str) -> tuple[str, str]:
     """The key range of the resources with a value that starts so (and, for a very long prefix, some others)."""
     kind = f"{UNIQUE} {resource_type.id_prefix} {index.key}" if index.unique else _lookup(resource_type, index)
-    return key_range(f"{kind} {_escaped(fold(prefix, index.attribute))[:_MAX_VALUE]}")
+    return key_range(f"{kind} {_escape(fold(prefix, index.attribute))[:_MAX_VALUE]}")
 
 
 def key_range(prefix: str) -> tuple[str, str]:
@@ -168,11 +110,11 @@ def key_range(prefix: str) -> tuple[str, str]:
     return prefix, prefix[:-1] + following
 
 
-def index_rows(resource_type: ResourceType, id: str, document: Document) -> dict[str, Values]:
+def build_index_rows(resource_type: ResourceType, id: str, document: Document) -> dict[str, Values]:
     """The index rows that a document of that id has, by key. Raises 400 invalidValue where they are too many."""
     rows: dict[str, Values] = {}
     for index in resource_type.indexes.values():
-        for value in indexed_values(document, index):
+        for value in find_indexed_values(document, index):
             key = unique_key(resource_type, index, value)
             if not index.unique:
                 key = f"{_lookup(resource_type, index)} {encode(fold(value, index.attribute))} {id}"
@@ -236,7 +178,7 @@ def linked_range(other: str, start: str | None, end: str | None, *, of_group: bo
     return (first if start is None else first + encode(start)), (last if end is None else first + encode(end))
 
 
-def linked_id(key: str) -> str:
+def parse_linked_id(key: str) -> str:
     """The id at the other end of an edge, from its key: right for ids of ours, which need no escaping."""
     return key.rpartition(" ")[2]
 
@@ -263,7 +205,7 @@ def bookmark_range() -> tuple[str, str]:
 
 
 def tenant_key(tenant: str) -> str:
-    """In the partition that is no tenant's: the note that a tenant may have pending rows."""
+    """In the shared partition: the note that a tenant may have pending rows."""
     return f"t {encode(tenant)}"
 
 
@@ -272,12 +214,12 @@ def tenants_range() -> tuple[str, str]:
 
 
 def quota_key(tenant: str) -> str:
-    """In the partition that is no tenant's: how much a tenant has."""
+    """In the shared partition: how much a tenant has."""
     return f"q {encode(tenant)}"
 
 
 def usage_key(connection: str, credential: str) -> str:
-    """In the partition that is no tenant's: when a credential was used."""
+    """In the shared partition: when a credential was used."""
     return f"u {connection} {credential}"
 
 
@@ -287,7 +229,7 @@ def usage_range(connection: str | None) -> tuple[str, str]:
 
 
 def revoked_key(connection: str, digest: str) -> str:
-    """In the partition that is no tenant's: the mark that a credential was revoked, which stays."""
+    """In the shared partition: the mark that a credential was revoked, which stays."""
     return f"v {connection} {digest}"
 
 
@@ -296,13 +238,13 @@ def revoked_range(connection: str | None) -> tuple[str, str]:
     return key_range(f"v {connection} " if connection else "v ")
 
 
-def connection_of(key: str) -> str:
+def parse_connection(key: str) -> str:
     """The connection that such a row is about."""
     return key.split(" ")[1]
 
 
 def assertion_key(expires: str, digest: str) -> str:
-    """In the partition that is no tenant's: the sight of an assertion that may come once."""
+    """In the shared partition: the sight of an assertion that may come once."""
     return f"j {expires} {digest}"
 
 
@@ -325,7 +267,7 @@ def index_name(resource_type: ResourceType, index: Index) -> str:
     return f"{UNIQUE if index.unique else LOOKUP} {resource_type.id_prefix} {index.key}"
 
 
-def index_of(key: str) -> str:
+def parse_index_name(key: str) -> str:
     """The name of the index that an index row belongs to, from its key."""
     return " ".join(key.split(" ", 3)[:3])
 
@@ -334,37 +276,11 @@ def is_unique(key: str) -> bool:
     return key.startswith(UNIQUE + " ")
 
 
-def document_values(document: Document, what: str = "The resource") -> Values:
-    """The properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
-    text = orjson.dumps(document).decode()
-    if len(text) > _MAX_UNITS or (not text.isascii() and len(text.encode("utf-16-le")) > 2 * _MAX_UNITS):
-        raise ScimError(TOO_LARGE, f"{what} is too large: {_MAX_UNITS} characters are kept. Send less at a time.")
-    size = _CHUNK if text.isascii() else _CHUNK // 2  # a character outside the BMP takes two units
-    return {f"doc{i // size}": text[i : i + size] for i in range(0, len(text), size)}
-
-
-def document_of(values: Values) -> Document:
-    """The document that `document_values` split."""
-    text, number = "", 0
-    while (part := values.get(f"doc{number}")) is not None:
-        text, number = text + part, number + 1
-    document: Document = orjson.loads(text)
-    return document
-
-
-def text_bytes(values: Values) -> int:
-    """About how many bytes the document takes in a response: those of its text, more than ASCII counted twice."""
-    size, number = 0, 0
-    while (part := values.get(f"doc{number}")) is not None:
-        size, number = size + (len(part) if part.isascii() else 2 * len(part)), number + 1
-    return size
-
-
 def _lookup(resource_type: ResourceType, index: Index) -> str:
     return f"{LOOKUP} {resource_type.id_prefix} {index.key}"
 
 
-def indexed_values(document: Document, index: Index) -> Iterator[str]:
+def find_indexed_values(document: Document, index: Index) -> Iterator[str]:
     """The values of an indexed attribute in a document."""
     container = document if index.target.urn is None else document.get(index.target.urn, {})
     value = container.get(index.target.name)
@@ -375,7 +291,7 @@ def indexed_values(document: Document, index: Index) -> Iterator[str]:
             yield element
 
 
-def _escapes() -> dict[int, str]:
+def _build_escapes() -> dict[int, str]:
     """What a key may not hold (control characters, / \\ # ?), the percent sign, which services have decoded twice in a
     URL, our separator and the escape characters themselves, each by a sequence that sorts where the character does."""
     escapes = {code: f"!{code:02X}" for code in range(0x22)}
@@ -387,21 +303,21 @@ def _escapes() -> dict[int, str]:
     return escapes
 
 
-_ESCAPES = _escapes()
+_ESCAPES = _build_escapes()
 
 
-_ESCAPED = re.compile("[" + "".join(re.escape(chr(code)) for code in _ESCAPES) + "]")
+_TO_ESCAPE = re.compile("[" + "".join(re.escape(chr(code)) for code in _ESCAPES) + "]")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     if text.isascii():
         return text.translate(_ESCAPES)
-    return _ESCAPED.sub(lambda found: _ESCAPES[ord(found[0])], text)  # quicker, if few of many are to be escaped
+    return _TO_ESCAPE.sub(lambda found: _ESCAPES[ord(found[0])], text)  # quicker, if few of many are to be escaped
 
 
 def encode(text: str) -> str:
     """`text` as part of a key: in the order of the texts, cut and hashed when long."""
-    escaped = _escaped(text)
+    escaped = _escape(text)
     if len(escaped) <= _MAX_VALUE:
         return escaped
     digest = hashlib.sha256(escaped.encode("utf-8", "surrogatepass")).hexdigest()
