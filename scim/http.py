@@ -45,9 +45,10 @@ class Request:
         """The URL in its parts; without its host if that cannot be one, so that the rest can be read."""
         try:
             return urlsplit(self.url)
-        except ValueError:
-            target = _AUTHORITY.sub("", self.url, count=1)
-            return urlsplit(target if target.startswith("/") else f"/{target}")
+        except ValueError:  # also of what is left: a path may begin with //[
+            target, _, _ = _AUTHORITY.sub("", self.url, count=1).partition("#")
+            path, _, query = target.partition("?")
+            return SplitResult("", "", path, query, "")
 
     @cached_property
     def host(self) -> str:

@@ -32,6 +32,8 @@ NO_HOSTS = {
     "backslash": "a\\b",
 }
 PATHS = ["/scim/Users", "/scim", "/oauth2/token", "/.well-known/oauth-authorization-server", "/", ""]
+STRANGE_PATHS = ["//[x/scim/Users", "//a]b?x=//[", "//\u2100/scim#//["]
+"""What a host may stand behind, if the one before it cannot be one."""
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def public(settings: Settings) -> AsyncIterator[Application]:
     await application.close()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *STRANGE_PATHS])
 @pytest.mark.parametrize("host", cases(NO_HOSTS))
 async def test_host_that_cannot_be_one(application: Application, host: str, path: str) -> None:
     answer = await application.handle(Request("GET", f"http://{host}{path}"))
