@@ -30,7 +30,8 @@ class MassChanges:
         self._told = Seldom(_HOUR, _MOST)
 
     def count(self, trace: Trace, status: int) -> None:
-        """A request has ended with that status. Logs `mass_change`, once an hour for a tenant."""
+        """A request has ended with that status. Logs `mass_change`, once an hour for a tenant, and again when they are
+        ten times as many: the first may have been no more than usual."""
         disabled, deleted = trace.deed.disabled, trace.deed.deleted
         if trace.tenant is None or not disabled + deleted or 400 <= status < 500:
             return
@@ -50,7 +51,10 @@ class MassChanges:
     def _tell(self, trace: Trace, done: deque[tuple[int, int, int]], now: float) -> None:
         disabled, deleted = sum(one[1] for one in done), sum(one[2] for one in done)
         tenant = trace.tenant or ""
-        if disabled + deleted < self.limit or not self._told.take(tenant, now):
+        if disabled + deleted < self.limit:
+            return
+        steps = len(str((disabled + deleted) // self.limit))  # 1 from the limit on, 2 from ten times as many, …
+        if not [self._told.take((tenant, step), now) for step in range(1, steps + 1)][-1]:
             return
         fields = {
             "request": trace.request,

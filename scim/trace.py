@@ -99,16 +99,18 @@ def operation() -> Iterator[Deed]:
         _deed.reset(token)
 
 
-def total(own: Deed, *, failed: bool) -> None:
-    """An operation of a bulk request has ended; what it changed counts for the request. The first rule that was broken
-    is the request's."""
+def total(own: Deed, status: int) -> None:
+    """An operation of a bulk request has ended with that status; what it changed, or may have, counts for the request.
+    The first rule that was broken is the request's."""
     if (trace := _current.get()) is None:
         return
     whole = trace.deed
-    if failed:
+    if status >= 400:
         trace.failed += 1
         if whole.rule is None:
             whole.attribute, whole.rule = own.attribute, own.rule
+    if 400 <= status < 500:
+        return
     whole.added += own.added
     whole.removed += own.removed
     whole.disabled += own.disabled

@@ -47,6 +47,7 @@ CHANGES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     ),
     "of nobody's extension": (change("add", f"{ADDED}:badge", "7"), {"changed": ["(undeclared)"]}),
     "disabling": (change("Replace", "active", "False"), {"changed": ["active"], "disabled": 1}),
+    "disabling without a word": (change("remove", "active"), {"changed": ["active"], "disabled": 1}),
     "a role": (change("add", "roles", [{"value": "admin"}]), {"changed": ["roles"]}),
     "nothing": (change("replace", "nobodyKnowsThis", "x"), {}),
     "what it has": (change("replace", "active", True), {}),
@@ -146,6 +147,36 @@ async def test_a_line_for_each_resource_that_a_bulk_request_changed(
     assert {tuple(one[name] for name in WHO) for one in changes} == {tuple(line[name] for name in WHO)}
     assert (line["operations"], line["failed"], line["disabled"], line["deleted"]) == (8, 2, 1, 1)
     assert (line["attribute"], line["rule"]) == ("active", "type")
+
+
+async def test_a_bulk_request_counts_what_was_done(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """What an operation was about to do and was refused, so that nobody is told of accounts that are as they were."""
+    one, two = [await client.new_user(name, active=True) for name in ("one", "two")]
+    await client.delete(f"/Users/{two['id']}")
+    caplog.clear()
+    taken = await client.new_user("two", active=True)
+    off = [change("replace", None, {"active": False, "userName": "two"})]
+    operations = [
+        {"method": "PATCH", "path": f"/Users/{one['id']}", "data": {"Operations": off}},
+        {"method": "DELETE", "path": f"/Users/{one['id']}", "version": 'W/"another"'},
+        {"method": "PUT", "path": f"/Users/{taken['id']}", "data": {"userName": "one", "active": False}},
+    ]
+    answer = (await client.post("/Bulk", {"Operations": operations})).json["Operations"]
+    assert [item["status"] for item in answer] == ["409", "412", "409"]
+    assert told(lines(caplog)[-1]) == {"attribute": "userName", "rule": "unique", "failed": 3}
+    assert lines(caplog, "change") == []
+
+
+@pytest.mark.parametrize("path", ["/%55sers", "/users/", "//Users", "/Users?attributes=id", "/Users#x", "/Us\ners"])
+async def test_what_is_made_is_named_however_its_path_is_spelt(
+    client: Client, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    user = {"method": "POST", "path": path, "bulkId": "a", "data": {"userName": "a"}}
+    group = {"method": "POST", "path": "/Groups", "data": {"displayName": "g", "members": [{"value": "bulkId:a"}]}}
+    answer = (await client.post("/Bulk", {"Operations": [user, group]})).json["Operations"]
+    made = [item["location"].rpartition("/")[2] for item in answer]
+    assert [line["resource"] for line in lines(caplog, "change")] == made
+    assert [member["value"] for member in (await client.get(f"/Groups/{made[1]}")).json["members"]] == [made[0]]
 
 
 ERRORS = {

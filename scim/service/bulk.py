@@ -120,10 +120,12 @@ def _operation(context: Context, item: object, number: int) -> Operation:
         raise ScimError(INVALID_VALUE, f"Operation {number}: path has {len(path)} characters; {_MAX_PATH} are read.")
     if any(value is not None and not isinstance(value, str) for value in (bulk_id, version)):
         raise ScimError(INVALID_SYNTAX, f"Operation {number}: bulkId and version must be strings.")
-    method, endpoint, data = method.upper(), path.strip("/"), members.get("data")
+    method, data = method.upper(), members.get("data")
     if method == "PATCH" and isinstance(data, list):  # as RFC 7644 §3.7 prints it
         data = {"schemas": [PATCH_URN], "Operations": data}
-    resource_type = context.registry.by_endpoint(endpoint) if method == "POST" else None
+    # As the operation itself will read its path, however that is spelt: what it makes must have the promised id.
+    segments = Request(method, f"{context.request.base_url}{path}").segments if method == "POST" else []
+    resource_type = context.registry.by_endpoint(segments[0]) if len(segments) == 1 else None
     new_id = ids.new_id(resource_type.id_prefix) if resource_type else None
     return Operation(number, method, path, bulk_id, version, data, resource_type, new_id)
 
@@ -307,8 +309,8 @@ def _failed(context: Context, operation: Operation, error: Exception) -> dict[st
 
 def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
     """Add an operation that has ended to its request's log line, and log the resource that it changed, or may have."""
-    trace.total(deed, failed=operation.failed)
     status = int(operation.result["status"]) if operation.result else 0
+    trace.total(deed, status)
     current, request = trace.current(), _request(context, operation)
     if current is None or 400 <= status < 500:
         return

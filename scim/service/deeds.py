@@ -26,10 +26,12 @@ def note_creation(resource_type: ResourceType, document: Document) -> None:
 
 
 def note_update(resource_type: ResourceType, old: Document, new: Document) -> None:
-    """A resource gets another document. Who is disabled is no longer active."""
+    """A resource gets another document. Whoever was active and no longer is was disabled, also if nothing is left that
+    says so."""
     deed = trace.deed()
     deed.changed = differences(old, new, resource_type)
-    deed.disabled = int(new.get("active") is False and old.get("active") is not False)
+    before, after = old.get("active"), new.get("active")
+    deed.disabled = int((after is False and before is not False) or (before is True and after is not True))
 
 
 def note_deletion() -> None:
