@@ -256,7 +256,7 @@ class Application:
         if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
             url = public or f"{request.origin}/{ROOT}"
             raise ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
-        return await oauth.answer(request, parts.security)
+        return await oauth.answer(request, parts.security, parts.limits.check)
 
     def _built(self) -> _Parts:
         if self._parts is None:

@@ -14,6 +14,7 @@ from dev.host import Host
 from scim.app import Application
 from scim.errors import TOO_MANY_REQUESTS
 from scim.limits import Bucket, Seldom, TenantLimits
+from scim.security.signing_keys import rotated, write_signing_keys
 from scim.settings import Settings
 from tests.conftest import TABLE
 from tests.core import refused
@@ -61,16 +62,19 @@ def test_no_limit() -> None:
 
 
 KEYS = {name: new_key(name) for name in ("hasty", "calm")}
+CLIENT = new_key("client")
 
 
 @pytest.fixture
 async def limited(azurite: Azurite, host: Host) -> AsyncIterator[Host]:
-    connections = {name: {"tenant": name, "keys": [key]} for name, key in KEYS.items()}
+    connections: dict[str, object] = {name: {"tenant": name, "keys": [key]} for name, key in KEYS.items()}
+    connections["client"] = {"tenant": "hasty", "kind": "oauth", "keys": [CLIENT]}
     settings = {
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_SEALS": SEALS,
+        "SCIM_SIGNING_KEYS": write_signing_keys(rotated(())),
         "SCIM_TENANT_RATE": "1",
     }
     original, function_app.application = function_app.application, Application(Settings.from_environment(settings))
@@ -88,3 +92,15 @@ async def test_tenant_that_goes_beyond_its_rate(limited: Host) -> None:
     assert slowed[0].headers["content-type"] == "application/scim+json"
     assert slowed[0].json["status"] == "429" and "slow down" in slowed[0].json["detail"]
     assert (await calm.get("/ServiceProviderConfig")).status == 200
+
+
+async def test_tokens_are_paid_for_by_the_tenant(limited: Host) -> None:
+    """Each leaves a line in the log, as a request does."""
+    form = f"grant_type=client_credentials&client_id=client&client_secret={CLIENT}".encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
+    answers = [await limited.request("POST", "http://scim.test/oauth2/token", headers, form) for _ in range(30)]
+    slowed = [answer for answer in answers if answer.status == 429]
+    assert [answer.status for answer in answers[:2]] == [200, 200] and slowed
+    assert slowed[0].headers["Retry-After"] == "1"
+    assert "slow down" in json.loads(slowed[0].body)["error_description"]
+    assert (await Client(limited, "calm", KEYS["calm"]).get("/ServiceProviderConfig")).status == 200

@@ -130,5 +130,6 @@ def _for_us(claims: dict[str, Any], trust: Trust) -> None:
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if not any(audience in audiences for audience in trust.audiences):
         raise Rejected("its audience (aud) is not the one that the connection names")
-    if trust.app_id is not None and trust.app_id not in (claims.get("appid"), claims.get("azp")):
+    # azp is what version 2 of Entra's tokens calls appid: it says nothing beside one.
+    if trust.app_id is not None and claims.get("appid", claims.get("azp")) != trust.app_id:
         raise Rejected("its application (appid) is not Entra's provisioning service")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -81,16 +82,17 @@ def metadata(request: Request, origin: str) -> Response:
     return Response(200, body, {"Content-Type": "application/json"})
 
 
-async def answer(request: Request, security: Security) -> Response:
-    """An access token for whoever proves to be the client, or why not. Raises SecretsUnavailable and NoSigningKeys."""
+async def answer(request: Request, security: Security, limit: Callable[[str], None]) -> Response:
+    """An access token for whoever proves to be the client, or why not. `limit` counts a request of a tenant: what it
+    raises for one that asks too often, SecretsUnavailable and NoSigningKeys are raised."""
     try:
-        return await _granted(request, security)
+        return await _granted(request, security, limit)
     except OAuthError as error:
         trace.refused(error.reason)
         return error.response()
 
 
-async def _granted(request: Request, security: Security) -> Response:
+async def _granted(request: Request, security: Security, limit: Callable[[str], None]) -> Response:
     form = _form(request)
     _scope(form)
     grant = form.get("grant_type")
@@ -107,6 +109,7 @@ async def _granted(request: Request, security: Security) -> Response:
     else:
         raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
     trace.admit()
+    limit(connection.tenant)  # of whoever may have a token: one that shows a used assertion must not slow its tenant
     used = used_id(connection, credential)
     body: dict[str, Any] = {
         "access_token": await security.tokens.issue(connection, used),

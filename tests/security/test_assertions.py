@@ -223,6 +223,7 @@ OTHER_CALLERS: dict[str, Forge] = {
 """Those that Entra's own token may differ in, where no subject is pinned, or which name another connection."""
 OF_ENTRA: dict[str, tuple[Forge, str]] = {
     "wrong application": (saying(appid=OTHER_ID), "application (appid)"),
+    "wrong application beside that of version 2": (saying(appid=OTHER_ID, azp=SYNC_FABRIC), "application (appid)"),
     "no application": (saying(appid=None), "application (appid)"),
     "applications in a list": (saying(appid=[SYNC_FABRIC]), "application (appid)"),
 }
