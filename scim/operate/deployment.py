@@ -6,6 +6,7 @@ check` is the same for people. The host's own answers have no body: docs/operate
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 import time
@@ -20,6 +21,10 @@ PAUSE = 5.0
 """Seconds between two questions."""
 PATIENCE = 300.0
 """Seconds that a new deployment may take: the code is fetched, and roles begin to work."""
+_SECONDS = 30.0
+"""What one answer may take."""
+_MOST_BYTES, _MOST_SHOWN = 65_536, 500
+"""Bytes of an answer that are read, and characters of a text in it that are shown."""
 _PARTS = {
     "table": (
         "the app cannot read its table. Its identity needs the role Storage Table Data Contributor on the account, "
@@ -46,7 +51,7 @@ class Answer:
         """The JSON object in the body; empty if there is none."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -87,9 +92,13 @@ def check(
 
 def find_health(url: str) -> str:
     """The address of /health for a tenant URL or any other of the app. ValueError if it is no URL."""
-    parts = urllib.parse.urlsplit(url if "://" in url else f"https://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url} is no address; give the tenant URL, such as https://NAME.azurewebsites.net/scim")
+    try:
+        parts = urllib.parse.urlsplit(url if "://" in url else f"https://{url}")
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:  # brackets or a port that cannot be
+        is_one = False
+    if not is_one or " " in url:
+        raise ValueError(f"{url!r} is no address; give the tenant URL, such as https://NAME.azurewebsites.net/scim")
     path = parts.path.rstrip("/").removesuffix("/health").removesuffix("/scim")
     return f"{parts.scheme}://{parts.netloc}{path}/health"
 
@@ -99,9 +108,9 @@ def describe(answer: Answer) -> str:
     if answer.works:
         return "200, everything works"
     if answer.status == 0:
-        return answer.body
+        return _printable(answer.body)
     failing = [name for name, state in answer.document.items() if state == "failing" and name != "status"]
-    return f"{answer.status}" + (f", failing: {', '.join(failing)}" if failing else "")
+    return f"{answer.status}" + (f", failing: {_printable(', '.join(failing))}" if failing else "")
 
 
 def explain(answer: Answer, app: str = "NAME") -> str:
@@ -111,9 +120,9 @@ def explain(answer: Answer, app: str = "NAME") -> str:
     if failing:
         return "503: " + "; and ".join(failing) + "."
     if answer.status in (500, 503) and document.get("detail"):
-        return f"{answer.status}: {document['detail']}"
+        return f"{answer.status}: {_printable(str(document['detail']))}"
     if known is not None:
-        return f"{answer.status or 'No answer'}: {known.format(app=app, body=answer.body)}"
+        return f"{answer.status or 'No answer'}: {known.format(app=app, body=_printable(answer.body))}"
     return f"{answer.status}: something else than this app answers at that address; is it the right one?"
 
 
@@ -135,12 +144,26 @@ _KNOWN = {
 """What an answer of the host or the platform means, by its status; they have no body of ours."""
 
 
+def _printable(text: str) -> str:
+    """What somebody sent, as far as it may stand in a terminal or a log: whoever answers there may be anybody."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MOST_SHOWN])
+
+
 def _ask(address: str) -> Answer:
     try:
-        with urllib.request.urlopen(address, timeout=30) as response:
-            return Answer(response.status, response.read(65536).decode("utf-8", "replace"))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, error.read(65536).decode("utf-8", "replace"))
-    except (OSError, ValueError) as error:
+        try:
+            response = urllib.request.urlopen(address, timeout=_SECONDS)
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            return Answer(response.status, _read(response).decode("utf-8", "replace"))
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(0, str(getattr(error, "reason", error)) or type(error).__name__)
+
+
+def _read(response: Any) -> bytes:
+    """The body, as much of it as comes in the time that an answer may take."""
+    until, body = time.monotonic() + _SECONDS, b""
+    while len(body) < _MOST_BYTES and time.monotonic() < until and (part := response.read1(_MOST_BYTES)):
+        body += part
+    return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socketserver
 import subprocess
 import sys
 import threading
@@ -147,6 +148,65 @@ ADDRESSES = {
 @pytest.mark.parametrize(("url", "address"), cases(ADDRESSES))
 def test_address_of_health(url: str, address: str) -> None:
     assert deployment.find_health(url) == address
+
+
+NO_ADDRESSES = [
+    "ftp://x",
+    "http://[",
+    "http://[::1",
+    "http://x:y/scim",
+    "http://x:0",
+    "http://a b/scim",
+    "https://x\x1b[2J",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+def test_what_is_no_address(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deployment", "check", url, "--wait", "0"]) == 1
+    told = capsys.readouterr().err
+    assert "is no address; give the tenant URL" in told and "\x1b" not in told
+
+
+EVIL = (
+    '{"status": "x", "detail": "\\u001b[2Jgone\\r\\n\\u202e'
+    + "x" * 5000
+    + '", "\\u001b[31mred": "failing", "table": "ok"}'
+)
+STRANGE = {
+    "not HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "nothing": b"",
+    "no number": b"HTTP/1.1 abc OK\r\n\r\n",
+    "a header without an end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+    "more headers than are read": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    "less than it says": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+    "chunks that are none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "deeper than a parser goes": b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 60_000,
+    "what moves the cursor": b"HTTP/1.1 503 x\r\n\r\n" + EVIL.encode(),
+    "text that is none": b"HTTP/1.1 500 x\r\n\r\n\xff\xfe\x00",
+    "to a file": b"HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\n\r\n",
+    "round and round": b"HTTP/1.1 302 x\r\nLocation: /health\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", cases(STRANGE))
+def test_whatever_answers(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has the name by now may answer anything: the check goes on, and shows nothing that a terminal obeys."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            assert main(["deployment", "check", f"http://127.0.0.1:{server.server_address[1]}", "--wait", "0"]) == 1
+        finally:
+            server.shutdown()
+    told = capsys.readouterr().err
+    assert told and len(told) < 3000 and all(line.isprintable() for line in told.splitlines()), told
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
