@@ -31,6 +31,8 @@ class Deed:
     removed_ids: Sequence[str] = ()
     disabled: int = 0
     deleted: int = 0
+    left: int = 0
+    """Memberships that were surely taken away, whatever was asked for. Not told in the log."""
     attribute: str | None = None
     """The attribute that broke `rule`, as it was sent."""
     rule: Rule | None = None
@@ -165,6 +167,11 @@ def broken(error: ScimError) -> None:
     refused(error.reason)
     own = deed()
     own.attribute, own.rule = error.attribute, error.rule
+
+
+def left(memberships: int) -> None:
+    """So many memberships were taken away."""
+    deed().left += memberships
 
 
 def trip() -> None:

@@ -256,12 +256,12 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
             continue
         with trace.operation() as deed:
             note_creation(creation.resource_type, creation.document)
+            context.store.quotas.add(context.tenant, of_creation(creation.document, 0))  # also if nobody knows
             if (stored := made[creation.id]) is None:
                 operation.result = _failed(context, operation, TableUnavailable())
             else:
                 headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
                 operation.result = _result(context, operation, 201, headers, None)
-                context.store.quotas.add(context.tenant, of_creation(creation.document, 0))
         _account(context, operation, deed)
 
 

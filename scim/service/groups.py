@@ -13,14 +13,14 @@ from scim.errors import INVALID_VALUE, TOO_LARGE, TOO_MANY, UNAVAILABLE, ScimErr
 from scim.http import Response
 from scim.patch.apply import apply, steps
 from scim.patch.entra import Operation
-from scim.patch.members import delta, identified, read_members, sets_all, split
+from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
 from scim.service.deeds import note_members
-from scim.service.quota import of_members, require_room
+from scim.service.quota import booked, has_ample_room, of_members
 from scim.store.members import Changes, Member, difference
 from scim.store.stored import Stored
 from scim.store.table import Refused
@@ -69,19 +69,20 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
     on_members = await call(number, read_members, on_members, context.registry)
     named = await call(number, delta, on_members)
     conditional = any(name in context.request.headers for name in ("if-match", "if-none-match"))
-    if named is not None and on_members and not on_document and not conditional:
-        changes = Changes(await call(number, _members, context, named.add.values()), named.remove)
+    changes = None if named is None else await call(number, _delta, context, named)
+    is_roomy = changes is None or has_ample_room(context, of_members(changes))
+    if changes is not None and on_members and is_roomy and not on_document and not conditional:
         version = await _change_unread(context, resource_type, id, changes)
     else:
 
         async def change(old: Stored) -> tuple[Document, Changes]:
             document = await in_turns(steps(old.document, on_document, resource_type))
-            if named is not None:
-                return document, Changes(await call(number, _members, context, named.add.values()), named.remove)
+            if changes is not None:
+                return document, changes if is_roomy else await _looked_up(context, id, changes)
             present = await _present(context, id)
             wanted = await _applied(context, resource_type, present, on_members)
-            changes = await call(len(present), difference, present, wanted)
-            return document, dataclasses.replace(changes, absolute=sets_all(on_members))
+            these = await call(len(present), difference, present, wanted)
+            return document, dataclasses.replace(these, absolute=sets_all(on_members))
 
         version = (await resources.update_stored(context, resource_type, id, change)).version
     if projection.given or context.settings.group_patch_returns_resource:
@@ -97,18 +98,25 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
     """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
     if context.registry.by_id(id) is resource_type:
         note_members(changes)
-        growth = of_members(changes)
-        require_room(context, growth)
         try:
-            version = await context.store.members.change(context.tenant, id, changes)
-            context.store.quotas.add(context.tenant, growth)
-            return version
+            with booked(context, of_members(changes)):
+                return await context.store.members.change(context.tenant, id, changes)
         except Refused:
             if await context.store.resources.read(context.tenant, id) is not None:
                 raise ScimError(
                     UNAVAILABLE, f"{id} changed in that moment; send again.", {"Retry-After": "1"}
                 ) from None
     raise resources.missing(resource_type, id)
+
+
+def _delta(context: Context, named: Delta) -> Changes:
+    return Changes(_members(context, named.add.values()), named.remove)
+
+
+async def _looked_up(context: Context, group: str, changes: Changes) -> Changes:
+    """Return the changes of members that come near to a quota, as what they come to: who is absent is not removed."""
+    there = await context.store.members.holding(context.tenant, group, changes.add.keys() | changes.remove)
+    return Changes(changes.add, changes.remove & there, fresh=len(changes.add.keys() - there))
 
 
 async def _present(context: Context, id: str) -> list[Member]:

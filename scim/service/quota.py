@@ -1,9 +1,15 @@
 """A tenant that has used up a quota may not grow: 400 with the remedy. Whatever does not grow goes on, and so does
-everything that takes away: a disabled user, a removed member and a deletion always pass."""
+everything that takes away: a disabled user, a removed member and a deletion always pass.
+
+What is booked is what the store has done, never less: additions as they were asked for, unless it is known who was
+there before; removals as the store's transactions tell them. A change that failed may have added, and has removed
+nothing beyond what is told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import orjson
 
@@ -12,12 +18,15 @@ from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.validation import Document
 from scim.service.context import Context
 from scim.store.members import Changes
-from scim.store.quotas import Size
+from scim.store.quotas import PERCENT, Size
+from scim.store.resources import Stale, Taken
+from scim.store.sequences import Busy
+from scim.store.table import Refused
 
-_SLACK = 8
-"""Bytes that a document may grow: `false` is longer than `true`."""
 _RESOURCE, _MEMBER = 2500, 700
 """Bytes of the rows of a resource beside its document, and of a membership, about."""
+_DISABLING, _BESIDE = 100, 8_000
+"""Bytes that a user grows by `active: false` alone, at most; and those of what may come beside it in one request."""
 _SETTINGS: Mapping[str, tuple[str, int]] = {
     "resources": ("SCIM_TENANT_RESOURCES", 1),
     "members": ("SCIM_TENANT_MEMBERS", 1),
@@ -27,37 +36,93 @@ _SETTINGS: Mapping[str, tuple[str, int]] = {
 
 def of_creation(document: Document, members: int) -> Size:
     """What a new resource takes."""
-    return Size(1, members, 2 * _length(document) + _RESOURCE + _MEMBER * members)
+    return Size(1, 0, 2 * _length(document) + _RESOURCE).plus(_members(members))
+
+
+def of_deletion(document: Document) -> Size:
+    """What goes with a resource, beside its memberships."""
+    return Size(-1, 0, -2 * _length(document) - _RESOURCE)
 
 
 def of_update(old: Document, new: Document, changes: Changes) -> Size:
-    """What a resource takes more, or less, after an update."""
-    longer = _length(new) - _length(old)
-    return of_members(changes).plus(Size(bytes=2 * longer if longer > _SLACK or longer < 0 else 0))
+    """What a resource takes more, or less, after an update, beside the members that leave it."""
+    return of_members(changes).plus(Size(bytes=2 * (_length(new) - _length(old))))
 
 
 def of_members(changes: Changes) -> Size:
-    """What a group takes more, or less, when its members change."""
-    more = len(changes.add) - len(changes.remove)
-    return Size(0, more, _MEMBER * more)
+    """What a group takes more when it gets these members, at most."""
+    return _members(len(changes.add) if changes.fresh is None else changes.fresh)
+
+
+def of_leaving(changes: Changes) -> Size:
+    """What a group takes less without those who leave, as far as it is known that they are in it."""
+    return _members(0 if changes.fresh is None else -len(changes.remove))
+
+
+def has_ample_room(context: Context, growth: Size) -> bool:
+    """Whether the tenant stays so far from its quotas with that growth that nobody need look what is there already."""
+    return _scarce(context, growth, PERCENT) is None
 
 
 def require_room(context: Context, growth: Size) -> None:
-    """Raise 400 if the tenant has no room for that growth. An operation that disables is never refused."""
+    """Raise 400 if the tenant has no room for that growth. What disables is not refused for its bytes."""
+    what = _scarce(context, growth, 100)
+    quotas, is_leaving = context.store.quotas, trace.deed().disabled > 0
+    if what is None or (what == "bytes" and is_leaving and _passes(context, growth.bytes)):
+        return
+    size, limit = quotas.find(context.tenant) or Size(), getattr(quotas.quota, what)
+    setting, unit = _SETTINGS[what]
+    name = "MB" if what == "bytes" else what
+    alone = " Send active: false alone: it always passes." if is_leaving else ""
+    raise ScimError(
+        INVALID_VALUE,
+        f"This tenant has about {getattr(size, what) // unit} {name}, and may have {limit // unit}: delete what is not"
+        f" needed, or ask the operator to raise {setting}. Disabling, removing and deleting go on.{alone}",
+        rule="quota",
+    )
+
+
+def _passes(context: Context, more: int) -> bool:
+    """Whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what they
+    come to in a process, between two measurements, is limited, or a user who goes and comes would be a way around."""
+    return more <= _DISABLING or (more <= _BESIDE and context.store.quotas.spare(context.tenant, more))
+
+
+def _scarce(context: Context, growth: Size, percent: int) -> str | None:
+    """The first quota of which more than `percent` would be used with that growth; None if there is none."""
     quotas = context.store.quotas
     size = quotas.find(context.tenant)
-    if size is None or trace.deed().disabled:
-        return
+    if size is None:
+        return None
     for what, limit in quotas.quota._asdict().items():
-        if limit and getattr(growth, what) > 0 and getattr(size, what) + getattr(growth, what) > limit:
-            setting, unit = _SETTINGS[what]
-            name = "MB" if what == "bytes" else what
-            raise ScimError(
-                INVALID_VALUE,
-                f"This tenant has about {getattr(size, what) // unit} {name}, and may have {limit // unit}: delete "
-                f"what is not needed, or ask the operator to raise {setting}. Disabling, removing and deleting go on.",
-                rule="quota",
-            )
+        more = getattr(growth, what)
+        if limit and more > 0 and 100 * (getattr(size, what) + more) > percent * limit:
+            return str(what)
+    return None
+
+
+@contextmanager
+def booked(context: Context, growth: Size) -> Iterator[None]:
+    """Book what the store does inside: the growth if all goes well, without the memberships that it takes away."""
+    deed = trace.deed()
+    before = deed.left
+    try:
+        yield
+    except BaseException as error:
+        if not _did_nothing(error):
+            context.store.quotas.add(context.tenant, growth.increase().plus(_members(before - deed.left)))
+        raise
+    context.store.quotas.add(context.tenant, growth.plus(_members(before - deed.left)))
+
+
+def _did_nothing(error: BaseException) -> bool:
+    """Whether an operation that ended so has surely added nothing, and has taken back what it wrote before."""
+    refused = isinstance(error, ScimError) and error.kind.status < 500
+    return refused or isinstance(error, Taken | Stale | Refused | Busy)
+
+
+def _members(number: int) -> Size:
+    return Size(0, number, _MEMBER * number)
 
 
 def _length(document: Document) -> int:

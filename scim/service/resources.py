@@ -21,9 +21,8 @@ from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
-from scim.service.quota import of_creation, of_update, require_room
+from scim.service.quota import booked, of_creation, of_deletion, of_leaving, of_update, require_room
 from scim.store.members import Changes, Member
-from scim.store.quotas import Size
 from scim.store.resources import Stale, Taken
 from scim.store.stored import Creation, Stored
 
@@ -132,8 +131,8 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
         _require_match(context, stored)
         note_deletion()
         try:
-            await context.store.resources.delete(context.tenant, resource_type, stored)
-            context.store.quotas.add(context.tenant, Size(-1))
+            with booked(context, of_deletion(stored.document)):
+                await context.store.resources.delete(context.tenant, resource_type, stored)
             return Response(204)
         except Stale:
             await _before_retry(context, stored, until)
@@ -149,9 +148,8 @@ async def create_stored(
     growth = of_creation(document, len(members))
     require_room(context, growth)
     try:
-        made = await context.store.resources.create(context.tenant, creation, members)
-        context.store.quotas.add(context.tenant, growth)
-        return made
+        with booked(context, growth):
+            return await context.store.resources.create(context.tenant, creation, members)
     except Taken as taken:
         _conflict(taken, document)
 
@@ -177,12 +175,10 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         note_members(changes)
         if not changes and not stored.changing and _same(document, stored.document):
             return stored
-        growth = of_update(stored.document, document, changes)
-        require_room(context, growth)
+        require_room(context, of_update(stored.document, document, changes).plus(of_leaving(changes)))
         try:
-            updated = await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
-            context.store.quotas.add(context.tenant, growth)
-            return updated
+            with booked(context, of_update(stored.document, document, changes)):
+                return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
         except Taken as taken:
             _conflict(taken, document)
         except Stale:

@@ -272,6 +272,11 @@ def parse_index_name(key: str) -> str:
     return " ".join(key.split(" ", 3)[:3])
 
 
+def is_membership(key: str) -> bool:
+    """Whether the row is a membership, seen from its group: each has one such row, and one seen from the member."""
+    return key.startswith(f"{MEMBER} ")
+
+
 def is_unique(key: str) -> bool:
     return key.startswith(UNIQUE + " ")
 

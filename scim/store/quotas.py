@@ -2,7 +2,8 @@
 
 Nothing is counted on the way of a request. Housekeeping measures the tenants that it knows of and leaves the figures in
 a row of the partition that is no tenant's; a process reads that row behind a request, at most once in five minutes for
-a tenant that writes, and adds what it wrote itself since. So a quota holds up to what all processes write between two
+a tenant that writes, and adds what it wrote itself since the measurement began: what was written beside it may count
+twice until the next one, and nothing is forgotten. So a quota holds up to what all processes write between two
 measurements: a small tenant is measured every quarter of an hour, a large one in pieces, over some hours. A tenant that
 nobody has measured yet has no quota. Bytes are those of documents and keys, about as Table Storage counts them.
 """
@@ -15,6 +16,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, NamedTuple
 
 from scim.events import event
@@ -39,6 +41,10 @@ _EVERY = timedelta(minutes=15)
 """How old figures may be before the tenant is measured again."""
 _DUTY = 50
 """A measurement that took so long is repeated after so many times as long, at the earliest."""
+_SKEW_MINUTES = 2
+"""How far the clocks of two processes may be apart."""
+_MOST_SPARED = 1_000_000
+"""Bytes beyond the quota that requests which disable may bring to a tenant, in a process, between two measurements."""
 _PAGE_BYTES = 8 * 2**20
 _FIRST_ROWS = 64
 _ROW_BYTES, _KEY_BYTES = 250, 2
@@ -65,6 +71,10 @@ class Size:
     def plus(self, other: Size) -> Size:
         return Size(self.resources + other.resources, self.members + other.members, self.bytes + other.bytes)
 
+    def increase(self) -> Size:
+        """What of it is more, without what is less."""
+        return Size(max(0, self.resources), max(0, self.members), max(0, self.bytes))
+
 
 @dataclass(slots=True)
 class _Known:
@@ -73,7 +83,20 @@ class _Known:
     read: float
     measured: str = ""
     size: Size | None = None
-    added: Size = field(default_factory=Size)
+    added: dict[int, Size] = field(default_factory=dict)
+    """By the minute, in the order of time."""
+    spared: int = 0
+    """Bytes that were let through beyond the quota since it was measured."""
+
+    def total(self) -> Size | None:
+        """What the tenant has now; None if it was not measured."""
+        return None if self.size is None else reduce(Size.plus, self.added.values(), self.size)
+
+    def measure(self, size: Size, measured: str, began: str) -> None:
+        """Take new figures. What was added before they were begun is in them."""
+        since = int(datetime.fromisoformat(began).timestamp() // 60) - _SKEW_MINUTES
+        self.added = {minute: added for minute, added in self.added.items() if minute >= since}
+        self.size, self.measured, self.spared = size, measured, 0
 
 
 class Quotas:
@@ -100,12 +123,21 @@ class Quotas:
             task = asyncio.create_task(self._refresh(tenant), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return None if known.size is None else known.size.plus(known.added)
+        return known.total()
 
     def add(self, tenant: str, added: Size) -> None:
         """This process wrote so much."""
         if (known := self._known.get(tenant)) is not None:
-            known.added = known.added.plus(added)
+            minute = int(time.time() // 60)
+            known.added[minute] = known.added.get(minute, Size()).plus(added)
+
+    def spare(self, tenant: str, more: int) -> bool:
+        """Whether so many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
+        known = self._known.get(tenant)
+        if known is None or known.spared + more > _MOST_SPARED:
+            return False
+        known.spared += more
+        return True
 
     async def settle(self) -> None:
         """Wait for what is being read."""
@@ -120,8 +152,8 @@ class Quotas:
                 return
             values = row.values
             if values["measured"] != known.measured:
-                known.size = Size(*(int(values[name]) for name in asdict(Size())))
-                known.measured, known.added = str(values["measured"]), Size()
+                size, measured = Size(*(int(values[name]) for name in asdict(Size()))), str(values["measured"])
+                known.measure(size, measured, str(values.get("began", measured)))
         except Exception as error:  # whatever it is, the next look tries again
             log.warning("the figures of tenant %s were not read: %s", tenant, error)
 
@@ -139,9 +171,9 @@ class Quotas:
         while not walk.ends and time.monotonic() - began < seconds:
             await self._step(tenant, walk)
         walk.took += time.monotonic() - began
-        kept = {name: values[name] for name in (*asdict(Size()), "measured", "cost") if name in values}
+        kept = {name: values[name] for name in (*asdict(Size()), "measured", "began", "cost") if name in values}
         if walk.ends:
-            kept = {**asdict(walk.size), "measured": now(), "cost": walk.took}
+            kept = {**asdict(walk.size), "measured": now(), "began": walk.began, "cost": walk.took}
             self._tell(tenant, walk.size)
         else:
             kept |= walk.values()
@@ -177,6 +209,7 @@ class Quotas:
 class _Walk:
     """A measurement under way: first all keys, then the documents, in pages that are not too large."""
 
+    began: str
     phase: int = 0
     next: str = ""
     took: float = 0.0
@@ -191,13 +224,14 @@ class _Walk:
     def of(values: dict[str, Any]) -> _Walk:
         """The measurement that a row says is under way; a new one if it says none."""
         if "phase" not in values:
-            return _Walk()
+            return _Walk(now())
         size = Size(*(int(values[f"so_far_{name}"]) for name in asdict(Size())))
-        return _Walk(int(values["phase"]), str(values["next"]), float(values["took"]), size=size)
+        began = str(values.get("walk_began", values.get("measured", now())))
+        return _Walk(began, int(values["phase"]), str(values["next"]), float(values["took"]), size=size)
 
     def values(self) -> dict[str, Any]:
         so_far = {f"so_far_{name}": number for name, number in asdict(self.size).items()}
-        return {"phase": self.phase, "next": self.next, "took": self.took, **so_far}
+        return {"walk_began": self.began, "phase": self.phase, "next": self.next, "took": self.took, **so_far}
 
     def take(self, key: str, values: dict[str, Any]) -> None:
         if self.phase == 0:

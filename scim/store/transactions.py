@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from scim import trace
+from scim.store import keys
 from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Refused, Row, Table, TableUnavailable, Write
 
 _TRIES = 8
@@ -47,12 +49,15 @@ async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proo
         async with asyncio.timeout(TRIP_SECONDS):
             for number in range(_TRIES):
                 try:
-                    return await table.commit(tenant, writes)
+                    etags = await table.commit(tenant, writes)
+                    _tell_left(writes)
+                    return etags
                 except Refused as refused:
                     refused.unsure = unavailable is not None
                     shown = await _shown(table, tenant, proof, refused) if proof else None
                     if shown is None:
                         raise
+                    _tell_left(writes)
                     first = shown if shown.key == writes[0].key else await table.read(tenant, writes[0].key)
                     return [first.etag if first and is_newest(writes[0], first) else past(shown.etag)]
                 except TableUnavailable as error:
@@ -61,6 +66,12 @@ async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proo
     except TimeoutError:
         raise TableUnavailable(f"a write stayed without an answer for {TRIP_SECONDS} s") from None
     raise unavailable or TableUnavailable("a write was not sent")
+
+
+def _tell_left(writes: Sequence[Write]) -> None:
+    """Tell the request at hand which memberships are gone now: a delete of what is not there is refused."""
+    if number := sum(write.kind == "delete" and keys.is_membership(write.key) for write in writes):
+        trace.left(number)
 
 
 async def _shown(table: Table, tenant: str, proof: Proof, refused: Refused) -> Row | None:

@@ -12,10 +12,10 @@ from scim.operate.check import examine_shared
 from scim.operate.tenants.erasing import erase
 from scim.store import keys
 from scim.store.keys import SHARED
-from scim.store.quotas import Quota, Size
+from scim.store.quotas import Quota, Quotas, Size
 from scim.store.store import Store
 from tests.core import cases
-from tests.store.memory import Door, MemoryTable
+from tests.store.memory import Door, Faulty, MemoryTable
 from tests.support import Client
 from tests.test_accounts import change
 
@@ -26,14 +26,19 @@ LONG = "x" * 400_000
 class Tenant:
     """A tenant with quotas on a table in memory; `measure` has its processes know how much it is."""
 
-    def __init__(self, **quotas: int) -> None:
-        self.table = MemoryTable()
+    def __init__(self, table: MemoryTable | None = None, faulty: bool = False, **quotas: int) -> None:
+        self.table = table or MemoryTable()
         settings = {**NONE, **{f"SCIM_TENANT_{what.upper()}": str(number) for what, number in quotas.items()}}
-        self.door = Door(self.table, **settings)
+        self.faulty = Faulty(self.table)
+        self.door = Door(self.faulty if faulty else self.table, **settings)
         self.client: Client = self.door.client
 
+    @property
+    def quotas(self) -> Quotas:
+        return self.door.application._built().store.quotas
+
     async def measure(self) -> Size | None:
-        quotas = self.door.application._built().store.quotas
+        quotas = self.quotas
         self.table._partitions.get(SHARED, {}).pop(keys.quota_key("tenant"), None)
         await quotas.measure("tenant", seconds=60)
         quotas._known.clear()
