@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -44,8 +45,13 @@ DOORS = {
 }
 
 
-def imported(path: Path, *, at_run_time: bool = True) -> Iterator[str]:
-    """The modules that a file imports, those for type checkers apart."""
+@functools.cache
+def imported(path: Path, *, at_run_time: bool = True) -> list[str]:
+    """Return the modules that a file imports, those for type checkers apart."""
+    return list(_imports(path, at_run_time=at_run_time))
+
+
+def _imports(path: Path, *, at_run_time: bool) -> Iterator[str]:
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and at_run_time:
