@@ -34,6 +34,11 @@ async def scim(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("tenants/{*path}", methods=METHODS)
+async def tenants(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.route("oauth2/token", methods=METHODS)
 async def token(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)

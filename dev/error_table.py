@@ -73,6 +73,12 @@ ROWS: list[Row] = [
         "Ask for a secret that may write. Test Connection passes with one that may not; the first write fails.",
         "`add NAME` without `--read-only`.",
     ),
+    (
+        "403",
+        told.OPERATORS_CONNECTION,
+        "Ask for a secret token of your own tenant: this one is not meant for Entra.",
+        "`add NAME --tenant TENANT` makes one; `revoke` the other, since it went astray.",
+    ),
     ("404", told.NO_ADDRESS, "Enter the tenant URL as the text says it.", "-"),
     ("404", told.BEHIND_URL, "Enter the tenant URL as the text says it: Entra adds /Users and /Groups itself.", "-"),
     (

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from scim.errors import (
     with_request,
 )
 from scim.health import Health
-from scim.http import CONTENT_TYPE, ROOT, Request, Response
+from scim.http import CONTENT_TYPE, ROOT, TENANTS, Request, Response
 from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
 from scim.refusals import AddressLimits, Sample
@@ -55,7 +55,9 @@ log = logging.getLogger("scim")
 
 _APP = Path(__file__).parents[1]
 """The app's own folder, wherever the process was started."""
-_LOGGED = {ROOT, "oauth2"}
+_OPERATORS = {TENANTS}
+"""The operator's doors, which are not there for anybody else."""
+_LOGGED = {ROOT, "oauth2", *_OPERATORS}
 """The doors whose requests leave a line in the log."""
 _OAUTH = {"oauth2", ".well-known"}
 """The doors whose errors have OAuth's form (RFC 6749 §5.2)."""
@@ -96,9 +98,9 @@ def _uncollected() -> Iterator[None]:
 
 
 class Application:
-    """Answers requests to all our doors: SCIM, the token endpoint and its metadata, health. `settings` come from the
-    environment where none are given; `policies` see every request to the table; a `table` takes the table's place;
-    `ca_file` replaces the system's trusted certificates towards Key Vault and issuers."""
+    """Answers requests to all our doors: SCIM, an operator's, the token endpoint and its metadata, health. `settings`
+    come from the environment where none are given; `policies` see every request to the table; a `table` takes the
+    table's place; `ca_file` replaces the system's trusted certificates towards Key Vault and issuers."""
 
     def __init__(
         self,
@@ -137,7 +139,8 @@ class Application:
             response = self._charged(request, response, gathered)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
         response.headers["X-Request-Id"] = request_id
-        if request.root == ROOT:  # personal data, or what a caller sent of it (RFC 9111 §5.2.2.5)
+        # Personal data, or what a caller sent of it (RFC 9111 §5.2.2.5); and no error is to outlive its cause.
+        if request.root in {ROOT, *_OPERATORS} or response.status >= 400:
             response.headers.setdefault("Cache-Control", "no-store")
         self._changes.count(gathered, response.status)
         if request.root in _LOGGED:
@@ -204,38 +207,62 @@ class Application:
             )
             raise ScimError(URL_TOO_LONG, detail)
         parts = self._built()
-        if request.root != ROOT:
-            return await self._authorize(request, parts)
-        from scim.security.authentication import authenticate
-        from scim.service.context import Context
-        from scim.service.routes import route
+        if request.root == ROOT:
+            return await self._in_time(self._serve(request, parts), parts.settings.request_seconds)
+        if request.root in _OPERATORS:
+            return await self._in_time(self._serve_operator(request, parts), parts.settings.request_seconds)
+        return await self._authorize(request, parts)
 
-        seconds = parts.settings.request_seconds
+    @staticmethod
+    async def _in_time(answer: Coroutine[Any, Any, Response], seconds: float) -> Response:
+        """The answer, or what there is to say when its time is over."""
         try:
             with deadline.within(seconds):
                 async with asyncio.timeout(seconds + _TO_ANSWER) as limit:
-                    connection = await authenticate(request.headers, parts.security, reads=request.reads)
-                    parts.limits.check(connection.tenant)
-                    context = Context(
-                        request=request,
-                        tenant=connection.tenant,
-                        connection=connection.name,
-                        settings=parts.settings,
-                        registry=parts.registry,
-                        store=parts.store,
-                        writes=connection.access == "write",
-                        strict=connection.mode == "strict",
-                    )
-                    with budget.granted(self._budget(parts, connection.tenant)):
-                        return await route(context)
+                    return await answer
         except TimeoutError:
             if not limit.expired():
                 raise
             raise deadline.OutOfTime from None
 
+    async def _serve(self, request: Request, parts: _Parts) -> Response:
+        """SCIM for a customer, whose connection says which tenant is its own."""
+        from scim.security.authentication import authenticate
+        from scim.service.context import Context
+        from scim.service.routes import route
+
+        connection = await authenticate(request.headers, parts.security, reads=request.reads)
+        tenant = connection.tenant
+        assert tenant is not None
+        parts.limits.check(tenant)
+        context = Context(
+            request=request,
+            tenant=tenant,
+            connection=connection.name,
+            settings=parts.settings,
+            registry=parts.registry,
+            store=parts.store,
+            writes=connection.access == "write",
+            strict=connection.mode == "strict",
+        )
+        with budget.granted(self._budget(parts, tenant)):
+            return await route(context)
+
+    async def _serve_operator(self, request: Request, parts: _Parts) -> Response:
+        """What the operator's own application asks for. A customer is told what it is told of any path that is none."""
+        from scim.security.operators import authenticate_operator
+        from scim.service.tenants import read_tenant
+
+        connection = await authenticate_operator(request.headers, parts.security)
+        if connection is None:
+            raise self._nothing(request, parts)
+        parts.limits.check(connection.account)
+        with budget.granted(self._budget(parts, connection.account)):
+            return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
+
     @staticmethod
     def _budget(parts: _Parts, tenant: str) -> budget.Budget:
-        """What a request may make, all of which its tenant's rate pays for."""
+        """What a request may make, all of which the rate of its tenant, or of an operator's account, pays for."""
         settings = parts.settings
         most = max(
             budget.MOST,
@@ -250,13 +277,17 @@ class Application:
             return await parts.health.answer(request)
         from scim.security import oauth
 
-        public = parts.settings.public_url
         if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
-            return oauth.metadata(request, public.removesuffix(f"/{ROOT}") if public else request.origin)
+            return oauth.metadata(request, parts.settings.public_origin or request.origin)
         if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
-            url = public or f"{request.origin}/{ROOT}"
-            raise ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
+            raise self._nothing(request, parts)
         return await oauth.answer(request, parts.security, parts.limits.check)
+
+    @staticmethod
+    def _nothing(request: Request, parts: _Parts) -> ScimError:
+        """The error for a path that is no door of ours."""
+        url = parts.settings.public_url or f"{request.origin}/{ROOT}"
+        return ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
 
     def _built(self) -> _Parts:
         if self._parts is None:

@@ -91,6 +91,7 @@ Reason = Literal[
     "revoked",
     "paused",
     "read-only",
+    "no-right",  # an operator's connection that may not do this, or not with this tenant
     "over-budget",  # too many requests, or too many refused ones
 ]
 """Why a caller was refused: for the log and its queries, never for the caller."""

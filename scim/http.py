@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import orjson
 
@@ -21,7 +21,9 @@ from scim.told import MEDIA_TYPE
 
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
-"""The first path segment of every URL of ours; the tenant URL ends with it."""
+"""What the tenant URL ends with: its only path segment, unless an operator asks for one of its tenants."""
+TENANTS = "tenants"
+"""The first path segment of an operator's URL of a tenant, /tenants/<tenant>/scim."""
 
 _MAX_TAGS = 8192
 """Characters of If-Match or If-None-Match."""
@@ -73,11 +75,18 @@ class Request:
         """The first path segment, in lower case: which of our doors the request came to."""
         return self._path[0].lower() if self._path else ""
 
+    @cached_property
+    def tenant(self) -> str | None:
+        """The tenant that an operator's URL names, decoded and not looked at; None if the URL is none."""
+        path = self._path
+        is_operators = self.root == TENANTS and len(path) > 2 and path[2].lower() == ROOT
+        return unquote(path[1]) if is_operators else None
+
     @property
     def segments(self) -> list[str]:
         """The decoded path segments below /scim. Trailing and doubled slashes do not count, since admins type
         tenant URLs by hand, and %2F stays inside its segment."""
-        return [unquote(segment) for segment in self._path[1:]]
+        return [unquote(segment) for segment in self._path[1 if self.tenant is None else 3 :]]
 
     @property
     def reads(self) -> bool:
@@ -92,9 +101,14 @@ class Request:
         return f"{self._url.scheme}://{self._url.netloc}"
 
     @cached_property
+    def base_path(self) -> str:
+        """The path of the tenant URL that this request came by, without a trailing slash."""
+        return f"/{ROOT}" if self.tenant is None else f"/{TENANTS}/{quote(self.tenant, safe='')}/{ROOT}"
+
+    @property
     def base_url(self) -> str:
-        """The tenant URL that this request came by, without a trailing slash."""
-        return f"{self.origin}/{ROOT}"
+        """That tenant URL."""
+        return self.origin + self.base_path
 
     @cached_property
     def query(self) -> dict[str, str]:

@@ -69,7 +69,8 @@ def forget_oldest(remembered: MutableMapping[Any, Any], most: int) -> None:
 
 
 class TenantLimits:
-    """`rate` requests a second for each tenant in this process, twice as many at once; none where it is 0.
+    """`rate` requests a second for each tenant in this process, twice as many at once; none where it is 0. An
+    operator's connection has an account of its own, as if it were a tenant.
 
     A request that takes much work counts as several, when that is known: those after it wait.
 
@@ -88,8 +89,8 @@ class TenantLimits:
         if not bucket.take(self._clock()):
             raise ScimError(
                 TOO_MANY_REQUESTS,
-                f"This tenant sends more than {self._rate} requests a second, or requests that take as much work: "
-                "slow down. Nothing was done; send again.",
+                f"You send more than {self._rate} requests a second, or requests that take as much work: slow down. "
+                "Nothing was done; send again.",
                 {"Retry-After": str(math.ceil(bucket.wait) or 1)},
                 reason="over-budget",
             )

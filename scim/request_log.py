@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scim.events import event
-from scim.http import ROOT, Request, Response
+from scim.http import ROOT, TENANTS, Request, Response
 from scim.ids import is_id
 from scim.trace import Deed, Trace
 
@@ -44,7 +44,10 @@ def log_request(
     service could not start. `count`: how many refused requests like this one the line stands for."""
     fields = _caller(trace)
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
-    if request.root == ROOT:
+    scim = request.root in (ROOT, TENANTS)
+    if request.root == TENANTS and trace.admitted:
+        fields["operator"] = True
+    if scim:
         fields |= {
             "operation": _operation(request, registry),
             "resource": _resource(request, response),
@@ -64,7 +67,7 @@ def log_request(
     fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
     if count > 1:
         fields["count"] = count
-    event("request" if request.root == ROOT else "token", fields)
+    event("request" if scim else "token", fields)
 
 
 def log_change(

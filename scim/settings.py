@@ -130,7 +130,8 @@ class Settings(BaseModel):
     tenant_rate: int = Field(
         default=400,
         ge=0,
-        description="Requests a second of one tenant in one process, before 429; 0 for no limit.",
+        description="Requests a second of one tenant, or of an operator's connection, in one process, before 429; 0 "
+        "for no limit.",
     )
     tenant_resources: int = Field(
         default=1_000_000, ge=0, description="Users, groups and other resources of one tenant; 0 for no quota."
@@ -218,6 +219,11 @@ class Settings(BaseModel):
         settings._one_of("key_vault_url", "seals")
         settings._all_sealed()
         return settings
+
+    @property
+    def public_origin(self) -> str | None:
+        """The public URL without what the tenant URL ends with; None if requests tell it."""
+        return None if self.public_url is None else self.public_url.removesuffix("/scim")
 
     def wanted_body_limit(self) -> int:
         """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""

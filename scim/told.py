@@ -25,6 +25,10 @@ ENTRA_TOKEN = (
     "token, or ask the operator to allow Entra's for this tenant."
 )
 READ_ONLY = "Connection {name} may only read: ask the operator of this service for one that may write."
+OPERATORS_CONNECTION = (
+    "Connection {name} is the operator's own application's and has no tenant here: it reads a tenant at "
+    "/tenants/<tenant>/scim."
+)
 PAUSED = (
     "Connection {name} was paused on {at}. Nothing is lost: its operator resumes it, and provisioning is then "
     "restarted in Entra."

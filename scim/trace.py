@@ -47,7 +47,7 @@ class Trace:
     address: str | None = None
     """Where it came from."""
     tenant: str | None = None
-    """The tenant of the caller who has proven who it is."""
+    """The tenant of the caller who has proven who it is; of an operator's, the one that it asks for."""
     connection: str | None = None
     credential: str | None = None
     """What logs and lists call the credential: eight hex digits."""
@@ -137,11 +137,17 @@ def claims(connection: str) -> None:
         trace.claimed = connection
 
 
-def proven(connection: str, tenant: str, credential: str) -> None:
-    """The caller has that credential of the connection, or had it before it ended."""
+def proven(connection: str, tenant: str | None, credential: str) -> None:
+    """The caller has that credential of the connection, or had it before it ended. An operator's has no tenant."""
     if (trace := _current.get()) is not None:
         trace.connection, trace.tenant, trace.credential = connection, tenant, credential
         trace.claimed = None
+
+
+def reach(tenant: str) -> None:
+    """The caller, an operator's connection, may ask for that tenant, and does."""
+    if (trace := _current.get()) is not None:
+        trace.tenant = tenant
 
 
 def admit() -> None:

@@ -25,7 +25,7 @@ from tests.support import Response
 
 ORIGIN = "http://scim.test"
 PAST = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-NAMES = ("good", "lapsed", "ended", "paused", "reader", "closed", "replaced", "withdrawn", "client")
+NAMES = ("good", "lapsed", "ended", "paused", "reader", "closed", "replaced", "withdrawn", "client", "app")
 KEYS = {name: new_key(name) for name in NAMES}
 OLD = {name: new_key(name) for name in ("replaced", "withdrawn")}
 MORE: dict[str, dict[str, Any]] = {
@@ -37,6 +37,7 @@ MORE: dict[str, dict[str, Any]] = {
     "replaced": {"revoked_keys": [{"value": digested(OLD["replaced"]), "at": PAST}]},
     "withdrawn": {"keys": [], "revoked": None, "revoked_keys": [{"value": digested(OLD["withdrawn"]), "at": PAST}]},
     "client": {"kind": "oauth"},
+    "app": {"tenant": None, "operator": {"tenants": "*", "rights": ["read"]}},
 }
 ENTRAS = ".".join(
     base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, {"tid": "x"}, 1)
@@ -77,6 +78,7 @@ PROVOKED: dict[str, Sent] = {
     told.SECRET_TOKEN: token_request(client_id="good", client_secret=GOOD),
     told.OTHER_SCOPE: token_request(client_id="client", client_secret=KEYS["client"], scope="other"),
     told.READ_ONLY: Sent("POST", token=KEYS["reader"], body={"userName": "x"}),
+    told.OPERATORS_CONNECTION: Sent(token=KEYS["app"]),
     told.NO_ADDRESS: Sent(path="/scmi/Users?filter=x", token=GOOD),
     told.BEHIND_URL: Sent(path="/scim/Users/Users?filter=x", token=GOOD),
     told.TAKEN: Sent("POST", token=GOOD, body={"userName": "user-0"}),

@@ -29,7 +29,8 @@ class Claims:
     """What one of our tokens says: whose it is, got with which credential, and whether its time is over."""
 
     connection: str
-    tenant: str
+    tenant: str | None
+    """None if the connection was an operator's: what was issued to one side is never good on the other."""
     credential: str
     expires: datetime
 
@@ -75,7 +76,7 @@ class AccessTokens:
             "sub": connection.name,
             "client_id": connection.name,
             "scope": SCOPE,
-            "tenant": connection.tenant,
+            **({} if connection.tenant is None else {"tenant": connection.tenant}),
             "credential": credential,
             "iat": int(now.timestamp()),
             "exp": int((now + self.lifetime).timestamp()),
@@ -108,7 +109,7 @@ class AccessTokens:
         except jwt.InvalidTokenError:
             return None
         return Claims(
-            claims["sub"], claims["tenant"], claims["credential"], datetime.fromtimestamp(claims["exp"], tz=UTC)
+            claims["sub"], claims.get("tenant"), claims["credential"], datetime.fromtimestamp(claims["exp"], tz=UTC)
         )
 
 

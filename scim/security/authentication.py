@@ -26,11 +26,23 @@ _PAUSE = {"Retry-After": "3600"}
 
 
 async def authenticate(headers: Mapping[str, str], security: Security, *, reads: bool) -> Connection:
-    """The caller's connection for a request that `reads` or writes.
+    """The caller's connection, which is a customer's, for a request that `reads` or writes.
 
-    Raises 401 with WWW-Authenticate; 403 where a read-only connection writes; 503 where it is paused (Entra tries
-    again, and would stop provisioning on a 403); SecretsUnavailable where the connection or a key cannot be looked
-    up."""
+    Raises 401 with WWW-Authenticate; 403 where a read-only connection writes, and for an operator's; 503 where it is
+    paused (Entra tries again, and would stop provisioning on a 403); SecretsUnavailable where the connection or a
+    key cannot be looked up."""
+    connection, credential = await identify(headers, security)
+    admit(connection, credential, security)
+    if connection.operator is not None:
+        raise ScimError(FORBIDDEN, told.OPERATORS_CONNECTION.format(name=connection.name), reason="wrong-kind")
+    if connection.access == "read" and not reads:
+        raise ScimError(FORBIDDEN, told.READ_ONLY.format(name=connection.name), reason="read-only")
+    note_use(connection, credential, security)
+    return connection
+
+
+async def identify(headers: Mapping[str, str], security: Security) -> tuple[Connection, Credential | None]:
+    """The connection of the caller and its credential, which may have ended. Raises 401 and SecretsUnavailable."""
     token = _token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
         raise _unknown("malformed")
@@ -38,8 +50,12 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
         connection, credential = await _by_jwt(token, security)
     else:
         connection, credential = await _by_key(token, security)
-    used = used_id(connection, credential)
-    trace.proven(connection.name, connection.tenant, used)
+    trace.proven(connection.name, connection.tenant, used_id(connection, credential))
+    return connection, credential
+
+
+def admit(connection: Connection, credential: Credential | None, security: Security) -> None:
+    """Refuse what has ended with 401, and what is paused with 503."""
     if (fault := tell_ended(connection, credential, security)) is not None:
         raise _refused(*fault)
     trace.admit()
@@ -50,10 +66,11 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
             _PAUSE,
             reason="paused",
         )
-    if connection.access == "read" and not reads:
-        raise ScimError(FORBIDDEN, told.READ_ONLY.format(name=connection.name), reason="read-only")
-    security.usage.note(connection, used, connection.ends(credential))
-    return connection
+
+
+def note_use(connection: Connection, credential: Credential | None, security: Security) -> None:
+    """Note that the credential was used. Returns at once."""
+    security.usage.note(connection, used_id(connection, credential), connection.ends(credential))
 
 
 async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:

@@ -1,4 +1,5 @@
-"""Connections: one identity provider's access to one tenant, and where they are looked up.
+"""Connections: one identity provider's access to one tenant, or the operator's own application's to many, and where
+they are looked up.
 
 A connection is found by the name that a credential carries; nothing is ever listed. The settings are one source, Key
 Vault the other; both answer the same one question.
@@ -24,6 +25,11 @@ from pydantic import (
 from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, parse_client_id
 from scim.security.trust import Trust
 
+Right = Literal["feed", "read", "manage"]
+"""What an operator's connection may: follow the changes of its tenants, read them by SCIM, steer them."""
+EVERY_TENANT = "*"
+_MOST_TENANTS = 200
+"""Tenants that an operator's connection names: a document in the vault has 25 KB."""
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
 
@@ -84,14 +90,53 @@ class Revoked(BaseModel):
         return fingerprint(self.value)
 
 
+class Operator(BaseModel):
+    """What makes a connection the operator's own application's: which tenants it reaches, and what it may do there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tenants: tuple[str, ...] = Field(min_length=1, max_length=_MOST_TENANTS)
+    """Their ids, or "*" alone for all that there are and will be."""
+    rights: tuple[Right, ...] = Field(min_length=1)
+
+    @field_validator("tenants", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return (given,) if given == EVERY_TENANT else given
+
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
+        if tenants != (EVERY_TENANT,) and not all(map(CONNECTION_NAME.fullmatch, tenants)):
+            raise ValueError('must be ids of tenants, or "*" alone for all')
+        return tuple(sorted(set(tenants)))
+
+    @field_validator("rights")
+    @classmethod
+    def _in_order(cls, rights: tuple[Right, ...]) -> tuple[Right, ...]:
+        return tuple(sorted(set(rights)))
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether it reaches every tenant, those that are yet to come too."""
+        return self.tenants == (EVERY_TENANT,)
+
+    def reaches(self, tenant: str) -> bool:
+        """Whether a tenant of that id is one of its own, whether or not there is one."""
+        return self.reaches_all or tenant in self.tenants
+
+
 class Connection(BaseModel):
-    """Who may call for which tenant, with what and until when."""
+    """Who may call for which tenant, with what and until when: a customer's has one `tenant`, an operator's `operator`
+    in its place, and nothing is both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(pattern=f"^{CONNECTION_NAME.pattern}$")
-    tenant: str = Field(pattern=f"^{CONNECTION_NAME.pattern}$")
+    tenant: str | None = Field(default=None, pattern=f"^{CONNECTION_NAME.pattern}$")
     """The tenant's id, which is the partition of its rows: it never changes while the tenant lives."""
+    operator: Operator | None = None
+    """If it is the operator's own application's; `kind` says how that one shows who it is, as for everybody."""
     kind: Literal["api-key", "oauth", "federation", "entra"] = "api-key"
     """`api-key`: the key is the bearer token. `oauth`: client credentials for a token of ours. `federation`: the
     issuer's assertion for a token of ours. `entra`: the bearer token is one that Entra issued."""
@@ -124,6 +169,22 @@ class Connection(BaseModel):
         return tuple(key for key in keys if digested(key.value) not in revoked) if revoked else keys
 
     @model_validator(mode="after")
+    def _of_one_side(self) -> Connection:
+        """No slip of the pen makes a customer's connection an operator's: a member must go, and another come."""
+        if self.operator is None:
+            if self.tenant is None:
+                raise ValueError("tenant: is needed")
+        elif self.tenant is not None:
+            raise ValueError("operator: an operator's connection has no tenant of its own: take one of the two out")
+        elif self.kind == "entra":
+            raise ValueError(
+                "operator: kind entra is for a customer: every application of that Entra tenant has its token"
+            )
+        elif (self.access, self.mode) != ("write", "entra"):
+            raise ValueError("operator: access and mode are a customer's; an operator's connection has rights")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Connection:
         if self.kind in ("federation", "entra"):
             if self.trust is None or self.keys:
@@ -142,6 +203,12 @@ class Connection(BaseModel):
         elif not all(is_storable(key.value, self.name) for key in self.keys):
             raise ValueError(f"keys: each must be a key made for connection {self.name}, or sha256:<its hex digest>")
         return self
+
+    @property
+    def account(self) -> str:
+        """Whose rate and budget its requests are counted against: its tenant's, or an operator's own, which no tenant
+        can share, since none is called so. Neither keeps the other waiting."""
+        return f"operator {self.name}" if self.tenant is None else self.tenant
 
     def ends(self, credential: Credential | None) -> datetime | None:
         """When that credential of the connection, or the connection, expires: whichever is first."""

@@ -109,7 +109,7 @@ async def _granted(request: Request, security: Security, limit: Callable[[str], 
     else:
         raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
     trace.admit()
-    limit(connection.tenant)  # of whoever may have a token: one that shows a used assertion must not slow its tenant
+    limit(connection.account)  # of whoever may have a token: one that shows a used assertion must not slow its tenant
     used = used_id(connection, credential)
     body: dict[str, Any] = {
         "access_token": await security.tokens.issue(connection, used),

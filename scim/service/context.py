@@ -40,9 +40,14 @@ class Context:
     """The id that a bulk request has promised to a POST."""
 
     @property
+    def origin(self) -> str:
+        """Where our doors are: scheme, host, and the path before them if the public URL has one."""
+        return self.settings.public_origin or self.request.origin
+
+    @property
     def base_url(self) -> str:
-        """The tenant URL for locations and references."""
-        return self.settings.public_url or self.request.base_url
+        """The tenant URL for locations and references; an operator's, if it asks."""
+        return self.origin + self.request.base_path
 
     async def body(self, resource_type: ResourceType | None = None) -> object:
         """The request's JSON. A resource with members may be larger than others."""

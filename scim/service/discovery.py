@@ -26,12 +26,12 @@ Document = dict[str, Any]
 
 async def service_provider_config(context: Context) -> Response:
     _refuse_filter(context)
-    settings = context.settings
+    settings, may_write = context.settings, context.request.tenant is None
     body: Document = {
         "schemas": [CONFIG_URN],
-        "patch": {"supported": True},
+        "patch": {"supported": may_write},
         "bulk": {
-            "supported": True,
+            "supported": may_write,
             "maxOperations": settings.max_bulk_operations,
             "maxPayloadSize": settings.max_bulk_bytes,
         },

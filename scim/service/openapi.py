@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from scim.errors import ERROR_URN
-from scim.http import CONTENT_TYPE, ROOT, Response
+from scim.http import CONTENT_TYPE, ROOT, TENANTS, Response
 from scim.patch.entra import PATCH_URN
 from scim.schema.model import Attribute
 from scim.schema.registry import Registry, ResourceType
@@ -55,10 +55,30 @@ _ALWAYS = (401, 403, 429, 500, 503)
 
 async def openapi(context: Context) -> Response:
     """GET /openapi.json: 200 with the document."""
-    origin = context.base_url.removesuffix(f"/{ROOT}")
-    body = {**document(context.registry), "servers": [{"url": context.base_url}]}
-    body["components"] = {**body["components"], "securitySchemes": _security(origin)}
+    of_operator = context.request.tenant is not None
+    body = {**document(context.registry), "servers": [_server(context)]}
+    if of_operator:
+        body["paths"] = _readable(body["paths"])
+    body["components"] = {**body["components"], "securitySchemes": _security(context.origin, of_operator=of_operator)}
     return Response(200, body, {"Content-Type": "application/json"})
+
+
+def _server(context: Context) -> Json:
+    """Where the paths begin; an operator puts the tenant in."""
+    tenant = context.request.tenant
+    if tenant is None:
+        return {"url": context.base_url}
+    variable = {"default": tenant, "description": "The tenant that is read."}
+    return {"url": f"{context.origin}/{TENANTS}/{{tenant}}/{ROOT}", "variables": {"tenant": variable}}
+
+
+def _readable(paths: Json) -> Json:
+    """The paths with the operations that an operator may use: those that read."""
+    kept = {
+        path: {name: each for name, each in item.items() if name in ("get", "parameters") or path.endswith("/.search")}
+        for path, item in paths.items()
+    }
+    return {path: item for path, item in kept.items() if item.keys() - {"parameters"}}
 
 
 @lru_cache(maxsize=8)
@@ -359,9 +379,10 @@ def _error(text: str) -> Json:
     return _answer(text, _ref("Error"))
 
 
-def _security(origin: str) -> Json:
+def _security(origin: str, *, of_operator: bool) -> Json:
+    described = "The token of an operator's connection." if of_operator else "A secret token; it decides the tenant."
     token = {"tokenUrl": f"{origin}/oauth2/token", "scopes": {}}
     return {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A secret token; it decides the tenant."},
+        "bearer": {"type": "http", "scheme": "bearer", "description": described},
         "clientCredentials": {"type": "oauth2", "flows": {"clientCredentials": token}},
     }

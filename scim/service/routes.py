@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 
 from scim.errors import METHOD_NOT_ALLOWED, NOT_FOUND, NOT_IMPLEMENTED, ScimError
-from scim.http import ROOT, Response
+from scim.http import Response
 from scim.schema.registry import ResourceType
 from scim.service.context import Context
 from scim.told import BEHIND_URL, NO_ADDRESS
@@ -83,7 +83,7 @@ def _is_endpoint(context: Context, name: str) -> bool:
 def _nothing(context: Context) -> ScimError:
     """The error for a path that is none: most often the tenant URL was entered with something behind it."""
     segments = context.request.segments
-    path, url = "/".join(["", ROOT, *segments])[:200], context.base_url
+    path, url = "/".join([context.request.base_path, *segments])[:200], context.base_url
     if len(segments) > 1 and _is_endpoint(context, segments[1].lower()):
         return ScimError(NOT_FOUND, BEHIND_URL.format(path=path, extra=f"/{segments[0][:80]}", url=url))
     return ScimError(NOT_FOUND, NO_ADDRESS.format(path=path, url=url))

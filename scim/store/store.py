@@ -16,7 +16,7 @@ from scim.store.pending import Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quota, Quotas
 from scim.store.resources import Resources
-from scim.store.table import Table
+from scim.store.table import Table, has_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class Store:
     async def check(self) -> None:
         """Look whether the table answers. Raises TableUnavailable."""
         await self.table.read(SHARED, keys.CURSOR_KEY)
+
+    async def knows(self, tenant: str) -> bool:
+        """Whether there is anything of the tenant. Raises TableUnavailable."""
+        return await has_rows(self.table, tenant)
 
     @staticmethod
     def on(table: Table, registry: Registry | None = None, quota: Quota | None = None) -> Store:

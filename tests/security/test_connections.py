@@ -35,6 +35,7 @@ def test_defaults() -> None:
     assert connection().model_dump() == {
         "name": "contoso",
         "tenant": "t-1",
+        "operator": None,
         "kind": "api-key",
         "description": "",
         "created": None,

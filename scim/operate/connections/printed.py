@@ -26,6 +26,18 @@ _KEPT = {
 _WARNED = max(WARNINGS)
 _SHOWN = 5
 """Revoked credentials that are listed for people, the newest ones."""
+_FIELDS_OF_AN_APPLICATION = {
+    "api-key": ("Base URL", "Bearer token"),
+    "oauth": ("Base URL", "Token endpoint", "Client ID", "Client Secret", "Scope"),
+    "federation": ("Base URL", "Token endpoint", "Client ID", "Scope"),
+}
+_FOR_AN_APPLICATION = {
+    "api-key": "Your application sends the token in the header Authorization: Bearer <token>. Keep it where the\n"
+    "application keeps its secrets; --kind federation needs none.",
+    "oauth": "Your application gets an access token at the token endpoint (grant_type client_credentials).",
+    "federation": "Your application exchanges a token that matches the issuer, audience and subject above at the\n"
+    "token endpoint (grant_type client_credentials, with the token as client_assertion). There is no secret.",
+}
 _NOTES = {
     "api-key": "Enter both in Entra: Provisioning, Admin credentials, Bearer authentication. Then Test Connection.",
     "oauth": "Enter them in Entra: Provisioning, Admin credentials, OAuth2 client credentials grant; any of the ways to"
@@ -39,8 +51,10 @@ _NOTES = {
 
 
 def entered(connection: Connection, url: str, secret: str | None) -> dict[str, str]:
-    """What the admin pastes into Entra, by the name of the field."""
+    """What the admin pastes into Entra, or the operator into the application, by the name of the field."""
     every = {
+        "Base URL": url.removesuffix("/scim") + "/tenants/<tenant>/scim",
+        "Bearer token": secret or "",
         "Tenant URL": url,
         "Secret Token": secret or "",
         "Token endpoint": url.removesuffix("/scim") + "/oauth2/token",
@@ -48,7 +62,8 @@ def entered(connection: Connection, url: str, secret: str | None) -> dict[str, s
         "Client Secret": secret or "",
         "Scope": "scim",
     }
-    return {field: every[field] for field in _ENTERED[connection.kind]}
+    fields = _ENTERED if connection.operator is None else _FIELDS_OF_AN_APPLICATION
+    return {field: every[field] for field in fields[connection.kind]}
 
 
 def instructions(connection: Connection, url: str, secret: str | None) -> str:
@@ -67,9 +82,11 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
         )
         if value
     ]
-    lines = [f"Connection {connection.name} ({connection.kind}, {connection.access}) of tenant {connection.tenant}"]
+    whose = "of tenant" if connection.operator is None else "of your application:"
+    lines = [f"Connection {connection.name} ({connection.kind}, {rights(connection)}) {whose} {reach(connection)}"]
     lines += [f"  {name}: {value}" for name, value in pinned]
-    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items()), "", _NOTES[connection.kind]]
+    notes = _NOTES if connection.operator is None else _FOR_AN_APPLICATION
+    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items()), "", notes[connection.kind]]
     if secret is not None:
         lines += ["", *_promises(connection, secret)]
     return "\n".join(lines)
@@ -131,9 +148,9 @@ def _line(view: View | Unreadable, now: datetime) -> tuple[str, ...]:
     connection = view.connection
     return (
         connection.name,
-        connection.tenant,
+        reach(connection),
         connection.kind,
-        connection.access,
+        rights(connection),
         state(connection, now),
         moment(connection.last_end(), "never"),
         moment(_last(view), "never" if view.used is not None else "not known"),
@@ -145,9 +162,13 @@ def details(view: View, now: datetime) -> str:
     """One connection with its credentials and how its rotation stands."""
     connection = view.connection
     lines = [
-        f"{connection.name}: {connection.kind}, {connection.access}, {connection.mode}, tenant {connection.tenant}",
+        f"{connection.name}: {connection.kind}, {connection.access}, {connection.mode}, tenant {connection.tenant}"
+        if connection.operator is None
+        else f"{connection.name}: your application, {connection.kind}, {rights(connection)}, {reach(connection)}",
         f"  state: {state(connection, now)}",
     ]
+    if connection.operator is not None and not connection.operator.reaches_all:
+        lines.append(f"  tenants: {', '.join(connection.operator.tenants)}")
     if connection.description:
         lines.append(f"  description: {connection.description}")
     if connection.expires:
@@ -199,7 +220,7 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
         "name": connection.name,
         "tenant": connection.tenant,
         "kind": connection.kind,
-        "access": connection.access,
+        "access": connection.access if connection.operator is None else None,
         **document,
         "state": state(connection, now),
         "lastUsed": _text(_last(view)),
@@ -207,6 +228,21 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
         "ending": [{"at": _text(ends), "what": text} for ends, text in _endings(connection, now)],
         "rotation": None if turn is None else {"safeToRevoke": turn.safe, "old": turn.old.id, "advice": turn.advice},
     }
+
+
+def reach(connection: Connection) -> str:
+    """In a few words: the tenants that it reaches."""
+    if connection.operator is None:
+        return connection.tenant or ""
+    if connection.operator.reaches_all:
+        return "all tenants"
+    first, *more = connection.operator.tenants
+    return f"{first} and {len(more)} more" if more else f"{first} alone"
+
+
+def rights(connection: Connection) -> str:
+    """What it may do, in words."""
+    return connection.access if connection.operator is None else ", ".join(connection.operator.rights)
 
 
 def state(connection: Connection, now: datetime) -> str:

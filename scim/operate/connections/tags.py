@@ -20,9 +20,10 @@ _CHARACTERS = 256
 
 
 def write_tags(connection: Connection) -> dict[str, str]:
-    """Return the tags of a connection's secret: its tenant and kind for people, and its document if it fits and holds
-    no secret. What was revoked of it is left out."""
-    tags = {"tenant": connection.tenant, "kind": connection.kind}
+    """Return the tags of a connection's secret: its tenant, or an operator's rights, and its kind for people, and its
+    document if it fits and holds no secret. What was revoked of it is left out."""
+    whose = {"operator": ",".join(connection.operator.rights)} if connection.operator else {}
+    tags = whose | ({"tenant": connection.tenant} if connection.tenant else {}) | {"kind": connection.kind}
     document = connection.document()
     document.pop("revoked_keys", None)
     text = json.dumps(document, separators=(",", ":"))

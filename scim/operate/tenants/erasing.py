@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 
 from scim.operate.connections.kept import Kept
 from scim.operate.errors import CommandError
-from scim.operate.tenants.exporting import exists
 from scim.operate.tenants.measure import EVERYTHING
 from scim.operate.tenants.steps import Step, unseen
 from scim.security.authentication import shown
 from scim.security.connections import Connection
 from scim.store import keys
 from scim.store.keys import SHARED
-from scim.store.table import MAX_WRITES, PARALLEL_READS, Table, Write
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Table, Write, has_rows
 from scim.store.transactions import commit_present
 
 _AT_ONCE = 4
@@ -80,7 +79,7 @@ async def erase(table: Table, tenant: str, connections: Sequence[str], step: Ste
     removed = 0
     for _ in range(_ROUNDS):
         removed += await _remove_all(table, tenant, step)
-        if not await exists(table, tenant):
+        if not await has_rows(table, tenant):
             break
     shared = await _shared(table, tenant, connections)
     for at in range(0, len(shared), MAX_WRITES):

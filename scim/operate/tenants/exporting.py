@@ -22,7 +22,7 @@ from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.members import Member
 from scim.store.stored import stored
-from scim.store.table import Row, Table
+from scim.store.table import Row, Table, has_rows
 from scim.store.transactions import now
 
 
@@ -41,7 +41,7 @@ async def export(table: Table, registry: Registry, tenant: str, path: Path, step
     unfinished = dump.name_of_part(path)
     part = dump.read_part(unfinished, tenant)
     before = part.counts.resources.total() + part.counts.memberships
-    if part.end == 0 and not await exists(table, tenant):
+    if part.end == 0 and not await has_rows(table, tenant):
         raise CommandError(f"There is no row of a tenant {tenant}: tenants list shows all.")
     with dump.open_part(unfinished, part.end) as file:
         if not part.finished:
@@ -117,11 +117,3 @@ class _Export:
 def schemas(registry: Registry) -> list[str]:
     """The URNs of the schemas that this deployment has."""
     return sorted({schema.id for each in registry.resource_types for schema in (each.core, *each.extensions)})
-
-
-async def exists(table: Table, tenant: str) -> bool:
-    """Whether the tenant has a row."""
-    async for page in table.pages(tenant, "", "\uffff", size=1, keys_only=True):
-        if page:
-            return True
-    return False

@@ -88,3 +88,11 @@ class Table(Protocol):
 
     async def close(self) -> None:
         """Give back the connections."""
+
+
+async def has_rows(table: Table, partition: str) -> bool:
+    """Whether the partition has a row. Raises TableUnavailable."""
+    async for page in table.pages(partition, "", "\uffff", size=1, keys_only=True):
+        if page:
+            return True
+    return False
