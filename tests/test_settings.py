@@ -105,7 +105,7 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"SCIM_CONNECTIONS": connections(contoso={**CONTOSO, "keys": [REFERENCE]})},
         "SCIM_CONNECTIONS (contoso.keys.0.value) holds a Key Vault reference that was not resolved.",
     ),
-    "no tenant": ({"SCIM_CONNECTIONS": connections(contoso={"keys": [KEY]})}, "SCIM_CONNECTIONS (contoso.tenant)"),
+    "no tenant": ({"SCIM_CONNECTIONS": connections(contoso={"keys": [KEY]})}, "SCIM_CONNECTIONS (contoso): tenant"),
     "no keys": (
         {"SCIM_CONNECTIONS": connections(contoso={"tenant": "t"})},
         "SCIM_CONNECTIONS (contoso): keys: one or two are needed.",
