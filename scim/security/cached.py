@@ -28,7 +28,7 @@ LASTING = 4 * 3600.0
 """Seconds after the source said so that an answer goes on while the source is down, unless told otherwise."""
 _PAUSE = 10.0
 """Seconds between tries of a source that is down, for one name."""
-_KEPT = 10_000
+KEPT = 10_000
 """Names whose answers are kept."""
 _KEPT_NONE = 1_000
 """Names of which it is kept that there is no answer."""
@@ -99,7 +99,7 @@ class Cached(Generic[T]):
 
     def _keep(self, name: str, answer: _Answer[T]) -> None:
         kept, other, most = (
-            (self._some, self._none, _KEPT) if answer.value is not None else (self._none, self._some, _KEPT_NONE)
+            (self._some, self._none, KEPT) if answer.value is not None else (self._none, self._some, _KEPT_NONE)
         )
         other.pop(name, None)
         kept[name] = answer

@@ -12,6 +12,8 @@ import asyncio
 import contextvars
 import json
 import logging
+import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets.aio import SecretClient
 
-from scim.security.cached import Cached
+from scim.limits import forget_oldest
+from scim.security.cached import KEPT, Cached
 from scim.security.connections import Accept, Connection, Revocations, Revoked, read_connection
 from scim.security.unavailable import SecretsUnavailable
 
@@ -134,7 +137,10 @@ class VaultConnections:
         self._vault = vault
         self._revocations = revocations
         self._marking: set[asyncio.Task[None]] = set()
-        self._cached = Cached(self._read, lasting=minutes * 60.0)
+        self._lasting = minutes * 60.0
+        self._marked: dict[str, tuple[float, list[Revoked]]] = {}
+        """When the marks of a connection were read, and what they were."""
+        self._cached = Cached(self._read, lasting=self._lasting)
 
     async def get(self, name: str, accept: Accept) -> Connection | None:
         return await self._cached.get(name, accept)
@@ -145,7 +151,7 @@ class VaultConnections:
 
     async def _read(self, name: str) -> Connection | None:
         # At the same time, so that nobody waits longer, and in a context of its own: it is no trip of the request.
-        marks = asyncio.create_task(self._revocations.revoked(name), context=contextvars.Context())
+        marks = asyncio.create_task(self._read_marks(name), context=contextvars.Context())
         secret, marked = await asyncio.gather(self._vault.read(CONNECTION + name), marks)
         if secret is None:
             return None
@@ -160,6 +166,21 @@ class VaultConnections:
         if secret.expires is None or (known is not None and known.replace(microsecond=0) <= secret.expires):
             return connection
         return connection.model_copy(update={"expires": secret.expires})
+
+    async def _read_marks(self, name: str) -> list[Revoked]:
+        """Return what is marked as revoked of that connection. While the table does not tell, it is what was marked
+        before, as long as connections go on without a vault: what the vault says by now must count all the same."""
+        try:
+            marked = await self._revocations.revoked(name)
+        except SecretsUnavailable:
+            at, known = self._marked.get(name, (-math.inf, []))
+            if time.monotonic() - at > self._lasting:
+                raise
+            return known
+        self._marked.pop(name, None)
+        self._marked[name] = time.monotonic(), marked
+        forget_oldest(self._marked, KEPT)
+        return marked
 
     def _mark(self, connection: Connection, marked: Sequence[Revoked]) -> None:
         """Mark what the document calls revoked and nobody marked yet: whoever revoked it may not write to the table."""

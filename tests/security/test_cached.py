@@ -116,7 +116,7 @@ async def test_wrong_guesses_at_a_kept_name_cost_few_reads(source: Source) -> No
 
 
 async def test_names_that_are_none_push_nobody_out(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scim.security.cached._KEPT", 3)
+    monkeypatch.setattr("scim.security.cached.KEPT", 3)
     monkeypatch.setattr("scim.security.cached._KEPT_NONE", 3)
     source.values |= {name: name for name in "abc"}
     for name in "abc":
@@ -282,7 +282,7 @@ class TestDown:
 
 
 async def test_what_is_kept_is_bounded(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scim.security.cached._KEPT", 3)
+    monkeypatch.setattr("scim.security.cached.KEPT", 3)
     source.values |= {name: name for name in "abcd"}
     for name in "abca":
         await source.get(name)

@@ -17,8 +17,9 @@ from azure.core.exceptions import ServiceRequestError
 
 from dev.azurite import Azurite
 from dev.credentials import new_key
-from scim.security.connections import Connection, read_connection
+from scim.security.connections import Connection, Revoked, read_connection
 from scim.security.keys import digest, fingerprint
+from scim.security.unavailable import SecretsUnavailable
 from scim.store.credentials import Credentials
 from tests.core import cases
 from tests.security.conftest import Deployment
@@ -299,3 +300,46 @@ async def test_marks_that_cannot_be_read_let_nobody_in_who_is_not_known(
     assert await calls(deployment, cold, cold_key) == (503, False)
     deployment.table.before = None
     assert await calls(deployment, cold, cold_key) == (200, False)
+
+
+async def test_what_the_vault_says_counts_while_marks_cannot_be_read(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Revoked, paused and marked before: a table that does not tell its marks keeps nobody in."""
+    monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
+    marked, leaked, good = (new_key("marks-away") for _ in range(3))
+    document = {"tenant": "marks-away", "keys": [marked, leaked, good]}
+    await Credentials(deployment.application.table).mark_revoked(
+        "marks-away", [Revoked(value=digest(marked), at=datetime.now(UTC))]
+    )
+    deployment.keep("marks-away", document)
+    assert await calls(deployment, "marks-away", leaked) == (200, False)
+    deployment.table.before = lambda request: (
+        ServiceRequestError("away") if "'v " in unquote(request.http_request.url) else None
+    )
+    revoked = [{"value": digest(leaked), "at": "2026-01-01T00:00:00Z"}]
+    deployment.keep("marks-away", {**document, "revoked_keys": revoked})
+    deployment.later(61)
+    assert [await calls(deployment, "marks-away", key) for key in (good, leaked, marked)] == [
+        (200, False),
+        (401, True),
+        (401, True),
+    ]
+    deployment.keep("marks-away", {**document, "revoked_keys": revoked, "paused": "2026-01-01T00:00:00Z"})
+    deployment.later(61)
+    assert (await deployment.client("marks-away", good).get("/Users")).status == 503
+    deployment.table.before = None
+
+
+async def test_marks_that_were_known_end_with_the_time_of_an_outage(deployment: Deployment) -> None:
+    """Without a look at the marks a connection goes on no longer than without one at the vault."""
+    name, key = deployment.connect()
+    source = deployment.application._built().security.connections
+    assert await calls(deployment, name, key) == (200, False)
+    source._lasting = 0.0  # type: ignore[attr-defined]
+    deployment.table.before = lambda request: (
+        ServiceRequestError("away") if "'v " in unquote(request.http_request.url) else None
+    )
+    with pytest.raises(SecretsUnavailable):
+        await source._read(name)  # type: ignore[attr-defined]
+    deployment.table.before = None
