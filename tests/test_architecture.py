@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,17 @@ request = Request("GET", "https://x.test/scim/Users", {"authorization": f"Bearer
 asyncio.run(function_app.application.handle(request))
 print(json.dumps([sorted(at_import), sorted(sys.modules)]))
 """
+
+
+def test_the_command_line_prints_through_one_door() -> None:
+    """Through shown.py, which escapes what a terminal would obey; deployment.py escapes what it shows on the way."""
+    doors = {"scim/operate/tool/shown.py", "scim/operate/deployment.py"}
+    prints = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "scim" / "operate").rglob("*.py")
+        if re.search(r"(?<![\w.])(print|click\.(echo|secho))\(", path.read_text())
+    }
+    assert prints <= doors
 
 
 def test_cold_start_imports_only_what_it_needs() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from scim.operate.connections.commands import Unreadable, View
 from scim.operate.connections.rotation import by_age
+from scim.operate.escaping import escape
 from scim.security.connections import Connection, Revoked
 from scim.security.keys import fingerprint
 from scim.security.usage import WARNINGS, Used, days_left, due
@@ -86,10 +87,11 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
     lines = [f"Connection {connection.name} ({connection.kind}, {rights(connection)}) {whose} {reach(connection)}"]
     lines += [f"  {name}: {value}" for name, value in pinned]
     notes = _NOTES if connection.operator is None else _FOR_AN_APPLICATION
-    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items()), "", notes[connection.kind]]
+    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items())]
+    lines += ["", *notes[connection.kind].split("\n")]
     if secret is not None:
         lines += ["", *_promises(connection, secret)]
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def _promises(connection: Connection, secret: str) -> list[str]:
@@ -113,7 +115,7 @@ def table(views: Sequence[View | Unreadable], now: datetime) -> str:
     if not views:
         return "There are no connections: add makes one."
     head = ("NAME", "TENANT", "KIND", "ACCESS", "STATE", "EXPIRES", "LAST USED", "DESCRIPTION")
-    rows = [head, *(_line(view, now) for view in views)]
+    rows = [head, *([escape(cell) for cell in _line(view, now)] for view in views)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     endings = [ending for view in views if isinstance(view, View) for ending in _endings(view.connection, now)]
@@ -186,7 +188,7 @@ def details(view: View, now: datetime) -> str:
         lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
         lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
         lines.append(f"  revoke the old one?        {view.rotation.advice}")
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def summary(view: View | Unreadable, now: datetime) -> dict[str, Any]:

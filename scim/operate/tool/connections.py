@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -119,9 +117,9 @@ async def list_(place: Place, url: str | None) -> None:
     async with opened(place) as commands:
         views = await commands.list()
     if place.json:
-        print(json.dumps([printed.summary(view, now) for view in views], indent=2))
+        shown.show_data([printed.summary(view, now) for view in views])
     else:
-        print(printed.table(views, now))
+        shown.show(printed.table(views, now))
 
 
 @verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
@@ -138,7 +136,7 @@ async def show(place: Place, url: str | None, name: str, print_secret: bool) -> 
             f"No secret of connection {name} can be shown: it has none, or its digest alone is kept. rotate {name}"
             " makes a new one, and prints it."
         )
-    print(json.dumps(secrets, indent=2) if place.json else "\n".join(f"{id}  {key}" for id, key in secrets.items()))
+    shown.done(place, secrets, *(f"{id}  {key}" for id, key in secrets.items()))
 
 
 @verb("rotate", "Make a second credential; both work until the old one is revoked.")
@@ -217,19 +215,19 @@ def _refuse_unseen(print_secret: bool) -> None:
 async def opened(place: Place) -> AsyncIterator[Commands]:
     async with place.opened() as opened:
         if opened.trouble:
-            print(f"When credentials were used is not known. {opened.trouble}", file=sys.stderr)
+            shown.warn(f"When credentials were used is not known. {opened.trouble}")
         commands = Commands(opened.kept, Credentials(opened.table) if opened.table else None)
         yield commands
         for remark in commands.remarks:
-            print(remark, file=sys.stderr)
+            shown.warn(remark)
 
 
 def _print(place: Place, view: View, after: str = "") -> None:
     now = datetime.now(UTC)
     if place.json:
-        print(json.dumps(printed.data(view, now), indent=2))
+        shown.show_data(printed.data(view, now))
     else:
-        print(printed.details(view, now) + (f"\n{after}" if after else ""))
+        shown.show(printed.details(view, now) + (f"\n{after}" if after else ""))
 
 
 async def _print_changed(place: Place, commands: Commands, connection: Connection, after: str) -> None:
@@ -241,9 +239,9 @@ def _print_made(place: Place, view: View, secret: str | None, given_url: str | N
     url = _tenant_url(place, given_url)
     if place.json:
         entered = printed.entered(view.connection, url, secret)
-        print(json.dumps({**printed.data(view, datetime.now(UTC)), "enter": entered}, indent=2))
+        shown.show_data({**printed.data(view, datetime.now(UTC)), "enter": entered})
     else:
-        print(f"{printed.instructions(view.connection, url, secret)}\n{after}")
+        shown.show(f"{printed.instructions(view.connection, url, secret)}\n{after}")
 
 
 def _tenant_url(place: Place, given: str | None) -> str:

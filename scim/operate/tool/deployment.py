@@ -8,6 +8,7 @@ import click
 
 from scim.operate import deployment
 from scim.operate.errors import CommandError
+from scim.operate.tool import shown
 from scim.operate.tool.command import Noun, Verb, argument, option
 
 
@@ -31,9 +32,9 @@ def check(url: str, wait: float, as_json: bool) -> int:
         raise CommandError(str(error)) from None
     app = deployment.find_health(url).split("//")[1].split("/")[0].partition(".")[0]
     if as_json:
-        print(json.dumps({"works": answer.works, "status": answer.status, "answer": answer.document}))
+        shown.show(json.dumps({"works": answer.works, "status": answer.status, "answer": answer.document}))
     elif answer.works:
-        print("The deployment works: the host, the app, its table and its connections.")
+        shown.show("The deployment works: the host, the app, its table and its connections.")
     if not answer.works:
         raise CommandError(deployment.explain(answer, app))
     return 0

@@ -6,13 +6,15 @@ table or the vault cannot be reached; 130 after Ctrl-C. Errors are one line on s
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
 import click
 
 from scim.operate.errors import CommandError, PlaceError
-from scim.operate.tool import deployment, roots, tenants
+from scim.operate.escaping import escape_lines
+from scim.operate.tool import deployment, roots, shown, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
@@ -50,28 +52,37 @@ scim.add_command(tenants.group)
 scim.add_command(deployment.group)
 
 
+class _Escaping(logging.Formatter):
+    """Log lines as they may stand in a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_lines(super().format(record))
+
+
 def main(arguments: Sequence[str] | None = None, *, ca_file: str | None = None) -> int:
     """Run one command; the exit code. `ca_file` replaces the system's trusted certificates towards the vault."""
+    if logging.lastResort is not None:  # what nobody handles goes to standard error
+        logging.lastResort.setFormatter(_Escaping())
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
         done = scim.main(given, prog_name=PROGRAM, standalone_mode=False, obj=ca_file)
         return int(done or 0)
     except click.Abort:
-        print("Stopped.", file=sys.stderr)
+        shown.warn("Stopped.")
         return 130
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        shown.warn(error.format_message())
         return 2
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else PROGRAM
-        print(f"{error.format_message()} Try {path} --help.", file=sys.stderr)
+        shown.warn(f"{error.format_message()} Try {path} --help.")
         return 2
     except CommandError as error:
-        print(error, file=sys.stderr)
+        shown.warn(error)
         return 1
     except (PlaceError, SchemaError, SettingsError, SecretsUnavailable) as error:
-        print(error, file=sys.stderr)
+        shown.warn(error)
         return 2
     except TableUnavailable as error:
-        print(f"The table does not answer: {error}", file=sys.stderr)
+        shown.warn(f"The table does not answer: {error}")
         return 2

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scim.operate.connections.sealing import Need
 from scim.operate.place import Place
+from scim.operate.tool import shown
 from scim.operate.tool.command import option
 from scim.operate.tool.connections import opened, verb
 
@@ -22,7 +23,7 @@ async def rotate_signing_keys(place: Place, url: str | None, at_once: bool) -> N
             else "Access tokens are signed with a new key in five minutes; those that are out go on until they expire."
             " Then the old key ends by itself."
         )
-        print(json.dumps({"rotated": True}) if place.json else f"{after} {commands.takes_effect}")
+        shown.show(json.dumps({"rotated": True}) if place.json else f"{after} {commands.takes_effect}")
 
 
 @verb("seals", "The roots that credentials are sealed with, and which connections still need each.")
@@ -37,24 +38,25 @@ async def rotate_seals(place: Place, url: str | None) -> None:
         ended = await commands.rotate_seals()
         needs = await commands.seals()
         if place.json:
-            print(json.dumps({"seals": [_data(need) for need in needs], "ended": [need.seal.id for need in ended]}))
+            data = {"seals": [_data(need) for need in needs], "ended": [need.seal.id for need in ended]}
+            shown.show(json.dumps(data))
             return
         _print(place, needs)
         for need in ended:
-            print(f"{need.seal.id} was needed by nobody, and is gone.")
-        print(f"New credentials are sealed with the new root in five minutes. {commands.takes_effect}")
+            shown.show(f"{need.seal.id} was needed by nobody, and is gone.")
+        shown.show(f"New credentials are sealed with the new root in five minutes. {commands.takes_effect}")
 
 
 def _print(place: Place, needs: Sequence[Need]) -> None:
     if place.json:
-        print(json.dumps([_data(need) for need in needs], indent=2))
+        shown.show_data([_data(need) for need in needs])
         return
     if not needs:
-        print("There are no seals: the first connection that is made makes one.")
+        shown.show("There are no seals: the first connection that is made makes one.")
     for need in needs:
         users = ", ".join(need.connections) or "nobody"
         state = "in use for new credentials, needed by" if need.current else "needed by"
-        print(f"{need.seal.id}  made {need.seal.created:%Y-%m-%d %H:%M}Z  {state} {users}")
+        shown.show(f"{need.seal.id}  made {need.seal.created:%Y-%m-%d %H:%M}Z  {state} {users}")
 
 
 def _data(need: Need) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""How verbs show what they do: lines on standard output, a bar on standard error if somebody looks."""
+"""How verbs show what they do: lines on standard output, a bar on standard error if somebody looks.
+
+Nothing else of the tool prints, so that nothing reaches a terminal that it would obey.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import click
 
+from scim.operate.escaping import escape, escape_lines
 from scim.operate.place import Place
 from scim.operate.tenants.dump import Counts
 from scim.operate.tenants.steps import Step, unseen
@@ -41,18 +45,37 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def show(text: object) -> None:
+    """What a verb found, in lines."""
+    print(escape_lines(str(text)), flush=True)
+
+
+def warn(text: object) -> None:
+    """What went wrong, or is to be known beside: on standard error."""
+    print(escape_lines(str(text)), file=sys.stderr, flush=True)
+
+
+def show_data(data: Any) -> None:
+    """The same as JSON."""
+    show(json.dumps(data, indent=2))
+
+
 def say(place: Place, text: str) -> None:
     """What is about to happen, or has. With --json it goes to standard error."""
-    print(text, file=sys.stderr if place.json else sys.stdout, flush=True)
+    (warn if place.json else show)(escape(text))
 
 
-def done(place: Place, data: Any, text: str) -> None:
-    """The end of a verb: as JSON, or in words."""
-    print(json.dumps(data, indent=2) if place.json else text)
+def done(place: Place, data: Any, *lines: str) -> None:
+    """The end of a verb: as JSON, or in words, each of one line."""
+    if place.json:
+        show_data(data)
+    else:
+        show("\n".join(map(escape, lines)))
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """A table whose first row is its head; the columns in `right` hold numbers."""
+    rows = [[escape(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def cell(column: int, text: str) -> str:

@@ -51,7 +51,7 @@ async def check(place: Place, tenant: str, mend: bool) -> int:
         "unknown_members": report.strangers,
         **({"mended": mended} if mend else {}),
     }
-    done(place, data, "\n".join(_words(report, shared, mended)))
+    done(place, data, *_words(report, shared, mended))
     return 1 if report.problems or shared else 0
 
 

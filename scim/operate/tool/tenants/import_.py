@@ -71,7 +71,7 @@ async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
     words = [*problems, f"{made.made:,} resources were made, {made.there:,} were there and equal."]
     if not problems:
         words.append(f"{tenant} holds {counted(made.counts)}, as the file does.")
-    done(place, data, "\n".join(words))
+    done(place, data, *words)
     return 1 if problems else 0
 
 
@@ -92,5 +92,5 @@ async def _restore(place: Place, opened: Opened, dump: Dump, tenant: str, ids: t
         "problems": problems,
     }
     words = f"{len(restored)} came back, {len(replaced)} were replaced, {len(problems)} problems."
-    done(place, data, "\n".join([*problems, words]))
+    done(place, data, *problems, words)
     return 1 if problems else 0

@@ -22,7 +22,7 @@ async def list_(place: Place, names: bool) -> None:
         table = opened.needed_table()
         found = [tenant async for tenant in tenants(table)]
         if names:
-            done(place, found, "\n".join(found) or "There are no tenants.")
+            done(place, found, *(found or ["There are no tenants."]))
             return
         registry = place.registry()
         with bar("Reading rows") as step:
@@ -39,4 +39,4 @@ async def list_(place: Place, names: bool) -> None:
         for size in sizes
     ]
     text = columns([_HEAD, *rows], right=(2, 3, 4)) if rows else "There are no tenants."
-    done(place, [size.data() for size in sizes], text)
+    done(place, [size.data() for size in sizes], *text.split("\n"))

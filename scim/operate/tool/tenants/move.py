@@ -59,7 +59,7 @@ async def move(
     }
     if moved.difference:
         words = [*moved.imported.problems, f"The copy differs, first in: {moved.difference}"]
-        done(place, data, "\n".join(words))
+        done(place, data, *words)
         return 1
     done(
         place,

@@ -44,7 +44,7 @@ async def reindex(place: Place, tenant: str, drop: bool) -> int:
         "undeclared": sorted(made.undeclared),
         "again": {name: f"{when:%Y-%m-%dT%H:%M:%SZ}" for name, when in sorted(made.again.items())},
     }
-    done(place, data, "\n".join(_words(made, drop=drop)))
+    done(place, data, *_words(made, drop=drop))
     return 0 if made.done else 1
 
 

@@ -26,4 +26,4 @@ async def size(place: Place, tenant: str) -> None:
     lines += [("memberships", f"{found.memberships:,}", "")]
     lines += [(f"rows: {kind}", f"{rows:,}", amount(length)) for kind, (rows, length) in sorted(found.kinds.items())]
     lines += [("rows: all", f"{found.rows:,}", amount(found.bytes)), ("last change", found.changed, "")]
-    done(place, found.data(), columns([(tenant, "", ""), *lines], right=(1, 2)))
+    done(place, found.data(), *columns([(tenant, "", ""), *lines], right=(1, 2)).split("\n"))
