@@ -118,7 +118,7 @@ class Application:
         self._changes = MassChanges()
         self._sample = Sample()
         self._warnings = Bucket(10, 0.2)
-        """How often the log is told that callers cannot be looked up: anybody may be one."""
+        """How often the log is told why a caller who has shown nothing was not served: anybody may be one."""
 
     async def handle(self, request: Request) -> Response:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
@@ -134,7 +134,7 @@ class Application:
             trace.broken(error)
             response = self._refusal(request, error, request_id)
         except Exception as error:
-            response = self._refusal(request, self._failure(error, request_id), request_id)
+            response = self._refusal(request, self._failure(error, request_id, gathered), request_id)
         if not gathered.admitted:
             response = self._charged(request, response, gathered)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
@@ -157,9 +157,9 @@ class Application:
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
         """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
-        often."""
-        parts = self._parts
-        if parts is None or request.root == health.ROOT or not 400 <= response.status < 500:
+        often, or hit upon a fault of ours."""
+        parts, is_charged = self._parts, 400 <= response.status <= INTERNAL.status
+        if parts is None or request.root == health.ROOT or not is_charged:
             return response
         try:
             parts.addresses.check(gathered.address or UNKNOWN)
@@ -367,8 +367,9 @@ class Application:
         }
         return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
 
-    def _failure(self, error: Exception, request_id: str) -> ScimError:
-        """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has."""
+    def _failure(self, error: Exception, request_id: str, gathered: Trace) -> ScimError:
+        """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has: each
+        time if the caller is known, else now and then."""
         from scim.schema.loading import SchemaError
         from scim.security.seals import NoSeals
         from scim.security.signing_keys import NoSigningKeys
@@ -376,20 +377,24 @@ class Application:
         from scim.settings import SettingsError
         from scim.store.table import TableUnavailable, TooLarge
 
+        tells = gathered.admitted or self._warnings.take(time.monotonic())
         if isinstance(error, TooLarge):
             kind, detail = TOO_LARGE, "The change is too large for one transaction; send it in smaller requests"
         elif isinstance(error, TableUnavailable):
-            log.warning("storage unavailable (request %s): %s", request_id, error)
+            if tells:
+                log.warning("storage unavailable (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
         elif isinstance(error, SecretsUnavailable):
-            if self._warnings.take(time.monotonic()):
+            if tells:
                 log.warning("caller not looked up (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "Who may call cannot be looked up at the moment; send again later"
         elif isinstance(error, SettingsError | SchemaError | NoSigningKeys | NoSeals):
-            log.error("misconfigured (request %s): %s", request_id, error)
+            if tells:
+                log.error("misconfigured (request %s): %s", request_id, error)
             kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
         else:
-            log.exception("request %s failed", request_id, exc_info=error)
+            if tells:
+                log.exception("request %s failed", request_id, exc_info=error)
             kind, detail = INTERNAL, "The service failed on this request; its operator finds the cause in the log"
         headers = _RETRY_AFTER if kind is UNAVAILABLE else {}
         return ScimError(kind, f"{detail}.", headers)

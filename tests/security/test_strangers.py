@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import secrets
 import string
 import uuid
@@ -23,11 +24,13 @@ from dev.credentials import new_key
 from scim import address, refusals
 from scim.app import Application
 from scim.http import Request, Response
+from scim.security import authentication
 from scim.security.trust import SYNC_FABRIC, entra_federation, entra_issued
 from scim.settings import Settings
 from tests.cloud import Cloud, Issuer
 from tests.core import cases
 from tests.security.conftest import TENANT_URL, TOKEN_URL, Deployment
+from tests.store.memory import Door, MemoryTable
 
 APP_ID = "5b8e3f6a-9c1d-4e2f-8a7b-6c5d4e3f2a1b"
 SUBJECT = "d7c6b5a4-1234-4321-abcd-0123456789ab"
@@ -373,3 +376,22 @@ async def test_service_that_cannot_start_is_not_told_to_strangers_otherwise(clou
         assert (await application.handle(bearer(made_up_key("x")))).status >= 500
     finally:
         function_app.application = original
+
+
+async def test_a_stranger_who_hits_upon_a_fault_is_charged_like_any(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its address gets so many answers, and the log so many traces and lines, as for any refusal."""
+
+    async def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    door = Door(MemoryTable(), SCIM_ADDRESS_REFUSALS="20")
+    monkeypatch.setattr(authentication, "authenticate", fails)
+    headers = {"x-forwarded-for": "203.0.113.9"}
+    caplog.set_level(logging.INFO)
+    statuses = [(await door.request("GET", USERS, headers, b"")).status for _ in range(200)]
+    assert statuses == [500] * 20 + [429] * 180
+    assert sum(record.exc_info is not None for record in caplog.records) <= 12
+    assert sum('"event":"request"' in text.replace(" ", "") for text in caplog.messages) <= 65
+    assert (await door.request("GET", USERS, {"x-forwarded-for": "203.0.113.10"}, b"")).status == 500
