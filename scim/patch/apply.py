@@ -7,12 +7,14 @@ a value path that no element satisfies makes the element that its `eq` terms des
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Collection, Generator, Hashable, Iterable
 from typing import Any
 
 import orjson
 
-from scim.budget import TooDear, Work, at_once
+from scim.budget import TooDear, Work, at_once, charge
 from scim.errors import INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Compare, Filter
@@ -20,10 +22,14 @@ from scim.patch import cost
 from scim.patch.entra import Operation
 from scim.patch.undeclared import apply_undeclared
 from scim.schema.elements import (
+    folded_value,
+    has_unknown,
     identity,
     is_husk,
     listed,
+    refuse_husks,
     refuse_unknown_list,
+    said_empty,
     unclear_removal,
     unwrap,
     without_duplicates,
@@ -95,6 +101,9 @@ def _tidy(before: Document, after: Document, operations: list[Operation], member
     kept = without_duplicates(elements, attribute)
     if target.name != members and not any(o.whole and o.filter is not None for o in operations):
         kept = [element for element in kept if not is_husk(element, attribute) or element in old]
+        whole = (o for o in operations if o.op == "replace" and o.filter is None and o.target.sub is None)
+        if old and not kept and elements and (last := deque(whole, 1)):
+            refuse_husks(last[0].value, attribute, target.path)
     if len(kept) != len(elements):
         assign(after, Target(target.urn, target.name, attribute), kept or None)
 
@@ -110,6 +119,8 @@ def _single_valued(document: Document, operation: Operation) -> None:
                 attribute=target.path,
                 rule="required",
             )
+        if attribute.type == "complex" and target.sub is None and not _names_present(document, operation):
+            return
         assign(document, target, None)
         return
     value = canonical_value(operation.value, target)
@@ -124,6 +135,19 @@ def _single_valued(document: Document, operation: Operation) -> None:
     assign(document, target, value)
 
 
+def _names_present(document: Document, operation: Operation) -> bool:
+    """Whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
+    already, like the manager before this one, is not there."""
+    target, value = operation.target, _single(unwrap(operation.value, operation.target.name))
+    attribute = target.attribute
+    assert attribute is not None
+    if empty(value):
+        return True
+    container = document if target.urn is None else document.get(target.urn, {})
+    present = [container[target.name]] if target.name in container else []
+    return not without_named(present, [_named(value, target)], attribute)
+
+
 def _says_anything(value: object, attribute: Attribute) -> bool:
     """Whether a complex value names a sub-attribute that a client may set, be it to clear it."""
     value = _single(value)
@@ -135,7 +159,7 @@ def _merged(present: Document, sent: object, new: Document | None, attribute: At
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
     sent = _single(sent)
-    cleared = _said_empty(sent, attribute)
+    cleared = said_empty(sent, attribute)
     merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
     for sub in attribute.sub_attributes:
         if sub.mutability == "immutable" and sub.name in present and merged.get(sub.name) != present[sub.name]:
@@ -177,19 +201,19 @@ def _removed(present: list[Any], value: object, whole: Target) -> list[Any]:
     assert attribute is not None
     if value is None or value == "":
         return []
-    named: list[tuple[Any, set[str]]] = []
-    for element in listed(unwrap(value, whole.name)):
-        known = canonical_element(element, whole)
-        if known is None:
-            raise unclear_removal(element, whole.path)
-        named.append((known, _said_empty(element, attribute)))
-    return without_named(present, named, attribute)
+    return without_named(present, [_named(element, whole) for element in listed(unwrap(value, whole.name))], attribute)
 
 
-def _said_empty(element: object, attribute: Attribute) -> set[str]:
-    """The sub-attributes that an element was sent with, but without a value."""
-    items = element.items() if isinstance(element, dict) else ()
-    return {sub.name for name, item in items if empty(item) and (sub := attribute.sub(name))}
+def _named(element: object, whole: Target) -> tuple[Any, set[str]]:
+    """An element that a removal names, in canonical form, and the sub-attributes that it was said not to have. Raises
+    400 invalidValue if it cannot be told which one is meant: what is not known might be what tells it."""
+    attribute = whole.attribute
+    assert attribute is not None
+    known = canonical_element(element, whole)
+    described = isinstance(known, dict) and "value" not in known
+    if known is None or (described and has_unknown(element, attribute)):
+        raise unclear_removal(element, whole.path)
+    return known, said_empty(element, attribute)
 
 
 def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
@@ -238,10 +262,19 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
         return elements
     for i in hits:
         elements[i] = _changed(elements[i], operation, value, attribute)
-    elements = single_primary(elements, next((i for i in hits if elements[i].get("primary")), None))
-    if operation.whole:
+    elements = _one_primary(elements, hits, attribute, husks=operation.whole)
+    if operation.whole and value is not None:
         return elements
     return [e for i, e in enumerate(elements) if i not in hits or not _emptied(present[i], e, attribute)]
+
+
+def _one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute, *, husks: bool) -> list[Any]:
+    """The elements with one primary at most, that of the elements that were hit. What says nothing yet, and may be
+    dropped, takes it from nobody, unless `husks` stay."""
+    counts = [husks or not is_husk(element, attribute) for element in elements]
+    keep = next((i for i in hits if counts[i] and elements[i].get("primary")), None)
+    single = single_primary([e if counted else {} for e, counted in zip(elements, counts, strict=True)], keep)
+    return [s if counted else e for e, s, counted in zip(elements, single, counts, strict=True)]
 
 
 def _emptied(before: Document, after: Document, attribute: Attribute) -> bool:
@@ -295,11 +328,30 @@ def _cleared(present: list[Any], hits: Collection[int], sub: Attribute | None, a
 def _every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
     """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
     assert operation.target.attribute is not None
-    value = None if operation.op == "remove" else canonical_value(operation.value, operation.target)
+    if operation.op == "remove":
+        hits = _of_value(present, operation, sub)
+        _hold_sub(present, hits, sub, None, operation.target.name)
+        return _cleared(present, hits, sub, operation.target.attribute)
+    value = canonical_value(operation.value, operation.target)
     _hold_sub(present, range(len(present)), sub, value, operation.target.name)
     if value is None:
         return _cleared(present, range(len(present)), sub, operation.target.attribute)
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
+
+
+def _of_value(present: list[Any], operation: Operation, sub: Attribute) -> Collection[int]:
+    """The elements whose sub-attribute a removal is about: those of the values that it lists, else all."""
+    if operation.value is None or operation.value == "":
+        return range(len(present))
+    charge(len(present), Work.VALUES)
+    wanted: list[object] = []
+    for item in listed(operation.value):
+        value = canonical_value([item] if isinstance(item, dict) else item, operation.target)
+        if value is None:
+            raise unclear_removal(item, operation.target.path)
+        wanted.append(json.dumps(folded_value(value, sub)))
+    named = set(wanted)
+    return {i: None for i, e in enumerate(present) if json.dumps(folded_value(e.get(sub.name), sub)) in named}
 
 
 def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:

@@ -16,6 +16,7 @@ from scim.budget import Work, at_once, charge
 from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, TOO_LARGE, ScimError
 from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
+from scim.schema.elements import unclear_removal
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import empty
@@ -102,6 +103,8 @@ def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
         raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with op, path and value.")
     charge(len(item), Work.OPERATIONS)
     members = {name.lower(): value for name, value in item.items()}
+    if len(members) != len(item):
+        raise ScimError(INVALID_SYNTAX, f"Operation {number} has a member twice, in two cases; send it once.")
     op = _op(members.get("op"), number)
     path, value = members.get("path"), members.get("value")
     if path is not None and not isinstance(path, str):
@@ -112,8 +115,7 @@ def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
     if path:
         yield from _targeted(op, path, value, reader)
     elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _keyed(op, name, inner, reader)
+        yield from _together(op, value, reader)
     elif op == "remove":
         raise ScimError(NO_TARGET, f"Operation {number}: remove needs a path that says what to remove.")
     else:
@@ -132,6 +134,22 @@ def _op(value: object, number: int) -> Op:
     raise ScimError(INVALID_SYNTAX, f"Operation {number}: op {found}; send add, replace or remove.")
 
 
+def _together(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]:
+    """The members of a value without a path. They come in no order, so what is about a part of an attribute, and says
+    more exactly what is meant, is done after what is about all of it. Raises 400 invalidSyntax for two values of
+    one."""
+    result = [operation for name, inner in value.items() for operation in _keyed(op, name, inner, reader)]
+    seen: dict[str, Any] = {}
+    for operation in result:
+        path = operation.target.path
+        if operation.filter is None and operation.target.name and op != "remove":
+            if seen.setdefault(path.lower(), operation.value) != operation.value:
+                raise ScimError(
+                    INVALID_SYNTAX, f"{path[:200]} comes twice; send it once.", attribute=path, rule="twice"
+                )
+    return sorted(result, key=lambda one: one.filter is not None or one.target.sub is not None)
+
+
 def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
     """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
     it read does), or nothing that anybody knows: such members are dropped."""
@@ -145,8 +163,21 @@ def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operat
         return
     if not target.name:
         yield from _container(op, path, target.urn, value, reader)
+    elif op == "remove" and _has_parts(target) and isinstance(value, dict) and value:
+        for inner, item in value.items():
+            yield from _keyed(op, f"{name}.{inner}", item, reader)
     else:
         yield from _operation(op, path, target, value, reader)
+
+
+def _has_parts(target: Target) -> bool:
+    """Whether an attribute is one complex value, whose parts may be removed each for itself."""
+    attribute = target.attribute
+    return (
+        attribute is not None
+        and attribute.type == "complex"
+        and not (attribute.multi_valued or attribute.is_reference or target.sub)
+    )
 
 
 def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Operation]:
@@ -166,12 +197,10 @@ def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Ope
 
 
 def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
-    """What a path stands for. An undeclared URN that is set to an object is the extension, not an attribute of it,
-    unless the object has a `value`: Entra's custom attributes are never complex, but it wraps their values."""
+    """What a path stands for."""
     target = resource_type.resolve(path.attribute)
-    if target and target.attribute is None and target.name and path.filter is None and op != "remove":
-        if isinstance(value, dict) and not any(name.lower() == "value" for name in value):
-            return Target(path.attribute, "")
+    if target and target.attribute is None and path.filter is None and op != "remove":
+        return resource_type.undeclared(target, value)
     return target
 
 
@@ -181,17 +210,27 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
     name = urn or resource_type.core.id
     if path.filter is not None:
         raise ScimError(INVALID_PATH, f"{name} is a schema; name an attribute of it before the brackets.")
-    if isinstance(value, dict) and op != "remove":
-        if urn is not None and urn not in resource_type.extension_attributes:
+    declared = urn is None or urn in resource_type.extension_attributes
+    if isinstance(value, list) and len(value) == 1 and not declared:
+        value = value[0]
+    if isinstance(value, dict):
+        if declared:
+            for inner, item in value.items():
+                yield from _keyed(op, f"{name}:{inner}", item, reader)
+        elif op != "remove":
             yield Operation(op, Target(urn, ""), {inner: item for inner, item in value.items() if inner})
-            return
-        for inner, item in value.items():
-            yield from _keyed(op, f"{name}:{inner}", item, reader)
+        else:  # only what is named goes
+            for inner, item in value.items():
+                yield Operation(op, Target(urn, inner), item)
     elif urn is None:
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
+    elif op == "remove" and value not in (None, "", []):
+        raise unclear_removal(value, name)
+    elif op == "remove" and value == []:
+        return  # names nothing
     elif op == "remove" or empty(value):
         yield Operation("remove", Target(urn, ""))
-    elif urn in resource_type.extension_attributes:
+    elif declared:
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
 
 

@@ -75,25 +75,50 @@ def sets_all(operations: Iterable[Operation]) -> bool:
 
 
 def read_members(operations: Iterable[Operation], registry: Registry) -> list[Operation]:
-    """Return operations on members with every member named by its id. What a removal lists may stand in an object
-    `{"members": […]}` (Salesforce), or be a URL of ours, or be named by its `$ref` alone; what is added may not. Raises
-    400 invalidValue for an element that names nobody."""
+    """Return operations on members with every member named by its id: the URL of a resource of ours, or its id with
+    blanks around it, is that id. What a removal lists may also stand in an object `{"members": […]}` (Salesforce), or
+    be named by its `$ref` alone. Raises 400 invalidValue for an element that names nobody."""
     return [_read(operation, registry) for operation in operations]
 
 
 def _read(operation: Operation, registry: Registry) -> Operation:
     target, value = operation.target, operation.value
-    whole = operation.filter is None and target.sub is None and operation.sub is None
-    if not whole or target.attribute is None or empty(value):
+    if operation.filter is not None:
+        return replace(operation, filter=_with_ids(operation.filter, registry))
+    if target.sub is not None or target.attribute is None or empty(value):
         return operation
     if operation.op == "remove":
         value = [_named_by_url(element, registry) for element in listed(unwrap(value, target.name))]
+    else:
+        value = [_with_id(element, registry) for element in listed(value)]
     refuse_nobody(value, target.attribute, target.path)
     return replace(operation, value=value)
 
 
+def _with_ids(filter: Filter, registry: Registry) -> Filter:
+    """Return a filter with ids in the place of the URLs that its `value eq` terms name."""
+    if isinstance(filter, Or):
+        return Or(tuple(_with_ids(term, registry) for term in filter.terms))
+    if isinstance(filter, Compare) and (filter.path.lower(), filter.operator) == ("value", "eq"):
+        if id := id_of(filter.value.text, registry):
+            return replace(filter, value=replace(filter.value, text=id))
+    return filter
+
+
+def _with_id(element: object, registry: Registry) -> object:
+    """A member to add with its id for a value."""
+    if isinstance(element, str):
+        return id_of(element, registry) or element
+    if not isinstance(element, dict):
+        return element
+    own = {
+        n: i for n, v in element.items() if n.lower() == "value" and isinstance(v, str) and (i := id_of(v, registry))
+    }
+    return {**element, **own} if own else element
+
+
 def _named_by_url(element: object, registry: Registry) -> object:
-    """A member to remove with its id for a value, if only a URL names it: one that was kept as it was sent keeps it."""
+    """A member to remove with its id for a value, if only a URL names it."""
     if isinstance(element, str):
         return id_of(element, registry) or element
     if not isinstance(element, dict):
@@ -105,14 +130,17 @@ def _named_by_url(element: object, registry: Registry) -> object:
 
 
 def id_of(url: str, registry: Registry) -> str | None:
-    """Return the id that ends a URL of a resource of ours, `…/Users/u-…`; None for any other text."""
-    head, _, id = url.rstrip("/").rpartition("/")
+    """Return the id that ends a URL of a resource of ours, `…/Users/u-…`, or has blanks around it; None for any other
+    text."""
+    if (id := url.strip()) != url and registry.by_id(id):
+        return id
+    head, _, id = id.rstrip("/").rpartition("/")
     resource_type = registry.by_endpoint(head.rpartition("/")[2]) if head else None
     return id if resource_type and registry.by_id(id) is resource_type else None
 
 
 def identified(value: object, target: Target) -> list[Document]:
-    """Members in canonical form. Raises 400 invalidValue if one has no value."""
+    """Members in canonical form, each with its id. Raises 400 invalidValue if one has no value."""
     members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []
     for member in members:
         if "value" not in member:

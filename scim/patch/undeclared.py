@@ -7,13 +7,15 @@ Values compare exactly: nobody said which of them are caseless.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from scim.budget import Work, charge
+from scim.errors import INVALID_VALUE, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
-from scim.filter.tree import Filter, names
+from scim.filter.tree import And, Compare, Filter, names
 from scim.patch.entra import Operation
-from scim.schema.elements import ABOUT, listed, unclear_removal, unwrap
+from scim.schema.elements import ABOUT, listed, nothing_meant, unclear_removal, unwrap
 from scim.schema.model import Attribute
 from scim.schema.registry import Target
 from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
@@ -22,18 +24,36 @@ from scim.schema.validators import empty
 
 def apply_undeclared(document: Document, operation: Operation) -> None:
     """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
-    invalidValue for a removal that does not say what to remove."""
+    invalidValue for a removal that does not say what to remove, and for a list of nothing in the place of another."""
     target = operation.target
     urn = own_name(document, target.urn or "")
+    if not target.name and urn not in document and (attribute := _attribute_there(document, urn)):
+        operation = replace(operation, target=attribute)
+        target, urn = attribute, attribute.urn or ""
     if not target.name:
         _change_extension(document, urn, operation)
         return
     if operation.op == "remove" and (whole := own_name(document, target.path)) in document:
         document.pop(whole)  # what was written under a URN that looked like an attribute's is an extension
         return
-    name = own_name(document.get(urn, {}), target.name)
-    present = document.get(urn, {}).get(name)
-    assign(document, Target(urn, name), _changed(present, operation))
+    container = document.get(urn, {})
+    name = own_name(container, target.name)
+    head, dot, sub = name.partition(".")
+    inside = own_name(container, head)
+    if dot and name not in container and isinstance(container.get(inside), dict | list):
+        assign(document, Target(urn, inside), _every(container[inside], operation, sub))
+        return
+    assign(document, Target(urn, name), _changed(container.get(name), operation))
+
+
+def _attribute_there(document: Document, urn: str) -> Target | None:
+    """Return the attribute that is there already under what looks like the URN of an extension; None if none is."""
+    head, _, name = urn.rpartition(":")
+    head = own_name(document, head)
+    container = document.get(head)
+    if not isinstance(container, dict) or (name := own_name(container, name)) not in container:
+        return None
+    return Target(head, name)
 
 
 def _change_extension(document: Document, urn: str, operation: Operation) -> None:
@@ -59,12 +79,30 @@ def _changed(present: Any, operation: Operation) -> Any:
         return _filtered(present, operation, operation.filter)
     if operation.op == "remove":
         return _without(present, operation)
+    if operation.value == {}:
+        return present
     value = undeclared(operation.value)
+    if isinstance(value, dict) and isinstance(present, dict):
+        return _merged(present, value) or None
+    if isinstance(value, list) and not any(map(_parts, value)):
+        if operation.op == "add":
+            return present
+        if not any(isinstance(element, dict) and element for element in value):  # else the null in it clears
+            raise nothing_meant(value[0], operation.target.path)
+        return None
+    if operation.op == "add" and isinstance(value, list) and present is not None:
+        present = _elements(present)
     if operation.op != "add" or not isinstance(present, list):
         return value
     there = {json.dumps(item, sort_keys=True) for item in present}
     new = [] if value is None else listed(value)
     return present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
+
+
+def _merged(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Return a complex value with the parts that were sent; what is not named stays (RFC 7644 §3.5.2.3)."""
+    merged = {**present, **{own_name(present, name): item for name, item in value.items()}}
+    return {name: item for name, item in merged.items() if not empty(item)}
 
 
 def _without(present: Any, operation: Operation) -> Any:
@@ -100,33 +138,76 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
+def _every(present: Any, operation: Operation, sub: str) -> Any:
+    """Return the value after an operation on one part of all its elements. A removal with values is of theirs alone."""
+    wanted = None
+    if operation.op == "remove" and operation.value not in (None, ""):
+        wanted = {parts.get("value") for parts in map(_parts, listed(operation.value))}
+        if None in wanted:
+            raise unclear_removal(operation.value, operation.target.path)
+    elements = []
+    for element in _elements(present):
+        if wanted is not None and _parts(element).get(sub.lower()) not in wanted:
+            elements.append(element)
+        elif (changed := _element_after(element, operation, sub)) is not None:
+            elements.append(changed)
+    return _kept(present, elements)
+
+
 def _filtered(present: Any, operation: Operation, filter: Filter) -> Any:
-    """Return the value after an operation behind a value path. One that matches nothing does nothing: what an element
-    of this attribute looks like is not known."""
+    """Return the value after an operation behind a value path. If it matches nothing, an addition or replacement makes
+    the element that its `eq` terms describe."""
     subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in names(filter)}]
     known = {"name": operation.target.name, "type": "complex", "multiValued": True, "subAttributes": subs}
     attribute = Attribute.model_validate(known)
     matches = bind_elements(filter, attribute, operation.target.path)
     sub = operation.sub.name if operation.sub else None
-    removes = operation.op == "remove" or empty(operation.value)
     elements: list[Any] = []
+    hit = False
     for element in _elements(present):
         if not matches(_parts(element)):
             elements.append(element)
             continue
-        if removes:
-            changed = _without_sub(element, sub) if sub else None
-        elif sub is not None:
-            changed = {**element, own_name(element, sub): operation.value} if isinstance(element, dict) else element
-            if not isinstance(element, dict) and sub.lower() == "value":
-                changed = operation.value
-        elif isinstance(element, dict) and isinstance(operation.value, dict):
-            changed = {**element, **operation.value}
-        else:
-            changed = operation.value
-        if changed is not None:
+        hit = True
+        if (changed := _element_after(element, operation, sub)) is not None:
             elements.append(changed)
-    return _kept(present, elements)
+    if hit or operation.op == "remove" or empty(operation.value) or operation.value == {}:
+        return _kept(present, elements)
+    made = _element_after(_described(filter, operation.target.path), operation, sub)
+    if elements and not any(isinstance(element, dict) for element in elements):
+        made = made.get("value", made)
+    return [*elements, made]
+
+
+def _element_after(element: Any, operation: Operation, sub: str | None) -> Any:
+    """Return an element after an operation on it or on a part of it; None if nothing is left. Raises 400 invalidValue
+    for several values in the place of one."""
+    value = operation.value
+    if operation.op == "remove" or empty(value):
+        return _without_sub(element, sub) if sub else None
+    if isinstance(value, list) and sub is None:
+        if len(value) > 1:
+            detail = f"{operation.target.path} behind a filter is one value, not an array; send one."
+            raise ScimError(INVALID_VALUE, detail, attribute=operation.target.path, rule="type")
+        value = value[0]
+    if isinstance(element, dict):
+        new = {sub: value} if sub else value if isinstance(value, dict) else {"value": value}
+        return _merged(element, new) or None
+    if isinstance(value, dict):
+        value = next((item for name, item in value.items() if name.lower() == "value"), value)
+        return element if value == {} else value
+    return element if sub and sub.lower() != "value" else value
+
+
+def _described(filter: Filter, path: str) -> dict[str, Any]:
+    """Return the element that a filter of `eq` terms describes. Raises 400 noTarget for any other filter."""
+    element: dict[str, Any] = {}
+    for term in filter.terms if isinstance(filter, And) else (filter,):
+        if not isinstance(term, Compare) or term.operator != "eq" or term.value.is_null:
+            detail = f"No value of {path} matches [{filter}], and only eq terms can say what a new one holds."
+            raise ScimError(NO_TARGET, detail, attribute=path)
+        element[term.path] = term.value.text
+    return element
 
 
 def _without_sub(element: Any, sub: str) -> Any:

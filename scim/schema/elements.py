@@ -53,17 +53,44 @@ def is_understood(element: object, attribute: Attribute) -> bool:
     return element not in (None, "", [])
 
 
+def has_unknown(element: object, attribute: Attribute) -> bool:
+    """Whether an element, as sent, has a name that its attribute does not know."""
+    names = (name for name in element if name.lower() != "displayname") if isinstance(element, dict) else ()
+    if attribute.type != "complex":
+        return any(name.lower() != "value" for name in names)
+    return any(attribute.sub(name) is None for name in names)
+
+
+def said_empty(element: object, attribute: Attribute) -> set[str]:
+    """Return the sub-attributes that an element was sent with, but without a value."""
+    items = element.items() if isinstance(element, dict) else ()
+    return {sub.name for name, item in items if item in (None, "", []) and (sub := attribute.sub(name))}
+
+
 def refuse_unknown_list(value: object, attribute: Attribute, path: str) -> None:
     """Raise 400 invalidValue for a list that shall take the place of another one and in which nothing is understood."""
     elements = listed(value)
     if not any(is_understood(element, attribute) for element in elements):
-        raise ScimError(
-            INVALID_VALUE,
-            f"{path} cannot be replaced by {shown(elements[0])}, in which nothing is understood; "
-            f"send {_names(attribute)}, or [] to clear it.",
-            attribute=path,
-            rule="unknown",
-        )
+        raise nothing_meant(elements[0], path, _names(attribute))
+
+
+def refuse_husks(value: object, attribute: Attribute, path: str) -> None:
+    """Raise 400 invalidValue for such a list that has elements of only a type, primary or display, and none that was
+    sent without a value, to clear it."""
+    elements = listed(value)
+    if not any(said_empty(element, attribute) for element in elements):
+        raise nothing_meant(elements[0], path, _names(attribute))
+
+
+def nothing_meant(element: object, path: str, wanted: str = "its values") -> ScimError:
+    """The error for a list of elements that say nothing and shall take the place of another one."""
+    return ScimError(
+        INVALID_VALUE,
+        f"{path} cannot be replaced by {shown(element)}, in which no value is understood; "
+        f"send {wanted}, or [] to clear it.",
+        attribute=path,
+        rule="unknown",
+    )
 
 
 def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
@@ -74,6 +101,8 @@ def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
         reference = element
         if isinstance(element, dict):
             reference = next((item for name, item in element.items() if name.lower() == "value"), None)
+        if isinstance(reference, str):
+            reference = reference.strip()
         if reference in (None, "", []) or isinstance(reference, dict):
             raise ScimError(
                 INVALID_VALUE,
@@ -106,11 +135,13 @@ def identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hasha
     """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
     alone, else all of it."""
     if isinstance(element, dict) and "value" in element:
-        kind = _folded(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
-        return _folded(element["value"], attribute.sub("value")), kind
+        kind = (
+            folded_value(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
+        )
+        return folded_value(element["value"], attribute.sub("value")), kind
     if isinstance(element, dict):
-        return json.dumps({name: _folded(item, attribute.sub(name)) for name, item in sorted(element.items())})
-    return json.dumps(_folded(element, attribute))
+        return json.dumps({name: folded_value(item, attribute.sub(name)) for name, item in sorted(element.items())})
+    return json.dumps(folded_value(element, attribute))
 
 
 def without_duplicates(elements: list[Any], attribute: Attribute) -> list[Any]:
@@ -149,10 +180,11 @@ def without_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], att
 
 def _fits(element: dict[str, Any], parts: dict[str, Any], absent: set[str], attribute: Attribute) -> bool:
     return absent.isdisjoint(element) and all(
-        name in element and _folded(element[name], attribute.sub(name)) == _folded(item, attribute.sub(name))
+        name in element and folded_value(element[name], attribute.sub(name)) == folded_value(item, attribute.sub(name))
         for name, item in parts.items()
     )
 
 
-def _folded(value: Any, attribute: Attribute | None) -> Any:
+def folded_value(value: Any, attribute: Attribute | None) -> Any:
+    """A value in the form in which two of the attribute are equal."""
     return fold(value, attribute) if isinstance(value, str) and attribute is not None else value

@@ -30,6 +30,10 @@ extensions of their own, as Microsoft's guide for custom attributes tells them t
 _VERSIONED = re.compile(r"(.+:\d+(?:\.\d+)*):[^:]+")
 """A URN whose last part is behind a version: the rest of it is the namespace that its author holds."""
 
+_TYPED = re.compile(r"(urn:.+:\d+(?:\.\d+)*:([A-Za-z]\w*))\.([A-Za-z].*)", re.IGNORECASE)
+"""An undeclared URN with an attribute behind a dot, if its last part is a resource type's name."""
+_TYPES = frozenset({"user", "group"})
+
 _REMEMBERED = 200
 """Characters of a name whose meaning is remembered."""
 
@@ -166,10 +170,28 @@ class ResourceType:
             return None
         if _WHOLE_URN.fullmatch(name):
             return Target(name, "")
+        if (typed := _TYPED.fullmatch(name)) and self._is_type(typed[2]):
+            return Target(typed[1], typed[3])
         urn, _, attribute = name.rpartition(":")
         if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1 and not _RESERVED.match(urn):
             return Target(urn, attribute)
         return Target(name, "") if name.count(":") > 1 else None
+
+    def _is_type(self, name: str) -> bool:
+        return name.lower() in _TYPES or name.lower() == self.name.lower()
+
+    def undeclared(self, target: Target, value: object) -> Target:
+        """What a name of no declared schema stands for, by the value that it is set to. An object is an extension,
+        unless it has a `value`: Entra's custom attributes are never complex, but it wraps their values. Anything else
+        is an attribute's, unless the URN ends in a resource type's name, as that of an extension does."""
+        if target.attribute or target.urn is None or target.urn in self.extension_attributes:
+            return target
+        if isinstance(value, dict):
+            wrapped = any(name.lower() == "value" for name in value)
+            return target if wrapped or not target.name else Target(target.path, "")
+        head, _, name = (target.urn or "").rpartition(":")
+        plain = not target.name and value not in (None, "", []) and not self._is_type(name)
+        return Target(head, name) if plain and head.count(":") > 1 and not _RESERVED.match(head) else target
 
     @cached_property
     def _near_declared(self) -> re.Pattern[str]:

@@ -46,7 +46,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
     for name, value in body.items():
         target = resource_type.resolve(name)
         if target is not None and (target.attribute is None or target.sub is not None):
-            target = _meant(target, value)
+            target = _meant(target, value, resource_type)
         if target is None:
             continue
         declared = target.attribute is not None
@@ -67,6 +67,8 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
             ):  # most are text, and a call takes longer
                 value = canonical_value(value, target)
             if value is not None:
+                if target.name in document:
+                    _hold_once(document, target.name, value, target)
                 document[target.name] = value
         else:
             _place(document, names, target, value, resource_type)
@@ -92,10 +94,10 @@ def _drop_husks(container: Document, attributes: Mapping[str, Attribute], member
             _put(container, name, [element for element in value if not is_husk(element, attribute)] or None)
 
 
-def _meant(target: Target, value: object) -> Target | None:
+def _meant(target: Target, value: object, resource_type: ResourceType) -> Target | None:
     """What a member of a body stands for that is no plain attribute; None for what is dropped."""
-    if target.attribute is None and target.name and isinstance(value, dict):
-        return Target(target.path, "")  # an undeclared URN with an object is the extension, not an attribute of it
+    if target.attribute is None:
+        return resource_type.undeclared(target, value)
     if target.sub is not None and target.attribute is not None and target.attribute.multi_valued:
         return None
     return target
@@ -115,6 +117,9 @@ def _place(document: Document, names: Names, target: Target, value: object, reso
             return
         placed = canonical_value(value, target)
         if placed is not None:
+            if target.sub is None:
+                container = document if target.urn is None else document.get(target.urn, {})
+                _hold_once(container, target.name, placed, target)
             assign(document, target, placed)
     elif not target.name:
         _place_container(document, names, target.urn, value, resource_type)
@@ -122,7 +127,17 @@ def _place(document: Document, names: Names, target: Target, value: object, reso
         urn = names.setdefault((target.urn or "").lower(), target.urn or "")
         container = document.setdefault(urn, {})
         charge(len(container) // 8, Work.VALUES)
-        container[own_name(container, target.name)] = kept
+        name = own_name(container, target.name)
+        _hold_once(container, name, kept, target)
+        container[name] = kept
+
+
+def _hold_once(container: Document, name: str, value: object, target: Target) -> None:
+    """Raise 400 invalidSyntax for an attribute that stands in two places with two values: plain, and in the object of
+    its schema."""
+    if name in container and container[name] != value:
+        detail = f"{target.path[:200]} comes twice, with two values; send it once."
+        raise ScimError(INVALID_SYNTAX, detail, attribute=target.path, rule="twice")
 
 
 def _place_container(
@@ -130,6 +145,8 @@ def _place_container(
 ) -> None:
     name = urn or resource_type.core.id
     declared = urn is None or urn in resource_type.extension_attributes
+    if not declared and isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if empty(value) or (not declared and not isinstance(value, dict)):
         return
     if not isinstance(value, dict):
@@ -145,6 +162,8 @@ def _place_container(
         present: Document = document.get(known, {})
         spelled = {inner.lower(): inner for inner in present}
         new = {spelled.get(n.lower(), str(n)): v for n, v in value.items() if n and undeclared(v) is not None}
+        for inner in new.keys() & present.keys():
+            _hold_once(present, inner, new[inner], Target(known, inner))
         assign_container(document, known, {**present, **new})
         return
     for inner, item in value.items():

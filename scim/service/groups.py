@@ -13,7 +13,7 @@ from scim.errors import INVALID_VALUE, TOO_LARGE, TOO_MANY, UNAVAILABLE, ScimErr
 from scim.http import Response
 from scim.patch.apply import apply, steps
 from scim.patch.entra import Operation
-from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
+from scim.patch.members import Delta, delta, id_of, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
@@ -167,14 +167,11 @@ def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
                     attribute=f"members.{name}",
                     rule="limit",
                 )
-    return {
-        value["value"]: Member(
-            value["value"],
-            value.get("display"),
-            None if context.registry.by_id(value["value"]) else value.get("type"),
-        )
-        for value in values
-    }
+    members: dict[str, Member] = {}
+    for value in values:
+        id = id_of(value["value"], context.registry) or value["value"]
+        members[id] = Member(id, value.get("display"), None if context.registry.by_id(id) else value.get("type"))
+    return members
 
 
 def _shown(context: Context, members: Iterable[Member]) -> list[Document]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from scim.errors import INVALID_SYNTAX, ScimError
+from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.filter.parse import parse_path
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
@@ -120,6 +120,9 @@ def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
     if parsed.sub is None:
         _value(attribute, value, target.path)
     whole = attribute.type == "complex" and not attribute.multi_valued and parsed.sub is None
+    if whole and value == {}:
+        detail = f"{target.path} cannot be set to an empty object; send null to clear it, or its sub-attributes."
+        raise ScimError(INVALID_VALUE, detail, attribute=target.path, rule="type")
     if whole and isinstance(value, dict) and str(members.get("op")).lower() == "replace":
         return [{"op": "remove", "path": path}, {"op": "add", "path": path, "value": value}]
     return [item]

@@ -333,7 +333,7 @@ FILTERED: dict[str, Case] = {
     ),
     "remove a part whatever the value": (
         {"addresses": [ADDRESS]},
-        [remove('addresses[type eq "work"].region', "x"), remove("addresses.locality", "y"), add("title", "z")],
+        [remove('addresses[type eq "work"].region', "x"), remove("addresses.locality", "LONDON"), add("title", "z")],
         {"title": "z"},
     ),
     "remove the part that says something from a full element": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,8 @@ NOBODY: list[Any] = [
     {},
     [{"value": None}],
     [{"value": ""}],
+    [{"value": " "}],
+    " ",
     [{"id": A}],
     [{"userName": "ada@contoso.example"}],
     [{"display": "Ada"}],
@@ -110,6 +113,7 @@ REMOVED: list[Any] = [
     [{"$ref": f"{BASE}/Users/{A}"}],
     [{"$ref": f"../Users/{A}", "display": "Ada"}],
     [{"$ref": f"{BASE}/Users/{A}/", "value": None}],
+    [f" {A} "],
 ]
 
 
@@ -133,3 +137,27 @@ async def test_a_removal_that_says_nothing_is_of_all(client: Client, value: dict
     everybody = {"op": "remove", "path": "members", **value}
     assert (await client.patch(f"/Groups/{created.json['id']}", everybody)).status == 204
     assert await members(client, created.json) == []
+
+
+@pytest.mark.parametrize("written", [f"{BASE}/Users/{C}", f"../Users/{C}", f" {C}\n"], ids=["URL", "path", "blanks"])
+async def test_a_member_by_the_url_of_its_resource_is_that_resource(client: Client, written: str) -> None:
+    user = await client.new_user("ada@x.example")
+    written = written.replace(C, user["id"])
+    sent = [{"value": written}]
+    made = (await client.post("/Groups", {"displayName": "Crew", "members": sent})).json
+    path = f"/Groups/{made['id']}"
+    add: dict[str, Any] = {"op": "add", "path": "members", "value": sent}
+    removals: list[dict[str, Any]] = [
+        {"op": "remove", "path": "members", "value": [written]},
+        {"op": "remove", "path": f"members[value eq {json.dumps(written)}]"},
+    ]
+    for removal in removals:
+        assert await members(client, made) == [user["id"]]
+        assert (await client.get(f"/Users/{user['id']}")).json["groups"][0]["value"] == made["id"]
+        assert (await client.patch(path, removal)).status == 204
+        assert await members(client, made) == []
+        assert (await client.patch(path, add, removal)).status == 204
+        assert await members(client, made) == []
+        assert (await client.put(path, {"displayName": "Crew", "members": sent})).status == 200
+        assert await members(client, made) == [user["id"]]
+        assert (await client.patch(path, {**add, "op": "replace", "value": sent})).status == 204
