@@ -29,6 +29,19 @@ _NUL = rb"\u0000"
 _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 800
 """Bytes that are looked at in a unit, without being made into values."""
+_NO_JSON = "a value is expected; send texts in double quotes, and true, false and null in small letters"
+_NOT_JSON = {
+    "Expecting property name": "a name in double quotes is expected; write it so, and take out a comma too many",
+    "Illegal trailing comma": "there is a comma too many; take it out",
+    "Expecting ',' delimiter": "a comma or a closing bracket is expected; put it in",
+    "Expecting ':' delimiter": "a colon is expected; put it between name and value",
+    "Extra data": "something follows the end of the value; send one object in a body",
+    "Invalid control character": "a line break or tab stands in a text; write \\n or \\t",
+    "Invalid \\escape": "a backslash begins no escape; write two for one",
+    "Invalid \\uXXXX": "\\u needs four hexadecimal digits; write them, or two backslashes for one",
+    "Unterminated string": 'the text that begins here has no closing quote; close it, and write \\" for a quote in it',
+}
+"""What is wrong with a body and the remedy, by what the parser says."""
 _SMALL = 32 * 1024
 """Bytes that are read at once."""
 _MAX_VALUES = 300_000
@@ -168,14 +181,16 @@ def _parse(body: bytes) -> object:
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeDecodeError as error:
-        raise ScimError(INVALID_SYNTAX, f"The body is not UTF-8 (byte {error.start}).") from None
+        raise ScimError(INVALID_SYNTAX, f"The body is not UTF-8 (byte {error.start}); send it in UTF-8.") from None
     except RecursionError:
-        raise ScimError(INVALID_SYNTAX, "The body is nested too deeply.") from None
+        raise ScimError(INVALID_SYNTAX, "The body is nested too deeply; send it with fewer brackets.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise ScimError(INVALID_SYNTAX, f"The body is not JSON: {error.msg} ({where}).") from None
+        found = next((said for begins, said in _NOT_JSON.items() if error.msg.startswith(begins)), _NO_JSON)
+        raise ScimError(INVALID_SYNTAX, f"The body is not JSON at {where}: {found}.") from None
     except ValueError:  # an integer of more digits than Python converts
-        raise ScimError(INVALID_VALUE, "A number in the body has too many digits; 64-bit numbers are kept.") from None
+        detail = "A number in the body has too many digits; send one of 64 bits, or a string."
+        raise ScimError(INVALID_VALUE, detail) from None
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -191,7 +206,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _constant(name: str) -> NoReturn:
-    raise ScimError(INVALID_SYNTAX, f"The body is not JSON: {name} is not a JSON number.")
+    raise ScimError(INVALID_SYNTAX, f"The body is not JSON: {name} is not a JSON number; send null, or leave it out.")
 
 
 def _check(data: object, max_depth: int) -> None:
@@ -208,11 +223,11 @@ def _check(data: object, max_depth: int) -> None:
                 raise ScimError(INVALID_VALUE, detail, attribute=path, rule="type")
         elif isinstance(value, float):
             if value in (float("inf"), float("-inf")):
-                detail = f"{path or 'The body'} is beyond the range of a 64-bit number."
+                detail = f"{path or 'The body'} is beyond the range of a 64-bit number; send a smaller one."
                 raise ScimError(INVALID_VALUE, detail, attribute=path, rule="type")
         elif isinstance(value, dict | list):
             if depth > max_depth:
-                detail = f"{path or 'The body'} is nested deeper than {max_depth} levels."
+                detail = f"{path or 'The body'} is nested deeper than {max_depth} levels; send it with fewer brackets."
                 raise ScimError(INVALID_SYNTAX, detail, attribute=path, rule="limit")
             if isinstance(value, dict):
                 for name, item in value.items():

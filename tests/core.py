@@ -113,10 +113,10 @@ def device(attributes: Mapping[str, object] | None = None) -> Document:
 
 
 @contextmanager
-def refused(kind: ErrorKind, *mentions: str) -> Iterator[None]:
+def refused(kind: ErrorKind, *mentions: str) -> Iterator[pytest.ExceptionInfo[ScimError]]:
     """The block must end in this error, whose detail mentions all of these."""
     with pytest.raises(ScimError) as caught:
-        yield
+        yield caught
     error = caught.value
     assert (error.kind, [text for text in mentions if text not in error.detail]) == (kind, []), error.detail
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from typing import Any
 
@@ -135,7 +136,19 @@ def test_body(body: str | bytes, data: object) -> None:
 BAD_BODIES: dict[str, tuple[Any, ...]] = {
     "nothing": ("", INVALID_SYNTAX, "no body"),
     "white space": (" \n", INVALID_SYNTAX, "no body"),
-    "no JSON": ('{"a": }', INVALID_SYNTAX, "not JSON", "line 1, column 7"),
+    "no JSON": ('{"a": }', INVALID_SYNTAX, "not JSON", "line 1, column 7", "a value is expected"),
+    "single quotes": ("{'a': 'x'}", INVALID_SYNTAX, "line 1, column 2", "a name in double quotes is expected"),
+    "a name without quotes": ('{a: "x"}', INVALID_SYNTAX, "line 1, column 2", "a name in double quotes is expected"),
+    "a comma too many": ('{"a": 1,}', INVALID_SYNTAX, "line 1, column", "comma too many"),
+    "no comma": ('{"a": 1 "b": 2}', INVALID_SYNTAX, "line 1, column 9", "a comma or a closing bracket is expected"),
+    "no colon": ('{"a" 1}', INVALID_SYNTAX, "line 1, column 6", "put it between name and value"),
+    "no closing quote": ('{"a": "x}', INVALID_SYNTAX, "line 1, column 7", "no closing quote"),
+    "a backslash alone": (r'{"a": "CONTOSO\ada"}', INVALID_SYNTAX, "line 1, column 15", "write two for one"),
+    "half an escape": (r'{"a": "C\user"}', INVALID_SYNTAX, "line 1, column", "four hexadecimal digits"),
+    "true in capitals": ('{"a": True}', INVALID_SYNTAX, "line 1, column 7", "true, false and null in small letters"),
+    "XML": ("<user/>", INVALID_SYNTAX, "line 1, column 1", "a value is expected"),
+    "a form": ("userName=ada", INVALID_SYNTAX, "line 1, column 1", "a value is expected"),
+    "a comment": ('// ada\n{"a": 1}', INVALID_SYNTAX, "line 1, column 1", "a value is expected"),
     "cut off": ('{"a": 1,\n', INVALID_SYNTAX, "not JSON", "line 2"),
     "two values": ("{} {}", INVALID_SYNTAX, "not JSON", "column 4"),
     "raw line break in a string": ('"a\nb"', INVALID_SYNTAX, "not JSON"),
@@ -167,8 +180,9 @@ BAD_BODIES: dict[str, tuple[Any, ...]] = {
     ("body", "kind", "mentions"), [pytest.param(b, k, m, id=n) for n, (b, k, *m) in BAD_BODIES.items()]
 )
 def test_body_that_is_refused(body: str | bytes, kind: ErrorKind, mentions: list[str]) -> None:
-    with refused(kind, *mentions):
+    with refused(kind, *mentions) as caught:
         read(body)
+    assert re.search(r"; (send|write|take|put|close|remove|leave) ?", caught.value.detail), caught.value.detail
 
 
 def test_missing_body_of_a_chunked_request_is_explained() -> None:

@@ -7,7 +7,8 @@ backslashes, so one that begins no JSON escape is a backslash.
 
 Unless `strict`, values may also stand in other quotes than JSON's (single, curly, backticks), as scripts and word
 processors write them; and a string whose escapes give control characters, which no name has, is read both ways: with
-them, and with the backslashes as they stand (Microsoft's `CONTOSO` backslash `bob`).
+them, and with the backslashes as they stand (Microsoft's `CONTOSO` backslash `bob`). So is one in which a backslash
+stands before a single quote, as other languages escape it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ _SUB_ATTRIBUTE = re.compile(r"\.([A-Za-z$][\w$-]*)", re.ASCII)
 _REMEMBERED = 200
 """Characters of a path that is remembered."""
 _OPERATORS = {"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"}
+_LIKE = {
+    "filter": 'write it like userName eq "ada@example.com"',
+    "path": 'write it like name.givenName or emails[type eq "work"].value',
+}
+"""The remedy where nothing more exact can be said."""
+_UNCLOSED = 'close it, and write \\" for a quote in it'
+_CHARACTERS = "take these characters out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,9 @@ class _Parser:
     def __init__(self, text: str, kind: ErrorKind, what: str, max_length: int, max_depth: int, strict: bool) -> None:
         self._kind, self._what, self._max_depth, self._strict = kind, what, max_depth, strict
         if len(text) > max_length:
-            raise self._error(f"it has {len(text)} characters; at most {max_length} are read")
+            raise self._error(f"it has {len(text)} characters; at most {max_length} are read", "name less in one")
         if "\x00" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-            raise self._error("it contains U+0000 or half a surrogate pair")
+            raise self._error("it contains U+0000 or half a surrogate pair", _CHARACTERS)
         self._tokens = self._split(text)
         self._next = 0
 
@@ -107,7 +115,7 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:  # only an opening quote without a closing one matches nothing
                 opening = text.index('"', position) + 1
-                raise self._error(f"the string at character {opening} has no closing quote")
+                raise self._error(f"the string at character {opening} has no closing quote", _UNCLOSED)
             assert match.lastgroup is not None
             kind, start, position = match.lastgroup, match.start(match.lastgroup), match.end()
             word = match[kind]
@@ -143,7 +151,7 @@ class _Parser:
 
     def _term(self, depth: int) -> Filter:
         if depth > self._max_depth:
-            raise self._error(f"it is nested deeper than {self._max_depth} levels")
+            raise self._error(f"it is nested deeper than {self._max_depth} levels", "take brackets out")
         if self.take("("):
             return self._closed(depth)
         if self._follows("not", "("):
@@ -170,14 +178,15 @@ class _Parser:
         if operator == "pr":
             return Present(path)
         if operator not in _OPERATORS:
-            raise self._expected("one of eq ne co sw ew gt ge lt le pr", token)
+            remedy = "put what is negated in parentheses: not (…)" if path.lower() == "not" else None
+            raise self._expected("one of eq ne co sw ew gt ge lt le pr", token, remedy)
         token = self._advance("a value")
         if token.kind == "mark":
             raise self._expected("a value", token)
         if token.kind == "word":
             return Compare(path, operator, Literal(token.text, quoted=False))
         if token.kind == "quoted" and self._strict:
-            raise self._error(f"the value at character {token.position} must stand in double quotes")
+            raise self._error(f"the value at character {token.position} must stand in double quotes", _LIKE[self._what])
         readings = [Compare(path, operator, Literal(text)) for text in self._readings(token)]
         if len(readings) == 1:
             return readings[0]
@@ -196,9 +205,12 @@ class _Parser:
             texts = [inner.replace('\\"', '"')]
         if not self._strict and _CONTROL.search(texts[0]) and not _CONTROL.search(inner):
             texts.append(_KEPT_ESCAPES.sub(lambda escapes: str(json.loads(f'"{escapes[0]}"')), inner))
+        if not self._strict and "\\'" in texts[0]:
+            texts.append(texts[0].replace("\\'", "'"))
         for text in texts:
             if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
-                raise self._error(f"the string at character {token.position} contains U+0000 or half a surrogate pair")
+                found = f"the string at character {token.position} contains U+0000 or half a surrogate pair"
+                raise self._error(found, _CHARACTERS)
         return list(dict.fromkeys(texts))
 
     def attribute(self) -> str:
@@ -249,9 +261,9 @@ class _Parser:
                 "and, or or the end" if self._what == "filter" else "the end", self._tokens[self._next]
             )
 
-    def _expected(self, wanted: str, token: _Token) -> ScimError:
+    def _expected(self, wanted: str, token: _Token, remedy: str | None = None) -> ScimError:
         shown = token.text if len(token.text) <= 40 else token.text[:40] + "…"
-        return self._error(f"{wanted} is expected at character {token.position}, not {shown}")
+        return self._error(f"{wanted} is expected at character {token.position}, not {shown}", remedy)
 
-    def _error(self, reason: str) -> ScimError:
-        return ScimError(self._kind, f"The {self._what} cannot be read: {reason}.")
+    def _error(self, reason: str, remedy: str | None = None) -> ScimError:
+        return ScimError(self._kind, f"The {self._what} cannot be read: {reason}; {remedy or _LIKE[self._what]}.")

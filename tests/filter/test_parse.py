@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,13 +189,26 @@ BAD_FILTERS = {
     "escaped NUL": (r'a eq "\u0000"', "the string at character 6", "U+0000"),
     "escaped half of a surrogate pair": (r'a eq "\ud83d"', "the string at character 6", "surrogate"),
     "long word": ("a regex" + "x" * 5000, "it has 5007 characters; at most 4096 are read"),
+    "not without parentheses": ('not a eq "x"', "character 5, not a", "in parentheses: not (…)"),
+    "not in the middle": ('a not eq "x"', "character 3, not not"),
+    "a sign as operator": ('a == "x"', "character 3, not =="),
+    "a sign between terms": ('a eq "x" && b pr', "character 10, not &&"),
+    "a comma between terms": ('a eq "x", b eq "y"', "character 9, not ,"),
+    "a list of values": ('a in ("x", "y")', "character 3, not in"),
+    "a value with a blank": ("a eq x y", "character 8, not y", 'userName eq "ada@example.com"'),
+    "a quote in a word": ('a eq x"y', "the string at character 7 has no closing quote", 'write \\" for a quote'),
+    "an object as value": ('a eq {"x":1}', "character 7"),
+    "a wildcard": ("*", "an attribute name is expected at character 1, not *"),
+    "SQL": ('a like "x%"', "character 3, not like"),
 }
+REMEDY = re.compile(r"; (write it like|close it|take these characters out|take brackets out|name less|put what is) ?")
 
 
 @pytest.mark.parametrize(("text", "mentions"), [pytest.param(t, m, id=n) for n, (t, *m) in BAD_FILTERS.items()])
 def test_filter_that_cannot_be_read(text: str, mentions: list[str]) -> None:
-    with refused(INVALID_FILTER, "The filter cannot be read", *mentions):
+    with refused(INVALID_FILTER, "The filter cannot be read", *mentions) as caught:
         parse_filter(text)
+    assert REMEDY.search(caught.value.detail), caught.value.detail
 
 
 def test_error_shows_only_the_beginning_of_what_is_wrong() -> None:
@@ -258,8 +273,9 @@ BAD_PATHS = {
 
 @pytest.mark.parametrize(("text", "mentions"), [pytest.param(t, m, id=n) for n, (t, *m) in BAD_PATHS.items()])
 def test_path_that_cannot_be_read(text: str, mentions: list[str]) -> None:
-    with refused(INVALID_PATH, "The path cannot be read", *mentions):
+    with refused(INVALID_PATH, "The path cannot be read", *mentions) as caught:
         parse_path(text)
+    assert REMEDY.search(caught.value.detail), caught.value.detail
 
 
 NAMES = st.from_regex(

@@ -68,6 +68,12 @@ async def test_other_names_and_other_cases_are_no_near_misses(client: Client, na
     assert (await client.get(f"/Users?{name}={value}")).status == 200
 
 
+async def test_a_single_quote_that_other_languages_escape(client: Client) -> None:
+    await client.new_user("ada.o'neil@x.example")
+    for value in ('"ada.o\\\'neil@x.example"', "'ada.o\\'neil@x.example'"):
+        assert await found(client, f"userName eq {value}") == ["ada.o'neil@x.example"]
+
+
 QUOTED = [
     "'ada o'neil@x.example'",
     "\u2018ada o'neil@x.example\u2019",
