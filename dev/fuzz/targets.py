@@ -20,7 +20,7 @@ from scim.patch.members import delta, split
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
-from scim.store.plan import edges_asked, plan
+from scim.store.plan import find_edge_ids, plan
 
 REGISTRY = load()
 USERS, GROUPS = REGISTRY.resource_types
@@ -92,7 +92,7 @@ def filter(data: bytes) -> None:
         return
     for resource_type, document in _RESOURCES:
         plan(tree, resource_type)
-        edges_asked(tree, resource_type)
+        find_edge_ids(tree, resource_type)
         try:
             bind(tree, resource_type)({"id": "u-1", "schemas": [], "meta": {}, **document})
         except ScimError:

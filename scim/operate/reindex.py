@@ -73,7 +73,9 @@ async def reindex(
 
 
 class _Work:
-    def __init__(self, table: Table, tenant: str, registry: Registry, *, drop: bool, counted: census.Counted) -> None:
+    def __init__(
+        self, table: Table, tenant: str, registry: Registry, *, drop: bool, counted: census.TenantCensus
+    ) -> None:
         self.result = Reindexed()
         self._table = table
         self._tenant = tenant
@@ -82,7 +84,7 @@ class _Work:
         self._drop = drop
         self._counted = counted
         self._declared = {
-            keys.index_name(one, index): census.name_of(one, index)
+            keys.index_name(one, index): census.build_index_name(one, index)
             for one in registry.resource_types
             for index in one.indexes.values()
         }
@@ -196,7 +198,7 @@ class _Work:
         if {name, f"{name} caseExact"} & census.ALWAYS:
             self.result.kept.append(f"{name}: the schemas that every version has declare it")
             return False
-        times = [self._counted.last_with(one) for one in (name, f"{name} caseExact")]
+        times = [self._counted.find_last_with(one) for one in (name, f"{name} caseExact")]
         last = max((time for time in times if time), default=None)
         if last is None or last + census.SILENT < datetime.fromisoformat(now()):
             return True
@@ -206,10 +208,10 @@ class _Work:
     async def finish(self, began: str) -> None:
         """Mark what covers the tenant now, and tell what does not."""
         complete = [one for name, one in self._declared.items() if name not in self._uncovered]
-        await self._census.mark(self._tenant, [one for one in complete if one not in census.ALWAYS], began)
+        await self._census.mark_reindexed(self._tenant, [one for one in complete if one not in census.ALWAYS], began)
         counted = await self._census.read(self._tenant)
         for name in sorted(complete):
-            last = counted.last_without(name)
+            last = counted.find_last_without(name)
             if last is not None and last + census.SILENT >= datetime.fromisoformat(began):
                 self.result.again[name] = last + census.SILENT
             elif name not in census.ALWAYS:

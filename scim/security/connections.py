@@ -274,7 +274,7 @@ class Revocations(Protocol):
     """Revoked credentials in a place of their own, where nothing is ever taken back: writing an older document of a
     connection in place of its newest one, in a race of two commands or by hand, brings no revoked secret back."""
 
-    async def revoked(self, connection: str) -> list[Revoked]:
+    async def read_revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection. Raises SecretsUnavailable."""
 
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:

@@ -246,7 +246,7 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     if (fault := tell_ended(connection, None, security)) is not None:
         raise _invalid_client(*fault)
     await security.tokens.ready()  # an assertion is used up only where a token comes of it
-    if "jti" in claims and not await security.log.first_sight(connection.name, str(claims["jti"]), expiry(claims)):
+    if "jti" in claims and not await security.log.take_assertion(connection.name, str(claims["jti"]), expiry(claims)):
         raise Rejected("it was used before (jti)", reason="replayed")
     return connection
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class CredentialLog(UsageLog, Revocations, Protocol):
     """What is kept of credentials outside this process."""
 
-    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+    async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id comes to the connection for the first time."""
 
 

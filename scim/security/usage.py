@@ -46,10 +46,10 @@ class Used(NamedTuple):
 class UsageLog(Protocol):
     """Where it is kept."""
 
-    async def used(self, connection: str) -> list[Used]:
+    async def read_uses(self, connection: str) -> list[Used]:
         """What is known of the credentials of a connection."""
 
-    async def write(self, connection: str, used: Used) -> None:
+    async def write_use(self, connection: str, used: Used) -> None:
         """Keep it, in place of what was known."""
 
 
@@ -98,7 +98,7 @@ class Usage:
     async def _write(self, connection: Connection, credential: str, ends: datetime | None, now: datetime) -> None:
         try:
             known = next(
-                (used for used in await self._log.used(connection.name) if used.credential == credential), None
+                (used for used in await self._log.read_uses(connection.name) if used.credential == credential), None
             )
             warning = due(ends, now)
             mark = "" if ends is None or warning is None else f"{ends.isoformat()} {warning}"
@@ -112,7 +112,7 @@ class Usage:
                     "expires": ends and ends.astimezone(UTC).isoformat(timespec="seconds"),
                 }
                 event("credential_expiring", fields, logging.WARNING)
-            await self._log.write(connection.name, Used(credential, known.first if known else now, now, mark))
+            await self._log.write_use(connection.name, Used(credential, known.first if known else now, now, mark))
         except Exception as error:  # whatever it is, the next hour tries again
             log.warning("the use of a credential of %s was not noted: %s", connection.name, error)
 

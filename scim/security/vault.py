@@ -171,7 +171,7 @@ class VaultConnections:
         """Return what is marked as revoked of that connection. While the table does not tell, it is what was marked
         before, as long as connections go on without a vault: what the vault says by now must count all the same."""
         try:
-            marked = await self._revocations.revoked(name)
+            marked = await self._revocations.read_revoked(name)
         except SecretsUnavailable:
             at, known = self._marked.get(name, (-math.inf, []))
             if time.monotonic() - at > self._lasting:

@@ -37,9 +37,9 @@ from scim.service import resources
 from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
 from scim.service.quota import of_creation, require_room
+from scim.store.batches import Made
 from scim.store.quotas import Size
-from scim.store.shared import Made
-from scim.store.stored import Creation
+from scim.store.resource_rows import Creation
 from scim.store.table import TableUnavailable, TooLarge
 
 log = logging.getLogger("scim")
@@ -244,7 +244,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         return
     growth = [of_creation(creation.document, 0) for _, creation in wanted]
     try:
-        require_room(context, reduce(Size.plus, growth, Size()))
+        require_room(context, reduce(Size.__add__, growth, Size()))
     except ScimError:
         return  # some may have room, one by one
     made: Made = {}
@@ -256,7 +256,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
             continue
         with trace.operation() as deed:
             note_creation(creation.resource_type, creation.document)
-            context.store.quotas.add(context.tenant, of_creation(creation.document, 0))  # also if nobody knows
+            context.store.quotas.add_written(context.tenant, of_creation(creation.document, 0))  # also if nobody knows
             if (stored := made[creation.id]) is None:
                 operation.result = _failed(context, operation, TableUnavailable())
             else:

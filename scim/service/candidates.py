@@ -14,7 +14,7 @@ from scim.service.context import Context
 from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_edges, kept
 from scim.store import keys
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
-from scim.store.stored import Stored, stored
+from scim.store.resource_rows import Stored, parse_stored
 from scim.store.table import PAGE_ROWS, PARALLEL_READS
 
 _POINT_READ = 500
@@ -74,7 +74,9 @@ class Listed:
             left = min(len(ids) - at, wanted or len(ids))
             if density >= _DENSE and left >= (_MANY if at == 0 else PARALLEL_READS):
                 size = min(int(left / density) + 1, PAGE_ROWS)
-                batch = await self.context.store.resources.rows(self.context.tenant, self.resource_type, ids[at], size)
+                batch = await self.context.store.resources.read_rows(
+                    self.context.tenant, self.resource_type, ids[at], size
+                )
                 end = len(ids) if batch.ends else bisect_right(ids, keys.parse_id(batch.rows[-1].key), at)
                 chunk = set(ids[at:end])
                 there = [row for row in batch.rows if keys.parse_id(row.key) in chunk]
@@ -83,7 +85,7 @@ class Listed:
                 links = await asked_edges(
                     self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
                 )
-                matching = await kept(self.context, self.resource_type, map(stored, there), links, self.condition)
+                matching = await kept(self.context, self.resource_type, map(parse_stored, there), links, self.condition)
             else:
                 end = at + min(PARALLEL_READS, left if self.condition.answered else PARALLEL_READS)
                 matching, links = await self._read(ids[at:end], whole=whole)
@@ -174,12 +176,12 @@ async def _candidates(context: Context, resource_type: ResourceType, plan: Plan,
         case ById(id):
             return [id]
         case ByValue(index, value) if index.unique:
-            owner = await resources.unique_id(tenant, resource_type, index, value)
+            owner = await resources.find_unique_id(tenant, resource_type, index, value)
             return [owner] if owner else []
         case ByValue(index, value):
-            return _few(await resources.lookup_ids(tenant, resource_type, index, value, PAGE_ROWS))
+            return _few(await resources.find_ids(tenant, resource_type, index, value, PAGE_ROWS))
         case ByPrefix(index, prefix):
-            return _few(await resources.prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
+            return _few(await resources.find_prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
         case ByEdge(other):
             return await _linked(context, resource_type, other, limit)
         case Union(plans):

@@ -13,8 +13,8 @@ from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
 from scim.service import strict
 from scim.settings import Settings
+from scim.store.resource_rows import Stored
 from scim.store.store import Store
-from scim.store.stored import Stored
 
 VALUE_BYTES = 16
 """Bytes of a value in a body, at the least."""

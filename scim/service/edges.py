@@ -106,7 +106,7 @@ async def linked_to(
     """Pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member, the
     users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
     of_group = resource_type.members is None
-    async for page in context.store.resources.linked_ids(
+    async for page in context.store.resources.read_linked_ids(
         context.tenant, other, start, end, of_group=of_group, most=most
     ):
         yield [id for id in page if context.registry.by_id(id) is resource_type]
@@ -139,10 +139,10 @@ async def _between(
 ) -> AsyncIterator[tuple[str, Document]]:
     """(id, value of its edge attribute) for the resources from `first` to `last`."""
     if resource_type.members:
-        async for group, member in context.store.members.of(context.tenant, first, last):
+        async for group, member in context.store.members.read_members(context.tenant, first, last):
             yield group, member_value(context, member)
     elif resource_type.member_of:
-        async for id, group in context.store.members.groups_of(context.tenant, first, last):
+        async for id, group in context.store.members.read_groups(context.tenant, first, last):
             yield id, _present({"value": group, "$ref": context.reference(group), "type": "direct"})
 
 

@@ -21,8 +21,8 @@ from scim.service import edges, resources
 from scim.service.context import Context
 from scim.service.deeds import note_members
 from scim.service.quota import booked, has_ample_room, of_members
-from scim.store.members import Changes, Member, difference
-from scim.store.stored import Stored
+from scim.store.members import Changes, Member, find_changes
+from scim.store.resource_rows import Stored
 from scim.store.table import Refused
 
 _IN_FILTER = 20
@@ -51,7 +51,7 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, resource_type)
         present = await _present(context, id)
-        changes = await call(len(present), difference, present, wanted)
+        changes = await call(len(present), find_changes, present, wanted)
         return document, dataclasses.replace(changes, absolute=True)
 
     stored = await resources.update_stored(context, resource_type, id, change)
@@ -81,7 +81,7 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
                 return document, changes if is_roomy else await _looked_up(context, id, changes)
             present = await _present(context, id)
             wanted = await _applied(context, resource_type, present, on_members)
-            these = await call(len(present), difference, present, wanted)
+            these = await call(len(present), find_changes, present, wanted)
             return document, dataclasses.replace(these, absolute=sets_all(on_members))
 
         version = (await resources.update_stored(context, resource_type, id, change)).version
@@ -120,7 +120,7 @@ async def _looked_up(context: Context, group: str, changes: Changes) -> Changes:
 
 
 async def _present(context: Context, id: str) -> list[Member]:
-    return [member async for _, member in context.store.members.of(context.tenant, id)]
+    return [member async for _, member in context.store.members.read_members(context.tenant, id)]
 
 
 def _number(changes: Iterable[Operation]) -> int:

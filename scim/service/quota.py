@@ -36,7 +36,7 @@ _SETTINGS: Mapping[str, tuple[str, int]] = {
 
 def of_creation(document: Document, members: int) -> Size:
     """What a new resource takes."""
-    return Size(1, 0, 2 * _length(document) + _RESOURCE).plus(_members(members))
+    return Size(1, 0, 2 * _length(document) + _RESOURCE) + _members(members)
 
 
 def of_deletion(document: Document) -> Size:
@@ -46,7 +46,7 @@ def of_deletion(document: Document) -> Size:
 
 def of_update(old: Document, new: Document, changes: Changes) -> Size:
     """What a resource takes more, or less, after an update, beside the members that leave it."""
-    return of_members(changes).plus(Size(bytes=2 * (_length(new) - _length(old))))
+    return of_members(changes) + Size(bytes=2 * (_length(new) - _length(old)))
 
 
 def of_members(changes: Changes) -> Size:
@@ -70,7 +70,7 @@ def require_room(context: Context, growth: Size) -> None:
     quotas, is_leaving = context.store.quotas, trace.deed().disabled > 0
     if what is None or (what == "bytes" and is_leaving and _passes(context, growth.bytes)):
         return
-    size, limit = quotas.find(context.tenant) or Size(), getattr(quotas.quota, what)
+    size, limit = quotas.find_size(context.tenant) or Size(), getattr(quotas.quota, what)
     setting, unit = _SETTINGS[what]
     name = "MB" if what == "bytes" else what
     alone = " Send active: false alone: it always passes." if is_leaving else ""
@@ -91,7 +91,7 @@ def _passes(context: Context, more: int) -> bool:
 def _scarce(context: Context, growth: Size, percent: int) -> str | None:
     """The first quota of which more than `percent` would be used with that growth; None if there is none."""
     quotas = context.store.quotas
-    size = quotas.find(context.tenant)
+    size = quotas.find_size(context.tenant)
     if size is None:
         return None
     for what, limit in quotas.quota._asdict().items():
@@ -110,9 +110,9 @@ def booked(context: Context, growth: Size) -> Iterator[None]:
         yield
     except BaseException as error:
         if not _did_nothing(error):
-            context.store.quotas.add(context.tenant, growth.increase().plus(_members(before - deed.left)))
+            context.store.quotas.add_written(context.tenant, growth.increase() + _members(before - deed.left))
         raise
-    context.store.quotas.add(context.tenant, growth.plus(_members(before - deed.left)))
+    context.store.quotas.add_written(context.tenant, growth + _members(before - deed.left))
 
 
 def _did_nothing(error: BaseException) -> bool:

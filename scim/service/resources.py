@@ -23,8 +23,8 @@ from scim.service.context import Context
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
 from scim.service.quota import booked, of_creation, of_deletion, of_leaving, of_update, require_room
 from scim.store.members import Changes, Member
+from scim.store.resource_rows import Creation, Stored
 from scim.store.resources import Stale, Taken
-from scim.store.stored import Creation, Stored
 
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""
@@ -175,7 +175,7 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         note_members(changes)
         if not changes and not stored.changing and _same(document, stored.document):
             return stored
-        require_room(context, of_update(stored.document, document, changes).plus(of_leaving(changes)))
+        require_room(context, of_update(stored.document, document, changes) + of_leaving(changes))
         try:
             with booked(context, of_update(stored.document, document, changes)):
                 return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)

@@ -27,9 +27,9 @@ from scim.service.candidates import Linked, Listed
 from scim.service.context import Context
 from scim.service.query import Query, from_body, query
 from scim.service.sources import All, Condition, Room, Scanned, Source
-from scim.store.plan import ByEdge, Scan, edges_asked, indexes_of, plan
+from scim.store.plan import ByEdge, Scan, find_edge_ids, list_indexes, plan
 from scim.store.positions import Position
-from scim.store.stored import Stored
+from scim.store.resource_rows import Stored
 from scim.store.table import TableUnavailable
 
 Bookmark = tuple[str, int, Position]
@@ -87,7 +87,7 @@ async def _answer(context: Context, types: Sequence[ResourceType], parameters: M
     if wanted.cursor is None:
         body["startIndex"] = wanted.start
     elif page.next is not None:
-        key = await context.store.positions.cursor_key()
+        key = await context.store.positions.read_cursor_key()
         body["nextCursor"] = cursors.seal(
             key, context.tenant, _identity(context, sources, wanted), wanted.count, page.next
         )
@@ -133,14 +133,14 @@ async def _condition(context: Context, tree: Filter, resource_type: ResourceType
     """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
     miss what is there."""
     matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
-    used = indexes_of(chosen)
-    missing = await context.store.census.unusable(context.tenant, resource_type, used)
+    used = list_indexes(chosen)
+    missing = await context.store.census.find_unusable(context.tenant, resource_type, used)
     if missing:
         chosen = plan(tree, resource_type, missing)
     unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
     alone = isinstance(tree.filter if isinstance(tree, ValuePath) else tree, Compare)
     answered = alone and isinstance(chosen, ByEdge)
-    return Condition(matches, chosen, edges_asked(tree, resource_type), answered, unindexed)
+    return Condition(matches, chosen, find_edge_ids(tree, resource_type), answered, unindexed)
 
 
 def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
@@ -185,7 +185,7 @@ async def _unsealed_place(context: Context, identity: str, wanted: Query) -> tup
 
 
 async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
-    key = await context.store.positions.cursor_key()
+    key = await context.store.positions.read_cursor_key()
     return cursors.unseal(key, context.tenant, identity, wanted.count, wanted.cursor or "")
 
 
@@ -238,7 +238,7 @@ async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) ->
 async def _keep(context: Context, bookmark: Bookmark | None) -> None:
     if bookmark is not None and context.writes:
         with contextlib.suppress(TableUnavailable):  # a hint: without it the next page costs more reads
-            await context.store.positions.keep(context.tenant, context.connection, *bookmark)
+            await context.store.positions.write(context.tenant, context.connection, *bookmark)
 
 
 async def _shown(context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query) -> list[Document]:

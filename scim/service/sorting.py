@@ -18,9 +18,10 @@ from scim.schema.values import fold, instant
 from scim.service.context import Context
 from scim.service.query import Query
 from scim.service.sources import All, Limit, Room, Source
-from scim.store import keys, ordered
+from scim.store import keys
+from scim.store.ordered_index import OrderedIndex
 from scim.store.positions import Position
-from scim.store.stored import Stored
+from scim.store.resource_rows import Stored
 from scim.store.table import PAGE_ROWS, PARALLEL_READS, Row
 
 _SORTED = 20
@@ -124,7 +125,7 @@ def _index(resource_type: ResourceType, target: Target | None) -> Index | None:
 
 async def _covers(context: Context, resource_type: ResourceType, index: Index) -> bool:
     """Whether all resources of the tenant have their rows of the index."""
-    return not await context.store.census.unusable(context.tenant, resource_type, [index])
+    return not await context.store.census.find_unusable(context.tenant, resource_type, [index])
 
 
 async def by_index(
@@ -140,20 +141,20 @@ async def by_index(
     400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
     key_range = keys.unique_range(resource_type, index)
-    listed = ordered.Index(context.store.table, context.tenant, key_range, limit.spend)
+    listed = OrderedIndex(context.store.table, context.tenant, key_range, limit.spend)
     offset = wanted.start - 1 if wanted.cursor is None else 0
-    is_long = offset >= PAGE_ROWS or context.store.counts.known(context.tenant, resource_type) is not None
+    is_long = offset >= PAGE_ROWS or context.store.counts.find_known(context.tenant, resource_type) is not None
     if place is None and offset and is_long:
         place = await find()
     known: list[Row] = []
     total = place.total if place else 0
     if place is None:
-        known, is_all = await listed.first()
+        known, is_all = await listed.read_first()
         if is_all:
             ids = _ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
             return await _shown(context, resource_type, wanted, ids, Sorted([], len(known), None))
         place = await find() if offset and not is_long else None
-        total = place.total if place else (await context.store.counts.of(context.tenant, resource_type)).total
+        total = place.total if place else (await context.store.counts.count(context.tenant, resource_type)).total
     if place is not None:
         offset, known = 0, []
     page = Sorted([], total, None, place=place, is_long=True)
@@ -170,17 +171,17 @@ async def by_index(
 
 
 async def _upwards(
-    listed: ordered.Index, place: Position | None, known: list[Row], count: int
+    listed: OrderedIndex, place: Position | None, known: list[Row], count: int
 ) -> AsyncIterator[tuple[None, Ids]]:
     if known:
         yield None, _ids(known)
     after = known[-1].key if known else place.id if place else None
-    async for page in listed.up(after, PAGE_ROWS if known else count + 1):
+    async for page in listed.walk_up(after, PAGE_ROWS if known else count + 1):
         yield None, _ids(page)
 
 
-async def _downwards(listed: ordered.Index, place: Position | None, known: list[Row]) -> AsyncIterator[tuple[str, Ids]]:
-    async for window in listed.down(place.id if place else None, place.window if place else None, known):
+async def _downwards(listed: OrderedIndex, place: Position | None, known: list[Row]) -> AsyncIterator[tuple[str, Ids]]:
+    async for window in listed.walk_down(place.id if place else None, place.window if place else None, known):
         yield window.start, _ids(window.rows)[::-1]
 
 

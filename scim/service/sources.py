@@ -20,8 +20,8 @@ from scim.service import edges
 from scim.service.context import Context
 from scim.store import keys
 from scim.store.plan import ByEdge, Plan
+from scim.store.resource_rows import Stored, parse_stored
 from scim.store.resources import PAGE_BYTES, Stretch
-from scim.store.stored import Stored, stored
 from scim.store.table import PAGE_ROWS, Row
 
 _ROW = 15
@@ -131,13 +131,13 @@ class All:
             if start is None:
                 return found
         elif known is None:
-            found.total = (await counts.of(tenant, self.resource_type)).total
+            found.total = (await counts.count(tenant, self.resource_type)).total
         if found.total == 0 or room.is_full:
             return found
         while found.next is None:
-            stretch = await self.context.store.resources.rows(tenant, self.resource_type, start, room.count + 1)
+            stretch = await self.context.store.resources.read_rows(tenant, self.resource_type, start, room.count + 1)
             for row in stretch.rows:
-                one = stored(row)
+                one = parse_stored(row)
                 if look_at(one):
                     await pause()
                 found.add(one, room)
@@ -197,13 +197,13 @@ class Scanned:
         return found
 
     async def _rows(self, start: str | None, size: int) -> Stretch:
-        return await self.context.store.resources.rows(self.context.tenant, self.resource_type, start, size)
+        return await self.context.store.resources.read_rows(self.context.tenant, self.resource_type, start, size)
 
     async def _matching(self, batch: list[Row]) -> list[Stored]:
         """One after the other, so that of those that do not match nothing stays."""
         ids = [keys.parse_id(row.key) for row in batch]
         links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
-        return await kept(self.context, self.resource_type, map(stored, batch), links, self.condition)
+        return await kept(self.context, self.resource_type, map(parse_stored, batch), links, self.condition)
 
 
 async def asked_edges(

@@ -43,17 +43,17 @@ SILENT = timedelta(minutes=6)
 for clocks that differ and for a transaction that lay in the network."""
 
 
-def name_of(resource_type: ResourceType, index: Index) -> str:
+def build_index_name(resource_type: ResourceType, index: Index) -> str:
     """An index in the census. One that compares values in another way is another index."""
     return keys.index_name(resource_type, index) + (" caseExact" if index.attribute.case_exact else "")
 
 
-def kept(registry: Registry) -> frozenset[str]:
+def list_kept_indexes(registry: Registry) -> frozenset[str]:
     """The indexes that a process with these schemas keeps."""
-    return frozenset(name_of(one, index) for one in registry.resource_types for index in one.indexes.values())
+    return frozenset(build_index_name(one, index) for one in registry.resource_types for index in one.indexes.values())
 
 
-class Word(NamedTuple):
+class Entry(NamedTuple):
     """What a process has to say in its next transaction for a tenant; no write if it has said it lately."""
 
     tenant: str
@@ -62,7 +62,7 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TenantCensus:
     """The census of a tenant as it was read."""
 
     writers: list[tuple[frozenset[str], datetime]] = field(default_factory=list)
@@ -76,17 +76,17 @@ class Counted:
 
     def covers(self, name: str) -> bool:
         """Whether every document of the tenant has its rows of the index."""
-        done, last = self.done.get(name), self.last_without(name)
+        done, last = self.done.get(name), self.find_last_without(name)
         if not self.writers and done is None:
             return False
         return last is None or (done is not None and done > last + SILENT)
 
-    def last_without(self, name: str) -> datetime | None:
+    def find_last_without(self, name: str) -> datetime | None:
         """When a process that does not keep the index last said so, or when its rows were removed; None if never."""
         times = [at for indexes, at in self.writers if name not in indexes]
         return max([*times, *(at for dropped, at in self.dropped.items() if dropped == name)], default=None)
 
-    def last_with(self, name: str) -> datetime | None:
+    def find_last_with(self, name: str) -> datetime | None:
         """When a process that keeps the index last said so."""
         return max((at for indexes, at in self.writers if name in indexes), default=None)
 
@@ -96,42 +96,44 @@ class Census:
 
     def __init__(self, table: Table, registry: Registry | None) -> None:
         self._table = table
-        self._kept = None if registry is None else kept(registry)
+        self._kept = None if registry is None else list_kept_indexes(registry)
         self._said: dict[str, float] = {}
 
-    def word(self, tenant: str) -> Word:
-        """What the next transaction that writes a document must carry. It counts when `said` is told."""
+    def make_entry(self, tenant: str) -> Entry:
+        """What the next transaction that writes a document must carry. It counts once `confirm_entry` is called."""
         at, last = time.monotonic(), self._said.get(tenant)
         if self._kept is None or (last is not None and at - last < _SAY_EVERY):
-            return Word(tenant, [], at)
+            return Entry(tenant, [], at)
         names = sorted(self._kept)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
         values = {"at": now(), **properties.split_document({"indexes": names})}
-        return Word(tenant, [Write("upsert", keys.census_key(digest), values)], at)
+        return Entry(tenant, [Write("upsert", keys.census_key(digest), values)], at)
 
-    def said(self, word: Word) -> None:
+    def confirm_entry(self, entry: Entry) -> None:
         """The transaction with the word has happened."""
-        if word.writes:
-            self._said[word.tenant] = word.at
+        if entry.writes:
+            self._said[entry.tenant] = entry.at
 
-    async def unusable(self, tenant: str, resource_type: ResourceType, wanted: Collection[Index]) -> frozenset[str]:
+    async def find_unusable(
+        self, tenant: str, resource_type: ResourceType, wanted: Collection[Index]
+    ) -> frozenset[str]:
         """The keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one of
         those that are wanted has not always been there; else the answer is none. Raises TableUnavailable."""
-        if all(name_of(resource_type, index) in ALWAYS for index in wanted):
+        if all(build_index_name(resource_type, index) in ALWAYS for index in wanted):
             return frozenset()
         counted = await self.read(tenant)
-        every = {name_of(resource_type, index): index.key for index in resource_type.indexes.values()}
+        every = {build_index_name(resource_type, index): index.key for index in resource_type.indexes.values()}
         return frozenset(key for name, key in every.items() if name not in ALWAYS and not counted.covers(name))
 
-    async def read(self, tenant: str) -> Counted:
+    async def read(self, tenant: str) -> TenantCensus:
         """The tenant's census. Raises TableUnavailable."""
-        counted = Counted()
+        counted = TenantCensus()
         async for page in self._table.pages(tenant, *keys.census_range()):
             for row in page:
-                take(counted, row)
+                add_row(counted, row)
         return counted
 
-    async def mark(self, tenant: str, names: Collection[str], began: str) -> None:
+    async def mark_reindexed(self, tenant: str, names: Collection[str], began: str) -> None:
         """A reindex that began then has been through all documents. Raises TableUnavailable."""
         for name in sorted(names):
             values = {"index": name, "at": began}
@@ -144,7 +146,7 @@ class Census:
             await commit_surely(self._table, tenant, [Write("upsert", keys.census_key("dropped", name), values)])
 
 
-def take(counted: Counted, row: Row) -> None:
+def add_row(counted: TenantCensus, row: Row) -> None:
     """Add a row of the census to what was read. One that this version cannot read is a process without any index."""
     try:
         at = datetime.fromisoformat(row.values["at"])
@@ -157,10 +159,10 @@ def take(counted: Counted, row: Row) -> None:
             counted.writers.append((frozenset(map(str, properties.join_document(row.values)["indexes"])), at))
     except (ValueError, KeyError, TypeError):
         counted.unreadable.append(row.key)
-        counted.writers.append((frozenset(), written(row)))
+        counted.writers.append((frozenset(), find_written_time(row)))
 
 
-def written(row: Row) -> datetime:
+def find_written_time(row: Row) -> datetime:
     """When a row was written, by the service's clock; now if its ETag does not say."""
     time = properties.parse_written_time(row.etag)
     return datetime.fromisoformat(time) if time else datetime.now(UTC)

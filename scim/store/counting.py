@@ -46,7 +46,7 @@ class Count(NamedTuple):
     total: int
     parts: tuple[Part, ...]
 
-    def part_of(self, skip: int) -> tuple[Part, int]:
+    def find_part(self, skip: int) -> tuple[Part, int]:
         """The part that holds the resource behind `skip` others, and behind how many of its own it is."""
         for part in self.parts:
             if skip < part.number:
@@ -63,42 +63,42 @@ class Counts:
         self.remembered: dict[tuple[str, str], tuple[float, Count]] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def of(self, tenant: str, resource_type: ResourceType) -> Count:
+    async def count(self, tenant: str, resource_type: ResourceType) -> Count:
         """How many resources of the type there are: exact up to 1,000, and at most a minute old beyond. A trip for
         1,000 of them; up to 16 at once."""
-        return (await self._counted(tenant, resource_type))[0]
+        return (await self._count_with_ids(tenant, resource_type))[0]
 
     async def find(self, tenant: str, resource_type: ResourceType, skip: int) -> tuple[int, str | None]:
         """How many resources there are, and the id of the one behind `skip` others; None if there are no more."""
-        count, ids = await self._counted(tenant, resource_type)
+        count, ids = await self._count_with_ids(tenant, resource_type)
         if skip < len(ids):
             return count.total, ids[skip]
         return count.total, await self._find(tenant, resource_type, count, skip) if skip < count.total else None
 
-    async def _counted(self, tenant: str, resource_type: ResourceType) -> tuple[Count, list[str]]:
+    async def _count_with_ids(self, tenant: str, resource_type: ResourceType) -> tuple[Count, list[str]]:
         """The count, and the first ids if they had to be read for it."""
-        if count := self.known(tenant, resource_type):
+        if count := self.find_known(tenant, resource_type):
             return count, []
-        ids, ends = await self._first(tenant, resource_type, None, None)
+        ids, ends = await self._read_first(tenant, resource_type, None, None)
         if ends:
             return Count(len(ids), (Part(None, None, len(ids)),)), ids
         lock = self._locks.setdefault((tenant, resource_type.id_prefix), asyncio.Lock())
         async with lock:  # others who ask meanwhile need not count too
-            count = self.known(tenant, resource_type)
+            count = self.find_known(tenant, resource_type)
             if count is None:
-                count = await self._rest(tenant, resource_type, ids, None, None)
+                count = await self._count_rest(tenant, resource_type, ids, None, None)
                 self._remember(tenant, resource_type, count)
         return count, ids
 
     async def _find(self, tenant: str, resource_type: ResourceType, count: Count, skip: int) -> str | None:
         """What was counted leads to a part of the ids, which is counted in smaller parts until keys can be looked
         through. Some may have gone since: then what comes behind the part."""
-        part, skip = count.part_of(skip)
+        part, skip = count.find_part(skip)
         while part.number > _PAGES * PAGE_ROWS and part.number < count.total / 2:  # else parts do not part these ids
-            count = await self._within(tenant, resource_type, part)
+            count = await self._count_within(tenant, resource_type, part)
             if skip >= count.total:
                 return part.end
-            part, skip = count.part_of(skip)
+            part, skip = count.find_part(skip)
         key_range = keys.resource_range(resource_type, part.start, part.end)
         async for page in self._table.pages(tenant, *key_range, keys_only=True):
             deadline.check()
@@ -107,14 +107,14 @@ class Counts:
             skip -= len(page)
         return part.end
 
-    async def _within(self, tenant: str, resource_type: ResourceType, part: Part) -> Count:
+    async def _count_within(self, tenant: str, resource_type: ResourceType, part: Part) -> Count:
         """The resources of a part, in parts of its own."""
-        ids, ends = await self._first(tenant, resource_type, part.start, part.end)
+        ids, ends = await self._read_first(tenant, resource_type, part.start, part.end)
         if ends:
             return Count(len(ids), (Part(part.start, part.end, len(ids)),))
-        return await self._rest(tenant, resource_type, ids, part.start, part.end)
+        return await self._count_rest(tenant, resource_type, ids, part.start, part.end)
 
-    async def _first(
+    async def _read_first(
         self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None
     ) -> tuple[list[str], bool]:
         """The first 1,000 ids of a range, and whether these are all."""
@@ -126,24 +126,28 @@ class Counts:
                 return ids, False
         return ids, True
 
-    async def _rest(
+    async def _count_rest(
         self, tenant: str, resource_type: ResourceType, ids: list[str], start: str | None, end: str | None
     ) -> Count:
         """All resources of a range whose first ids have been read, in as many parts as the rest is worth."""
         prefix = f"{resource_type.id_prefix}-"
         first = Part(start, keys.id_after(ids[-1]), len(ids))
-        began, here = _place(ids[0], prefix), _place(ids[-1], prefix)
-        stop = _place(end, prefix) if end else _SPACE
+        began, here = _compute_place(ids[0], prefix), _compute_place(ids[-1], prefix)
+        stop = _compute_place(end, prefix) if end else _SPACE
         expected = first.number * (stop - here) // max(here - began, 1)
         number = max(1, min(PARALLEL_READS, expected // (_PAGES * PAGE_ROWS)))
         places = [here + (stop - here) * n // number for n in range(1, number)]
-        bounds = [first.end, *(_id_at(place, prefix) for place in dict.fromkeys(places) if here < place < stop), end]
+        bounds = [
+            first.end,
+            *(_make_id_at(place, prefix) for place in dict.fromkeys(places) if here < place < stop),
+            end,
+        ]
         ranges = list(pairwise(bounds))
-        numbers = await asyncio.gather(*(self._number(tenant, resource_type, *ends) for ends in ranges))
+        numbers = await asyncio.gather(*(self._count_range(tenant, resource_type, *ends) for ends in ranges))
         parts = (first, *(Part(*ends, number) for ends, number in zip(ranges, numbers, strict=True)))
         return Count(sum(part.number for part in parts), parts)
 
-    async def _number(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
+    async def _count_range(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
         number = 0
         key_range = keys.resource_range(resource_type, start, end)
         async for page in self._table.pages(tenant, *key_range, keys_only=True):
@@ -151,7 +155,7 @@ class Counts:
             number += len(page)
         return number
 
-    def known(self, tenant: str, resource_type: ResourceType) -> Count | None:
+    def find_known(self, tenant: str, resource_type: ResourceType) -> Count | None:
         """The count that is remembered, which is one above 1,000."""
         at, count = self.remembered.get((tenant, resource_type.id_prefix), (0.0, None))
         return count if count and monotonic() - at < _SECONDS else None
@@ -164,7 +168,7 @@ class Counts:
         forget_oldest(self.remembered, _MOST)
 
 
-def _place(id: str, prefix: str) -> int:
+def _compute_place(id: str, prefix: str) -> int:
     """About where an id stands among all that there can be; one of another form stands beside those of ours."""
     place = 0
     text = id.removeprefix(prefix)[:_DIGITS]
@@ -173,7 +177,7 @@ def _place(id: str, prefix: str) -> int:
     return place
 
 
-def _id_at(place: int, prefix: str) -> str:
+def _make_id_at(place: int, prefix: str) -> str:
     """The first id at a place."""
     text = ""
     for _ in range(_DIGITS):

@@ -28,15 +28,15 @@ class Credentials:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def used(self, connection: str) -> list[Used]:
+    async def read_uses(self, connection: str) -> list[Used]:
         """What is known of the uses of a connection's credentials."""
-        return (await self._used(connection)).get(connection, [])
+        return (await self._read_uses(connection)).get(connection, [])
 
-    async def used_by_connection(self) -> dict[str, list[Used]]:
+    async def read_all_uses(self) -> dict[str, list[Used]]:
         """What is known of the uses of all credentials."""
-        return await self._used(None)
+        return await self._read_uses(None)
 
-    async def _used(self, connection: str | None) -> dict[str, list[Used]]:
+    async def _read_uses(self, connection: str | None) -> dict[str, list[Used]]:
         found: dict[str, list[Used]] = {}
         async for page in self._table.pages(SHARED, *keys.usage_range(connection)):
             for row in page:
@@ -45,7 +45,7 @@ class Credentials:
                 found.setdefault(keys.parse_connection(row.key), []).append(used)
         return found
 
-    async def write(self, connection: str, used: Used) -> None:
+    async def write_use(self, connection: str, used: Used) -> None:
         values = {
             "credential": used.credential,
             "first": used.first.isoformat(),
@@ -55,15 +55,15 @@ class Credentials:
         key = keys.usage_key(connection, used.credential)
         await commit_surely(self._table, SHARED, [Write("upsert", key, values)])
 
-    async def revoked(self, connection: str) -> list[Revoked]:
+    async def read_revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection."""
-        return (await self._revoked(connection)).get(connection, [])
+        return (await self._read_revoked(connection)).get(connection, [])
 
-    async def revoked_by_connection(self) -> dict[str, list[Revoked]]:
+    async def read_all_revoked(self) -> dict[str, list[Revoked]]:
         """Return all that is marked as revoked."""
-        return await self._revoked(None)
+        return await self._read_revoked(None)
 
-    async def _revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
+    async def _read_revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
         found: dict[str, list[Revoked]] = {}
         try:
             async for page in self._table.pages(SHARED, *keys.revoked_range(connection)):
@@ -86,19 +86,19 @@ class Credentials:
             except TableUnavailable as error:
                 raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
 
-    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+    async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Whether an assertion of that id (its jti) comes to the connection for the first time."""
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
-        key, write_id = keys.assertion_key(_stamp(expires), digest), properties.new_write_id()
+        key, write_id = keys.assertion_key(_format_time(expires), digest), properties.new_write_id()
         try:
             await commit_surely(self._table, SHARED, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
             return False
         return True
 
-    async def tidy(self) -> None:
+    async def remove_expired(self) -> None:
         """Forget the assertions that have expired, which nobody accepts any more."""
-        async for page in self._table.pages(SHARED, *keys.assertion_range(_stamp(datetime.now(UTC) - _SKEW))):
+        async for page in self._table.pages(SHARED, *keys.assertion_range(_format_time(datetime.now(UTC) - _SKEW))):
             for row in page:
                 try:
                     await self._table.commit(SHARED, [Write("delete", row.key)])
@@ -106,7 +106,7 @@ class Credentials:
                     continue  # another run was faster
 
 
-def _stamp(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
 
 

@@ -25,7 +25,7 @@ from scim.store.members import Members
 from scim.store.pending import GRACE, Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quotas
-from scim.store.sequences import stalled
+from scim.store.sequences import is_stalled
 from scim.store.table import Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import commit_surely, now, remove_rows
 
@@ -72,18 +72,18 @@ class Housekeeping:
         goes on."""
         started, jobs, failed = time.perf_counter(), _Counter(), 0
         with deadline.within(seconds):
-            await self._guarded("the shared partition", self._credentials.tidy)
-            await self._guarded("the shared partition", self._positions.make_key)
-            tenants = await self._in_turn(await self._pending.tenants())
+            await self._run_guarded("the shared partition", self._credentials.remove_expired)
+            await self._run_guarded("the shared partition", self._positions.make_cursor_key)
+            tenants = await self._order_tenants(await self._pending.list_tenants())
             noted = time.monotonic()
             for tenant in tenants:
                 if deadline.left() <= 0:
                     break
                 with deadline.within(TENANT_SECONDS):
-                    keep = partial(self._keep, tenant, everything, jobs)
-                    failed += not await self._guarded(f"tenant {tenant}", keep)
+                    keep = partial(self._look_after, tenant, everything, jobs)
+                    failed += not await self._run_guarded(f"tenant {tenant}", keep)
                 if time.monotonic() - noted > _NOTE_EVERY or deadline.left() <= 0:
-                    await self._guarded("the shared partition", partial(self._reached, tenant))
+                    await self._run_guarded("the shared partition", partial(self._write_reached, tenant))
                     noted = time.monotonic()
             whole = deadline.left() > 0
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
@@ -93,7 +93,7 @@ class Housekeeping:
         return jobs.number
 
     @staticmethod
-    async def _guarded(what: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _run_guarded(what: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Run a part that must not stop the others; whether it ended by itself or for want of time."""
         try:
             await work()
@@ -107,39 +107,39 @@ class Housekeeping:
             return False
         return True
 
-    async def _in_turn(self, tenants: list[str]) -> list[str]:
+    async def _order_tenants(self, tenants: list[str]) -> list[str]:
         """Return the tenants in order, beginning behind the one that the last run reached."""
         row = await self._table.read(SHARED, keys.HOUSEKEEPING)
         last = str(row.values.get("reached", "")) if row else ""
         return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
 
-    async def _reached(self, tenant: str) -> None:
+    async def _write_reached(self, tenant: str) -> None:
         await commit_surely(self._table, SHARED, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
 
-    async def _keep(self, tenant: str, everything: bool, jobs: _Counter) -> None:
+    async def _look_after(self, tenant: str, everything: bool, jobs: _Counter) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
         whatever a tenant leaves behind keeps nobody else waiting."""
-        under_way = await self._members.sequences.under_way(tenant)
-        unfinished = [row for row in under_way if everything or stalled(row)]
-        finished, failure = await self._each(tenant, unfinished, self._finish_change)
+        under_way = await self._members.sequences.list_under_way(tenant)
+        unfinished = [row for row in under_way if everything or is_stalled(row)]
+        finished, failure = await self._finish_each(tenant, unfinished, self._finish_change)
         jobs.number += len(finished)
         if failure:
             raise failure
         hopeless = {row.key for row in unfinished} - set(finished)
-        kept_since = await self._begun(tenant, [row for row in under_way if row.key not in hopeless])
-        async for page in self._pending.due(tenant, everything=everything):
-            due = [row for row in page if _deleted(row) < kept_since]
+        kept_since = await self._find_oldest_start(tenant, [row for row in under_way if row.key not in hopeless])
+        async for page in self._pending.read_due(tenant, everything=everything):
+            due = [row for row in page if _parse_deletion_time(row) < kept_since]
             for at in range(0, len(due), 100):
-                detached, failure = await self._each(tenant, due[at : at + 100], self._finish_deletion)
+                detached, failure = await self._finish_each(tenant, due[at : at + 100], self._finish_deletion)
                 await remove_rows(self._table, tenant, detached)
                 jobs.number += len(detached)
                 if failure:
                     raise failure
         await self._remove_receipts(tenant, everything=everything)
-        await self._positions.tidy(tenant, lambda: deadline.left() <= 0)
+        await self._positions.remove_old(tenant, lambda: deadline.left() <= 0)
         await self._quotas.measure(tenant)
 
-    async def _each(
+    async def _finish_each(
         self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]
     ) -> tuple[list[str], BaseException | None]:
         """Finish jobs, several at a time: the keys of those that are done, and what the caller has to raise when it has
@@ -178,7 +178,7 @@ class Housekeeping:
             return True
         return await self._members.clear(tenant, row.key, content)
 
-    async def _begun(self, tenant: str, under_way: Iterable[Row]) -> datetime:
+    async def _find_oldest_start(self, tenant: str, under_way: Iterable[Row]) -> datetime:
         """Return when the oldest change of members began that is still under way, or was cut short: it may bring in
         whoever was deleted since, so pending rows of deletions stay until it has ended."""
         since = [datetime.max.replace(tzinfo=UTC)]
@@ -197,7 +197,7 @@ class Housekeeping:
             await remove_rows(self._table, tenant, [row.key for row in page])
 
 
-def _deleted(row: Row) -> datetime:
+def _parse_deletion_time(row: Row) -> datetime:
     """Return when a pending row was made, from its key; long ago if that does not say."""
     try:
         return datetime.strptime(row.key.split(" ")[1] + "+0000", "%Y%m%dT%H%M%S%z") - GRACE

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from scim import deadline
 from scim.store import keys
 from scim.store.pending import Pending
-from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, receipt, touch
+from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, make_receipt, touch
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
 from scim.store.transactions import Proof, Unit, commit_present, commit_surely
 
@@ -55,7 +55,7 @@ class Changes:
     def __len__(self) -> int:
         return len(self.add) + len(self.remove)
 
-    def content(self) -> dict[str, Any]:
+    def to_content(self) -> dict[str, Any]:
         """The changes as a pending row keeps them: whoever goes, or whoever stays, whichever is shorter."""
         content: dict[str, Any] = {"add": [[m.value, m.display, m.type] for m in self.add.values()], "remove": []}
         if self.keep is not None and len(self.keep) < len(self.remove):
@@ -63,12 +63,12 @@ class Changes:
         return {**content, "remove": sorted(self.remove)}
 
     @staticmethod
-    def of(content: dict[str, Any]) -> Changes:
+    def from_content(content: dict[str, Any]) -> Changes:
         """The changes that a pending row keeps."""
         return Changes({member[0]: Member(*member) for member in content["add"]}, set(content["remove"]))
 
 
-def difference(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
+def find_changes(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
     """The changes that make `present` into `wanted`. An addition keeps what it does not say, so what is to go from a
     member that stays is said with ""."""
     before = {member.value: member for member in present}
@@ -88,17 +88,17 @@ class Members:
     def __init__(self, table: Table, pending: Pending) -> None:
         self._table = table
         self._pending = pending
-        self.sequences = Sequences(table, pending, self._remaining)
+        self.sequences = Sequences(table, pending, self._find_remaining)
 
-    async def of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
+    async def read_members(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
-        async for row in self._rows(tenant, keys.members_range(first, last)):
+        async for row in self._read_range(tenant, keys.members_range(first, last)):
             values = row.values
             yield values["group"], Member(values["member"], values.get("display") or None, values.get("type") or None)
 
-    async def groups_of(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
+    async def read_groups(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
         """(member, group) for each group that a resource is a direct member of, or all from `first` to `last`."""
-        async for row in self._rows(tenant, keys.member_of_range(first, last)):
+        async for row in self._read_range(tenant, keys.member_of_range(first, last)):
             yield row.values["member"], row.values["group"]
 
     async def holds(self, tenant: str, group: str, member: str) -> bool:
@@ -108,7 +108,7 @@ class Members:
     async def holding(self, tenant: str, group: str, members: Collection[str]) -> set[str]:
         """Those of `members` that are in the group: a point read for each, 16 at a time, or all of the group's."""
         if len(members) > _LOOKED_UP:
-            return {member.value async for _, member in self.of(tenant, group) if member.value in members}
+            return {member.value async for _, member in self.read_members(tenant, group) if member.value in members}
         names, found = list(members), set()
         for at in range(0, len(names), PARALLEL_READS):
             some = names[at : at + PARALLEL_READS]
@@ -120,16 +120,16 @@ class Members:
         """Change a group's members without reading it first; the group's new version. One trip for 48 changes.
 
         Raises Refused 404 if there is no such group, and 503 Busy or Interrupted."""
-        edges, once = list(_edges(group, changes)), receipt()
+        edges, once = list(_build_edges(group, changes)), make_receipt()
         await self._pending.count_receipt(tenant)
         ends = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
                 if len(edges) > SINGLE:
                     own = [touch(group, changing=True), once]
-                    return await self.sequences.run(tenant, group, changes.content(), own, [], edges)
+                    return await self.sequences.run(tenant, group, changes.to_content(), own, [], edges)
                 own = [touch(group), Write("merge", keys.gate_key(group)), once]
-                return await commit_present(self._table, tenant, own, _units(edges), Proof(once.key))
+                return await commit_present(self._table, tenant, own, _to_units(edges), Proof(once.key))
             except Refused:
                 if await self._table.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
                     if await self._table.read(tenant, keys.resource_key(group)) is None:
@@ -140,7 +140,7 @@ class Members:
                 deadline.check()
             try:
                 if len(edges) <= SINGLE:
-                    version = await self.sequences.slip_in(tenant, group, edges, once)
+                    version = await self.sequences.run_beside(tenant, group, edges, once)
                     if version is not None:
                         return version
                 await self.sequences.reopen(tenant, group)
@@ -163,15 +163,15 @@ class Members:
 
         `gone` are deletes that may find nothing. `replaced` is the ETag of the change row that these changes supersede;
         None if none is under way. Raises Refused, and 503 Interrupted."""
-        edges = list(_edges(group, changes))
+        edges = list(_build_edges(group, changes))
         if replaced is None:
             gate = [Write("merge", keys.gate_key(group))]
         else:
             gate = [Write("delete", keys.change_key(group), etag=replaced), Write("upsert", keys.gate_key(group))]
         if len(required) + len(gone) + len(gate) + 2 * len(edges) <= MAX_WRITES:
-            return await commit_present(self._table, tenant, [*required, *gate], [*gone, *_units(edges)], proof)
+            return await commit_present(self._table, tenant, [*required, *gate], [*gone, *_to_units(edges)], proof)
         row = required[0]._replace(values={**required[0].values, "changing": True})
-        content = changes.content()
+        content = changes.to_content()
         return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced)
 
     async def create(
@@ -182,21 +182,21 @@ class Members:
         group's version, a past one if it was written by others since.
 
         Raises Refused if `last` is refused; no edge is left then."""
-        edges = list(_edges(group, Changes({member.value: member for member in members})))
+        edges = list(_build_edges(group, Changes({member.value: member for member in members})))
         if len(last) + 2 * len(edges) <= MAX_WRITES:
-            return (await commit_surely(self._table, tenant, [*last, *_flat(edges)], proof))[0]
-        note = Pending.note(_creation_note(group))
+            return (await commit_surely(self._table, tenant, [*last, *_to_writes(edges)], proof))[0]
+        note = Pending.make_note(_describe_creation(group))
         await self._pending.announce(tenant)
         room = (MAX_WRITES - len(last) - 1) // 2
         early = edges[room:]
         for at in range(0, len(early), _EARLY):
             deadline.check()
-            once = receipt() if at == 0 else None  # a late copy must not bring back who has left since
+            once = make_receipt() if at == 0 else None  # a late copy must not bring back who has left since
             own = [note, once] if once else [Write("merge", note.key, {"reached": at})]
-            writes = [*own, *_flat(early[at : at + _EARLY])]
+            writes = [*own, *_to_writes(early[at : at + _EARLY])]
             await commit_surely(self._table, tenant, writes, Proof(once.key) if once else None)
         try:
-            final = [*last, Write("delete", note.key), *_flat(edges[:room])]
+            final = [*last, Write("delete", note.key), *_to_writes(edges[:room])]
             return (await commit_surely(self._table, tenant, final, proof))[0]
         except Refused:
             await self._take_back(tenant, group, note.key)
@@ -212,12 +212,12 @@ class Members:
     async def _take_back(self, tenant: str, group: str, note: str) -> bool:
         """Remove the edges of a group that did not come about, and the pending row of its creation. That goes first, so
         that no transaction of the creation can follow. False if the time was not enough: housekeeping goes on."""
-        instead = await self._pending.renew(tenant, note, _creation_note(group))
+        instead = await self._pending.renew(tenant, note, _describe_creation(group))
         if instead is None:
             return True
         done = await self.detach(tenant, group, instead, has_members=True)
         if done:
-            await self._pending.done(tenant, instead)
+            await self._pending.remove(tenant, instead)
         return done
 
     async def detach(self, tenant: str, id: str, note: str, *, has_members: bool, seconds: float = math.inf) -> bool:
@@ -253,27 +253,27 @@ class Members:
                 units.append([touch(group)])
         await commit_present(self._table, tenant, [Write("merge", note)], units)
 
-    async def _remaining(self, tenant: str, group: str, content: dict[str, Any]) -> list[Edge]:
+    async def _find_remaining(self, tenant: str, group: str, content: dict[str, Any]) -> list[Edge]:
         """Return what a change row says is to do. A member that was deleted in the meantime gets its edges too: the
         pending row of its deletion outlives this change (housekeeping.py), and takes them away."""
-        changes = Changes.of(content)
+        changes = Changes.from_content(content)
         if "keep" in content:
             keep = set(content["keep"])
-            changes.remove.update([m.value async for _, m in self.of(tenant, group) if m.value not in keep])
-        return list(_edges(group, changes))
+            changes.remove.update([m.value async for _, m in self.read_members(tenant, group) if m.value not in keep])
+        return list(_build_edges(group, changes))
 
-    async def _rows(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
+    async def _read_range(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
         async for page in self._table.pages(tenant, *keys):
             for row in page:
                 yield row
 
 
-def _creation_note(group: str) -> dict[str, Any]:
+def _describe_creation(group: str) -> dict[str, Any]:
     """Return what the pending row of a creation says: edges of the group may be there, and more may come."""
     return {"kind": "detach", "id": group, "members": True, "creation": True}
 
 
-def _edges(group: str, changes: Changes) -> Iterable[Edge]:
+def _build_edges(group: str, changes: Changes) -> Iterable[Edge]:
     """Return what is done to each member. Additions are upserts: a member that is there already keeps what is not sent
     anew."""
     for member in changes.add.values():
@@ -286,9 +286,9 @@ def _edges(group: str, changes: Changes) -> Iterable[Edge]:
         yield Edge(value, [forward, Write("delete", keys.member_of_key(value, group))])
 
 
-def _units(edges: Iterable[Edge]) -> list[Unit]:
+def _to_units(edges: Iterable[Edge]) -> list[Unit]:
     return [edge.writes for edge in edges]
 
 
-def _flat(edges: Iterable[Edge]) -> list[Write]:
+def _to_writes(edges: Iterable[Edge]) -> list[Write]:
     return [write for edge in edges for write in edge.writes]

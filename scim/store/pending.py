@@ -57,7 +57,7 @@ class Pending:
             await self.announce(tenant)
 
     @staticmethod
-    def note(content: dict[str, Any]) -> Write:
+    def make_note(content: dict[str, Any]) -> Write:
         """The write that leaves a pending row, for the operation's first transaction. Raises ScimError 413 where what
         is left is too much for one row."""
         due = (datetime.now(UTC) + GRACE).strftime("%Y%m%dT%H%M%S")
@@ -71,24 +71,24 @@ class Pending:
     async def renew(self, tenant: str, key: str, content: dict[str, Any]) -> str | None:
         """Put a new pending row in the place of one: whoever still writes under the old one is refused from now on,
         however late it comes. The new row's key; None if the old one has gone."""
-        note = self.note(content)
+        note = self.make_note(content)
         try:
             await commit_surely(self._table, tenant, [note, Write("delete", key)], Proof(note.key))
         except Refused:
             return None
         return note.key
 
-    async def due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
+    async def read_due(self, tenant: str, *, everything: bool) -> AsyncIterator[list[Row]]:
         """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
         until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         async for page in self._table.pages(tenant, *keys.pending_range(until)):
             yield page
 
-    async def done(self, tenant: str, key: str) -> None:
+    async def remove(self, tenant: str, key: str) -> None:
         """Remove a pending row; another run may have done so before."""
         await remove_rows(self._table, tenant, [key])
 
-    async def tenants(self) -> list[str]:
+    async def list_tenants(self) -> list[str]:
         """Return the tenants that may have rows for housekeeping, in the order of their names. Those that had none for
         long are forgotten on the way."""
         old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -98,11 +98,11 @@ class Pending:
                 tenant, touched = row.values.get("tenant"), row.values.get("touched", "")
                 if not isinstance(tenant, str):
                     log.warning("row %r of the shared partition names no tenant", row.key)
-                elif str(touched) >= old or not await self._forgotten(tenant, row):
+                elif str(touched) >= old or not await self._forget_idle(tenant, row):
                     found.append(tenant)
         return found
 
-    async def _forgotten(self, tenant: str, row: Row) -> bool:
+    async def _forget_idle(self, tenant: str, row: Row) -> bool:
         """Whether the tenant has nothing left to look after, and its announcement was removed."""
         try:
             for keys in _LOOKED_AFTER:

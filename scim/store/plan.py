@@ -62,30 +62,30 @@ def plan(tree: Filter, resource_type: ResourceType, without: frozenset[str] = fr
     not be used."""
     match tree:
         case Compare(path, operator, value) if not value.is_null:
-            return _comparison(path, operator, value.text, resource_type, without)
+            return _plan_comparison(path, operator, value.text, resource_type, without)
         case And(terms):
-            return min((plan(term, resource_type, without) for term in terms), key=_cost)
+            return min((plan(term, resource_type, without) for term in terms), key=_estimate_cost)
         case Or(terms):
             plans = tuple(plan(term, resource_type, without) for term in terms)
             return Scan() if any(isinstance(p, Scan) for p in plans) else Union(plans)
         case ValuePath(path, inner):
-            return _value_path(path, inner, resource_type, without)
+            return _plan_value_path(path, inner, resource_type, without)
         case _:
             return Scan()
 
 
-def indexes_of(plan: Plan) -> list[Index]:
+def list_indexes(plan: Plan) -> list[Index]:
     """The indexes that a plan uses."""
     match plan:
         case ByValue(index, _) | ByPrefix(index, _):
             return [index]
         case Union(plans):
-            return [index for one in plans for index in indexes_of(one)]
+            return [index for one in plans for index in list_indexes(one)]
         case _:
             return []
 
 
-def _comparison(path: str, operator: str, text: str, resource_type: ResourceType, without: frozenset[str]) -> Plan:
+def _plan_comparison(path: str, operator: str, text: str, resource_type: ResourceType, without: frozenset[str]) -> Plan:
     target = resource_type.resolve(path)
     if target is None or target.attribute is None:
         return Scan() if operator == "ne" else NOTHING  # another type's attribute: no value, and so no match
@@ -98,7 +98,7 @@ def _comparison(path: str, operator: str, text: str, resource_type: ResourceType
     if target.path == "id" and operator == "eq":
         return ById(text)
     complex = target.attribute.type == "complex" and target.sub is None
-    if edge_id(target, resource_type) and operator == "eq":
+    if names_edge_ids(target, resource_type) and operator == "eq":
         return ByEdge(text)
     index = resource_type.indexes.get((f"{target.path}.value" if complex else target.path).lower())
     if index is None or index.key in without or index.attribute.type not in ("string", "reference"):
@@ -106,32 +106,32 @@ def _comparison(path: str, operator: str, text: str, resource_type: ResourceType
     return ByValue(index, text) if operator == "eq" else ByPrefix(index, text)
 
 
-def edge_id(target: Target, resource_type: ResourceType) -> bool:
+def names_edge_ids(target: Target, resource_type: ResourceType) -> bool:
     """Whether a name stands for the ids at the other end of the resource's edges: `members`, `members.value`, …"""
     ours = target.urn is None and target.name in (resource_type.members, resource_type.member_of)
     return ours and (target.sub is None or target.sub.name == "value")
 
 
-def edges_asked(tree: Filter, resource_type: ResourceType) -> set[str] | None:
+def find_edge_ids(tree: Filter, resource_type: ResourceType) -> set[str] | None:
     """The ids that a filter compares edges with; empty where it does not look at edges, None where it asks anything
     else of them, so that all must be read."""
     match tree:
         case And(terms) | Or(terms):
-            parts = [edges_asked(term, resource_type) for term in terms]
+            parts = [find_edge_ids(term, resource_type) for term in terms]
             return None if None in parts else set[str]().union(*(part for part in parts if part))
         case Not(term):
-            return edges_asked(term, resource_type)
+            return find_edge_ids(term, resource_type)
         case Compare(path, operator, value):
-            target = _edge(path, resource_type)
-            exact = target and edge_id(target, resource_type) and operator == "eq" and not value.is_null
+            target = _find_edge(path, resource_type)
+            exact = target and names_edge_ids(target, resource_type) and operator == "eq" and not value.is_null
             return set() if target is None else {value.text} if exact else None
         case ValuePath(path, Compare(sub, "eq", value)) if not value.is_null and sub.lower() == "value":
-            return {value.text} if _edge(path, resource_type) else set()
+            return {value.text} if _find_edge(path, resource_type) else set()
         case ValuePath(path, _) | Present(path):
-            return None if _edge(path, resource_type) else set()
+            return None if _find_edge(path, resource_type) else set()
 
 
-def _edge(path: str, resource_type: ResourceType) -> Target | None:
+def _find_edge(path: str, resource_type: ResourceType) -> Target | None:
     """What `path` stands for where that is in the resource's edges."""
     target = resource_type.resolve(path)
     if target is None or target.urn is not None or not target.name:
@@ -139,21 +139,21 @@ def _edge(path: str, resource_type: ResourceType) -> Target | None:
     return target if target.name in (resource_type.members, resource_type.member_of) else None
 
 
-def _value_path(path: str, inner: Filter, resource_type: ResourceType, without: frozenset[str]) -> Plan:
+def _plan_value_path(path: str, inner: Filter, resource_type: ResourceType, without: frozenset[str]) -> Plan:
     """`emails[type eq "work" and value eq "x"]`: the terms of one element are terms of the resource."""
     match inner:
         case Compare(sub, operator, value) if not value.is_null and resource_type.resolve(f"{path}.{sub}"):
-            return _comparison(f"{path}.{sub}", operator, value.text, resource_type, without)
+            return _plan_comparison(f"{path}.{sub}", operator, value.text, resource_type, without)
         case And(terms):
-            return min((_value_path(path, term, resource_type, without) for term in terms), key=_cost)
+            return min((_plan_value_path(path, term, resource_type, without) for term in terms), key=_estimate_cost)
         case Or(terms):
-            plans = tuple(_value_path(path, term, resource_type, without) for term in terms)
+            plans = tuple(_plan_value_path(path, term, resource_type, without) for term in terms)
             return Scan() if any(isinstance(p, Scan) for p in plans) else Union(plans)
         case _:
             return Scan()
 
 
-def _cost(plan: Plan) -> int:
+def _estimate_cost(plan: Plan) -> int:
     match plan:
         case ById():
             return 0
@@ -162,7 +162,7 @@ def _cost(plan: Plan) -> int:
         case ByEdge():
             return 3
         case Union(plans):
-            return 4 + max(_cost(p) for p in plans) if plans else -1
+            return 4 + max(_estimate_cost(p) for p in plans) if plans else -1
         case ByPrefix():
             return 50
         case Scan():

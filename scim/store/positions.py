@@ -47,7 +47,7 @@ class Positions:
         """Where the page of that query that begins with the start-th resource starts, if the page before said so and
         no other page took its place."""
         row = await self._table.read(tenant, keys.bookmark_key(connection, query, start))
-        if row is None or not _fresh(row):
+        if row is None or not _is_fresh(row):
             return None
         match row.values:
             case {"query": written, "start": number, "type": str(kind), "next": str(next), "total": int(total)}:
@@ -55,18 +55,18 @@ class Positions:
                 return Position(kind, next, total, window) if (written, number) == (query, start) else None
         return None
 
-    async def keep(self, tenant: str, connection: str, query: str, start: int, position: Position) -> None:
+    async def write(self, tenant: str, connection: str, query: str, start: int, position: Position) -> None:
         """Leave a bookmark for the next page."""
         place = {"type": position.resource_type, "next": position.id, "total": position.total}
         values = {"query": query, "start": start, **place, "window": position.window or "", "at": now()}
         await self._pending.announce(tenant)  # housekeeping removes it
         await self._table.commit(tenant, [Write("upsert", keys.bookmark_key(connection, query, start), values)])
 
-    async def tidy(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
+    async def remove_old(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
         """Remove the bookmarks that are no longer fresh, and rows in their place that are none: 100 a transaction,
         until there is no more time."""
         async for page in self._table.pages(tenant, *keys.bookmark_range()):
-            old = [Write("delete", row.key, etag=row.etag) for row in page if not _fresh(row)]
+            old = [Write("delete", row.key, etag=row.etag) for row in page if not _is_fresh(row)]
             for at in range(0, len(old), MAX_WRITES):
                 if out_of_time():
                     return
@@ -81,11 +81,11 @@ class Positions:
             for at in range(0, len(bookmarks), PARALLEL_READS):
                 await asyncio.gather(*(self._remove(tenant, [one]) for one in bookmarks[at : at + PARALLEL_READS]))
 
-    async def make_key(self) -> None:
+    async def make_cursor_key(self) -> None:
         """Make the key of cursors, if nobody has: housekeeping does, so that a search need not write."""
-        await self.cursor_key()
+        await self.read_cursor_key()
 
-    async def cursor_key(self) -> bytes:
+    async def read_cursor_key(self) -> bytes:
         """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
         if self._cursor_key is None:
             row = await self._table.read(SHARED, keys.CURSOR_KEY)
@@ -101,7 +101,7 @@ class Positions:
         return self._cursor_key
 
 
-def _fresh(bookmark: Row) -> bool:
+def _is_fresh(bookmark: Row) -> bool:
     """Whether a bookmark is good; a row that does not say when it was written is not."""
     try:
         return datetime.now(UTC) - datetime.fromisoformat(bookmark.values["at"]) <= FRESH

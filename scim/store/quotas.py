@@ -68,7 +68,7 @@ class Size:
     members: int = 0
     bytes: int = 0
 
-    def plus(self, other: Size) -> Size:
+    def __add__(self, other: Size) -> Size:
         return Size(self.resources + other.resources, self.members + other.members, self.bytes + other.bytes)
 
     def increase(self) -> Size:
@@ -90,7 +90,7 @@ class _Known:
 
     def total(self) -> Size | None:
         """What the tenant has now; None if it was not measured."""
-        return None if self.size is None else reduce(Size.plus, self.added.values(), self.size)
+        return None if self.size is None else reduce(Size.__add__, self.added.values(), self.size)
 
     def measure(self, size: Size, measured: str, began: str) -> None:
         """Take new figures. What was added before they were begun is in them."""
@@ -109,7 +109,7 @@ class Quotas:
         self._known: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def find(self, tenant: str) -> Size | None:
+    def find_size(self, tenant: str) -> Size | None:
         """About how much the tenant has; None if it is not known, or nobody asks. Returns at once: the figures are read
         behind the request."""
         if not any(self.quota):
@@ -125,11 +125,11 @@ class Quotas:
             task.add_done_callback(self._tasks.discard)
         return known.total()
 
-    def add(self, tenant: str, added: Size) -> None:
+    def add_written(self, tenant: str, added: Size) -> None:
         """This process wrote so much."""
         if (known := self._known.get(tenant)) is not None:
             minute = int(time.time() // 60)
-            known.added[minute] = known.added.get(minute, Size()).plus(added)
+            known.added[minute] = known.added.get(minute, Size()) + added
 
     def spare(self, tenant: str, more: int) -> bool:
         """Whether so many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
@@ -166,7 +166,7 @@ class Quotas:
         values: dict[str, Any] = dict(row.values) if row else {}
         if not _is_due(values):
             return
-        began, walk = time.monotonic(), _Walk.of(values)
+        began, walk = time.monotonic(), _Walk.resume(values)
         await self._step(tenant, walk)
         while not walk.ends and time.monotonic() - began < seconds:
             await self._step(tenant, walk)
@@ -174,9 +174,9 @@ class Quotas:
         kept = {name: values[name] for name in (*asdict(Size()), "measured", "began", "cost") if name in values}
         if walk.ends:
             kept = {**asdict(walk.size), "measured": now(), "began": walk.began, "cost": walk.took}
-            self._tell(tenant, walk.size)
+            self._warn(tenant, walk.size)
         else:
-            kept |= walk.values()
+            kept |= walk.to_values()
         await commit_surely(self._table, SHARED, [Write("upsert", keys.quota_key(tenant), {"tenant": tenant, **kept})])
 
     async def _step(self, tenant: str, walk: _Walk) -> None:
@@ -187,7 +187,7 @@ class Quotas:
         )
         async for page in pages:
             for row in page:
-                walk.take(row.key, row.values)
+                walk.add_row(row.key, row.values)
             if page:
                 walk.next = page[-1].key + " "  # no key has a character that sorts before a space
                 walk.adapt(
@@ -196,7 +196,7 @@ class Quotas:
                 return
         walk.phase, walk.next = walk.phase + 1, ""
 
-    def _tell(self, tenant: str, size: Size) -> None:
+    def _warn(self, tenant: str, size: Size) -> None:
         for what, limit in self.quota._asdict().items():
             number = getattr(size, what)
             if limit and 100 * number >= PERCENT * limit:
@@ -221,7 +221,7 @@ class _Walk:
         return self.phase >= len(_PHASES)
 
     @staticmethod
-    def of(values: dict[str, Any]) -> _Walk:
+    def resume(values: dict[str, Any]) -> _Walk:
         """The measurement that a row says is under way; a new one if it says none."""
         if "phase" not in values:
             return _Walk(now())
@@ -229,11 +229,11 @@ class _Walk:
         began = str(values.get("walk_began", values.get("measured", now())))
         return _Walk(began, int(values["phase"]), str(values["next"]), float(values["took"]), size=size)
 
-    def values(self) -> dict[str, Any]:
+    def to_values(self) -> dict[str, Any]:
         so_far = {f"so_far_{name}": number for name, number in asdict(self.size).items()}
         return {"walk_began": self.began, "phase": self.phase, "next": self.next, "took": self.took, **so_far}
 
-    def take(self, key: str, values: dict[str, Any]) -> None:
+    def add_row(self, key: str, values: dict[str, Any]) -> None:
         if self.phase == 0:
             kind = key.partition(" ")[0]
             self.size.resources += kind == keys.RESOURCES

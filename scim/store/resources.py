@@ -16,22 +16,22 @@ from scim.limits import forget_oldest
 from scim.schema.registry import Index, ResourceType
 from scim.schema.validation import Document
 from scim.store import keys, properties
+from scim.store.batches import BatchCreations, Made
 from scim.store.census import Census
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
-from scim.store.sequences import Interrupted, receipt
-from scim.store.shared import Made, SharedCreations
-from scim.store.stored import (
+from scim.store.resource_rows import (
     Creation,
     Stored,
-    created_by,
-    creation_writes,
-    doubtful_keys,
-    late_rows,
-    replacement,
-    shown_time,
-    stored,
+    build_created,
+    build_creation,
+    build_replacement,
+    choose_last_modified,
+    find_doubtful_keys,
+    find_late_rows,
+    parse_stored,
 )
+from scim.store.sequences import Interrupted, make_receipt
 from scim.store.table import MAX_WRITES, PAGE_ROWS, PARALLEL_READS, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, cancel, commit_present, now
 
@@ -76,11 +76,11 @@ class Resources:
         self._pending = pending
         self._row_bytes: dict[tuple[str, str], int] = {}
         self._census = census
-        self._shared = SharedCreations(table, pending, census)
+        self._shared = BatchCreations(table, pending, census)
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._table.read(tenant, keys.resource_key(id))
-        return None if row is None else stored(row)
+        return None if row is None else parse_stored(row)
 
     async def read_all(self, tenant: str, ids: Sequence[str]) -> list[Stored]:
         """The resources of these ids, a few trips at a time; one that is not there is left out."""
@@ -102,30 +102,30 @@ class Resources:
 
         A row at the id is this creation, whoever wrote it since: nobody else has a new id before it is there, and for
         an old one the caller has looked before. With the receipt no late copy makes it again after a DELETE."""
-        once = receipt()
+        once = make_receipt()
         await self._pending.count_receipt(tenant)
         for _ in range(_CREATE_TRIES):
-            write_id, word = properties.new_write_id(), self._census.word(tenant)
-            own = creation_writes(creation, created, modified, write_id)
-            writes = [*own, once, *word.writes]
+            write_id, entry = properties.new_write_id(), self._census.make_entry(tenant)
+            own = build_creation(creation, created, modified, write_id)
+            writes = [*own, once, *entry.writes]
             if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
-                if taken := await self._taken(tenant, creation.resource_type, creation.id, creation.document):
+                if taken := await self._find_taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
             try:
                 proof = Proof(own[0].key, write_id, ours=True, receipt=once.key)
                 version = await self._members.create(tenant, creation.id, members, writes, proof)
             except Refused as refused:
-                taken = await self._taken(tenant, creation.resource_type, creation.id, creation.document)
+                taken = await self._find_taken(tenant, creation.resource_type, creation.id, creation.document)
                 mine = once._replace(values={"write": properties.new_write_id()})
                 if taken and (not refused.unsure or await cancel(self._table, tenant, mine)):
                     raise taken from None
                 continue  # whoever had the value has gone since
-            self._census.said(word)
-            return created_by(creation, version, created, modified, write_id, own)
+            self._census.confirm_entry(entry)
+            return build_created(creation, version, created, modified, write_id, own)
         raise TableUnavailable("a value was taken whenever it was tried, and free whenever it was looked for")
 
     async def create_together(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
-        """Keep several new resources in few transactions: see shared.py."""
+        """Keep several new resources in few transactions: see batches.py."""
         return await self._shared.create(tenant, creations, made)
 
     async def update(
@@ -138,9 +138,9 @@ class Resources:
     ) -> Stored:
         """Replace `old` by `document`, and change its members. One trip for up to some 45 of them. Raises Taken, Stale
         if `old` is not the newest version, and 503 Busy or Interrupted."""
-        old = await self._without_foreign_keys(tenant, resource_type, old)
+        old = await self._drop_foreign_keys(tenant, resource_type, old)
         every = keys.build_index_rows(resource_type, old.id, document)
-        late = late_rows(resource_type, old, every)
+        late = find_late_rows(resource_type, old, every)
         if late:  # try to make up for them
             try:
                 return await self._update(tenant, resource_type, old, document, every, changes)
@@ -159,18 +159,18 @@ class Resources:
     ) -> Stored:
         both = changes is not None and bool(changes or (changes.absolute and old.changing))
         if both and old.changing:
-            old = await self._known(tenant, old)
-        write_id, word = properties.new_write_id(), self._census.word(tenant)
-        required, gone, own_keys = replacement(resource_type, old, document, index_rows, write_id)
-        required += word.writes
+            old = await self._check_changing(tenant, old)
+        write_id, entry = properties.new_write_id(), self._census.make_entry(tenant)
+        required, gone, own_keys = build_replacement(resource_type, old, document, index_rows, write_id)
+        required += entry.writes
         proof = Proof(required[0].key, write_id)
         try:
             if changes is not None and both:
-                version = await self._change_both(tenant, old, required, gone, changes, proof)
+                version = await self._write_both(tenant, old, required, gone, changes, proof)
             else:
                 version = await commit_present(self._table, tenant, required, gone, proof)
         except Refused as refused:
-            taken = await self._taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
+            taken = await self._find_taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
             same = {"modified": old.modified, "write": properties.add_write_id(properties.new_write_id(), old.write)}
             unchanged = Write("merge", required[0].key, same, old.version)
             if taken and (not refused.unsure or await cancel(self._table, tenant, unchanged)):
@@ -185,15 +185,15 @@ class Resources:
                 raise Stale from None
             whole = old._replace(version=mended, changing=False)
             return await self._update(tenant, resource_type, whole, document, index_rows, changes)
-        self._census.said(word)
+        self._census.confirm_entry(entry)
         changing = old.changing and not both
-        shown, write = shown_time(old.created, "", version), properties.add_write_id(write_id, old.write)
+        shown, write = choose_last_modified(old.created, "", version), properties.add_write_id(write_id, old.write)
         return Stored(old.id, document, version, old.created, shown, changing, own_keys, write, old.unknown)
 
-    async def _known(self, tenant: str, group: Stored) -> Stored:
+    async def _check_changing(self, tenant: str, group: Stored) -> Stored:
         """Return a group that says that a change of its members is under way, after a look: it says no more so if there
         is none. Raises Stale if it has changed meanwhile."""
-        if await self._members.sequences.find(tenant, group.id) is not None:
+        if await self._members.sequences.find_change(tenant, group.id) is not None:
             return group
         version = await self._members.sequences.mend(tenant, group.id, group.version)
         if version is None:
@@ -204,7 +204,7 @@ class Resources:
         row = await self._table.read(tenant, proof.key)
         return row is not None and proof.holds(row)
 
-    async def _change_both(
+    async def _write_both(
         self,
         tenant: str,
         old: Stored,
@@ -220,7 +220,7 @@ class Resources:
         if not changes.absolute:
             await self._members.sequences.settle(tenant, old.id)
             raise Stale
-        older = await self._members.sequences.find(tenant, old.id)
+        older = await self._members.sequences.find_change(tenant, old.id)
         if older is None:
             raise Stale
         whole = required[0]._replace(values={**required[0].values, "changing": False})
@@ -232,12 +232,12 @@ class Resources:
         except Refused:
             pass  # it was deleted, as the next read will show
 
-    async def _without_foreign_keys(
+    async def _drop_foreign_keys(
         self, tenant: str, resource_type: ResourceType, old: Stored, *, all_schemas: bool = False
     ) -> Stored:
         """Return a resource without the keys that it names and that are somebody else's: their rows must stay. A look
         at those alone that its document does not tell, for which there is no reason as a rule but other schemas."""
-        ours, strange, foreign = doubtful_keys(resource_type, old)
+        ours, strange, foreign = find_doubtful_keys(resource_type, old)
         for key in [*ours, *(strange if all_schemas else ())]:
             row = await self._table.read(tenant, key)
             if row is not None and row.values.get("id") != old.id:
@@ -250,10 +250,10 @@ class Resources:
         The resource is gone with the first transaction; its pending row stays for one later look by housekeeping, which
         also finds an edge that was added in that instant."""
         has_members = resource_type.members is not None
-        old = await self._without_foreign_keys(tenant, resource_type, old, all_schemas=True)
+        old = await self._drop_foreign_keys(tenant, resource_type, old, all_schemas=True)
         if old.changing:
-            old = await self._known(tenant, old)
-        note = Pending.note({"kind": "detach", "id": old.id, "members": has_members})
+            old = await self._check_changing(tenant, old)
+        note = Pending.make_note({"kind": "detach", "id": old.id, "members": has_members})
         required = [note, Write("delete", keys.resource_key(old.id), etag=old.version)]
         gone = [[Write("delete", key)] for key in old.keys]
         if has_members:
@@ -267,22 +267,22 @@ class Resources:
             raise Stale from None
         await self._members.detach(tenant, old.id, note.key, has_members=has_members, seconds=_DETACH_SECONDS)
 
-    async def rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
-        """The rows of `count` resources of the type in id order, from the id `start` on: `stored` reads one. They are
-        fewer once their text is 8 MiB and more.
+    async def read_rows(self, tenant: str, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
+        """The rows of `count` resources of the type in id order, from the id `start` on: `parse_stored` reads one. They
+        are fewer once their text is 8 MiB and more.
 
         A row may have 480,000 characters, so a page asks for as many as will have 8 MiB together if they are like those
         read before; ids are random, so they are. Nothing is known at first: then for 128."""
         found: list[Row] = []
         size = 0
         while len(found) < count and size < PAGE_BYTES:
-            asked = min(count - len(found), self._fitting(tenant, resource_type))
+            asked = min(count - len(found), self._choose_page_size(tenant, resource_type))
             read = 0
             key_range = keys.resource_range(resource_type, start)
             async for page in self._table.pages(tenant, *key_range, size=asked):
                 found += page
                 read += len(page)
-                size += self._weighed(tenant, resource_type, page)
+                size += self._weigh(tenant, resource_type, page)
                 if read >= asked or size >= PAGE_BYTES:
                     break
             else:
@@ -290,12 +290,12 @@ class Resources:
             start = keys.id_after(keys.parse_id(found[-1].key))
         return Stretch(found, ends=False)
 
-    def _fitting(self, tenant: str, resource_type: ResourceType) -> int:
+    def _choose_page_size(self, tenant: str, resource_type: ResourceType) -> int:
         """How many rows one page should ask for."""
         size = self._row_bytes.get((tenant, resource_type.id_prefix))
         return _UNKNOWN_ROWS if size is None else max(1, min(PAGE_ROWS, PAGE_BYTES // max(size, 1)))
 
-    def _weighed(self, tenant: str, resource_type: ResourceType, page: list[Row]) -> int:
+    def _weigh(self, tenant: str, resource_type: ResourceType, page: list[Row]) -> int:
         """The bytes of a page of rows; their mean is remembered, and a larger one at once."""
         if not page:
             return 0
@@ -305,25 +305,25 @@ class Resources:
         forget_oldest(self._row_bytes, _MOST_KNOWN)
         return size
 
-    async def unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
+    async def find_unique_id(self, tenant: str, resource_type: ResourceType, index: Index, value: str) -> str | None:
         """The id of the resource that has the unique value."""
         row = await self._table.read(tenant, keys.unique_key(resource_type, index, value))
         return str(row.values["id"]) if row else None
 
-    async def lookup_ids(
+    async def find_ids(
         self, tenant: str, resource_type: ResourceType, index: Index, value: str, most: int
     ) -> list[str]:
         """The ids of all resources that have the value; of more than `most` not all."""
-        return await self._ids(tenant, keys.lookup_range(resource_type, index, value), most)
+        return await self._read_ids(tenant, keys.lookup_range(resource_type, index, value), most)
 
-    async def prefix_ids(
+    async def find_prefix_ids(
         self, tenant: str, resource_type: ResourceType, index: Index, prefix: str, most: int
     ) -> list[str]:
         """The ids of all resources with a value that starts with `prefix` (and possibly of others); of more than `most`
         not all."""
-        return await self._ids(tenant, keys.prefix_range(resource_type, index, prefix), most)
+        return await self._read_ids(tenant, keys.prefix_range(resource_type, index, prefix), most)
 
-    async def linked_ids(
+    async def read_linked_ids(
         self, tenant: str, other: str, start: str | None = None, end: str | None = None, *, of_group: bool, most: int
     ) -> AsyncIterator[list[str]]:
         """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
@@ -332,7 +332,7 @@ class Resources:
         async for page in self._table.pages(tenant, *key_range, size=min(most, PAGE_ROWS), keys_only=True):
             yield [keys.parse_linked_id(row.key) for row in page]
 
-    async def _ids(self, tenant: str, key_range: tuple[str, str], most: int) -> list[str]:
+    async def _read_ids(self, tenant: str, key_range: tuple[str, str], most: int) -> list[str]:
         ids: list[str] = []
         async for page in self._table.pages(tenant, *key_range):
             ids += [str(row.values["id"]) for row in page]
@@ -340,11 +340,11 @@ class Resources:
                 break
         return ids
 
-    async def _taken(self, tenant: str, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
+    async def _find_taken(self, tenant: str, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
         """Which unique value of a refused write belongs to somebody else."""
         for index in resource_type.indexes.values():
             for value in keys.find_indexed_values(document, index) if index.unique else ():
-                owner = await self.unique_id(tenant, resource_type, index, value)
+                owner = await self.find_unique_id(tenant, resource_type, index, value)
                 if owner not in (None, id):
                     return Taken(index, owner)
         return None

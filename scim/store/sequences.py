@@ -25,7 +25,16 @@ from scim.errors import UNAVAILABLE, ScimError
 from scim.store import keys, properties
 from scim.store.pending import Pending
 from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
-from scim.store.transactions import Proof, Unit, commit_present, commit_surely, is_past, now, past, remove_rows
+from scim.store.transactions import (
+    Proof,
+    Unit,
+    commit_present,
+    commit_surely,
+    is_past_etag,
+    make_past_etag,
+    now,
+    remove_rows,
+)
 
 STALLED = 15.0
 """Seconds without a step after which an owner is taken for dead: longer than a step takes with all its retries. Should
@@ -84,7 +93,7 @@ def touch(group: str, **values: Any) -> Write:
     return Write("merge", keys.resource_key(group), {"modified": "", "touched": properties.new_write_id(), **values})
 
 
-def receipt() -> Write:
+def make_receipt() -> Write:
     """Return a new receipt: a transaction with it happens once, however often and late its copies arrive (but for those
     that come after housekeeping has removed it)."""
     return Write("insert", keys.receipt_key(datetime.now(UTC).strftime("%Y%m%dT%H%M")))
@@ -127,10 +136,10 @@ class Sequences:
         room = (MAX_WRITES - len(writes) - len(gone)) // 2
         first = [edge.writes for edge in edges[:room]]
         etag = await commit_present(self._table, tenant, writes, [*gone, *first], Proof(key, owner))
-        hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag)
-        return await self._go_on(tenant, group, owner, edges[room:], hold)
+        hold = await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag)
+        return await self._continue(tenant, group, owner, edges[room:], hold)
 
-    async def _go_on(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
+    async def _continue(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
         """Do the rest of a change; the group's new version, a past one if others have changed members since."""
         key = keys.change_key(group)
         while True:
@@ -138,7 +147,7 @@ class Sequences:
             edges = [edge for edge in edges if edge.member not in hold.excepted]
             last = len(edges) <= _LAST
             some = [edge.writes for edge in edges[: _LAST if last else _MIDDLE]]
-            step, once = properties.new_write_id(), receipt()
+            step, once = properties.new_write_id(), make_receipt()
             if last:
                 whole, gate = touch(group, changing=False), Write("upsert", keys.gate_key(group))
                 own = [whole, Write("delete", key, etag=hold.etag), gate, once]
@@ -151,33 +160,33 @@ class Sequences:
             except Refused:  # a few members were changed in between, or it is no longer ours
                 if await self._table.read(tenant, keys.resource_key(group)) is None:
                     raise Refused(404, 0) from None
-                hold = await self._hold(tenant, group, owner)
+                hold = await self._read_hold(tenant, group, owner)
                 continue
             if last:  # who slipped in comes after this change
-                return past(etag) if hold.excepted else etag
+                return make_past_etag(etag) if hold.excepted else etag
             edges = edges[_MIDDLE:]
-            hold = await self._hold(tenant, group, owner) if is_past(etag) else hold._replace(etag=etag)
+            hold = await self._read_hold(tenant, group, owner) if is_past_etag(etag) else hold._replace(etag=etag)
 
-    async def _hold(self, tenant: str, group: str, owner: str) -> _Hold:
+    async def _read_hold(self, tenant: str, group: str, owner: str) -> _Hold:
         """Return what the change row says now. Raises Refused 404 if the group is gone, Interrupted if the change is no
         longer the owner's."""
-        row = await self.find(tenant, group)
+        row = await self.find_change(tenant, group)
         if row is not None and row.values.get("owner") == owner:
-            return _Hold(row.etag, _excepted(row))
+            return _Hold(row.etag, _parse_excepted(row))
         if await self._table.read(tenant, keys.resource_key(group)) is None:
             raise Refused(404, 0)
         raise Interrupted(group)
 
-    async def slip_in(self, tenant: str, group: str, edges: Sequence[Edge], once: Write) -> str | None:
+    async def run_beside(self, tenant: str, group: str, edges: Sequence[Edge], once: Write) -> str | None:
         """Make a change of a few named members beside a longer one, which leaves them alone from then on: the group's
         new version. None if no longer one is under way, or it has noted as many members as it can.
 
         Raises Refused if the longer change, or somebody else, was faster."""
-        row = await self.find(tenant, group)
+        row = await self.find_change(tenant, group)
         if row is None:
             return None
         properties.check_format(row)
-        excepted = _excepted(row) | {edge.member for edge in edges}
+        excepted = _parse_excepted(row) | {edge.member for edge in edges}
         noted = json.dumps(sorted(excepted))
         if len(noted) > _MOST_EXCEPTED:
             return None
@@ -186,7 +195,7 @@ class Sequences:
         units = [edge.writes for edge in edges]
         return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key))
 
-    async def find(self, tenant: str, group: str) -> Row | None:
+    async def find_change(self, tenant: str, group: str) -> Row | None:
         """Return the row of the change that is under way in the group; None if there is none."""
         return await self._table.read(tenant, keys.change_key(group))
 
@@ -197,13 +206,13 @@ class Sequences:
         since = began = loop.time()
         step: object = None
         pause = 0.02
-        while (row := await self.find(tenant, group)) is not None:
+        while (row := await self.find_change(tenant, group)) is not None:
             deadline.check()
             if loop.time() - began > PATIENCE:
                 raise Busy(group)
             if step != (step := (row.values.get("owner"), row.values.get("beat"))):
                 since = loop.time()
-            if stalled(row) or loop.time() - since > STALLED:  # by its own clock, or by ours
+            if is_stalled(row) or loop.time() - since > STALLED:  # by its own clock, or by ours
                 await self.finish(tenant, row)
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.5)
@@ -211,7 +220,7 @@ class Sequences:
     async def mend(self, tenant: str, group: str, version: str) -> str | None:
         """Give a group the gate that it lacks, and the mark that none of its changes is under way, if there is none and
         its row still has that version: the new version, else None."""
-        if await self.find(tenant, group) is not None:
+        if await self.find_change(tenant, group) is not None:
             return None
         whole = Write("merge", keys.resource_key(group), {"changing": False}, version)
         try:
@@ -230,7 +239,7 @@ class Sequences:
             raise Refused(404, 0)
         await self.mend(tenant, group, row.etag)  # if it changes meanwhile, whoever comes next looks again
 
-    async def under_way(self, tenant: str) -> list[Row]:
+    async def list_under_way(self, tenant: str) -> list[Row]:
         """Return the rows of the changes that are under way, or were cut short."""
         return [row async for page in self._table.pages(tenant, *keys.changes_range()) for row in page]
 
@@ -242,8 +251,10 @@ class Sequences:
         mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
         try:
             etag = (await commit_surely(self._table, tenant, [mine], Proof(row.key, owner)))[0]
-            hold = await self._hold(tenant, group, owner) if is_past(etag) else _Hold(etag, _excepted(row))
-            await self._go_on(tenant, group, owner, await self._remaining(tenant, group, content), hold)
+            hold = (
+                await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag, _parse_excepted(row))
+            )
+            await self._continue(tenant, group, owner, await self._remaining(tenant, group, content), hold)
         except Interrupted:
             pass  # others have gone on with it
         except Refused:
@@ -251,11 +262,11 @@ class Sequences:
                 await remove_rows(self._table, tenant, [row.key])
 
 
-def _excepted(row: Row) -> frozenset[str]:
+def _parse_excepted(row: Row) -> frozenset[str]:
     return frozenset(json.loads(row.values.get("except") or "[]"))
 
 
-def stalled(row: Row) -> bool:
+def is_stalled(row: Row) -> bool:
     """Whether the owner of a change has made no step for so long that it must be dead. The step is no later than the
     row's last write, by the service's clock: the owner's may be wrong."""
     try:

@@ -54,12 +54,12 @@ async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proo
                     return etags
                 except Refused as refused:
                     refused.unsure = unavailable is not None
-                    shown = await _shown(table, tenant, proof, refused) if proof else None
+                    shown = await _find_proof(table, tenant, proof, refused) if proof else None
                     if shown is None:
                         raise
                     _tell_left(writes)
                     first = shown if shown.key == writes[0].key else await table.read(tenant, writes[0].key)
-                    return [first.etag if first and is_newest(writes[0], first) else past(shown.etag)]
+                    return [first.etag if first and is_newest(writes[0], first) else make_past_etag(shown.etag)]
                 except TableUnavailable as error:
                     unavailable = error
                     await asyncio.sleep(0.1 * 2**number * random.uniform(0.5, 1.0))
@@ -74,7 +74,7 @@ def _tell_left(writes: Sequence[Write]) -> None:
         trace.left(number)
 
 
-async def _shown(table: Table, tenant: str, proof: Proof, refused: Refused) -> Row | None:
+async def _find_proof(table: Table, tenant: str, proof: Proof, refused: Refused) -> Row | None:
     """Return the row that shows that a refused transaction was done before; None if none does."""
     row = await table.read(tenant, proof.key)
     if proof.holds(row):
@@ -102,13 +102,13 @@ async def cancel(table: Table, tenant: str, write: Write) -> bool:
     return True
 
 
-def past(etag: str) -> str:
+def make_past_etag(etag: str) -> str:
     """Return an ETag that no row has any more: it names what a row was, before others wrote it. Its time is that of
     `etag`."""
     return (etag or 'W/""')[:-1] + f'~{secrets.token_hex(8)}"'
 
 
-def is_past(etag: str) -> bool:
+def is_past_etag(etag: str) -> bool:
     """Whether this is no ETag of a row, but what `past` made."""
     return _PAST.search(etag) is not None
 
@@ -150,14 +150,14 @@ async def commit_present(
             if refused.status != 404 and (refused.status != 412 or pinned == list(required)):
                 raise
             found = await _read_all(table, tenant, required)
-            if not _hold(required, found):
+            if not _are_held(required, found):
                 raise
         pinned = [_pin(write, row) for write, row in zip(required, found, strict=True)]
-        there = await _present(table, tenant, units, alone=number >= _PATIENCE)
+        there = await _find_present(table, tenant, units, alone=number >= _PATIENCE)
     raise TableUnavailable("the same memberships are being changed by others all the time")
 
 
-def _hold(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
+def _are_held(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
     """Whether the rows that writes need are there, with the ETags that they name."""
     return all(
         not write.needs_row or (row is not None and write.etag in ("*", row.etag))
@@ -177,11 +177,11 @@ async def remove_rows(table: Table, partition: str, keys: Sequence[str]) -> None
         await commit_present(table, partition, [], units)
 
 
-async def _present(table: Table, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
+async def _find_present(table: Table, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
     """Return the units that have a row left. One that has lost only some of its rows is in the middle of somebody
     else's change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
     every = [write for unit in units for write in unit]
-    there = iter(_exist(every, await _read_all(table, tenant, every)))
+    there = iter(_check_rows(every, await _read_all(table, tenant, every)))
     present: list[Unit] = []
     for unit in units:
         found = [write for write in unit if next(there)]
@@ -190,7 +190,7 @@ async def _present(table: Table, tenant: str, units: Sequence[Unit], *, alone: b
     return present
 
 
-def _exist(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bool]:
+def _check_rows(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bool]:
     """Return for each write whether the row that it needs exists; one that makes its row needs none."""
     return [not write.needs_row or row is not None for write, row in zip(writes, found, strict=True)]
 

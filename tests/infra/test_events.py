@@ -28,10 +28,10 @@ from tests.support import Client
 class NoLog:
     """A log of uses that knows nothing and keeps nothing."""
 
-    async def used(self, connection: str) -> list[Used]:
+    async def read_uses(self, connection: str) -> list[Used]:
         return []
 
-    async def write(self, connection: str, used: Used) -> None:
+    async def write_use(self, connection: str, used: Used) -> None:
         await asyncio.sleep(0)
 
 

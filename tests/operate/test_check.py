@@ -49,7 +49,7 @@ async def tenant(table: MemoryTable) -> tuple[str, str]:
     document = {"userName": "ada", "emails": [{"value": "a@x"}], "title": "😀" * 20_000}
     user = (await create(store, TENANT, USER_TYPE, document)).id
     group = await new_group(store, "all", [Member(user), Member("unknown")])
-    await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
+    await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
     table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     return user, group
 
@@ -184,7 +184,7 @@ async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
     table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     values = {"group": "g-" + "b" * 24, "member": OTHER}
     edges = [keys.member_key(*values.values()), keys.member_of_key(OTHER, values["group"])]
-    note = Pending.note({"kind": "detach", "id": values["group"], "members": True})
+    note = Pending.make_note({"kind": "detach", "id": values["group"], "members": True})
     await table.commit(TENANT, [note, *(Write("insert", key, values) for key in edges)])
     assert await problems(table, TENANT, REGISTRY) == []
     await table.commit(TENANT, [Write("delete", note.key)])
@@ -497,9 +497,9 @@ async def test_what_is_mended_behaves(table: MemoryTable) -> None:
     index = USER_TYPE.indexes["username"]
     await store.resources.update(TENANT, USER_TYPE, ada, {**ada.document, "userName": "ida"})
     await store.resources.delete(TENANT, USER_TYPE, bob)
-    assert await store.resources.unique_id(TENANT, USER_TYPE, index, "ada") is None
-    assert await store.resources.unique_id(TENANT, USER_TYPE, index, "ida") == ids["user"]
-    assert [group async for _, group in store.members.groups_of(TENANT, ids["user"])] == [ids["group"]]
+    assert await store.resources.find_unique_id(TENANT, USER_TYPE, index, "ada") is None
+    assert await store.resources.find_unique_id(TENANT, USER_TYPE, index, "ida") == ids["user"]
+    assert [group async for _, group in store.members.read_groups(TENANT, ids["user"])] == [ids["group"]]
     await store.housekeeping.run(everything=True)
     assert await problems(table, TENANT, REGISTRY) == []
 
@@ -587,7 +587,7 @@ async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again
 
     mixed.read = renamed
     assert await problems(mixed, TENANT, REGISTRY) == []
-    assert await store.resources.unique_id(TENANT, USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
+    assert await store.resources.find_unique_id(TENANT, USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
 
 
 # The partition that is nobody's.
@@ -614,8 +614,8 @@ async def test_the_shared_partition_is_looked_at(
 ) -> None:
     store = Store.on(table)
     await store.pending.announce(TENANT)
-    await store.positions.cursor_key()
-    await store.credentials.first_sight("c", "a", datetime.now(UTC) + timedelta(minutes=5))
+    await store.positions.read_cursor_key()
+    await store.credentials.take_assertion("c", "a", datetime.now(UTC) + timedelta(minutes=5))
     await store.credentials.mark_revoked("c", [Revoked(value=new_key("c"), at=datetime.now(UTC))])
     table.load(SHARED, {"u c d": {"credential": "d", "first": OLD, "last": OLD, "warned": ""}, "k housekeeping": {}})
     assert await examine_shared(table) == []
@@ -633,7 +633,7 @@ async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryTable) 
 
 async def test_a_tenant_with_pending_rows_is_announced(table: MemoryTable) -> None:
     await whole(table)
-    await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
+    await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
     assert len(await problems(table, TENANT, REGISTRY)) == 1
     fixed = await fix(Store.on(table, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.problems) == ([f"{TENANT}: announced to housekeeping"], [])

@@ -32,7 +32,7 @@ from tests.support import Client
 async def note(table: Table, tenant: str, connection: str) -> list[str]:
     """What the shared partition notes of a tenant and a connection; the keys."""
     now = datetime.now(UTC)
-    await Credentials(table).write(connection, Used("cafecafe", now, now))
+    await Credentials(table).write_use(connection, Used("cafecafe", now, now))
     await Pending(table).announce(tenant)
     return [keys.tenant_key(tenant), keys.usage_key(connection, "cafecafe")]
 

@@ -22,8 +22,8 @@ from scim.store.credentials import Credentials
 from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
 from scim.store.pending import Pending
+from scim.store.resource_rows import choose_last_modified
 from scim.store.store import Store
-from scim.store.stored import shown_time
 from scim.store.table import PAGE_ROWS, Row, Table, Write
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
 from tests.store.memory import Faulty, MemoryTable, create
@@ -90,7 +90,7 @@ async def contents(table: Table, tenant: str = TENANT) -> dict[str, dict[str, ob
             if name not in ("write", "touched", "changing") and value != ""
         }
         if "created" in values:
-            values["modified"] = shown_time(values["created"], values.get("modified", ""), row.etag)
+            values["modified"] = choose_last_modified(values["created"], values.get("modified", ""), row.etag)
         return values
 
     return {
@@ -263,7 +263,7 @@ async def test_restore_is_killed_at_every_transaction(
             assert await restored(target) == []
             store = Store.on(target)
             for group in (some, many):
-                members = {member.value async for _, member in store.members.of(TENANT, group)}
+                members = {member.value async for _, member in store.members.read_members(TENANT, group)}
                 wanted = {member.value for member in dump.members(group)}
                 assert members == (wanted - {users[2]} | {"x"} if unnamed and group == some else wanted), halt
             report = await examine(target, TENANT, REGISTRY)
@@ -282,8 +282,8 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
         await fill(table)
         await Pending(table).announce(TENANT)
         await Pending(table).announce("other")
-        await Credentials(table).write("entra", Used("cafecafe", *[_moment()] * 2))
-        await Credentials(table).write("entra-b", Used("cafecafe", *[_moment()] * 2))
+        await Credentials(table).write_use("entra", Used("cafecafe", *[_moment()] * 2))
+        await Credentials(table).write_use("entra-b", Used("cafecafe", *[_moment()] * 2))
         table.load("other", {"r u-a": {"id": "u-a"}})
         faulty = Faulty(table)
 

@@ -169,13 +169,13 @@ def test_a_credential_ends_with_itself_or_with_its_connection() -> None:
 class NothingNoted:
     """A log of credentials that knows of none."""
 
-    async def used(self, connection: str) -> list[Used]:
+    async def read_uses(self, connection: str) -> list[Used]:
         return []
 
-    async def write(self, connection: str, used: Used) -> None:
+    async def write_use(self, connection: str, used: Used) -> None:
         raise AssertionError("nothing is noted where usage_minutes is 0")
 
-    async def first_sight(self, connection: str, assertion: str, expires: datetime) -> bool:
+    async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
         raise AssertionError("no assertion is looked at")
 
 

@@ -35,7 +35,7 @@ async def test_many_connections(deployment: Deployment, azurite: Azurite, monkey
     for name in names:
         tags = write_tags(read_connection(name, {"tenant": "t", "keys": [digest(new_key(name))], "paused": NOW}))
         deployment.keep(name, {"tenant": "t", "keys": [digest(new_key(name))]}, tags=tags)
-    await notes.write(names[7], Used("cafecafe", NOW, NOW))
+    await notes.write_use(names[7], Used("cafecafe", NOW, NOW))
     under_way, most = 0, 0
 
     async def watch(token: str, request: Any) -> None:

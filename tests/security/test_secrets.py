@@ -207,10 +207,10 @@ async def test_app_marks_what_an_operator_could_not(deployment: Deployment, monk
         code, _, err = await deployment.command("revoke", name, "--credential", fingerprint(leaked), *nowhere)
     assert (code, "the app makes the mark at the next request" in err) == (0, True)
     notes = Credentials(deployment.application.table)
-    assert await notes.revoked(name) == []
+    assert await notes.read_revoked(name) == []
     assert await calls(deployment, name, good) == (200, False)
     await deployment.settle()
-    assert [each.value for each in await notes.revoked(name)] == [digest(leaked)]
+    assert [each.value for each in await notes.read_revoked(name)] == [digest(leaked)]
     deployment.keep(name, older)
     deployment.later(60)
     assert await calls(deployment, name, leaked) == (401, True)

@@ -745,7 +745,7 @@ async def test_old_credential_that_is_in_use_is_not_revoked(local: LocalPlace, d
 
     async def used(credential: str, hours: float) -> None:
         moment = now - timedelta(hours=hours)
-        await log.write(name, Used(credential, moment, moment))
+        await log.write_use(name, Used(credential, moment, moment))
 
     async def refusal() -> str:
         shown = await local.tool("show", name)

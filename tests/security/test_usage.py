@@ -243,7 +243,7 @@ def about_uses(request: Request) -> bool:
 
 async def noted(deployment: Deployment, name: str) -> list[Used]:
     await deployment.application._built().security.usage.close()
-    return await Credentials(deployment.application.table).used(name)
+    return await Credentials(deployment.application.table).read_uses(name)
 
 
 async def works(client: Client) -> bool:

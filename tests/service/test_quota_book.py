@@ -48,7 +48,7 @@ def truth(table: MemoryTable) -> Size:
 
 
 async def book(tenant: Tenant) -> Size:
-    size = tenant.quotas.find("tenant")
+    size = tenant.quotas.find_size("tenant")
     assert size is not None
     return size
 
@@ -128,7 +128,7 @@ async def test_without_an_answer_additions_count_and_removals_do_not(
         (await tenant.client.delete(group)).status,
     ]
     assert statuses == [503, 503, 503]
-    assert await book(tenant) == before.plus(Size(1, 2, (await book(tenant)).bytes - before.bytes))
+    assert await book(tenant) == before + Size(1, 2, (await book(tenant)).bytes - before.bytes)
 
 
 async def test_a_creation_that_is_refused_late_books_nothing() -> None:

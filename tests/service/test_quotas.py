@@ -42,9 +42,9 @@ class Tenant:
         self.table._partitions.get(SHARED, {}).pop(keys.quota_key("tenant"), None)
         await quotas.measure("tenant", seconds=60)
         quotas._known.clear()
-        quotas.find("tenant")
+        quotas.find_size("tenant")
         await quotas.settle()
-        return quotas.find("tenant")
+        return quotas.find_size("tenant")
 
     async def users(self, number: int) -> list[str]:
         return [(await self.client.new_user(f"user-{n}", active=True))["id"] for n in range(number)]
@@ -165,9 +165,9 @@ async def test_a_large_tenant_is_measured_in_pieces() -> None:
         await quotas.measure("t", seconds=0.000001)
         pieces += 1
     assert pieces > 5
-    quotas.find("t")
+    quotas.find_size("t")
     await quotas.settle()
-    size = quotas.find("t")
+    size = quotas.find_size("t")
     assert size is not None
     assert (size.resources, size.members) == (5000, 0)
     assert 5000 * 4000 <= size.bytes <= 5000 * 4600

@@ -93,7 +93,7 @@ async def test_a_writing_connection_leaves_a_bounded_number_of_bookmarks() -> No
     for mark in bookmarks(table):
         mark.values["at"] = "2026-01-01T00:00:00.000Z"
     table.reset()
-    await Store.on(table).positions.tidy(TENANT)
+    await Store.on(table).positions.remove_old(TENANT)
     assert bookmarks(table) == [] and len(table.trips) <= 12
 
 

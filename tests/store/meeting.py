@@ -55,7 +55,7 @@ class Meeting:
 
     async def held(self) -> set[str]:
         await Store.on(self.table).housekeeping.run(everything=True)
-        return {member.value async for _, member in Store.on(self.table).members.of(TENANT, self.group)}
+        return {member.value async for _, member in Store.on(self.table).members.read_members(TENANT, self.group)}
 
     def run_into(self, at: int, act: Act) -> list[Response]:
         """Have the second instance act just before that transaction of the first that changes members, from 1."""

@@ -28,8 +28,8 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.settings import Settings
 from scim.store.members import Member
+from scim.store.resource_rows import Creation, Stored
 from scim.store.store import Store
-from scim.store.stored import Creation, Stored
 from scim.store.table import MAX_WRITES, PAGE_ROWS, Refused, Row, Table, TooLarge, Write
 from tests.support import Client
 

@@ -18,10 +18,10 @@ from scim.operate.check import examine, problems
 from scim.operate.reindex import reindex
 from scim.schema.loading import load
 from scim.store import keys
-from scim.store.census import ALWAYS, SILENT, Census, Counted, kept, take
+from scim.store.census import ALWAYS, SILENT, Census, TenantCensus, add_row, list_kept_indexes
 from scim.store.members import Changes, Member
+from scim.store.resource_rows import Creation
 from scim.store.store import Store
-from scim.store.stored import Creation
 from scim.store.table import Row, TableUnavailable, Write
 from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
@@ -50,7 +50,7 @@ def said(table: MemoryTable) -> list[str]:
 
 def test_our_own_schemas_have_the_indexes_that_every_version_keeps() -> None:
     """An index that a release adds to them is none of these: older versions do not keep it."""
-    assert kept(load()) == ALWAYS
+    assert list_kept_indexes(load()) == ALWAYS
 
 
 # What a process says.
@@ -116,7 +116,7 @@ async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, mem
     store = Store.on(table, REGISTRY)
     held = [Member(f"member {number}") for number in range(members)]
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "all"}, held)
-    assert len([member async for member in store.members.of(TENANT, group.id)]) == members
+    assert len([member async for member in store.members.read_members(TENANT, group.id)]) == members
     assert len(said(table)) == 1
     assert await problems(table, TENANT, REGISTRY) == []
 
@@ -149,22 +149,22 @@ async def test_shared_transactions_carry_it_once(table: MemoryTable, count: int)
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
 LONG = SILENT + timedelta(seconds=1)
 X, Y = "x u code", "l u title"
-COVERED: dict[str, tuple[Counted, bool]] = {
-    "nobody wrote": (Counted(), False),
-    "nobody wrote, and all is indexed": (Counted(done={X: T0}), True),
-    "all writers keep it": (Counted([(frozenset({X}), T0), (frozenset({X, Y}), T0)]), True),
-    "one does not": (Counted([(frozenset({X}), T0), (frozenset(), T0)]), False),
-    "one does not, indexed since": (Counted([(frozenset(), T0)], {X: T0 + LONG}), True),
-    "one does not, indexed while it was silent": (Counted([(frozenset(), T0)], {X: T0 + SILENT}), False),
-    "one does not, indexed before": (Counted([(frozenset(), T0)], {X: T0 - LONG}), False),
-    "another index was made anew": (Counted([(frozenset(), T0)], {Y: T0 + LONG}), False),
-    "dropped since": (Counted([(frozenset({X}), T0)], {X: T0}, {X: T0 + LONG}), False),
-    "dropped and indexed again": (Counted([(frozenset({X}), T0)], {X: T0 + LONG}, {X: T0}), True),
+COVERED: dict[str, tuple[TenantCensus, bool]] = {
+    "nobody wrote": (TenantCensus(), False),
+    "nobody wrote, and all is indexed": (TenantCensus(done={X: T0}), True),
+    "all writers keep it": (TenantCensus([(frozenset({X}), T0), (frozenset({X, Y}), T0)]), True),
+    "one does not": (TenantCensus([(frozenset({X}), T0), (frozenset(), T0)]), False),
+    "one does not, indexed since": (TenantCensus([(frozenset(), T0)], {X: T0 + LONG}), True),
+    "one does not, indexed while it was silent": (TenantCensus([(frozenset(), T0)], {X: T0 + SILENT}), False),
+    "one does not, indexed before": (TenantCensus([(frozenset(), T0)], {X: T0 - LONG}), False),
+    "another index was made anew": (TenantCensus([(frozenset(), T0)], {Y: T0 + LONG}), False),
+    "dropped since": (TenantCensus([(frozenset({X}), T0)], {X: T0}, {X: T0 + LONG}), False),
+    "dropped and indexed again": (TenantCensus([(frozenset({X}), T0)], {X: T0 + LONG}, {X: T0}), True),
 }
 
 
 @pytest.mark.parametrize(("counted", "covers"), cases(COVERED))
-def test_what_covers_a_tenant(counted: Counted, covers: bool) -> None:
+def test_what_covers_a_tenant(counted: TenantCensus, covers: bool) -> None:
     assert counted.covers(X) is covers
 
 
@@ -180,8 +180,8 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("key", "values"), UNREADABLE)
 def test_what_cannot_be_read_is_a_writer_without_any_index(key: str, values: dict[str, Any]) -> None:
-    counted = Counted([(frozenset({X}), T0)])
-    take(counted, Row(key, values, "W/\"datetime'2026-06-01T00%3A00%3A00.1234567Z'\""))
+    counted = TenantCensus([(frozenset({X}), T0)])
+    add_row(counted, Row(key, values, "W/\"datetime'2026-06-01T00%3A00%3A00.1234567Z'\""))
     assert (counted.unreadable, counted.covers(X)) == ([key], False)
     counted.done[X] = T0 + LONG + timedelta(seconds=1)
     assert counted.covers(X)
@@ -190,18 +190,18 @@ def test_what_cannot_be_read_is_a_writer_without_any_index(key: str, values: dic
 async def test_built_in_indexes_cost_no_look(table: MemoryTable) -> None:
     census = Census(table, REGISTRY)
     for resource_type in REGISTRY.resource_types:
-        assert await census.unusable(TENANT, resource_type, list(resource_type.indexes.values())) == set()
+        assert await census.find_unusable(TENANT, resource_type, list(resource_type.indexes.values())) == set()
     assert table.trips == []
 
 
 async def test_an_index_that_compares_otherwise_is_another(table: MemoryTable, tmp_path: Path) -> None:
     schemas = write_schemas(tmp_path / "schemas")
-    exact = kept(load(schemas))
+    exact = list_kept_indexes(load(schemas))
     text = (schemas / "hr.json").read_text()
     (schemas / "hr.json").write_text(text.replace('"caseExact": true', '"caseExact": false'))
     name = f"x u {HR.lower()}:code"
-    assert exact - kept(load(schemas)) == {f"{name} caseExact"}
-    assert kept(load(schemas)) - exact == {name}
+    assert exact - list_kept_indexes(load(schemas)) == {f"{name} caseExact"}
+    assert list_kept_indexes(load(schemas)) - exact == {name}
 
 
 # Two versions on one table. Without the census, an index that an older process did not keep finds nobody, and its

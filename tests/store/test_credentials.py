@@ -48,35 +48,35 @@ def later() -> datetime:
 
 
 async def test_uses_are_read_as_they_were_written(credentials: Credentials, name: str) -> None:
-    assert await credentials.used(name) == []
+    assert await credentials.read_uses(name) == []
     first = Used("aaaaaaaa", START, START + timedelta(days=1), f"{START.isoformat()} 30")
     second = Used("bbbbbbbb", START, START)
     for used in (first, second):
-        await credentials.write(name, used)
-    assert await credentials.used(name) == [first, second]
+        await credentials.write_use(name, used)
+    assert await credentials.read_uses(name) == [first, second]
 
 
 async def test_use_is_written_over(credentials: Credentials, name: str) -> None:
-    await credentials.write(name, Used("aaaaaaaa", START, START, "mark"))
+    await credentials.write_use(name, Used("aaaaaaaa", START, START, "mark"))
     newer = Used("aaaaaaaa", START, START + timedelta(days=1))
-    await credentials.write(name, newer)
-    assert await credentials.used(name) == [newer]
+    await credentials.write_use(name, newer)
+    assert await credentials.read_uses(name) == [newer]
 
 
 async def test_connections_with_one_beginning_are_kept_apart(credentials: Credentials, name: str) -> None:
     names = [name, f"{name}-a", f"{name}a", f"a{name}"]
     for number, each in enumerate(names):
-        await credentials.write(each, Used(f"{number:08}", START, START))
-    assert [[used.credential for used in await credentials.used(each)] for each in names] == [
+        await credentials.write_use(each, Used(f"{number:08}", START, START))
+    assert [[used.credential for used in await credentials.read_uses(each)] for each in names] == [
         [f"{number:08}"] for number in range(len(names))
     ]
 
 
 async def test_assertion_is_seen_once(credentials: Credentials, name: str) -> None:
     expires = later()
-    assert [await credentials.first_sight(name, "a-1", expires) for _ in range(3)] == [True, False, False]
-    assert await credentials.first_sight(name, "a-2", expires)
-    assert await credentials.first_sight(f"{name}-b", "a-1", expires)
+    assert [await credentials.take_assertion(name, "a-1", expires) for _ in range(3)] == [True, False, False]
+    assert await credentials.take_assertion(name, "a-2", expires)
+    assert await credentials.take_assertion(f"{name}-b", "a-1", expires)
 
 
 IDS = {
@@ -92,12 +92,12 @@ IDS = {
 @pytest.mark.parametrize("assertion", cases(IDS))
 async def test_any_text_is_an_id(credentials: Credentials, name: str, assertion: str) -> None:
     expires = later()
-    assert [await credentials.first_sight(name, assertion, expires) for _ in range(2)] == [True, False]
+    assert [await credentials.take_assertion(name, assertion, expires) for _ in range(2)] == [True, False]
 
 
 async def test_one_of_many_at_once_is_the_first(credentials: Credentials, name: str) -> None:
     expires = later()
-    seen = await asyncio.gather(*(credentials.first_sight(name, "a-1", expires) for _ in range(20)))
+    seen = await asyncio.gather(*(credentials.take_assertion(name, "a-1", expires) for _ in range(20)))
     assert sorted(seen) == [False] * 19 + [True]
 
 
@@ -112,9 +112,9 @@ async def test_first_sight_is_the_first_though_its_answer_was_lost(
 ) -> None:
     expires = later()
     faulty.disturb(**{when: lose_first})  # type: ignore[arg-type]
-    assert await credentials.first_sight(name, "a-1", expires)
+    assert await credentials.take_assertion(name, "a-1", expires)
     assert faulty.number == 2
-    assert not await credentials.first_sight(name, "a-1", expires)
+    assert not await credentials.take_assertion(name, "a-1", expires)
 
 
 async def test_first_sight_on_a_wire_that_loses_an_answer(azurite: Azurite, name: str) -> None:
@@ -128,7 +128,7 @@ async def test_first_sight_on_a_wire_that_loses_an_answer(azurite: Azurite, name
 
     wire.after = lose
     expires = later()
-    assert [await Credentials(table).first_sight(name, "a-1", expires) for _ in range(2)] == [True, False]
+    assert [await Credentials(table).take_assertion(name, "a-1", expires) for _ in range(2)] == [True, False]
     assert lost == []
     await table.close()
 
@@ -143,9 +143,9 @@ async def test_sight_is_not_taken_on_trust_while_the_table_is_down(
     monkeypatch.setattr("scim.store.transactions.TRIP_SECONDS", 0.3)
     faulty.disturb(before=down)
     with pytest.raises(TableUnavailable):
-        await credentials.first_sight(name, "a-1", later())
+        await credentials.take_assertion(name, "a-1", later())
     with pytest.raises(TableUnavailable):
-        await credentials.write(name, Used("aaaaaaaa", START, START))
+        await credentials.write_use(name, Used("aaaaaaaa", START, START))
 
 
 async def kept(table: Table) -> list[str]:
@@ -156,31 +156,31 @@ async def kept(table: Table) -> list[str]:
 async def test_housekeeping_forgets_only_what_has_expired(table: Table, name: str) -> None:
     now = datetime.now(UTC)
     credentials = Store.on(table).credentials
-    await credentials.write(name, Used("aaaaaaaa", START, START))
+    await credentials.write_use(name, Used("aaaaaaaa", START, START))
     before = set(await kept(table))
     ends = [timedelta(days=-400), timedelta(days=-1), timedelta(minutes=-11), timedelta(minutes=-9), timedelta(hours=1)]
     for number, end in enumerate(ends):
-        assert await credentials.first_sight(name, f"a-{number}", now + end)
+        assert await credentials.take_assertion(name, f"a-{number}", now + end)
     made = sorted(set(await kept(table)) - before)
     await Store.on(table).housekeeping.run()
     assert [key for key in await kept(table) if key in made] == made[3:]
     for number, end in enumerate(ends):
-        assert await credentials.first_sight(name, f"a-{number}", now + end) == (number < 3)
-    assert [used.credential for used in await credentials.used(name)] == ["aaaaaaaa"]
-    await credentials.tidy()  # others look at this partition too
+        assert await credentials.take_assertion(name, f"a-{number}", now + end) == (number < 3)
+    assert [used.credential for used in await credentials.read_uses(name)] == ["aaaaaaaa"]
+    await credentials.remove_expired()  # others look at this partition too
 
 
 async def test_tidying_twice_at_once(table: Table, name: str) -> None:
     credentials = Credentials(table)
     for number in range(20):
-        await credentials.first_sight(name, f"a-{number}", datetime.now(UTC) - timedelta(days=1))
-    await asyncio.gather(*(credentials.tidy() for _ in range(3)))
-    assert await credentials.first_sight(name, "a-0", datetime.now(UTC) - timedelta(days=1))
-    await credentials.tidy()
+        await credentials.take_assertion(name, f"a-{number}", datetime.now(UTC) - timedelta(days=1))
+    await asyncio.gather(*(credentials.remove_expired() for _ in range(3)))
+    assert await credentials.take_assertion(name, "a-0", datetime.now(UTC) - timedelta(days=1))
+    await credentials.remove_expired()
 
 
 async def test_rows_hold_no_assertion(table: Table, name: str) -> None:
-    await Credentials(table).first_sight(name, "secret-jti", later())
+    await Credentials(table).take_assertion(name, "secret-jti", later())
     found = [row async for page in table.pages(SHARED, "", "\uffff") for row in page]
     assert not any("secret-jti" in f"{row.key} {row.values}" for row in found)
 
@@ -191,7 +191,7 @@ async def test_a_mark_whose_time_is_broken_still_holds(
 ) -> None:
     key, values = keys.revoked_key(name, "a" * 64), {"value": f"sha256:{'a' * 64}"}
     await faulty.commit(SHARED, [Write("insert", key, values | ({"at": at} if at else {}))])
-    (revoked,) = await credentials.revoked(name)
+    (revoked,) = await credentials.read_revoked(name)
     assert (revoked.value, revoked.at.tzinfo) == (f"sha256:{'a' * 64}", UTC)
-    assert (await credentials.revoked_by_connection())[name] == [revoked]
+    assert (await credentials.read_all_revoked())[name] == [revoked]
     await faulty.commit(SHARED, [Write("delete", key)])

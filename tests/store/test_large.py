@@ -174,7 +174,7 @@ async def undo(table: MemoryTable) -> None:
 
 async def test_large_group_is_whole(large: MemoryTable) -> None:
     """The tests before took nobody out for good, and put nobody in."""
-    held = [one.value async for _, one in Store.on(large).members.of(TENANT, GROUP)]
+    held = [one.value async for _, one in Store.on(large).members.read_members(TENANT, GROUP)]
     assert held == [member(n) for n in range(LARGE)]
     assert await problems(large, TENANT, REGISTRY) == []
 
@@ -186,7 +186,7 @@ async def test_members_are_streamed(large: MemoryTable) -> None:
     try:
         number, start = 0, tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        async for _ in Store.on(large).members.of(TENANT, GROUP):
+        async for _ in Store.on(large).members.read_members(TENANT, GROUP):
             number += 1
         peak = tracemalloc.get_traced_memory()[1] - start
     finally:

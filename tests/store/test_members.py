@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
 from scim.store import properties
-from scim.store.members import SINGLE, Changes, Member, difference
+from scim.store.members import SINGLE, Changes, Member, find_changes
 from scim.store.pending import Pending
 from scim.store.resources import Stale
 from scim.store.store import Store
@@ -51,11 +51,11 @@ async def new_user(store: Store, name: str = "ada") -> str:
 
 
 async def held(store: Store, group: str) -> dict[str, Member]:
-    return {member.value: member async for _, member in store.members.of(TENANT, group)}
+    return {member.value: member async for _, member in store.members.read_members(TENANT, group)}
 
 
 async def groups(store: Store, member: str) -> list[str]:
-    return [group async for _, group in store.members.groups_of(TENANT, member)]
+    return [group async for _, group in store.members.read_groups(TENANT, member)]
 
 
 async def clean(table: MemoryTable, invented: Iterable[str] = ()) -> None:
@@ -81,7 +81,7 @@ DIFFERENCES: dict[str, tuple[list[Member], list[Member], Changes]] = {
 
 @pytest.mark.parametrize(("present", "wanted", "changes"), cases(DIFFERENCES))
 def test_difference(present: list[Member], wanted: list[Member], changes: Changes) -> None:
-    assert difference(present, wanted) == changes
+    assert find_changes(present, wanted) == changes
     assert len(changes) == len(changes.add) + len(changes.remove)
 
 
@@ -91,8 +91,8 @@ MEMBERS = st.builds(Member, TEXTS, TEXTS | st.none(), TEXTS | st.none())
 @given(st.lists(MEMBERS, max_size=5), st.sets(TEXTS, max_size=5))
 def test_pending_row_keeps_changes_whole(added: list[Member], removed: set[str]) -> None:
     changes = Changes({member.value: member for member in added}, removed)
-    note = Pending.note({"kind": "change", **changes.content()})
-    assert Changes.of(properties.join_document(dict(note.values))) == changes
+    note = Pending.make_note({"kind": "change", **changes.to_content()})
+    assert Changes.from_content(properties.join_document(dict(note.values))) == changes
 
 
 # Both edges, whatever the member is called.
@@ -182,9 +182,9 @@ async def test_groups_in_groups(table: MemoryTable, store: Store) -> None:
 async def test_ranges_of_neighbours(store: Store) -> None:
     """One read gives the edges of all resources from one id to another, and of no others."""
     ids = sorted([await new_group(store, f"group {n}", members(n, n + 3).values()) for n in range(5)])
-    found = [pair async for pair in store.members.of(TENANT, ids[1], ids[3])]
+    found = [pair async for pair in store.members.read_members(TENANT, ids[1], ids[3])]
     assert [group for group, _ in found] == [id for id in ids[1:4] for _ in range(3)]
-    pairs = [pair async for pair in store.members.groups_of(TENANT, "member 00001", "member 00002")]
+    pairs = [pair async for pair in store.members.read_groups(TENANT, "member 00001", "member 00002")]
     assert {member for member, _ in pairs} == {"member 00001", "member 00002"}
     assert len(pairs) == 5
 

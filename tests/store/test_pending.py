@@ -26,9 +26,9 @@ from scim.store import keys, pending, properties, sequences
 from scim.store.keys import SHARED
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
+from scim.store.resource_rows import Stored
 from scim.store.resources import Stale, Taken
 from scim.store.store import Store
-from scim.store.stored import Stored
 from scim.store.table import Refused, Table, TableUnavailable, Uncertain, Write
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
 from tests.store.memory import Door, Faulty, Hook, MemoryTable, create
@@ -72,7 +72,7 @@ async def existing(store: Store, id: str) -> Stored:
 
 async def held(store: Store, group: str) -> set[str]:
     """The ids of a group's members."""
-    return {member.value async for _, member in store.members.of(TENANT, group)}
+    return {member.value async for _, member in store.members.read_members(TENANT, group)}
 
 
 async def clean(table: Table) -> None:
@@ -880,7 +880,7 @@ AGES = {
 async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, empty_pages: bool) -> None:
     table = MemoryTable(empty_pages=empty_pages)
     if is_pending:
-        note = Pending.note({"kind": "detach", "id": "u-x", "members": False})
+        note = Pending.make_note({"kind": "detach", "id": "u-x", "members": False})
         await table.commit(TENANT, [note])
     touched(table, TENANT, age)
     touched(table, "another", timedelta(0))
@@ -891,7 +891,7 @@ async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, emp
 
 
 async def test_tenant_is_forgotten_only_after_its_rows_are_done(table: MemoryTable) -> None:
-    await table.commit(TENANT, [Pending.note({"kind": "detach", "id": "u-x", "members": False})])
+    await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
     touched(table, TENANT, timedelta(hours=2))
     store = Store.on(table)
     for expected in ([1, 1], [0, 0]):
@@ -977,7 +977,7 @@ async def test_row_that_nobody_can_read_does_not_stop_the_others(
     table: MemoryTable, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A newer version may have written it before it was rolled back: it waits, is named, and stops nobody."""
-    poison = Pending.note({"kind": "invented later"})
+    poison = Pending.make_note({"kind": "invented later"})
     table.load("a", {poison.key: dict(poison.values)})
     table.load(TENANT, {f"p 2000 {poison.key}": dict(poison.values)})
     touched(table, "a", timedelta(0))

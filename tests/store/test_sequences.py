@@ -97,7 +97,7 @@ async def test_additions_and_removals_commute() -> None:
         act(clients[n % 3], group) for n, act in enumerate([*few[:20], many[0], *few[20:40], *many[1:], *few[40:]])
     ]
     assert {response.status for response in await asyncio.gather(*calls)} == {204}
-    held = {member.value async for _, member in Store.on(table).members.of(TENANT, group)}
+    held = {member.value async for _, member in Store.on(table).members.read_members(TENANT, group)}
     assert held == {f"new {n}" for n in range(30)} | set(ids(30, 40)) | set(ids(1000, 1200))
 
 

@@ -235,7 +235,7 @@ async def test_long_patch_ends_in_its_time_and_is_finished(monkeypatch: pytest.M
     monkeypatch.undo()
     monkeypatch.setattr(sequences, "STALLED", 0.0)
     assert await Store.on(table).housekeeping.run() == 1
-    assert len([m async for m in Store.on(table).members.of("tenant", group)]) == 10_000
+    assert len([m async for m in Store.on(table).members.read_members("tenant", group)]) == 10_000
 
 
 async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyP
     statuses = [one["status"] for one in response.json["Operations"]]
     assert len(statuses) == 500 and set(statuses) == {"204", "503"}
     assert statuses == sorted(statuses)
-    held = {member.value async for _, member in Store.on(table).members.of("tenant", group)}
+    held = {member.value async for _, member in Store.on(table).members.read_members("tenant", group)}
     assert held == {f"x{n}" for n in range(statuses.count("204"))}
 
 
@@ -333,9 +333,9 @@ async def test_bulk_reports_the_others_when_one_fails(error: Exception) -> None:
 async def test_shared_transactions_that_are_too_large_after_all_are_made_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from scim.store import shared
+    from scim.store import batches
 
-    monkeypatch.setattr(shared, "TRANSACTION_BYTES", 2**30)
+    monkeypatch.setattr(batches, "TRANSACTION_BYTES", 2**30)
     large = [post(n, **{"urn:x:y": {"text": "я" * 150_000}}) for n in range(6)]
     table = MemoryTable()
     response = await Door(table).client.request("POST", "/Bulk", bulk(*large))
@@ -343,12 +343,12 @@ async def test_shared_transactions_that_are_too_large_after_all_are_made_one_by_
 
 
 async def test_estimate_of_bytes_is_never_too_low() -> None:
-    from scim.store.stored import wire_bytes
+    from scim.store.resource_rows import measure_write
     from tests.store.memory import _bytes
 
     for text in ("a" * 1000, '"\\' * 500, "я" * 500, "😀" * 500, "%/ #" * 100):
         write = Write("insert", f"x u username {keys.encode(text)}", {"id": "u-1", "doc0": json.dumps({"t": text})})
-        assert wire_bytes(write) >= _bytes(write)
+        assert measure_write(write) >= _bytes(write)
 
 
 async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> None:
@@ -356,7 +356,7 @@ async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> 
     table = MemoryTable()
     store = Store.on(table)
     made = await create(store, "tenant", USER_TYPE, {"userName": "ada"})
-    from scim.store.stored import Creation
+    from scim.store.resource_rows import Creation
 
     again = await store.resources.create("tenant", Creation(made.id, USER_TYPE, {"userName": "ada"}))
     assert again.id == made.id and again.document == made.document

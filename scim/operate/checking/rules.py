@@ -16,7 +16,7 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical
 from scim.schema.values import instant
 from scim.store import keys, properties
-from scim.store.stored import shown_time
+from scim.store.resource_rows import choose_last_modified
 from scim.store.table import Row
 
 _STRINGS = ("id", "created", "modified", "write")
@@ -204,7 +204,7 @@ def shown_modified(row: Row) -> str:
     """What the resource of a row shows as lastModified, also if `created` is no time."""
     created, modified = row.values.get("created"), row.values.get("modified")
     known = created if isinstance(created, str) and instant(created) is not None else ""
-    return shown_time(known, modified if isinstance(modified, str) else "", row.etag)
+    return choose_last_modified(known, modified if isinstance(modified, str) else "", row.etag)
 
 
 def usage_fault(values: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ _RANDOM = re.compile("[a-z2-7]{24}")
 class Indexes:
     """The indexes that these schemas declare, and which of them cover the tenant."""
 
-    def __init__(self, registry: Registry, counted: census.Counted) -> None:
+    def __init__(self, registry: Registry, counted: census.TenantCensus) -> None:
         self._counted = counted
         self._declared = {
             keys.index_name(one, index): (one, index)
@@ -47,11 +47,11 @@ class Indexes:
         name = keys.parse_index_name(key)
         if name not in self._covers:
             found = self._declared.get(name)
-            self._covers[name] = found is not None and self._must_cover(census.name_of(*found))
+            self._covers[name] = found is not None and self._must_cover(census.build_index_name(*found))
         return self._covers[name]
 
     def _must_cover(self, name: str) -> bool:
-        always = name in census.ALWAYS and self._counted.last_without(name) is None
+        always = name in census.ALWAYS and self._counted.find_last_without(name) is None
         return always or self._counted.covers(name)
 
 
@@ -61,7 +61,7 @@ class Survey:
     def __init__(self, registry: Registry, now: datetime) -> None:
         self._registry = registry
         self._now = now
-        self.counted = census.Counted()
+        self.counted = census.TenantCensus()
         self.indexes = Indexes(registry, self.counted)
         self.rows = self.memberships = self.pending = 0
         self.ids: set[str] = set()
@@ -360,6 +360,6 @@ class Survey:
 
     def _census(self, row: Row) -> None:
         before = len(self.counted.unreadable)
-        census.take(self.counted, row)
+        census.add_row(self.counted, row)
         if len(self.counted.unreadable) > before:
             self._say(row.key, "is a row of the census that cannot be read")

@@ -43,10 +43,10 @@ _AT_ONCE = 16
 class Notes(UsageLog, Revocations, Protocol):
     """What the table has of credentials."""
 
-    async def used_by_connection(self) -> dict[str, list[Used]]:
+    async def read_all_uses(self) -> dict[str, list[Used]]:
         """What is known of the uses of all credentials. Raises TableUnavailable."""
 
-    async def revoked_by_connection(self) -> dict[str, list[Revoked]]:
+    async def read_all_revoked(self) -> dict[str, list[Revoked]]:
         """All that is marked as revoked. Raises TableUnavailable."""
 
 
@@ -127,7 +127,7 @@ class Commands:
         revoked: dict[str, list[Revoked]] = {}
         if self._notes is not None:
             try:
-                used, revoked = await self._notes.used_by_connection(), await self._notes.revoked_by_connection()
+                used, revoked = await self._notes.read_all_uses(), await self._notes.read_all_revoked()
             except (TableUnavailable, SecretsUnavailable) as error:
                 log.warning(_UNKNOWN_USES, error)
         turns = asyncio.Semaphore(_AT_ONCE)
@@ -152,8 +152,8 @@ class Commands:
         used = None
         if self._notes is not None:
             try:
-                used = await self._notes.used(name)
-                connection = connection.with_revoked(await self._notes.revoked(name))
+                used = await self._notes.read_uses(name)
+                connection = connection.with_revoked(await self._notes.read_revoked(name))
             except (TableUnavailable, SecretsUnavailable) as error:
                 self._notes = None  # it would keep the next command waiting, too
                 log.warning(_UNKNOWN_USES, error)

@@ -21,7 +21,7 @@ from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.members import Member
-from scim.store.stored import stored
+from scim.store.resource_rows import parse_stored
 from scim.store.table import Row, Table, has_rows
 from scim.store.transactions import now
 
@@ -106,7 +106,7 @@ class _Export:
             yield Membership(group, member)
 
     def _resource(self, row: Row) -> Resource:
-        kept = stored(row)
+        kept = parse_stored(row)
         return Resource(type_name(self._registry, kept.id), kept.id, kept.created, kept.modified, kept.document)
 
     def _write(self, item: Resource | Membership) -> None:

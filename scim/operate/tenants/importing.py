@@ -19,9 +19,9 @@ from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
 from scim.store import keys, properties
 from scim.store.members import Member
+from scim.store.resource_rows import Creation, Stored
 from scim.store.resources import Taken
 from scim.store.store import Store
-from scim.store.stored import Creation, Stored
 from scim.store.table import PARALLEL_READS, Table, TooLarge
 
 _AT_ONCE = PARALLEL_READS
@@ -67,21 +67,21 @@ def _value(member: Member) -> str:
 async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
     """Finish the deletions of these ids that wait for housekeeping: it would take the memberships of what is made
     again for what was left over."""
-    async for page in store.pending.due(tenant, everything=True):
+    async for page in store.pending.read_due(tenant, everything=True):
         for row in page:
             content = properties.join_document(row.values)
             if content["kind"] != "detach" or not ids(id := content["id"]):
                 continue
             if await store.resources.read(tenant, id) is None:
                 await store.members.clear(tenant, row.key, content)
-            await store.pending.done(tenant, row.key)
+            await store.pending.remove(tenant, row.key)
 
 
 async def read_members(store: Store, tenant: str, resource_type: ResourceType, id: str) -> list[Member]:
     """The members of a kept resource."""
     if resource_type.members is None:
         return []
-    return [member async for _, member in store.members.of(tenant, id)]
+    return [member async for _, member in store.members.read_members(tenant, id)]
 
 
 async def import_all(table: Table, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:

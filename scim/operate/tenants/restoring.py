@@ -22,11 +22,11 @@ from scim.operate.tenants.importing import (
 )
 from scim.schema.registry import Registry, ResourceType
 from scim.store import keys
-from scim.store.members import Changes, Member, difference
+from scim.store.members import Changes, Member, find_changes
 from scim.store.pending import Pending
+from scim.store.resource_rows import Stored
 from scim.store.resources import Stale, Taken
 from scim.store.store import Store
-from scim.store.stored import Stored
 from scim.store.table import Refused, Table
 from scim.store.transactions import commit_surely
 
@@ -106,7 +106,7 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
     leave a resource of which the next run does not know that its memberships are missing. The pending row has
     housekeeping remove them if there is no next run."""
     id, problems = each.resource.id, []
-    note = Pending.note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
+    note = Pending.make_note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
     if each.groups:
         await store.pending.announce(tenant)
         await commit_surely(store.table, tenant, [note])
@@ -120,7 +120,7 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
             await store.members.detach(tenant, id, note.key, has_members=each.resource_type.members is not None)
         problems = [problem]
     if each.groups:
-        await store.pending.done(tenant, note.key)
+        await store.pending.remove(tenant, note.key)
     return problems
 
 
@@ -131,7 +131,7 @@ async def _compare(store: Store, tenant: str, each: Restoration) -> None:
         return
     ours, theirs = each.kept.document, each.resource.document
     each.differs = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-    each.changes = difference(members, each.members)
+    each.changes = find_changes(members, each.members)
     if each.changes:
         each.differs.append(f"{len(each.changes)} members")
 
@@ -140,7 +140,7 @@ async def _check_free(store: Store, tenant: str, resource_type: ResourceType, re
     """Raises CommandError if a unique value belongs to somebody else."""
     for index in resource_type.indexes.values():
         for value in keys.find_indexed_values(resource.document, index) if index.unique else ():
-            owner = await store.resources.unique_id(tenant, resource_type, index, value)
+            owner = await store.resources.find_unique_id(tenant, resource_type, index, value)
             if owner not in (None, resource.id):
                 raise CommandError(
                     f"{resource.id} cannot come back: its {index.path} {value!r} belongs to {owner} now."

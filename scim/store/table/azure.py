@@ -79,40 +79,40 @@ class AzureTable:
         return AzureTable(partial(TableClient, endpoint, table, credential=credential), policies)
 
     async def read(self, partition: str, key: str) -> Row | None:
-        response = await self._sent(wire.read(self._table_url, partition, key), TableUnavailable)
-        if response.status_code == 404 and wire.error_of(response.content)[0] != "TableNotFound":
+        response = await self._send(wire.build_read(self._table_url, partition, key), TableUnavailable)
+        if response.status_code == 404 and wire.parse_error(response.content)[0] != "TableNotFound":
             return None
         _check(response, TableUnavailable)
-        return wire.row(response.content, response.headers.get("ETag", ""))
+        return wire.parse_row(response.content, response.headers.get("ETag", ""))
 
     async def pages(
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
         after: dict[str, str] = {}
         while True:
-            request = wire.page(self._table_url, partition, start, end, size, keys_only=keys_only, after=after)
-            response = await self._sent(request, TableUnavailable)
+            request = wire.build_page(self._table_url, partition, start, end, size, keys_only=keys_only, after=after)
+            response = await self._send(request, TableUnavailable)
             _check(response, TableUnavailable)
-            yield wire.rows(response.content)
-            after = wire.end_of(response.headers)
+            yield wire.parse_page(response.content)
+            after = wire.parse_continuation(response.headers)
             if not after:
                 return
 
     async def partitions(self) -> AsyncIterator[str]:
         last: str | None = ""
         while last is not None:
-            last = await self._partition_behind(last)
+            last = await self._find_partition_behind(last)
             if last is not None:
                 yield last
 
-    async def _partition_behind(self, last: str) -> str | None:
+    async def _find_partition_behind(self, last: str) -> str | None:
         """The first partition behind that name. Servers of the table may answer that they have none, and go on."""
         after: dict[str, str] = {}
         while True:
-            response = await self._sent(wire.partition_behind(self._table_url, last, after=after), TableUnavailable)
+            response = await self._send(wire.build_next_partition(self._table_url, last, after=after), TableUnavailable)
             _check(response, TableUnavailable)
-            found = wire.partitions(response.content)
-            after = wire.end_of(response.headers)
+            found = wire.parse_partitions(response.content)
+            after = wire.parse_continuation(response.headers)
             if found or not after:
                 return found[0] if found else None
 
@@ -121,23 +121,23 @@ class AzureTable:
             raise ValueError(f"a transaction has 1 to {MAX_WRITES} writes, not {len(writes)}")
         alone = len(writes) == 1
         request = (
-            wire.single(self._table_url, partition, writes[0])
+            wire.build_write(self._table_url, partition, writes[0])
             if alone
-            else wire.transaction(self._endpoint, self._table_url, partition, writes)
+            else wire.build_transaction(self._endpoint, self._table_url, partition, writes)
         )
-        response = await self._sent(request, Uncertain)
+        response = await self._send(request, Uncertain)
         _check(response, Uncertain)
         if alone:
             return ["" if writes[0].kind == "delete" else response.headers.get("ETag", "")]
         try:
-            result = wire.result(response.content)
+            result = wire.parse_result(response.content)
         except ValueError as error:
             raise Uncertain(str(error)) from None
         if result.status:
-            raise _failure(result.status, result.code, result.index, Uncertain)
+            raise _make_error(result.status, result.code, result.index, Uncertain)
         return result.etags
 
-    async def _sent(self, request: wire.Request, unanswered: type[TableUnavailable]) -> AsyncHttpResponse:
+    async def _send(self, request: wire.Request, unanswered: type[TableUnavailable]) -> AsyncHttpResponse:
         """One trip, bounded in time with all its retries. Raises `unanswered` if no whole answer comes. A write is sent
         once: who sends it again must know that there may be two (transactions.py)."""
         options: dict[str, Any] = {"retry_total": 0} if unanswered is Uncertain else {}
@@ -159,10 +159,10 @@ class AzureTable:
 
 def _check(response: AsyncHttpResponse, unanswered: type[TableUnavailable]) -> None:
     if response.status_code >= 300:
-        raise _failure(response.status_code, wire.error_of(response.content)[0], 0, unanswered)
+        raise _make_error(response.status_code, wire.parse_error(response.content)[0], 0, unanswered)
 
 
-def _failure(status: int, code: str, index: int, unanswered: type[TableUnavailable]) -> Exception:
+def _make_error(status: int, code: str, index: int, unanswered: type[TableUnavailable]) -> Exception:
     if status in (404, 409, 412) and code != "TableNotFound":
         return Refused(status, index)
     if status in (401, 403, 404):

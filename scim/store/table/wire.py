@@ -47,48 +47,49 @@ class Result:
     index: int = 0
 
 
-def read(table_url: str, partition: str, key: str) -> Request:
+def build_read(table_url: str, partition: str, key: str) -> Request:
     """The request for one row."""
-    return Request("GET", f"{table_url}({_key(partition, key)})", dict(_ACCEPTED), b"")
+    return Request("GET", f"{table_url}({_format_key(partition, key)})", dict(_ACCEPTED), b"")
 
 
-def page(
+def build_page(
     table_url: str, partition: str, start: str, end: str, size: int, *, keys_only: bool, after: Mapping[str, str]
 ) -> Request:
     """The request for up to `size` rows with start <= key < end; `after` is what the page before said of its end."""
-    text = f"PartitionKey eq {_literal(partition)} and RowKey ge {_literal(start)} and RowKey lt {_literal(end)}"
+    first, last = _quote_literal(start), _quote_literal(end)
+    text = f"PartitionKey eq {_quote_literal(partition)} and RowKey ge {first} and RowKey lt {last}"
     query = {"$filter": text, "$top": str(size), **({"$select": "RowKey"} if keys_only else {}), **after}
     return Request("GET", f"{table_url}()?{urlencode(query, quote_via=quote)}", dict(_ACCEPTED), b"")
 
 
-def partition_behind(table_url: str, last: str, *, after: Mapping[str, str]) -> Request:
+def build_next_partition(table_url: str, last: str, *, after: Mapping[str, str]) -> Request:
     """The request for one row of the first partition whose name is greater than `last`."""
-    query = {"$filter": f"PartitionKey gt {_literal(last)}", "$top": "1", "$select": "PartitionKey", **after}
+    query = {"$filter": f"PartitionKey gt {_quote_literal(last)}", "$top": "1", "$select": "PartitionKey", **after}
     return Request("GET", f"{table_url}()?{urlencode(query, quote_via=quote)}", dict(_ACCEPTED), b"")
 
 
-def partitions(body: bytes) -> list[str]:
+def parse_partitions(body: bytes) -> list[str]:
     """The partitions of the rows of an answer to `partition_behind`."""
     return [str(entity["PartitionKey"]) for entity in orjson.loads(body)["value"]]
 
 
-def row(body: bytes, etag: str) -> Row:
+def parse_row(body: bytes, etag: str) -> Row:
     """The row of an answer to `read`."""
-    return _row(orjson.loads(body), etag)
+    return _convert_entity(orjson.loads(body), etag)
 
 
-def rows(body: bytes) -> list[Row]:
+def parse_page(body: bytes) -> list[Row]:
     """The rows of an answer to `page`."""
-    return [_row(entity) for entity in orjson.loads(body)["value"]]
+    return [_convert_entity(entity) for entity in orjson.loads(body)["value"]]
 
 
-def end_of(headers: Mapping[str, str]) -> dict[str, str]:
+def parse_continuation(headers: Mapping[str, str]) -> dict[str, str]:
     """Where a page ended, from its answer's headers; empty behind the last."""
     found = {name: headers.get(f"x-ms-continuation-{name}") for name in _NEXT}
     return {name: value for name, value in found.items() if value}
 
 
-def _row(entity: dict[str, Any], etag: str = "") -> Row:
+def _convert_entity(entity: dict[str, Any], etag: str = "") -> Row:
     """The row of an entity, which is used up."""
     key, found = entity.pop("RowKey", ""), entity.pop("odata.etag", "")
     for name in [name for name in entity if name in _NOT_OURS or "odata." in name]:
@@ -99,29 +100,29 @@ def _row(entity: dict[str, Any], etag: str = "") -> Row:
     return Row(key, entity, etag or found)
 
 
-def _literal(text: str) -> str:
+def _quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def single(table_url: str, partition: str, write: Write) -> Request:
+def build_write(table_url: str, partition: str, write: Write) -> Request:
     """The request for one write. `table_url` is the table's, without a slash at its end."""
     headers, body = dict(_HEADERS), b""
     if write.kind != "delete":
-        body = _entity(partition, write)
+        body = _format_entity(partition, write)
     if write.kind == "insert":
         return Request("POST", table_url, headers, body)
     if write.kind != "upsert":  # without If-Match a merge inserts
         headers["If-Match"] = write.etag
-    return Request(_METHODS[write.kind], f"{table_url}({_key(partition, write.key)})", headers, body)
+    return Request(_METHODS[write.kind], f"{table_url}({_format_key(partition, write.key)})", headers, body)
 
 
-def transaction(endpoint: str, table_url: str, partition: str, writes: Sequence[Write]) -> Request:
+def build_transaction(endpoint: str, table_url: str, partition: str, writes: Sequence[Write]) -> Request:
     """The request for several writes, all or nothing."""
     batch, changes = f"batch_{secrets.token_hex(8)}", f"changeset_{secrets.token_hex(8)}"
     parts = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n\r\n".encode()]
     start = f"--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
     for write in writes:
-        request = single(table_url, partition, write)
+        request = build_write(table_url, partition, write)
         headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         parts.append(f"{start}{request.method} {request.url} HTTP/1.1\r\n{headers}\r\n".encode())
         parts.append(request.body + b"\r\n")
@@ -139,7 +140,7 @@ _ETAG = re.compile(rb"^ETag: *(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
 _INDEX = re.compile(r"(\d+):")
 
 
-def result(body: bytes) -> Result:
+def parse_result(body: bytes) -> Result:
     """What the answer to a transaction says. ValueError where it says nothing."""
     # Each part begins with its status line; a failure is the only part there is.
     starts = [match.start() for match in _STATUS.finditer(body)]
@@ -148,7 +149,7 @@ def result(body: bytes) -> Result:
         part = body[start:end]
         status = int(part[9:12])
         if status >= 300:
-            code, message = _error(part)
+            code, message = _parse_part_error(part)
             found = _INDEX.match(message)
             return Result([], status, code, int(found[1]) if found else 0)
         etag = _ETAG.search(part)
@@ -158,7 +159,7 @@ def result(body: bytes) -> Result:
     return Result(etags)
 
 
-def error_of(body: bytes) -> tuple[str, str]:
+def parse_error(body: bytes) -> tuple[str, str]:
     """The code and the message of a failure; empty where it has none."""
     try:
         error = json.loads(body)["odata.error"]
@@ -168,20 +169,20 @@ def error_of(body: bytes) -> tuple[str, str]:
         return (code[1].decode() if code else ""), ""
 
 
-def _error(part: bytes) -> tuple[str, str]:
+def _parse_part_error(part: bytes) -> tuple[str, str]:
     start, end = part.find(b"{"), part.rfind(b"}")
-    return error_of(part[start : end + 1] if start >= 0 else part)
+    return parse_error(part[start : end + 1] if start >= 0 else part)
 
 
-def _key(partition: str, row: str) -> str:
-    return f"PartitionKey='{_quoted(partition)}',RowKey='{_quoted(row)}'"
+def _format_key(partition: str, row: str) -> str:
+    return f"PartitionKey='{_quote(partition)}',RowKey='{_quote(row)}'"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return quote(text.replace("'", "''"), safe="")
 
 
-def _entity(partition: str, write: Write) -> bytes:
+def _format_entity(partition: str, write: Write) -> bytes:
     """The row as JSON, without what has no value. Only the types that our rows have."""
     row: dict[str, Any] = {"PartitionKey": partition, "RowKey": write.key}
     for name, value in write.values.items():

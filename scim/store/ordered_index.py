@@ -24,7 +24,7 @@ class Window(NamedTuple):
     rows: list[Row]
 
 
-class Index:
+class OrderedIndex:
     """The rows of a key range. `spend` is told how many rows are given out, and raises if they are too many. Every
     method raises TableUnavailable if the table does not answer."""
 
@@ -34,18 +34,18 @@ class Index:
         self._start, self._end = keys
         self._spend = spend
 
-    async def first(self) -> tuple[list[Row], bool]:
+    async def read_first(self) -> tuple[list[Row], bool]:
         """The first 1,000 rows, and whether these are all."""
         return await self._read(self._start, self._end)
 
-    async def up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
+    async def walk_up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
         """Pages of rows behind the key `after`, upwards."""
         start = self._start if after is None else keys.id_after(after)
         async for page in self._table.pages(self._tenant, start, self._end, size=min(size, PAGE_ROWS)):
             self._spend(len(page))
             yield page
 
-    async def down(self, before: str | None, start: str | None, known: list[Row]) -> AsyncIterator[Window]:
+    async def walk_down(self, before: str | None, start: str | None, known: list[Row]) -> AsyncIterator[Window]:
         """Windows of the rows before the key `before`, downwards; the first reaches from `start` on, if that is given.
         `known` are the first rows of all, if they have been read."""
         floor, ceiling = self._start, before or self._end
@@ -54,7 +54,7 @@ class Index:
             full, floor = Window(self._start, known), keys.id_after(known[-1].key)
         turn = 0
         while ceiling > self._start:
-            at = start if start is not None and turn == 0 else _between(floor, ceiling, turn)
+            at = start if start is not None and turn == 0 else _choose_between(floor, ceiling, turn)
             turn += 1
             found, ends = await self._read(at, ceiling)
             if not ends:  # too many: what is wanted lies behind them
@@ -77,7 +77,7 @@ class Index:
         return found, True
 
 
-def _between(floor: str, ceiling: str, turn: int) -> str:
+def _choose_between(floor: str, ceiling: str, turn: int) -> str:
     """A key from `floor` on and before `ceiling`, to look from: by turns one that shares half of what either goes on
     with, and one whose first character that is not common lies in the middle."""
     common = next(
@@ -89,16 +89,16 @@ def _between(floor: str, ceiling: str, turn: int) -> str:
             at = ceiling[: (common + 1 + len(ceiling)) // 2]
         elif len(floor) > common + 1:
             at = keys.key_range(floor[: (common + 2 + len(floor)) // 2])[1]
-    elif middle := _middle(floor[common : common + 1] or " ", ceiling[common]):
+    elif middle := _find_middle(floor[common : common + 1] or " ", ceiling[common]):
         at = ceiling[:common] + middle
     elif len(ceiling) > common + 1:
         at = ceiling[: common + 1]
-    elif len(floor) > common + 1 and (middle := _middle(floor[common + 1], "\x7f")):
+    elif len(floor) > common + 1 and (middle := _find_middle(floor[common + 1], "\x7f")):
         at = floor[: common + 1] + middle
     return at if floor < at < ceiling else floor
 
 
-def _middle(low: str, high: str) -> str | None:
+def _find_middle(low: str, high: str) -> str | None:
     """A character between two; None if there is none that a key may be asked for."""
     first, last = ord(low), ord(high)
     if last > 0xFFFF:  # it sorts as a surrogate does

@@ -50,14 +50,14 @@ _KNOWN = {"id", "created", "modified", "write", "touched", "keys", "changing", "
 _DOCUMENT = re.compile(r"doc\d+")
 
 
-def _values(
+def _build_values(
     id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
 ) -> properties.Values:
     values = {"v": properties.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
     return {**values, "keys": "\n".join(index_rows), **properties.split_document(document)}
 
 
-def replacement(
+def build_replacement(
     resource_type: ResourceType,
     old: Stored,
     document: Document,
@@ -70,14 +70,14 @@ def replacement(
     known = {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
     strange = [key for key in old.keys if keys.parse_index_name(key) not in known]
     own_keys = (*index_rows, *strange)
-    own = _values(old.id, document, old.created, "", properties.add_write_id(write_id, old.write), own_keys)
+    own = _build_values(old.id, document, old.created, "", properties.add_write_id(write_id, old.write), own_keys)
     values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
     writes = [Write("replace", keys.resource_key(old.id), values, old.version)]
-    writes += _index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
+    writes += _build_index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
     return writes, [[Write("delete", key)] for key in old.keys if key not in own_keys], own_keys
 
 
-def late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
+def find_late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
     """The rows of unique values that were kept before their schema was there, and that this change does not touch.
     They are made up for unless somebody else has the value too: a user must still be disabled."""
     new = [key for key in index_rows if keys.is_unique(key) and key not in old.keys]
@@ -85,7 +85,7 @@ def late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str
     return {key for key in new if key in untouched}
 
 
-def doubtful_keys(resource_type: ResourceType, old: Stored) -> tuple[list[str], list[str], list[str]]:
+def find_doubtful_keys(resource_type: ResourceType, old: Stored) -> tuple[list[str], list[str], list[str]]:
     """Return the keys that a resource names as its index rows' and that its document does not ask for, in three: of
     unique values by an index of these schemas, of those by none, and what cannot be an index row of this resource."""
     known = {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
@@ -108,7 +108,7 @@ def doubtful_keys(resource_type: ResourceType, old: Stored) -> tuple[list[str], 
     return ours, strange, foreign
 
 
-def wire_bytes(write: Write) -> int:
+def measure_write(write: Write) -> int:
     """Return how many bytes a write takes in a transaction, or a little more: its headers, its key twice (escaped in a
     URL) and JSON in ASCII, in which a character outside it takes six or twelve."""
 
@@ -119,10 +119,10 @@ def wire_bytes(write: Write) -> int:
     return 1000 + 24 * len(write.key) + 20 * len(write.values) + sum(map(text, texts))
 
 
-def creation_writes(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
+def build_creation(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
     """Return the writes that make a resource: its row first, then its index rows, and the gate of a group."""
     index_rows = keys.build_index_rows(creation.resource_type, creation.id, creation.document)
-    values = _values(creation.id, creation.document, created, modified, write_id, index_rows)
+    values = _build_values(creation.id, creation.document, created, modified, write_id, index_rows)
     # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
     writes = [
         Write("insert", keys.resource_key(creation.id), values),
@@ -133,21 +133,21 @@ def creation_writes(creation: Creation, created: str, modified: str, write_id: s
     return writes
 
 
-def created_by(
+def build_created(
     creation: Creation, version: str, created: str, modified: str, write_id: str, writes: Sequence[Write]
 ) -> Stored:
     """Return the resource that these writes made, with the version that they gave it."""
     own_keys = tuple(write.key for write in writes[1:] if not write.key.startswith(keys.GATE + " "))
-    shown = shown_time(created, modified, version)
+    shown = choose_last_modified(created, modified, version)
     return Stored(creation.id, creation.document, version, created, shown, keys=own_keys, write=write_id)
 
 
-def _index_writes(index_rows: dict[str, properties.Values]) -> list[Write]:
+def _build_index_writes(index_rows: dict[str, properties.Values]) -> list[Write]:
     """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
     return [Write("insert" if keys.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
 
 
-def stored(row: Row) -> Stored:
+def parse_stored(row: Row) -> Stored:
     """Return the resource that a row holds. Raises 503 NewerFormat."""
     properties.check_format(row)
     values = row.values
@@ -157,7 +157,7 @@ def stored(row: Row) -> Stored:
         properties.join_document(values),
         row.etag,
         created,
-        shown_time(created, values["modified"], row.etag),
+        choose_last_modified(created, values["modified"], row.etag),
         values.get("changing", False),
         tuple(filter(None, values.get("keys", "").split("\n"))),
         values["write"],
@@ -166,7 +166,7 @@ def stored(row: Row) -> Stored:
     )
 
 
-def shown_time(created: str, modified: str, version: str) -> str:
+def choose_last_modified(created: str, modified: str, version: str) -> str:
     """Return meta.lastModified: what the row says, else when the service wrote it. By the service's clock it never goes
     backwards, whatever the clocks of the processes say."""
     return max(created, modified or properties.parse_written_time(version))

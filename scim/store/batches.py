@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scim.store import properties
-from scim.store.census import Census, Word
+from scim.store.census import Census, Entry
 from scim.store.pending import Pending
-from scim.store.sequences import receipt
-from scim.store.stored import Creation, Stored, created_by, creation_writes, wire_bytes
+from scim.store.resource_rows import Creation, Stored, build_created, build_creation, measure_write
+from scim.store.sequences import make_receipt
 from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Refused, Table, TableUnavailable, TooLarge, Write
-from scim.store.transactions import Proof, cancel, commit_surely, is_newest, now, past
+from scim.store.transactions import Proof, cancel, commit_surely, is_newest, make_past_etag, now
 
 _TRIES = 4
 """How often a shared transaction is tried without the resource that refused it."""
@@ -39,7 +39,7 @@ class _Try(NamedTuple):
     with_receipt: bool
 
 
-class SharedCreations:
+class BatchCreations:
     """New resources of all tenants that share transactions."""
 
     def __init__(self, table: Table, pending: Pending, census: Census) -> None:
@@ -55,28 +55,28 @@ class SharedCreations:
         made = {} if made is None else made
         batch: list[_Prepared] = []
         own_keys: set[str] = set()
-        size, time, word = 0, now(), self._census.word(tenant)
+        size, time, entry = 0, now(), self._census.make_entry(tenant)
         for creation in creations:
-            one = _Prepared(creation, creation_writes(creation, time, time, properties.new_write_id()))
-            own, bytes_ = {write.key for write in one.writes}, sum(map(wire_bytes, one.writes))
-            full = len(own_keys) + len(own) + len(word.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            one = _Prepared(creation, build_creation(creation, time, time, properties.new_write_id()))
+            own, bytes_ = {write.key for write in one.writes}, sum(map(measure_write, one.writes))
+            full = len(own_keys) + len(own) + len(entry.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
             if batch and (own_keys & own or full):
-                made.update(await self._create_batch(tenant, batch, time, word))
-                batch, own_keys, size, word = [], set(), 0, self._census.word(tenant)
+                made.update(await self._create_batch(tenant, batch, time, entry))
+                batch, own_keys, size, entry = [], set(), 0, self._census.make_entry(tenant)
             batch.append(one)
             own_keys |= own
             size += bytes_
         if batch:
-            made.update(await self._create_batch(tenant, batch, time, word))
+            made.update(await self._create_batch(tenant, batch, time, entry))
         return made
 
-    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, word: Word) -> Made:
+    async def _create_batch(self, tenant: str, batch: list[_Prepared], time: str, entry: Entry) -> Made:
         """Keep the resources of one transaction, without those that refuse it."""
-        once = receipt()
+        once = make_receipt()
         unsure: list[_Try] = []
         await self._pending.count_receipt(tenant)
         for _ in range(_TRIES):
-            writes = [*(write for one in batch for write in one.writes), *word.writes]
+            writes = [*(write for one in batch for write in one.writes), *entry.writes]
             this = _Try(properties.new_write_id(), batch, len(writes) < MAX_WRITES)
             if this.with_receipt:
                 writes.append(once._replace(values={"write": this.id}))
@@ -84,11 +84,11 @@ class SharedCreations:
             proof = Proof(first.key, first.values["write"], ours=True, receipt=once.key if this.with_receipt else None)
             try:
                 etags = await commit_surely(self._table, tenant, writes, proof)
-                self._census.said(word)
-                return await self._made(tenant, batch, time, etags)
+                self._census.confirm_entry(entry)
+                return await self._build_made(tenant, batch, time, etags)
             except Refused as refused:
                 unsure += [this] if refused.unsure else []
-                batch = _without(batch, refused.index)
+                batch = _drop_refused(batch, refused.index)
             except TableUnavailable:
                 unsure.append(this)
                 break
@@ -96,9 +96,9 @@ class SharedCreations:
                 break
             if not batch:
                 break
-        return await self._settled(tenant, unsure, time, once) if unsure else {}
+        return await self._settle(tenant, unsure, time, once) if unsure else {}
 
-    async def _settled(self, tenant: str, unsure: Sequence[_Try], time: str, once: Write) -> Made:
+    async def _settle(self, tenant: str, unsure: Sequence[_Try], time: str, once: Write) -> Made:
         """Find out what came of transactions of which copies may be on their way, and let none be taken from now on.
         Without a receipt that cannot be: their resources can be made at any time."""
         unknown: Made = {one.creation.id: None for one in unsure[0].batch}
@@ -111,27 +111,27 @@ class SharedCreations:
         except TableUnavailable:
             return unknown
         done = [one.batch for one in unsure if row is not None and one.id == row.values.get("write")]
-        return await self._made(tenant, done[0], time, [past("")]) if done else unknown
+        return await self._build_made(tenant, done[0], time, [make_past_etag("")]) if done else unknown
 
-    async def _made(self, tenant: str, batch: Sequence[_Prepared], time: str, etags: Sequence[str]) -> Made:
+    async def _build_made(self, tenant: str, batch: Sequence[_Prepared], time: str, etags: Sequence[str]) -> Made:
         """Return the resources of a transaction that was done. If its answer was lost, their rows tell their ETags."""
         made: Made = {}
         reached = 0
         for creation, writes in batch:
-            version = etags[reached] if len(etags) > 1 else await self._version(tenant, writes[0])
-            made[creation.id] = created_by(creation, version, time, time, writes[0].values["write"], writes)
+            version = etags[reached] if len(etags) > 1 else await self._find_version(tenant, writes[0])
+            made[creation.id] = build_created(creation, version, time, time, writes[0].values["write"], writes)
             reached += len(writes)
         return made
 
-    async def _version(self, tenant: str, write: Write) -> str:
+    async def _find_version(self, tenant: str, write: Write) -> str:
         """Return the ETag that a row got when it was made; a past one if it has another by now, or has gone."""
         row = await self._table.read(tenant, write.key)
         if row is None:
-            return past("")
-        return row.etag if is_newest(write, row) else past(row.etag)
+            return make_past_etag("")
+        return row.etag if is_newest(write, row) else make_past_etag(row.etag)
 
 
-def _without(batch: list[_Prepared], index: int) -> list[_Prepared]:
+def _drop_refused(batch: list[_Prepared], index: int) -> list[_Prepared]:
     """Return the batch without the creation whose write stands at `index`: it refused the others."""
     kept, reached = [], 0
     for one in batch:
