@@ -454,9 +454,9 @@ def test_an_error_that_names_somebody_else_is_seen(monkeypatch: pytest.MonkeyPat
     """The refusal of a taken name says who has it; here it says who has it elsewhere."""
     owner = f"u-{'a' * 24}"
 
-    async def unique_id(*_: object) -> str:
+    async def find_unique_id(*_: object) -> str:
         return owner
 
-    monkeypatch.setattr(Resources, "unique_id", unique_id)
+    monkeypatch.setattr(Resources, "find_unique_id", find_unique_id)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Isolation, settings=SEEN)  # type: ignore[no-untyped-call]

@@ -243,7 +243,7 @@ async def test_dead_owner_is_found_by_a_process_whose_clock_is_behind(
     meeting: Meeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequences, "STALLED", 0.3)
-    monkeypatch.setattr(sequences, "stalled", lambda row: False)
+    monkeypatch.setattr(sequences, "is_stalled", lambda row: False)
     await meeting.make()
     meeting.wire.disturb(before=dies_at(4))
     with pytest.raises(Dead):
