@@ -42,11 +42,11 @@ class Log:
         if self.fault is not None:
             raise self.fault
 
-    async def used(self, connection: str) -> list[Used]:
+    async def read_uses(self, connection: str) -> list[Used]:
         await self._trip()
         return [used for (name, _), used in self.known.items() if name == connection]
 
-    async def write(self, connection: str, used: Used) -> None:
+    async def write_use(self, connection: str, used: Used) -> None:
         await self._trip()
         self.known[connection, used.credential] = used
 
