@@ -28,7 +28,7 @@ from scim.security.trust import Trust
 Right = Literal["feed", "read", "manage"]
 """What an operator's connection may: follow the changes of its tenants, read them by SCIM, steer them."""
 EVERY_TENANT = "*"
-_MOST_TENANTS = 200
+MOST_TENANTS = 200
 """Tenants that an operator's connection names: a document in the vault has 25 KB."""
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
@@ -95,7 +95,7 @@ class Operator(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    tenants: tuple[str, ...] = Field(min_length=1, max_length=_MOST_TENANTS)
+    tenants: tuple[str, ...] = Field(min_length=1, max_length=MOST_TENANTS)
     """Their ids, or "*" alone for all that there are and will be."""
     rights: tuple[Right, ...] = Field(min_length=1)
 

@@ -433,6 +433,7 @@ COMMANDS = (
     "show",
     "rotate",
     "revoke",
+    "grant",
     "pause",
     "resume",
     "rotate-signing-keys",

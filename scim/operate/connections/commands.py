@@ -17,7 +17,16 @@ from scim.operate.connections.rotation import Rotation, rotation
 from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
 from scim.operate.errors import CommandError
 from scim.security.authentication import shown
-from scim.security.connections import Connection, Credential, Revocations, Revoked, read_connection
+from scim.security.connections import (
+    MOST_TENANTS,
+    Connection,
+    Credential,
+    Operator,
+    Revocations,
+    Revoked,
+    Right,
+    read_connection,
+)
 from scim.security.keys import CONNECTION_NAME, create_client_id, digest, digested, new_key
 from scim.security.seals import Seal
 from scim.security.signing_keys import rotated
@@ -28,6 +37,7 @@ from scim.store.table import TableUnavailable
 log = logging.getLogger("scim.operate.connections")
 
 
+TOO_MANY_TENANTS = f"A connection names {MOST_TENANTS} tenants at most: give --all-tenants, or make several."
 _UNMARKED = (
     "The table could not be told what was revoked, so somebody who writes an older version of the vault's secret back"
     " would bring it back; the app makes the mark at the next request of this connection. To make it at once, run this"
@@ -107,6 +117,7 @@ class Commands:
                 return made
             if not replace:
                 raise _taken(name)
+            _refuse_other_side(before, made)
             return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now)))
 
         if made.kind in ("oauth", "federation") and not await self._kept.signing_keys():
@@ -218,6 +229,37 @@ class Commands:
         await self._mark(name, connection.revoked_keys)
         return connection
 
+    async def grant(
+        self,
+        name: str,
+        *,
+        tenants: Sequence[str] | None = None,
+        more: Sequence[str] | None = None,
+        rights: Sequence[Right] | None = None,
+    ) -> Connection:
+        """Give an operator's connection these tenants, or `more` beside those that it has, and these rights; what is
+        None stays. A customer's connection never becomes an operator's."""
+
+        def change(before: Connection | None) -> Connection:
+            connection = _living(name, before)
+            operator = connection.operator
+            if operator is None:
+                raise CommandError(
+                    f"Connection {name} is a customer's, of tenant {connection.tenant}, and stays so: make one of your"
+                    " application's own with add NAME --operator."
+                )
+            if more is not None and operator.reaches_all:
+                raise CommandError(f"Connection {name} reaches all tenants already: --tenants LIST names fewer.")
+            reached = (*operator.tenants, *more) if more is not None else tenants or operator.tenants
+            try:
+                granted = Operator(tenants=tuple(reached), rights=tuple(rights or operator.rights))
+            except ValidationError:
+                raise CommandError(TOO_MANY_TENANTS) from None
+            return connection.changed(operator=granted)
+
+        await self._get(name)
+        return self._told(await self._kept.change(name, change))
+
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
         now = (await self._get(name)).paused or datetime.now(UTC)
@@ -264,6 +306,14 @@ def _taken(name: str) -> CommandError:
     return CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
 
 
+def _refuse_other_side(before: Connection, made: Connection) -> None:
+    """Refuse to make an operator's connection of a customer's, or the other way round: who has the name entered
+    somewhere must not come to reach something else. Raises CommandError."""
+    if (before.operator is None) != (made.operator is None):
+        whose = f"a customer's, of tenant {before.tenant}" if before.operator is None else "your own application's"
+        raise CommandError(f"Connection {before.name} is {whose}, and stays so: choose another name.")
+
+
 def _there(name: str, connection: Connection | None) -> Connection:
     if connection is None:
         raise CommandError(f"There is no connection {name} that is in force: list shows all.")
@@ -282,7 +332,11 @@ def _living(name: str, connection: Connection | None) -> Connection:
 
 
 def _anew(connection: Connection) -> str:
-    return f"add {connection.name} --replace --kind {connection.kind} --tenant {connection.tenant}"
+    anew = f"add {connection.name} --replace --kind {connection.kind}"
+    if (operator := connection.operator) is None:
+        return f"{anew} --tenant {connection.tenant}"
+    reached = "--all-tenants" if operator.reaches_all else f"--tenants {','.join(operator.tenants)}"
+    return f"{anew} --operator {reached} --rights {','.join(operator.rights)}"
 
 
 def _holds(connection: Connection, secret: str | None) -> bool:

@@ -11,103 +11,15 @@ from scim.operate.connections.commands import Unreadable, View
 from scim.operate.connections.rotation import by_age
 from scim.operate.escaping import escape
 from scim.security.connections import Connection, Revoked
-from scim.security.keys import fingerprint
 from scim.security.usage import WARNINGS, Used, days_left, due
 
-_ENTERED = {
-    "api-key": ("Tenant URL", "Secret Token"),
-    "oauth": ("Tenant URL", "Token endpoint", "Client ID", "Client Secret", "Scope"),
-    "federation": ("Tenant URL", "Token endpoint", "Client ID", "Scope"),
-    "entra": ("Tenant URL",),
-}
 _KEPT = {
     True: "kept as it is: show {name} --print-secret prints it",
     False: "kept as a digest, so nobody can print it: rotate {name} makes a new one",
 }
-_WARNED = max(WARNINGS)
+WARNED = max(WARNINGS)
 _SHOWN = 5
 """Revoked credentials that are listed for people, the newest ones."""
-_FIELDS_OF_AN_APPLICATION = {
-    "api-key": ("Base URL", "Bearer token"),
-    "oauth": ("Base URL", "Token endpoint", "Client ID", "Client Secret", "Scope"),
-    "federation": ("Base URL", "Token endpoint", "Client ID", "Scope"),
-}
-_FOR_AN_APPLICATION = {
-    "api-key": "Your application sends the token in the header Authorization: Bearer <token>. Keep it where the\n"
-    "application keeps its secrets; --kind federation needs none.",
-    "oauth": "Your application gets an access token at the token endpoint (grant_type client_credentials).",
-    "federation": "Your application exchanges a token that matches the issuer, audience and subject above at the\n"
-    "token endpoint (grant_type client_credentials, with the token as client_assertion). There is no secret.",
-}
-_NOTES = {
-    "api-key": "Enter both in Entra: Provisioning, Admin credentials, Bearer authentication. Then Test Connection.",
-    "oauth": "Enter them in Entra: Provisioning, Admin credentials, OAuth2 client credentials grant; any of the ways to"
-    " send credentials. Then Test Connection.",
-    "federation": "Enter them where the identity provider asks for them. There is no secret; only tokens that match the"
-    " issuer, audience and subject above are taken.",
-    "entra": "Enter the tenant URL in Entra and leave the secret token blank. Microsoft means this for tests.\n"
-    "WARNING: Entra sends the same token to every application of that Entra tenant whose secret is blank, and each of\n"
-    "them can use it here while it lives, which may be eight hours.",
-}
-
-
-def entered(connection: Connection, url: str, secret: str | None) -> dict[str, str]:
-    """What the admin pastes into Entra, or the operator into the application, by the name of the field."""
-    every = {
-        "Base URL": url.removesuffix("/scim") + "/tenants/<tenant>/scim",
-        "Bearer token": secret or "",
-        "Tenant URL": url,
-        "Secret Token": secret or "",
-        "Token endpoint": url.removesuffix("/scim") + "/oauth2/token",
-        "Client ID": connection.client_id or connection.name,
-        "Client Secret": secret or "",
-        "Scope": "scim",
-    }
-    fields = _ENTERED if connection.operator is None else _FIELDS_OF_AN_APPLICATION
-    return {field: every[field] for field in fields[connection.kind]}
-
-
-def instructions(connection: Connection, url: str, secret: str | None) -> str:
-    """Those fields for people, with what is pinned and where to enter them."""
-    fields = entered(connection, url, secret)
-    trust = connection.trust
-    pinned = [
-        (name, value)
-        for name, value in (
-            ("issuer", trust and trust.issuer),
-            ("audience", trust and trust.audience),
-            ("subject", trust and trust.subject),
-            ("Entra tenant", trust and trust.tenant_id),
-            ("application", trust and trust.app_id),
-            ("keys from", trust and trust.jwks_uri),
-        )
-        if value
-    ]
-    whose = "of tenant" if connection.operator is None else "of your application:"
-    lines = [f"Connection {connection.name} ({connection.kind}, {rights(connection)}) {whose} {reach(connection)}"]
-    lines += [f"  {name}: {value}" for name, value in pinned]
-    notes = _NOTES if connection.operator is None else _FOR_AN_APPLICATION
-    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields.items())]
-    lines += ["", *notes[connection.kind].split("\n")]
-    if secret is not None:
-        lines += ["", *_promises(connection, secret)]
-    return "\n".join(map(escape, lines))
-
-
-def _promises(connection: Connection, secret: str) -> list[str]:
-    """What becomes of a secret that was just made: whether it can be shown again, and when it ends."""
-    credential = next((key for key in connection.keys if key.id == fingerprint(secret)), None)
-    ends = connection.ends(credential)
-    return [
-        "The secret is kept as it is: whoever may read the vault or the settings has it."
-        if credential is not None and credential.recoverable
-        else "The secret is shown this once: only its digest is kept.",
-        f"It is credential {fingerprint(secret)} in logs and lists, and ends on {moment(ends)}, in"
-        f" {days_left(ends, datetime.now(UTC))} days; the log and list warn from {_WARNED} days before."
-        if ends is not None
-        else f"WARNING: it NEVER ends by itself (credential {fingerprint(secret)}). Whoever gets hold of it has access"
-        " until somebody revokes it: rotate with --expires 365d, unless you know why not.",
-    ]
 
 
 def table(views: Sequence[View | Unreadable], now: datetime) -> str:
@@ -120,7 +32,7 @@ def table(views: Sequence[View | Unreadable], now: datetime) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     endings = [ending for view in views if isinstance(view, View) for ending in _endings(view.connection, now)]
     if endings:
-        lines += ["", f"Ended, or ends within {_WARNED} days:"]
+        lines += ["", f"Ended, or ends within {WARNED} days:"]
         lines += [f"  {moment(ends)}  {text}" for ends, text in sorted(endings)]
     return "\n".join(lines)
 

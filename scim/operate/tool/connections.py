@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
-from scim.operate.connections import printed
+from scim.operate.connections import entered, printed
 from scim.operate.connections.commands import Commands, View
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
 from scim.operate.tool.command import ARGUMENTS, Function, Noun, Verb, argument, option, placed
-from scim.security.connections import ENTRA_PREFIX, Connection, entra_name
-from scim.security.trust import GUID, Trust, entra_federation, entra_issued, entra_tenant, federation
+from scim.operate.tool.members import RIGHTS, USUAL_RIGHTS, read_list, read_members, read_rights, read_tenants
+from scim.security.connections import Connection
 from scim.store.credentials import Credentials
 
 _PINNED = "Kinds federation and entra: what the signed token must say"
+_OPERATORS = "Your own application, in place of an identity provider"
 _NAME = "the connection's name"
 
 
@@ -37,6 +37,8 @@ Examples:
   add contoso --kind federation --issuer https://accounts.google.com --audience AUD --subject SUB
   add --kind entra --tenant-id GUID --tenant contoso --read-only
                                                      Entra's own token, for tests: the secret stays blank
+  add billing --operator --all-tenants               your own application follows and reads every tenant
+  grant billing --tenants contoso,fabrikam --rights read
   rotate contoso, then show contoso until it is safe to revoke, then revoke contoso --old
   pause contoso, then show contoso, then revoke contoso --credential ID, if a secret leaked
 """,
@@ -44,11 +46,11 @@ Examples:
 def connections() -> None:
     """Who may call: make, list, rotate, revoke and pause connections.
 
-    A connection is one identity provider's access to one tenant. Connections are kept in Key Vault (--vault, or
-    SCIM_KEY_VAULT_URL) or, on a laptop, in local.settings.json, which the app reads when it starts. In a vault, a new
-    connection or credential works at once, and what is revoked or paused ends within a minute. Whoever runs this needs
-    the role Key Vault Secrets Officer there; last uses are read from the table (--table, or SCIM_TABLE_ENDPOINT) with
-    the role Storage Table Data Reader.
+    A connection is one identity provider's access to one tenant, or your own application's to many. Connections are
+    kept in Key Vault (--vault, or SCIM_KEY_VAULT_URL) or, on a laptop, in local.settings.json, which the app reads when
+    it starts. In a vault, a new connection or credential works at once, and what is revoked or paused ends within a
+    minute. Whoever runs this needs the role Key Vault Secrets Officer there; last uses are read from the table
+    (--table, or SCIM_TABLE_ENDPOINT) with the role Storage Table Data Reader.
     """
 
 
@@ -77,6 +79,17 @@ def _secret(function: Function) -> Function:
     return expires(recoverable(_unseen(function)))
 
 
+def _reaching(rights: str) -> Callable[[Function], Function]:
+    """The options that say what an operator's connection reaches and may do."""
+
+    def made(function: Function) -> Function:
+        every = option("--all-tenants", is_flag=True, section=_OPERATORS, help="it reaches all, those to come too")
+        some = option("--tenants", metavar="LIST", section=_OPERATORS, help="it reaches these: names, commas between")
+        return every(some(option("--rights", metavar="LIST", section=_OPERATORS, help=rights)(function)))
+
+    return made
+
+
 def _unseen(function: Function) -> Function:
     return option("--print-secret", is_flag=True, help="print it although this is no terminal: keep it out of logs")(
         function
@@ -93,6 +106,8 @@ def _unseen(function: Function) -> Function:
 @option("--replace", is_flag=True, help="in place of the connection of that name, whose secrets end")
 @option("--accept-replay", is_flag=True, help="let kind entra write, although others can use such a token here")
 @_secret
+@option("--operator", is_flag=True, section=_OPERATORS, help="it reads and follows tenants, and writes none by SCIM")
+@_reaching(f"which it has there, of {RIGHTS} (default: {USUAL_RIGHTS})")
 @option("--tenant-id", metavar="GUID", section=_PINNED, help="the Entra tenant")
 @option("--app-id", metavar="GUID", section=_PINNED, help="the workload identity's application, the token's audience")
 @option("--subject", section=_PINNED, help="the object id that Entra's setup page shows, or the issuer's name for it")
@@ -100,7 +115,7 @@ def _unseen(function: Function) -> Function:
 @option("--audience", section=_PINNED, help="the token's audience, with --issuer; or a gallery app's for kind entra")
 @option("--jwks-uri", metavar="URL", section=_PINNED, help="where the issuer's keys are, if it is not known")
 async def add(place: Place, url: str | None, **given: Any) -> None:
-    name, members = _given(given)
+    name, members = read_members(given)
     if "trust" not in members:
         _refuse_unseen(given["print_secret"])
     async with opened(place) as commands:
@@ -171,6 +186,22 @@ async def revoke(
         await _print_changed(place, commands, connection, after)
 
 
+@verb("grant", "Give your application's connection other tenants or rights; its credentials stay.")
+@_named
+@_reaching(f"these and no others, of {RIGHTS}")
+@option("--add-tenants", metavar="LIST", section=_OPERATORS, help="these beside those of now")
+async def grant(place: Place, url: str | None, name: str, add_tenants: str | None, **given: Any) -> None:
+    tenants, more = read_tenants(given), read_list("--add-tenants", add_tenants)
+    rights = read_rights(given["rights"]) if given["rights"] else None
+    if tenants is None and more is None and rights is None:
+        raise click.UsageError("Give --all-tenants, --tenants, --add-tenants or --rights.", click.get_current_context())
+    if tenants is not None and more is not None:
+        raise click.UsageError("Give --add-tenants alone, without other tenants.", click.get_current_context())
+    async with opened(place) as commands:
+        connection = await commands.grant(name, tenants=tenants, more=more, rights=rights)
+        await _print_changed(place, commands, connection, "Requests beyond it get 403.")
+
+
 @verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
 @_named
 async def pause(place: Place, url: str | None, name: str) -> None:
@@ -238,10 +269,10 @@ def _print_made(place: Place, view: View, secret: str | None, given_url: str | N
     """Print what to enter in Entra, the secret this once."""
     url = _tenant_url(place, given_url)
     if place.json:
-        entered = printed.entered(view.connection, url, secret)
-        shown.show_data({**printed.data(view, datetime.now(UTC)), "enter": entered})
+        fields = entered.fields(view.connection, url, secret)
+        shown.show_data({**printed.data(view, datetime.now(UTC)), "enter": fields})
     else:
-        shown.show(f"{printed.instructions(view.connection, url, secret)}\n{after}")
+        shown.show(f"{entered.instructions(view.connection, url, secret)}\n{after}")
 
 
 def _tenant_url(place: Place, given: str | None) -> str:
@@ -250,100 +281,3 @@ def _tenant_url(place: Place, given: str | None) -> str:
     return known or (
         "https://<function app>.azurewebsites.net/scim" if place.vault_url else "http://127.0.0.1:7071/scim"
     )
-
-
-def _given(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name and the members of the connection to make. Raises CommandError."""
-    trust, kind, given_name = _trust(options), options["kind"], options["name"]
-    stray = [each for each in _PINNED_NAMES if trust is None and options[each]]
-    if stray:
-        raise CommandError(f"--{stray[0].replace('_', '-')} is for --kind federation or entra: which one is it?")
-    about_secrets = [each for each in ("recoverable", "print_secret") if trust is not None and options[each]]
-    if about_secrets:
-        flag = about_secrets[0].replace("_", "-")
-        raise CommandError(f"--{flag} is about a secret, and a connection of kind {kind} has none.")
-    if options["accept_replay"] and kind != "entra":
-        raise CommandError("--accept-replay is for --kind entra alone.")
-    name = entra_name(trust) if kind == "entra" and trust else given_name
-    if not name or (given_name and given_name != name):
-        raise CommandError(
-            f"A connection for Entra's own tokens is named {name}: leave the name out."
-            if given_name
-            else "Give the connection a name: a-z, 0-9 and inner hyphens."
-        )
-    if kind != "entra" and name.startswith(ENTRA_PREFIX):
-        raise CommandError(f"Names that begin with {ENTRA_PREFIX} are for --kind entra: choose another one.")
-    if kind == "entra" and not options["tenant"]:
-        raise CommandError("--tenant is missing: whose users does Entra's own token reach?")
-    if kind == "entra" and not options["read_only"] and not options["accept_replay"]:
-        raise CommandError(
-            "Entra sends one and the same token to every application of that Entra tenant whose secret is blank, and"
-            " each of them can use it here until it ends. Give --read-only; or --accept-replay, to let them write."
-        )
-    members: dict[str, Any] = {
-        "tenant": options["tenant"] or name,
-        "kind": kind,
-        "description": options["description"],
-        "access": "read" if options["read_only"] else "write",
-        "mode": "strict" if options["strict"] else "entra",
-    }
-    return name, members if trust is None else {**members, "trust": trust.model_dump()}
-
-
-_PINNED_NAMES = ("tenant_id", "app_id", "subject", "issuer", "audience", "jwks_uri")
-
-
-_GUIDS = {
-    "tenant_id": "--tenant-id must be the Entra tenant's id, such as 0a1b2c3d-1111-2222-3333-444455556666",
-    "app_id": "--app-id must be an application's id, such as 0a1b2c3d-1111-2222-3333-444455556666",
-}
-_MEMBERS = {
-    **_GUIDS,
-    "issuer": "--issuer must be an address that begins with https://",
-    "jwks_uri": "--jwks-uri must be an address that begins with https://",
-    "audience": "--audience must have 1 to 256 characters",
-    "subject": "--subject must have 1 to 256 characters",
-}
-"""What to say of a member that is wrong."""
-
-
-def _pasted(options: dict[str, Any]) -> None:
-    """Take apart what Entra's page shows: its issuer names the tenant, its audience the application."""
-    tenant_id = entra_tenant(options["issuer"] or "")
-    if options["kind"] == "federation" and tenant_id is not None:
-        if options["tenant_id"] and options["tenant_id"].strip().lower() != tenant_id:
-            raise CommandError("--issuer is that of another Entra tenant than --tenant-id: leave one of them out.")
-        options |= {"issuer": None, "tenant_id": tenant_id, "app_id": options["app_id"] or options["audience"]}
-    if options["app_id"]:
-        options["app_id"] = options["app_id"].strip().lower().removeprefix("api://").removesuffix("/.default")
-    for name, fault in _GUIDS.items():
-        if options[name] and not GUID.fullmatch(options[name].strip().lower()):
-            raise CommandError(f"{fault}.")
-
-
-def _trust(options: dict[str, Any]) -> Trust | None:
-    _pasted(options)
-    try:
-        match options["kind"]:
-            case "entra":
-                _needed(options, "tenant_id")
-                return entra_issued(options["tenant_id"], options["audience"], options["jwks_uri"])
-            case "federation" if options["issuer"]:
-                _needed(options, "audience", "subject")
-                return federation(options["issuer"], options["audience"], options["subject"], options["jwks_uri"])
-            case "federation":
-                _needed(options, "tenant_id", "app_id", "subject")
-                return entra_federation(
-                    options["tenant_id"], options["app_id"], options["subject"], options["jwks_uri"]
-                )
-    except ValueError as error:
-        fault = error.errors()[0]["loc"][0] if isinstance(error, ValidationError) else None
-        raise CommandError(f"{_MEMBERS[str(fault)]}." if fault else str(error)) from None
-    return None
-
-
-def _needed(options: dict[str, Any], *names: str) -> None:
-    for name in names:
-        if not options[name]:
-            kind = options["kind"]
-            raise CommandError(f"--{name.replace('_', '-')} is missing: a connection of kind {kind} pins it.")
