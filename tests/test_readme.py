@@ -1,4 +1,4 @@
-"""The documentation is held against the code: settings page and README's walk."""
+"""The documentation is held against the code: settings page, security page and README's walk."""
 
 from __future__ import annotations
 
@@ -33,6 +33,18 @@ def settings_table() -> list[str]:
 def test_the_settings_page_is_the_settings() -> None:
     page = (ROOT / "docs/settings.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| `SCIM_")] == settings_table()
+
+
+def test_the_security_page_names_tests_that_are_there() -> None:
+    promises = (ROOT / "docs/security.md").read_text().partition("## Promises")[2].partition("\n## ")[0]
+    path, rows = ROOT, [line for line in promises.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 15
+    for row in rows:
+        names = re.findall(r"`([^`]*(?:\.py|::)[^`]*)`", row)
+        assert names, f"no test holds: {row}"
+        for file, _, test in (name.partition("::") for name in names):
+            path = ROOT / file if file else path
+            assert f"def {test}(" in path.read_text() if test else path.is_file(), f"{file}::{test}"
 
 
 @pytest.fixture
