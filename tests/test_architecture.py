@@ -154,4 +154,5 @@ def test_cold_start_imports_only_what_it_needs() -> None:
     assert "azure.data.tables" in at_request
     assert not {"jwt", "msal", "azure.identity", "azure.keyvault", "cryptography"} & at_request
     assert not {"scim.operate", "click"} & at_request
+    assert not {"scim.security.operators", "scim.service.tenants"} & at_request
     assert not {"scim.patch", "scim.service.bulk", "scim.service.sorting", "scim.service.discovery"} & at_request

@@ -24,6 +24,7 @@ from dev.credentials import SEALS, new_key
 from dev.host import Answer
 from scim.app import Application
 from scim.http import Request
+from scim.security.connections import Operator
 from scim.service import cursors
 from scim.settings import Settings
 from scim.store.resources import Resources
@@ -35,6 +36,8 @@ from tests.support import PATCH, Client, Response
 pytestmark = pytest.mark.long
 
 TENANTS = ("contoso", "fabrikam", "litware")
+VENDORS: dict[str, list[str]] = {"every": ["*"], "some": ["contoso", "fabrikam"]}
+"""The operator's own applications, and the tenants that they reach."""
 SECRETS = {tenant: f"{tenant}-keeps-this" for tenant in TENANTS}
 """A word in each resource of a tenant, which no other ever sends."""
 _ID = re.compile(r"\b[ug]-[a-z2-7]{24}\b")
@@ -44,6 +47,7 @@ NAMES = st.sampled_from(["ada", "bob", "eve"])
 PICKS = st.integers(0, 11)
 """Which of what is there; it wraps around."""
 PATHS = st.sampled_from(["/Users", "/Groups"])
+APPLICATIONS = st.sampled_from([*VENDORS])
 
 
 @dataclass
@@ -66,7 +70,11 @@ class Doors:
 
     def __init__(self, table: Table) -> None:
         self.tokens = {tenant: new_key(tenant) for tenant in TENANTS}
-        connections = {name: {"tenant": name, "keys": [token]} for name, token in self.tokens.items()}
+        connections: dict[str, Any] = {name: {"tenant": name, "keys": [key]} for name, key in self.tokens.items()}
+        self.tokens |= {name: new_key(name) for name in VENDORS}
+        for name, tenants in VENDORS.items():
+            operator = {"tenants": tenants, "rights": ["feed", "read", "manage"]}
+            connections[name] = {"operator": operator, "keys": [self.tokens[name]]}
         configured = {
             "SCIM_TABLE_CONNECTION_STRING": "none",
             "SCIM_CONNECTIONS": json.dumps(connections),
@@ -94,7 +102,7 @@ class Isolation(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.table = self.new_table()
-        doors = Doors(self.table)
+        doors = self.doors = Doors(self.table)
         self.tenants = {
             name: Tenant(Client(doors, name, doors.tokens[name]))  # type: ignore[arg-type]
             for name in TENANTS
@@ -348,6 +356,58 @@ class Isolation(RuleBasedStateMachine):
             tenant = self.tenants[who]
             tenant.alive[id], tenant.versions[id], tenant.members[id] = "/Groups", results[0]["version"], {user}
 
+    # What the operator's own applications do.
+
+    def read(self, vendor: str, of: str, path: str) -> Any:
+        """An operator's connection asks for something of a tenant: it changes nothing, and what it is told is what that
+        tenant may be told, or nothing."""
+        before = {name: self.rows(name) for name in TENANTS}
+        sent = {"Authorization": f"Bearer {self.doors.tokens[vendor]}"}
+        answer = self.runner.run(self.doors.request("GET", f"http://scim.test/tenants/{of}/scim{path}", sent, b""))
+        assert {name: self.rows(name) for name in TENANTS} == before
+        assert answer.status == 403 or {"*", of} & {*VENDORS[vendor]}, f"{vendor} is let into {of}"
+        said = answer.body.decode() + json.dumps(dict(answer.headers))
+        known = self.tenants[of].seen if answer.status != 403 else set()
+        assert set(_ID.findall(said)) <= known | set(_ID.findall(path)), (
+            f"{path} of {of}: {vendor} is shown others' ids"
+        )
+        for other, secret in SECRETS.items():
+            assert other == of or secret not in said, f"{path} of {of}: {vendor} reads what {other} keeps"
+        return answer.status, json.loads(answer.body)
+
+    @rule(vendor=APPLICATIONS, of=WHO, path=PATHS)
+    def read_a_tenant(self, vendor: str, of: str, path: str) -> None:
+        status, body = self.read(vendor, of, f"{path}?count=100")
+        if status == 200:
+            assert {one["id"] for one in body["Resources"]} == {*self.tenants[of].ids(path)}
+            assert all(one["meta"]["location"].split("/")[4] == of for one in body["Resources"])
+
+    @rule(vendor=APPLICATIONS, of=WHO, path=PATHS, pick=PICKS)
+    def read_a_resource_of_another_tenant(self, vendor: str, of: str, path: str, pick: int) -> None:
+        id = self.foreign(of, path, pick)
+        if id is not None:
+            assert self.read(vendor, of, f"{path}/{id}")[0] in (403, 404)
+
+    @rule(vendor=APPLICATIONS, of=WHO, path=PATHS)
+    def go_on_with_the_walk_elsewhere(self, vendor: str, of: str, path: str) -> None:
+        status, page = self.read(vendor, of, f"{path}?cursor=&count=1")
+        if status != 200 or "nextCursor" not in page:
+            return
+        following = f"{path}?count=1&cursor={page['nextCursor']}"
+        for each in VENDORS:
+            for tenant in TENANTS:
+                status = self.read(each, tenant, following)[0]
+                assert status == 200 if (each, tenant) == (vendor, of) else status in (400, 403)
+        for who in TENANTS:
+            assert self.ask(who, "GET", following).status == 400
+
+    @rule(who=WHO, of=WHO, path=PATHS)
+    def knock_at_an_operators_door(self, who: str, of: str, path: str) -> None:
+        """Not even for what is its own."""
+        sent = {"Authorization": f"Bearer {self.tenants[who].client.token}"}
+        url = f"http://scim.test/tenants/{of}/scim{path}"
+        assert self.runner.run(self.doors.request("GET", url, sent, b"")).status == 404
+
     def total(self, who: str, path: str, filter: str) -> int:
         total: int = self.ask(who, "GET", f"{path}?filter={quote(filter)}").json["totalResults"]
         return total
@@ -447,6 +507,12 @@ def test_a_table_that_leaks_is_seen(leak: type[MemoryTable]) -> None:
 def test_a_cursor_that_is_good_for_everybody_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cursors, "_bound", lambda tenant, query: b"")
     with pytest.raises(AssertionError):
+        run_state_machine_as_test(Isolation, settings=SEEN)  # type: ignore[no-untyped-call]
+
+
+def test_an_operator_that_is_let_into_another_tenant_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Operator, "reaches", lambda self, tenant: True)
+    with pytest.raises(AssertionError, match="is let into"):
         run_state_machine_as_test(Isolation, settings=SEEN)  # type: ignore[no-untyped-call]
 
 
