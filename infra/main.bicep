@@ -210,7 +210,7 @@ param maxBulkOperations int = 1000
 
 @description('Levels of nesting in a request body.')
 @minValue(4)
-@maxValue(500)
+@maxValue(200)
 param maxJsonDepth int = 32
 
 @description('Characters of a filter in the body of a .search; of one in a URL 8192.')

@@ -172,7 +172,7 @@ class Settings(BaseModel):
     max_group_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of a request body for a group.")
     max_bulk_bytes: int = Field(default=8 * 2**20, ge=1024, description="Bytes of the body of a bulk request.")
     max_bulk_operations: int = Field(default=1000, ge=1, description="Operations of one bulk request.")
-    max_json_depth: int = Field(default=32, ge=4, le=500, description="Levels of nesting in a request body.")
+    max_json_depth: int = Field(default=32, ge=4, le=200, description="Levels of nesting in a request body.")
     max_filter_length: int = Field(
         default=65536, ge=64, description="Characters of a filter in the body of a .search; of one in a URL 8192."
     )

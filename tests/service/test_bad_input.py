@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from scim.app import Application
+from scim.settings import Settings
 from tests.conftest import NewClient
+from tests.store.memory import Door, MemoryTable
 from tests.support import ENTERPRISE, PATCH, Client, Response
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -323,3 +325,17 @@ async def test_a_connection_string_that_is_none_is_told_in_the_log(
     assert "SCIM_TABLE_CONNECTION_STRING" in caplog.text
     assert "SCIM_PAGESIZE is no setting" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+async def test_whatever_depth_the_settings_allow_can_be_shown() -> None:
+    """orjson writes 254 levels: a list and a bulk request put some around those of a body."""
+    most = next(rule.le for rule in Settings.model_fields["max_json_depth"].metadata if hasattr(rule, "le"))
+    client = Door(MemoryTable(), SCIM_MAX_JSON_DEPTH=str(most)).client
+    deepest = json.loads('{"a":' * (most - 2) + "1" + "}" * (most - 2))
+    users = [{"userName": name, "urn:acme:1:deep": {"a": deepest}} for name in ("one", "two")]
+    assert (await client.post("/Users", users[0])).status == 201
+    bulk = await client.post("/Bulk", {"Operations": [{"method": "POST", "path": "/Users", "data": users[1]}]})
+    assert bulk.json["Operations"][0]["status"] == "201"
+    found = (await client.get("/Users")).json["Resources"]
+    assert [user["urn:acme:1:deep"]["a"] for user in found] == [deepest, deepest]
+    assert (await client.post("/Users", {"userName": "three", "urn:acme:1:deep": {"a": [deepest]}})).status == 400
