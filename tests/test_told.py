@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,9 @@ from dev.error_table import PAGE, ROWS, page
 from dev.host import Host
 from scim import told
 from scim.app import Application
+from scim.security import access_tokens
 from scim.security.keys import digested
+from scim.security.signing_keys import SigningKey, write_signing_keys
 from scim.settings import Settings
 from tests.support import Response
 
@@ -27,6 +30,11 @@ ORIGIN = "http://scim.test"
 PAST = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 NAMES = ("good", "lapsed", "ended", "paused", "reader", "closed", "replaced", "withdrawn", "client", "app")
 KEYS = {name: new_key(name) for name in NAMES}
+SIGNING_KEY = SigningKey(
+    id="cafe0001",
+    key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="),
+    created=datetime.now(UTC) - timedelta(days=1),
+)
 OLD = {name: new_key(name) for name in ("replaced", "withdrawn")}
 MORE: dict[str, dict[str, Any]] = {
     "lapsed": {"keys": [{"value": KEYS["lapsed"], "expires": PAST}]},
@@ -91,8 +99,8 @@ PROVOKED: dict[str, Sent] = {
     told.MEDIA_TYPE: Sent("POST", token=GOOD, body={}, headers={"content-type": "text/xml"}),
     told.PAUSED: Sent(token=KEYS["paused"]),
 }
-ELSEWHERE = {told.ACCESS_TOKEN_EXPIRED}
-"""Texts that tests/security provokes, where time passes."""
+IN_TIME = {told.ACCESS_TOKEN_EXPIRED}
+"""Texts that come when time has passed; a test below lets it pass."""
 
 Ask = Callable[[Sent], Any]
 
@@ -106,6 +114,7 @@ async def ask(host: Host, azurite: Azurite) -> AsyncIterator[Ask]:
         "SCIM_TABLE_NAME": "scim",
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_SEALS": SEALS,
+        "SCIM_SIGNING_KEYS": write_signing_keys((SIGNING_KEY,)),
         "SCIM_USAGE_MINUTES": "0",
     }
     own = Application(Settings.from_environment(configured).model_copy(update={"scan_limit": 2}))
@@ -146,8 +155,28 @@ async def test_a_text_is_sent_word_for_word(ask: Ask, text: str, sent: Sent) -> 
     assert {kind.split()[1] for kind in kinds if " " in kind} <= {answer.json.get("scimType")}
 
 
+async def test_an_access_token_that_expired(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was got from the token endpoint two hours ago."""
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) - timedelta(hours=2)
+
+    with monkeypatch.context() as then:
+        then.setattr(access_tokens, "datetime", Earlier)
+        answer = await ask(token_request(client_id="client", client_secret=KEYS["client"]))
+    assert answer.status == 200, answer.body
+    answer = await ask(Sent(token=answer.json["access_token"]))
+    assert answer.status == 401
+    assert re.fullmatch(pattern(told.ACCESS_TOKEN_EXPIRED), answer.json["detail"]), answer.json["detail"]
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    answer = await ask(token_request(client_id="client", client_secret=KEYS["client"]))
+    assert (await ask(Sent(token=answer.json["access_token"]))).status == 200
+
+
 def test_every_text_of_the_page_is_provoked() -> None:
-    assert {text for _, text, _, _ in ROWS} == {*PROVOKED, *ELSEWHERE}
+    assert {text for _, text, _, _ in ROWS} == {*PROVOKED, *IN_TIME}
 
 
 def test_the_page_has_the_table() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -156,6 +157,43 @@ async def test_values_that_an_older_version_changed_lose_their_rows(
     assert row_keys(table, UNIQUE) == [f"{UNIQUE} 2", f"{UNIQUE} 3"]
     assert row_keys(table, "l u title") == [f"l u title y {ada}"]
     assert await problems(table, TENANT, versions.registry) == []
+
+
+async def test_rows_of_names_that_were_folded_whole(versions: Versions, table: MemoryTable, clock: Clock) -> None:
+    """Once Straße was kept under strasse: a check names such rows, and a reindex puts them where searches look."""
+    id = await make(versions.new, "Straße", "1", title="Großstraße")
+    right = {
+        "x u username straße": "x u username strasse",
+        f"l u title großstraße {id}": f"l u title grossstrasse {id}",
+    }
+    row = await table.read(TENANT, f"r {id}")
+    assert row
+    keys = row.values["keys"]
+    writes = []
+    for new, old in right.items():
+        assert new in keys.split("\n"), keys
+        keys = keys.replace(new, old)
+        writes += [Write("delete", new), Write("insert", old, {"id": id})]
+    await table.commit(TENANT, [*writes, Write("merge", row.key, {"keys": keys})])
+    assert await by_name(versions.new, "Straße") == []
+    named = "\n".join(await problems(table, TENANT, versions.registry))
+    for new, old in right.items():
+        assert (
+            f"{new}: is missing, but the document of {id} has the value" in named
+            and f"{old}: points to {id}, whose document does not" in named
+        )
+    clock.move(7)
+    done = await run(versions)
+    assert (done.written, done.added, done.removed, done.done) == (1, 2, 2, True)
+    assert await problems(table, TENANT, versions.registry) == []
+    assert await by_name(versions.new, "STRAßE") == ["Straße"]
+    assert await by_name(versions.new, "strasse") == []
+    assert (await versions.new.post("/Users", {"userName": "Strasse"})).status == 201
+
+
+async def by_name(client: Client, name: str) -> list[str]:
+    answer = await client.get("/Users?filter=" + quote_plus(f'userName eq "{name}"'))
+    return [user["userName"] for user in answer.json["Resources"]]
 
 
 async def test_what_a_resource_shows_stays(versions: Versions, table: MemoryTable, clock: Clock) -> None:
