@@ -112,9 +112,17 @@ class Request:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """Query parameters by lower-case name; `+` and `%20` are both spaces, the last of repeated ones wins."""
+        """Query parameters by lower-case name; `+` and `%20` are both spaces; of repeated ones the last."""
         pairs = parse_qsl(self._url.query, keep_blank_values=True)
         return {name.lower(): value for name, value in pairs}
+
+    @property
+    def ambiguous(self) -> set[str]:
+        """The names of parameters that come several times with different values, in lower case."""
+        found: dict[str, set[str]] = {}
+        for name, value in parse_qsl(self._url.query, keep_blank_values=True):
+            found.setdefault(name.lower(), set()).add(value)
+        return {name for name, values in found.items() if len(values) > 1}
 
     def json(self, max_bytes: int, max_depth: int) -> object:
         """The body as JSON data, read at once. Raises 400, 413 or 415."""

@@ -16,7 +16,7 @@ from scim.budget import Work, at_once, charge
 from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, TOO_LARGE, ScimError
 from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
-from scim.schema.elements import unclear_removal
+from scim.schema.elements import unclear_removal, unwrap
 from scim.schema.model import Attribute
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validators import empty
@@ -237,6 +237,9 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
 def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reader) -> Iterator[Operation]:
     attribute = target.attribute
     if path.filter is None:
+        whole = attribute and attribute.type == "complex" and not (target.sub or attribute.sub(target.name))
+        if whole and target.name != reader.resource_type.members:
+            value = unwrap(value, target.name)
         yield Operation(op, target, value, whole=reader.strict)
         return
     if attribute is None:

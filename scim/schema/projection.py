@@ -51,6 +51,9 @@ class Projection:
         names: dict[str, set[str]] = {}
         for urn, name in self._only or self._without:
             names.setdefault((urn or "").lower(), set()).add(name.lower())
+            if urn and not name:  # right behind a version it may be an attribute's name
+                head, _, last = urn.lower().rpartition(":")
+                names.setdefault(head, set()).add(last)
         return names
 
     @property

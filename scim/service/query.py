@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scim.errors import INVALID_COUNT, INVALID_SYNTAX, INVALID_VALUE, ScimError
+from scim.http import Request
 from scim.schema.values import printable
 from scim.settings import Settings
 
@@ -98,6 +99,19 @@ def _is_slip(name: str, ours: str) -> bool:
     return rest[1:] == wanted or rest == wanted[1:] or rest[1:] == wanted[1:] or swapped == wanted
 
 
+def from_url(request: Request) -> dict[str, str]:
+    """The parameters of a URL. Raises 400 invalidValue for one of ours that comes twice with two values."""
+    if ambiguous := request.ambiguous:
+        for name in _OURS:
+            if name.lower() in ambiguous:
+                raise _twice(name)
+    return request.query
+
+
+def _twice(name: str) -> ScimError:
+    return ScimError(INVALID_VALUE, f"{name} comes twice, with two values; send it once.")
+
+
 def from_body(body: object) -> dict[str, str]:
     """The parameters in a SearchRequest (§3.4.3) in the form of those of a URL. Raises 400."""
     if not isinstance(body, dict):
@@ -107,6 +121,8 @@ def from_body(body: object) -> dict[str, str]:
         lower = name.lower()
         if lower == "schemas" or value is None:
             continue
+        if lower in parameters:
+            raise _twice(name[:80])
         if lower in _LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
             parameters[lower] = ",".join(value)
         elif isinstance(value, str) or (lower in _NUMBERS and isinstance(value, int) and not isinstance(value, bool)):

@@ -25,7 +25,7 @@ from scim.schema.validation import Document
 from scim.service import cursors, edges
 from scim.service.candidates import Linked, Listed
 from scim.service.context import Context
-from scim.service.query import Query, from_body, query
+from scim.service.query import Query, from_body, from_url, query
 from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.plan import ByEdge, Scan, find_edge_ids, list_indexes, plan
 from scim.store.positions import Position
@@ -59,7 +59,7 @@ _MAX_IN_URL = 8192
 
 async def search(context: Context, resource_type: ResourceType) -> Response:
     """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
-    return await _answer(context, [resource_type], context.request.query)
+    return await _answer(context, [resource_type], from_url(context.request))
 
 
 async def search_by_post(context: Context, resource_type: ResourceType) -> Response:
@@ -69,7 +69,7 @@ async def search_by_post(context: Context, resource_type: ResourceType) -> Respo
 
 async def search_root(context: Context) -> Response:
     """GET on the root: all resource types."""
-    return await _answer(context, context.registry.resource_types, context.request.query)
+    return await _answer(context, context.registry.resource_types, from_url(context.request))
 
 
 async def search_root_by_post(context: Context) -> Response:

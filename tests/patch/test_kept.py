@@ -75,6 +75,19 @@ CHANGED: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         op("replace", None, {'emails[type eq "work"].value': "b@x.example", "emails": [HOME]}),
         {"emails": [HOME, {"type": "work", "value": "b@x.example"}]},
     ),
+    "a list in an object of its name": (op("add", "emails", {"Emails": [HOME]}), {}),
+    "a new one in an object of its name": (
+        op("replace", "emails", {"emails": [{"value": "n@x.example"}]}),
+        {"emails": [{"value": "n@x.example"}]},
+    ),
+    "a name in an object of its name": (
+        op("replace", "name", {"name": {"givenName": "Eve"}}),
+        {"name": {**NAME, "givenName": "Eve"}},
+    ),
+    "a manager in an object of its name": (
+        op("replace", f"{ENTERPRISE}:manager", {"manager": {"value": "9"}}),
+        extension(manager={"value": "9"}),
+    ),
     "one value in two places": (op("replace", None, {"title": "S", "TITLE": "S"}), {"title": "S"}),
 }
 

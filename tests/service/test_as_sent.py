@@ -68,6 +68,32 @@ async def test_other_names_and_other_cases_are_no_near_misses(client: Client, na
     assert (await client.get(f"/Users?{name}={value}")).status == 200
 
 
+async def test_a_parameter_with_two_values(client: Client) -> None:
+    """Taking either would answer another question."""
+    two = {"filter": 'userName eq "a"', "FILTER": 'userName eq "b"'}
+    url = "&".join(f"{name}={quote_plus(value)}" for name, value in two.items())
+    answers = [
+        await client.get(f"/Users?{url}"),
+        await client.get("/?count=1&count=2"),
+        await client.post("/Users/.search", two),
+        await client.post("/.search", {"startIndex": 1, "startindex": 2}),
+    ]
+    for answer in answers:
+        assert outcome(answer) == (400, "invalidValue") and "comes twice" in answer.json["detail"]
+    assert (await client.get("/Users?count=1&count=1&x=1&x=2")).status == 200
+
+
+async def test_an_undeclared_attribute_right_behind_a_version_is_shown(client: Client) -> None:
+    urn = "urn:contoso:schemas:extension:1.0"
+    user = await client.new_user("old@x.example", title="T", **{f"{urn}:badge": "5"})
+    assert user[urn] == {"badge": "5"}
+    path = f"/Users/{user['id']}"
+    assert (await client.get(f"{path}?attributes={urn}:badge")).json[urn] == {"badge": "5"}
+    assert urn not in (await client.get(f"{path}?excludedAttributes={urn}:badge")).json
+    answer = await client.patch(path, {"op": "remove", "path": f"{urn}:badge"})
+    assert urn not in answer.json and answer.json["title"] == "T"
+
+
 async def test_a_single_quote_that_other_languages_escape(client: Client) -> None:
     await client.new_user("ada.o'neil@x.example")
     for value in ('"ada.o\\\'neil@x.example"', "'ada.o\\'neil@x.example'"):
