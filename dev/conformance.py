@@ -126,6 +126,48 @@ CLIENTS: list[tuple[str, str, str]] = [
 ]
 """Clients that were seen to work, and what others need."""
 
+_DIFFERENCES = """
+## Where others expect something else
+
+What tests of other servers and libraries ask for, and get another answer here, on purpose.
+
+| others expect | here | because |
+| --- | --- | --- |"""
+
+DIFFERENCES: list[tuple[str, str, str]] = [
+    ("200 for the PATCH of a group", "204", "a large group is not read to be changed; a setting has it otherwise"),
+    (
+        "noTarget if a filter of `replace` matches nothing",
+        "the element that its `eq` terms describe is made",
+        "Entra sends so what is not there yet; a filter that describes none is noTarget",
+    ),
+    ("noTarget if `remove` finds nothing", "success", "what shall be gone is gone; RFC 7644 §3.5.2.2 leaves it open"),
+    (
+        "an error for an unknown attribute",
+        "it is ignored",
+        "the `active: false` beside it counts; strict connections refuse",
+    ),
+    ("an element with nothing but its type is kept", "it is dropped", "nobody can be reached by it"),
+    ("a replaced element keeps nothing", "it is merged", "Entra sends parts; a strict connection's is replaced whole"),
+    (
+        "`add` appends what has a known value",
+        "it is the same element if the type is, too",
+        "one value of one type, §2.4",
+    ),
+    (
+        "two primaries are refused",
+        "the first, or the one that was sent last, is it",
+        "Entra's mappings may send several",
+    ),
+    ("`remove` ignores its value", "a value names what goes", "so Entra removes members; all goes if nothing is said"),
+    ("a filter in `attributes`", "no such attribute is shown", "RFC 7644 §3.9 has names only"),
+    ("a date without a time in a filter", "400 that shows a dateTime", "RFC 7643 §2.3.5; a guess would find others"),
+    ("`not x pr`, `a[b eq c].d[e eq f]`", "400 that shows how to write it", "RFC 7644 §3.4.2.2 has no such forms"),
+    ("`password` in the schema of User", "it is ignored", "nobody signs in here, and what is not kept cannot leak"),
+    ("`/serviceConfiguration`", "404", "RFC 7644 §4 calls it /ServiceProviderConfig"),
+]
+"""What differs from what was seen elsewhere, and why."""
+
 _PROFILE = """
 ## SCIM 2.0 Interoperability Profile -01
 
@@ -192,6 +234,8 @@ def _page(outcomes: Outcomes) -> Iterable[str]:
         yield f"| {what} | {version(package) if package else ''} | {passed} |"
     yield _CLIENTS
     yield from (f"| {' | '.join(row)} |" for row in CLIENTS)
+    yield _DIFFERENCES
+    yield from (f"| {' | '.join(row)} |" for row in DIFFERENCES)
     yield _PROFILE
     yield from _profile(outcomes)
     yield _FEATURES
