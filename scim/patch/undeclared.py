@@ -39,6 +39,9 @@ def apply_undeclared(document: Document, operation: Operation) -> None:
     container = document.get(urn, {})
     name = own_name(container, target.name)
     head, dot, sub = name.partition(".")
+    if dot and name not in container and (whole := own_name(document, f"{urn}:{head}")) in document:
+        apply_undeclared(document, replace(operation, target=Target(whole, sub)))
+        return
     inside = own_name(container, head)
     if dot and name not in container and isinstance(container.get(inside), dict | list):
         assign(document, Target(urn, inside), _every(container[inside], operation, sub))

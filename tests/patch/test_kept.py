@@ -186,6 +186,12 @@ def test_extensions_that_nobody_declared(present: Any, operation: dict[str, obje
     assert patched(before, operation)[CUSTOM] == {"site": "Oslo"} | ({} if left is None else {"ids": left})
 
 
+def test_a_part_of_an_object_that_is_an_extension() -> None:
+    before = user({IDS: {"a": 1, "b": 2}})
+    assert patched(before, op("remove", f"{IDS}.a"))[IDS] == {"b": 2}
+    assert patched(before, op("replace", f"{IDS}.A", 3))[IDS] == {"a": 3, "b": 2}
+
+
 @pytest.mark.parametrize("value", [[{}], [None], [""], [[]]], ids=str)
 def test_a_list_of_nothing_takes_the_place_of_none(value: object) -> None:
     for operation in (op("replace", IDS, value), op("replace", CUSTOM, {"ids": value})):
