@@ -36,7 +36,7 @@ from scim.schema.registry import ResourceType
 from scim.service import resources
 from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
-from scim.service.quota import of_creation, require_room
+from scim.service.quota_check import measure_creation, require_room
 from scim.store.batches import Made
 from scim.store.quotas import Size
 from scim.store.resource_rows import Creation
@@ -81,7 +81,7 @@ class Operation:
         return self.result is not None and int(self.result["status"]) >= 400
 
 
-async def bulk(context: Context, run: Run) -> Response:
+async def run_bulk(context: Context, run: Run) -> Response:
     """Run the operations; `run` routes a single one. Raises 400 or 413 for the request as a whole."""
     body = await read(context.request.content(context.settings.max_bulk_bytes), context.settings.max_json_depth + 3)
     if not isinstance(body, dict):
@@ -98,15 +98,15 @@ async def bulk(context: Context, run: Run) -> Response:
         limit = context.settings.max_bulk_operations
         raise ScimError(TOO_LARGE, f"The request has {len(listed)} operations; at most {limit} are run. Split it.")
     trace.bulk(len(listed))
-    operations = [_operation(context, item, number) for number, item in enumerate(listed, 1)]
-    posts = _posts(operations)
+    operations = [_parse_operation(context, item, number) for number, item in enumerate(listed, 1)]
+    posts = _find_posts(operations)
     await call(len(context.request.body) // VALUE_BYTES, _resolve, operations, posts)
-    await _run(context, _ordered(operations, posts), posts, run, most_errors or None)
+    await _run(context, _order(operations, posts), posts, run, most_errors or None)
     results = [operation.result for operation in operations if operation.result is not None]
     return Response(200, {"schemas": [RESPONSE_URN], "Operations": results})
 
 
-def _operation(context: Context, item: object, number: int) -> Operation:
+def _parse_operation(context: Context, item: object, number: int) -> Operation:
     if not isinstance(item, dict):
         raise ScimError(INVALID_SYNTAX, f"Operation {number} must be an object with method, path and data.")
     members = {name.lower(): value for name, value in item.items()}
@@ -130,7 +130,7 @@ def _operation(context: Context, item: object, number: int) -> Operation:
     return Operation(number, method, path, bulk_id, version, data, resource_type, new_id)
 
 
-def _posts(operations: list[Operation]) -> dict[str, Operation]:
+def _find_posts(operations: list[Operation]) -> dict[str, Operation]:
     """The POSTs that can be referred to, by bulkId."""
     posts: dict[str, Operation] = {}
     for operation in operations:
@@ -145,19 +145,19 @@ def _posts(operations: list[Operation]) -> dict[str, Operation]:
 def _resolve(operations: list[Operation], posts: dict[str, Operation]) -> None:
     """Put ids in the place of references."""
     for operation in operations:
-        operation.data = _resolved(operation.data, posts, operation)
-        operation.path = str(_resolved(operation.path, posts, operation, in_path=True))
+        operation.data = _replace_references(operation.data, posts, operation)
+        operation.path = str(_replace_references(operation.path, posts, operation, in_path=True))
 
 
-def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, in_path: bool = False) -> Any:
+def _replace_references(value: Any, posts: dict[str, Operation], operation: Operation, *, in_path: bool = False) -> Any:
     """`value` with every reference replaced by the id that its POST will give. One that nobody gives stays: the
     operation is refused when its turn comes."""
     if isinstance(value, dict | list):
         charge(1 + len(value), Work.BODY)
     if isinstance(value, dict):
-        return {name: _resolved(item, posts, operation) for name, item in value.items()}
+        return {name: _replace_references(item, posts, operation) for name, item in value.items()}
     if isinstance(value, list):
-        return [_resolved(item, posts, operation) for item in value]
+        return [_replace_references(item, posts, operation) for item in value]
     if not isinstance(value, str):
         return value
     head, slash, last = value.rpartition("/") if in_path else ("", "", value)
@@ -171,7 +171,7 @@ def _resolved(value: Any, posts: dict[str, Operation], operation: Operation, *, 
     return f"{head}{slash}{post.new_id}" if post and post.new_id else value
 
 
-def _ordered(operations: list[Operation], posts: dict[str, Operation]) -> Iterator[Operation]:
+def _order(operations: list[Operation], posts: dict[str, Operation]) -> Iterator[Operation]:
     """The operations, each after the POSTs that it refers to; in a circle, as they come."""
     seen: set[int] = set()
     for operation in operations:
@@ -200,10 +200,10 @@ async def _run(
         for operation in batch:
             if operation.result is None:
                 with trace.operation() as deed:
-                    operation.result = await _single(context, operation, posts, run)
+                    operation.result = await _run_single(context, operation, posts, run)
                 _account(context, operation, deed)
             done.append(operation)
-            if _enough(done, most_errors):
+            if _is_enough(done, most_errors):
                 break
         batch.clear()
         waited_for.clear()
@@ -217,12 +217,12 @@ async def _run(
             waited_for.add(operation.bulk_id)
         if not together:
             await finish()
-        if _enough(done, most_errors):
+        if _is_enough(done, most_errors):
             return
     await finish()
 
 
-def _enough(done: list[Operation], most_errors: int | None) -> bool:
+def _is_enough(done: list[Operation], most_errors: int | None) -> bool:
     return most_errors is not None and sum(operation.failed for operation in done) >= most_errors
 
 
@@ -233,16 +233,16 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         return
     wanted: list[tuple[Operation, Creation]] = []
     for operation in batch:
-        if operation.resource_type and operation.new_id and _refusal(operation, posts) is None:
-            own = replace(context, request=_request(context, operation), data=operation.data)
+        if operation.resource_type and operation.new_id and _explain_refusal(operation, posts) is None:
+            own = replace(context, request=_make_request(context, operation), data=operation.data)
             await pause()
             with contextlib.suppress(TooDear):
                 charge(WORTH, Work.BODY)
-                if creation := await resources.creation(own, operation.resource_type, operation.new_id):
+                if creation := await resources.try_creation(own, operation.resource_type, operation.new_id):
                     wanted.append((operation, creation))
     if len(wanted) < 2:
         return
-    growth = [of_creation(creation.document, 0) for _, creation in wanted]
+    growth = [measure_creation(creation.document, 0) for _, creation in wanted]
     try:
         require_room(context, reduce(Size.__add__, growth, Size()))
     except ScimError:
@@ -256,16 +256,21 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
             continue
         with trace.operation() as deed:
             note_creation(creation.resource_type, creation.document)
-            context.store.quotas.add_written(context.tenant, of_creation(creation.document, 0))  # also if nobody knows
+            context.store.quotas.add_written(
+                context.tenant, measure_creation(creation.document, 0)
+            )  # also if nobody knows
             if (stored := made[creation.id]) is None:
-                operation.result = _failed(context, operation, TableUnavailable())
+                operation.result = _make_failure(context, operation, TableUnavailable())
             else:
-                headers = {"Location": context.location(creation.resource_type, stored.id), "ETag": stored.version}
-                operation.result = _result(context, operation, 201, headers, None)
+                headers = {
+                    "Location": context.build_location(creation.resource_type, stored.id),
+                    "ETag": stored.version,
+                }
+                operation.result = _make_result(context, operation, 201, headers, None)
         _account(context, operation, deed)
 
 
-def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
+def _explain_refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
     """Why an operation cannot run: it refers to what is not made."""
     for name in operation.refers_to:
         if name not in posts:
@@ -275,43 +280,43 @@ def _refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | N
     return None
 
 
-def _request(context: Context, operation: Operation) -> Request:
+def _make_request(context: Context, operation: Operation) -> Request:
     headers = {"if-match": operation.version} if operation.version else {}
     return Request(operation.method, f"{context.request.base_url}{operation.path}", headers)
 
 
-async def _single(context: Context, operation: Operation, posts: dict[str, Operation], run: Run) -> dict[str, Any]:
+async def _run_single(context: Context, operation: Operation, posts: dict[str, Operation], run: Run) -> dict[str, Any]:
     """Run one operation as a request of its own. Whatever it runs into is its own result: those before it were done,
     and the client must learn which (RFC 7644 §3.7.3)."""
-    request = _request(context, operation)
+    request = _make_request(context, operation)
     await pause()
     try:
         charge(WORTH, Work.BODY)
-        if refusal := _refusal(operation, posts):
+        if refusal := _explain_refusal(operation, posts):
             raise refusal
         _check_path(context, request)
         deadline.check()
         async with asyncio.timeout(deadline.left()):
             response = await run(replace(context, request=request, data=operation.data, new_id=operation.new_id))
     except Exception as error:
-        return _failed(context, operation, error)
-    return _result(context, operation, response.status, response.headers, None)
+        return _make_failure(context, operation, error)
+    return _make_result(context, operation, response.status, response.headers, None)
 
 
-def _failed(context: Context, operation: Operation, error: Exception) -> dict[str, Any]:
+def _make_failure(context: Context, operation: Operation, error: Exception) -> dict[str, Any]:
     """The result of an operation that ran into that."""
-    failure = _failure(error)
+    failure = _to_error(error)
     trace.broken(failure)
     current = trace.current()
     body = failure.body(current.request if current else None)
-    return _result(context, operation, failure.kind.status, {}, body)
+    return _make_result(context, operation, failure.kind.status, {}, body)
 
 
 def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
     """Add an operation that has ended to its request's log line, and log the resource that it changed, or may have."""
     status = int(operation.result["status"]) if operation.result else 0
     trace.total(deed, status)
-    current, request = trace.current(), _request(context, operation)
+    current, request = trace.current(), _make_request(context, operation)
     if current is None or 400 <= status < 500:
         return
     if deed.changed or deed.added or deed.removed or deed.deleted:
@@ -319,7 +324,7 @@ def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
         log_change(current, deed, request, id if id and ids.is_id(id) else None, status, context.registry)
 
 
-def _failure(error: Exception) -> ScimError:
+def _to_error(error: Exception) -> ScimError:
     """The error of one operation, in the client's words."""
     match error:
         case TooDear() if error.is_used_up:
@@ -346,7 +351,7 @@ def _check_path(context: Context, request: Request) -> None:
         raise ScimError(INVALID_VALUE, f"path must name {place}; {'/'.join(segments)[:80]!r} does not.")
 
 
-def _result(
+def _make_result(
     context: Context, operation: Operation, status: int, headers: dict[str, str], response: object | None
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"method": operation.method}

@@ -11,7 +11,7 @@ from scim.budget import Work, charge, pause
 from scim.schema.registry import ResourceType
 from scim.service import edges
 from scim.service.context import Context
-from scim.service.sources import Condition, Found, Limit, Room, Scanned, asked_edges, kept
+from scim.service.sources import Condition, Limit, Room, Scanned, Slice, filter_matching, read_asked_edges
 from scim.store import keys
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
 from scim.store.resource_rows import Stored, parse_stored
@@ -34,26 +34,26 @@ class Listed:
     condition: Condition
     shows_edges: bool
 
-    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         plan = self.condition.plan
         scanned = Scanned(self.context, self.resource_type, self.condition)
         if known is not None and known > PAGE_ROWS and not _has_edge(plan):
             return await scanned.take(start, skip, room, known=known)
-        ids = await _candidates(self.context, self.resource_type, plan, Limit(self.context))
+        ids = await _list_candidates(self.context, self.resource_type, plan, Limit(self.context))
         ids = ids and [id for id in ids if self.context.registry.by_id(id) is self.resource_type]
         if ids is None or (len(ids) > PAGE_ROWS and not _has_edge(plan)):
             return await scanned.take(start, skip, room, known=known)  # cheaper than so many point reads
-        return await self.of(ids, start, skip, room, known=known)
+        return await self.read_page(ids, start, skip, room, known=known)
 
-    async def of(self, ids: list[str], start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+    async def read_page(self, ids: list[str], start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         """The page of these candidates, which are in order."""
         if known is not None and start is not None:
             ids = ids[bisect_left(ids, start) :]
-        found, total = Found(), 0
+        found, total = Slice(), 0
         # Nearly every candidate matches, and the groups of a resource are few (the members of one may be many).
         early = self.shows_edges and self.resource_type.member_of is not None and len(ids) <= min(room.count, edges.FEW)
         wanted = None if known is None else skip + room.count + 1
-        async for matching, links in self._matching(ids, wanted, whole=early):
+        async for matching, links in self._find_matching(ids, wanted, whole=early):
             found.edges |= links if early else {}
             for one in matching:
                 total += 1
@@ -64,7 +64,7 @@ class Listed:
         found.total = total if known is None else None
         return found
 
-    async def _matching(
+    async def _find_matching(
         self, ids: list[str], wanted: int | None, *, whole: bool
     ) -> AsyncIterator[tuple[list[Stored], edges.Edges]]:
         """Those of the candidates that match, some at a time; one that has gone does not. `wanted` is how many will do.
@@ -82,29 +82,31 @@ class Listed:
                 there = [row for row in batch.rows if keys.parse_id(row.key) in chunk]
                 found = [keys.parse_id(row.key) for row in there]
                 density = len(there) / max(len(batch.rows), 1)
-                links = await asked_edges(
+                links = await read_asked_edges(
                     self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
                 )
-                matching = await kept(self.context, self.resource_type, map(parse_stored, there), links, self.condition)
+                matching = await filter_matching(
+                    self.context, self.resource_type, map(parse_stored, there), links, self.condition
+                )
             else:
                 end = at + min(PARALLEL_READS, left if self.condition.answered else PARALLEL_READS)
-                matching, links = await self._read(ids[at:end], whole=whole)
+                matching, links = await self._read_matching(ids[at:end], whole=whole)
             at = end
             yield matching, links
             if wanted is not None:
                 wanted = max(wanted - len(matching), 1)
 
-    async def _read(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
+    async def _read_matching(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
         """Those of a few candidates that match: rows and edges are read at once."""
         charge(_POINT_READ * len(ids), Work.READS)
         await pause()
         reads = self.context.store.resources.read_all(self.context.tenant, ids)
         if whole:
-            asked = edges.of_page(self.context, self.resource_type, ids, neighbours=False)
+            asked = edges.read_page(self.context, self.resource_type, ids, neighbours=False)
         else:
-            asked = asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
+            asked = read_asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
         there, links = await asyncio.gather(reads, asked)
-        return await kept(self.context, self.resource_type, there, links, self.condition), links
+        return await filter_matching(self.context, self.resource_type, there, links, self.condition), links
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,14 @@ class Linked:
     condition: Condition
     shows_edges: bool
 
-    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         listed = Listed(self.context, self.resource_type, self.condition, self.shows_edges)
         if known is not None:
-            return await self._on(listed, start, room, known)
-        ids = await _linked(self.context, self.resource_type, self._other, Limit(self.context))
+            return await self._continue(listed, start, room, known)
+        ids = await _list_linked(self.context, self.resource_type, self._other, Limit(self.context))
         if not self.condition.answered or len(ids) <= PAGE_ROWS:
-            return await listed.of(ids, start, skip, room, known=None)
-        found = await listed.of(ids[skip:], None, 0, room, known=0)
+            return await listed.read_page(ids, start, skip, room, known=None)
+        found = await listed.read_page(ids[skip:], None, 0, room, known=0)
         # As many as have an edge; so the others need not be read. One that has just gone may still be among them.
         found.total = len(ids) if found.next or not found.resources else skip + len(found.resources)
         return found
@@ -134,18 +136,18 @@ class Linked:
         assert isinstance(self.condition.plan, ByEdge)
         return self.condition.plan.other
 
-    async def _on(self, listed: Listed, start: str | None, room: Room, known: int) -> Found:
+    async def _continue(self, listed: Listed, start: str | None, room: Room, known: int) -> Slice:
         """A further page of a walk."""
-        found, limit = Found(), Limit(self.context)
+        found, limit = Slice(), Limit(self.context)
         size = min(room.count + 1, PAGE_ROWS)
         while found.next is None:
             ids: list[str] = []
-            async for page in edges.linked_to(self.context, self.resource_type, self._other, start, most=size):
+            async for page in edges.list_linked(self.context, self.resource_type, self._other, start, most=size):
                 limit.spend(len(page))
                 ids += page
                 if len(ids) >= size:
                     break
-            more = await listed.of(ids, None, 0, room, known=known)
+            more = await listed.read_page(ids, None, 0, room, known=known)
             found.resources += more.resources
             found.edges |= more.edges
             found.next = more.next
@@ -159,16 +161,16 @@ def _has_edge(plan: Plan) -> bool:
     return isinstance(plan, ByEdge) or (isinstance(plan, Union) and any(map(_has_edge, plan.plans)))
 
 
-async def _linked(context: Context, resource_type: ResourceType, other: str, limit: Limit) -> list[str]:
+async def _list_linked(context: Context, resource_type: ResourceType, other: str, limit: Limit) -> list[str]:
     """All that have an edge to `other`, up to the limit."""
     ids: list[str] = []
-    async for page in edges.linked_to(context, resource_type, other):
+    async for page in edges.list_linked(context, resource_type, other):
         limit.spend(len(page))
         ids += page
     return ids
 
 
-async def _candidates(context: Context, resource_type: ResourceType, plan: Plan, limit: Limit) -> list[str] | None:
+async def _list_candidates(context: Context, resource_type: ResourceType, plan: Plan, limit: Limit) -> list[str] | None:
     """The ids that a plan yields, in order, each once. None if a value has more of them than a page: they are scanned.
     Those of edges count against the limit."""
     tenant, resources = context.tenant, context.store.resources
@@ -179,18 +181,18 @@ async def _candidates(context: Context, resource_type: ResourceType, plan: Plan,
             owner = await resources.find_unique_id(tenant, resource_type, index, value)
             return [owner] if owner else []
         case ByValue(index, value):
-            return _few(await resources.find_ids(tenant, resource_type, index, value, PAGE_ROWS))
+            return _sort_few(await resources.find_ids(tenant, resource_type, index, value, PAGE_ROWS))
         case ByPrefix(index, prefix):
-            return _few(await resources.find_prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
+            return _sort_few(await resources.find_prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
         case ByEdge(other):
-            return await _linked(context, resource_type, other, limit)
+            return await _list_linked(context, resource_type, other, limit)
         case Union(plans):
             found: set[str] = set()
             for at in range(0, len(plans), PARALLEL_READS):
                 some = plans[at : at + PARALLEL_READS]
                 charge(_POINT_READ * len(some), Work.READS)
                 await pause()
-                lists = await asyncio.gather(*(_candidates(context, resource_type, one, limit) for one in some))
+                lists = await asyncio.gather(*(_list_candidates(context, resource_type, one, limit) for one in some))
                 if None in lists:
                     return None
                 found.update(id for ids in lists if ids for id in ids)
@@ -201,5 +203,5 @@ async def _candidates(context: Context, resource_type: ResourceType, plan: Plan,
             raise AssertionError("a scan has no candidates")
 
 
-def _few(ids: list[str]) -> list[str] | None:
+def _sort_few(ids: list[str]) -> list[str] | None:
     return sorted(set(ids)) if len(ids) <= PAGE_ROWS else None

@@ -49,7 +49,7 @@ class Context:
         """The tenant URL for locations and references; an operator's, if it asks."""
         return self.origin + self.request.base_path
 
-    async def body(self, resource_type: ResourceType | None = None) -> object:
+    async def read_body(self, resource_type: ResourceType | None = None) -> object:
         """The request's JSON. A resource with members may be larger than others."""
         body = self.data
         if body is None:
@@ -59,13 +59,13 @@ class Context:
             body = await read(self.request.content(limit), settings.max_json_depth)
         if self.strict and resource_type is not None:
             size = len(self.request.body) // VALUE_BYTES if self.data is None else FEW + 1
-            return await call(size, strict.checked, self.request.method, body, resource_type)
+            return await call(size, strict.check_body, self.request.method, body, resource_type)
         return body
 
-    def location(self, resource_type: ResourceType, id: str) -> str:
+    def build_location(self, resource_type: ResourceType, id: str) -> str:
         return f"{self.base_url}{resource_type.document.endpoint}/{id}"
 
-    def resource(
+    def build_resource(
         self, resource_type: ResourceType, stored: Stored, edges: Sequence[Document] | None = None
     ) -> Document:
         """The whole resource (RFC 7643 §3): the document with schemas, id, meta, the $ref of what it refers to and,
@@ -76,41 +76,41 @@ class Context:
             "resourceType": resource_type.name,
             "created": stored.created,
             "lastModified": stored.modified,
-            "location": self.location(resource_type, stored.id),
+            "location": self.build_location(resource_type, stored.id),
             "version": version_with(stored.version, groups),
         }
         schemas = [resource_type.core.id, *extensions]
         resource = {"schemas": schemas, "id": stored.id, **stored.document, "meta": meta}
         for urn, name in resource_type.references:
-            self._refer(resource, urn, name)
+            self._add_ref(resource, urn, name)
         if edges and (attribute := resource_type.edges):
             resource[attribute] = list(edges)
         return resource
 
-    def kept(self, resource_type: ResourceType, document: Document) -> Document:
+    def drop_own_refs(self, resource_type: ResourceType, document: Document) -> Document:
         """The document without the $ref of ids of ours: the server makes it, so a client that sends it back changes
         nothing."""
         for urn, name in resource_type.references:
             container = document if urn is None else document.get(urn, {})
             value = container.get(name)
-            if value and "$ref" in value and self.reference(value.get("value", "")):
+            if value and "$ref" in value and self.build_reference(value.get("value", "")):
                 container[name] = {inner: item for inner, item in value.items() if inner != "$ref"}
         return document
 
-    def _refer(self, resource: Document, urn: str | None, name: str) -> None:
+    def _add_ref(self, resource: Document, urn: str | None, name: str) -> None:
         """Give a reference its $ref where its value is an id of ours and the client sent none."""
         container = resource if urn is None else resource.get(urn, {})
         value = container.get(name)
-        if value and "value" in value and "$ref" not in value and (reference := self.reference(value["value"])):
+        if value and "value" in value and "$ref" not in value and (reference := self.build_reference(value["value"])):
             value = {**value, "$ref": reference}
             resource.update({name: value} if urn is None else {urn: {**container, name: value}})
 
-    def reference(self, id: str) -> str | None:
+    def build_reference(self, id: str) -> str | None:
         """The absolute URL of the resource of that id; None for an id that cannot be ours."""
         resource_type = self.registry.by_id(id)
-        return self.location(resource_type, id) if resource_type else None
+        return self.build_location(resource_type, id) if resource_type else None
 
-    def response(
+    def build_response(
         self,
         resource_type: ResourceType,
         stored: Stored,
@@ -119,6 +119,6 @@ class Context:
         edges: Sequence[Document] | None = None,
     ) -> Response:
         """The resource as a response, with Location and ETag."""
-        resource = self.resource(resource_type, stored, edges)
+        resource = self.build_resource(resource_type, stored, edges)
         headers = {"Location": resource["meta"]["location"], "ETag": resource["meta"]["version"]}
         return Response(status, projection.apply(resource), headers)

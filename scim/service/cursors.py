@@ -30,12 +30,12 @@ def seal(key: bytes, tenant: str, query: str, count: int, place: dict[str, Any])
 
     content = {"p": place, "c": count, "e": int(time.time() + FRESH.total_seconds())}
     nonce, text = os.urandom(_NONCE_BYTES), json.dumps(content, separators=(",", ":")).encode()
-    return _encoded(nonce + AESGCM(_derived(key)).encrypt(nonce, text, _bound(tenant, query)))
+    return _encode(nonce + AESGCM(_derive_key(key)).encrypt(nonce, text, _bind(tenant, query)))
 
 
 def unseal(key: bytes, tenant: str, query: str, count: int, cursor: str) -> dict[str, Any]:
     """The place of a cursor. Raises 400 invalidCursor, expiredCursor or invalidCount."""
-    content = json.loads(_decrypted(key, tenant, query, cursor))
+    content = json.loads(_decrypt(key, tenant, query, cursor))
     if content["e"] < time.time():
         raise ScimError(EXPIRED_CURSOR, "The cursor is too old: send an empty one for the first page.")
     if content["c"] != count:
@@ -44,29 +44,29 @@ def unseal(key: bytes, tenant: str, query: str, count: int, cursor: str) -> dict
     return place
 
 
-def _decrypted(key: bytes, tenant: str, query: str, cursor: str) -> bytes:
+def _decrypt(key: bytes, tenant: str, query: str, cursor: str) -> bytes:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        if _encoded(sealed) != cursor or len(sealed) <= _NONCE_BYTES:
+        if _encode(sealed) != cursor or len(sealed) <= _NONCE_BYTES:
             raise ValueError("not as it was made")
-        return AESGCM(_derived(key)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(tenant, query))
+        return AESGCM(_derive_key(key)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bind(tenant, query))
     except (ValueError, InvalidTag):
         raise ScimError(
             INVALID_CURSOR, "The cursor does not belong to this query: send an empty one for the first page."
         ) from None
 
 
-def _derived(key: bytes) -> bytes:
+def _derive_key(key: bytes) -> bytes:
     return hmac.digest(key, _PURPOSE, hashlib.sha256)
 
 
-def _bound(tenant: str, query: str) -> bytes:
+def _bind(tenant: str, query: str) -> bytes:
     """What a cursor is good for: it is authenticated with it, and not in it."""
     return b"\0".join((tenant.encode(), query.encode()))
 
 
-def _encoded(sealed: bytes) -> str:
+def _encode(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")

@@ -22,14 +22,14 @@ UNDECLARED = "(undeclared)"
 
 def note_creation(resource_type: ResourceType, document: Document) -> None:
     """A resource gets this document."""
-    trace.deed().changed = differences({}, document, resource_type)
+    trace.deed().changed = find_differences({}, document, resource_type)
 
 
 def note_update(resource_type: ResourceType, old: Document, new: Document) -> None:
     """A resource gets another document. Whoever was active and no longer is was disabled, also if nothing is left that
     says so."""
     deed = trace.deed()
-    deed.changed = differences(old, new, resource_type)
+    deed.changed = find_differences(old, new, resource_type)
     before, after = old.get("active"), new.get("active")
     deed.disabled = int((after is False and before is not False) or (before is True and after is not True))
 
@@ -43,15 +43,15 @@ def note_members(changes: Changes) -> None:
     """A group gets members, or loses some."""
     deed = trace.deed()
     deed.added, deed.removed = len(changes.add), len(changes.remove)
-    deed.added_ids, deed.removed_ids = _ids(changes.add), _ids(changes.remove)
+    deed.added_ids, deed.removed_ids = _select_ids(changes.add), _select_ids(changes.remove)
 
 
-def _ids(values: Iterable[str]) -> list[str]:
+def _select_ids(values: Iterable[str]) -> list[str]:
     """The first ids that are of ours: any other may be somebody's name."""
     return list(islice(filter(is_id, values), MOST_IDS))
 
 
-def differences(old: Document, new: Document, resource_type: ResourceType) -> list[str]:
+def find_differences(old: Document, new: Document, resource_type: ResourceType) -> list[str]:
     """The paths of the attributes that have another value in `new`, as the schemas name them, in their order."""
     names: list[str] = []
     for name in dict.fromkeys([*new, *old]):

@@ -24,7 +24,7 @@ SCHEMA_URN = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 Document = dict[str, Any]
 
 
-async def service_provider_config(context: Context) -> Response:
+async def read_service_provider_config(context: Context) -> Response:
     _refuse_filter(context)
     settings, may_write = context.settings, context.request.tenant is None
     body: Document = {
@@ -63,41 +63,43 @@ async def service_provider_config(context: Context) -> Response:
                 "primary": False,
             },
         ],
-        "meta": _meta(context, "ServiceProviderConfig", "ServiceProviderConfig"),
+        "meta": _build_meta(context, "ServiceProviderConfig", "ServiceProviderConfig"),
     }
     if context.strict and settings.max_page_size >= strict.LEAST_PAGE:
         body["interopProfileConformant"] = True
     return Response(200, body)
 
 
-async def resource_types(context: Context) -> Response:
+async def list_resource_types(context: Context) -> Response:
     _refuse_filter(context)
-    return _list([_resource_type(context, t) for t in context.registry.resource_types])
+    return _build_list([_describe_resource_type(context, t) for t in context.registry.resource_types])
 
 
-async def resource_type(context: Context, name: str) -> Response:
+async def read_resource_type(context: Context, name: str) -> Response:
     _refuse_filter(context)
     found = next((t for t in context.registry.resource_types if t.name.lower() == name.lower()), None)
     if found is None:
         known = ", ".join(t.name for t in context.registry.resource_types)
         raise ScimError(NOT_FOUND, f"There is no resource type {name[:80]!r}; there are {known}.")
-    return Response(200, _resource_type(context, found))
+    return Response(200, _describe_resource_type(context, found))
 
 
-async def schemas(context: Context) -> Response:
+async def list_schemas(context: Context) -> Response:
     _refuse_filter(context)
-    return _list([_schema(context, schema, common) for schema, common in _known(context).values()])
+    return _build_list(
+        [_describe_schema(context, schema, common) for schema, common in _collect_schemas(context).values()]
+    )
 
 
-async def schema(context: Context, urn: str) -> Response:
+async def read_schema(context: Context, urn: str) -> Response:
     _refuse_filter(context)
-    found = _known(context).get(urn.lower())
+    found = _collect_schemas(context).get(urn.lower())
     if found is None:
         raise ScimError(NOT_FOUND, f"There is no schema {urn[:200]!r}; GET /Schemas lists them.")
-    return Response(200, _schema(context, *found))
+    return Response(200, _describe_schema(context, *found))
 
 
-def _known(context: Context) -> dict[str, tuple[Schema, tuple[Attribute, ...]]]:
+def _collect_schemas(context: Context) -> dict[str, tuple[Schema, tuple[Attribute, ...]]]:
     """Every schema in use by lower-case URN, with the common attributes that a client may map into it."""
     named = tuple(a for a in context.registry.common if a.name in ("id", "externalId"))
     found: dict[str, tuple[Schema, tuple[Attribute, ...]]] = {}
@@ -108,39 +110,41 @@ def _known(context: Context) -> dict[str, tuple[Schema, tuple[Attribute, ...]]]:
     return found
 
 
-def _resource_type(context: Context, resource_type: ResourceType) -> Document:
+def _describe_resource_type(context: Context, resource_type: ResourceType) -> Document:
     document = resource_type.document
     body = document.model_dump(by_alias=True, exclude={"storage"})
-    meta = _meta(context, "ResourceType", f"ResourceTypes/{document.id}")
+    meta = _build_meta(context, "ResourceType", f"ResourceTypes/{document.id}")
     return {"schemas": [RESOURCE_TYPE_URN], **body, "meta": meta}
 
 
-def _schema(context: Context, schema: Schema, common: tuple[Attribute, ...]) -> Document:
+def _describe_schema(context: Context, schema: Schema, common: tuple[Attribute, ...]) -> Document:
     attributes = (*common, *schema.attributes)
     return {
         "schemas": [SCHEMA_URN],
         "id": schema.id,
         "name": schema.name,
         "description": schema.description,
-        "attributes": [_attribute(a) for a in (strict.published(a) if context.strict else a for a in attributes)],
-        "meta": _meta(context, "Schema", f"Schemas/{schema.id}"),
+        "attributes": [
+            _describe_attribute(a) for a in (strict.describe_attribute(a) if context.strict else a for a in attributes)
+        ],
+        "meta": _build_meta(context, "Schema", f"Schemas/{schema.id}"),
     }
 
 
-def _attribute(attribute: Attribute) -> Document:
+def _describe_attribute(attribute: Attribute) -> Document:
     """All characteristics spelled out, but no empty list: Entra takes a list that is there for one with values."""
     body = attribute.model_dump(by_alias=True, exclude={"sub_attributes"})
     body = {name: list(value) if isinstance(value, tuple) else value for name, value in body.items() if value != ()}
     if attribute.sub_attributes:
-        body["subAttributes"] = [_attribute(sub) for sub in attribute.sub_attributes]
+        body["subAttributes"] = [_describe_attribute(sub) for sub in attribute.sub_attributes]
     return body
 
 
-def _meta(context: Context, resource_type: str, path: str) -> Document:
+def _build_meta(context: Context, resource_type: str, path: str) -> Document:
     return {"resourceType": resource_type, "location": f"{context.base_url}/{path}"}
 
 
-def _list(resources: list[Document]) -> Response:
+def _build_list(resources: list[Document]) -> Response:
     number = len(resources)
     page = {"totalResults": number, "startIndex": 1, "itemsPerPage": number}
     return Response(200, {"schemas": [LIST_URN], **page, "Resources": resources})

@@ -32,28 +32,28 @@ _MORE_EDGES = 8
 """So many times as many edges as resources are read, before each resource is asked."""
 
 
-def shown(resource_type: ResourceType, projection: Projection) -> bool:
+def must_read(resource_type: ResourceType, projection: Projection) -> bool:
     """Whether a response shows edges, so that they must be read."""
     return resource_type.edges is not None and projection.includes(resource_type.edges)
 
 
-async def of_one(context: Context, resource_type: ResourceType, id: str, *, bounded: bool = False) -> list[Document]:
+async def read_one(context: Context, resource_type: ResourceType, id: str, *, bounded: bool = False) -> list[Document]:
     """The edges of one resource. If `bounded`, raises 400 tooMany for more than the scan limit."""
     values: list[Document] = []
-    async for _, value in _between(context, resource_type, id, id):
+    async for _, value in _read_between(context, resource_type, id, id):
         values.append(value)
         if bounded and len(values) > context.settings.scan_limit:
-            raise _too_many(context, resource_type, f"{resource_type.name} {id}")
+            raise _make_too_many(context, resource_type, f"{resource_type.name} {id}")
     return values
 
 
-def _too_many(context: Context, resource_type: ResourceType, shown: str) -> ScimError:
+def _make_too_many(context: Context, resource_type: ResourceType, shown: str) -> ScimError:
     what, limit = resource_type.edges, context.settings.scan_limit
     detail = f"{shown} has more than {limit} {what}, and a response shows no more: send excludedAttributes={what}."
     return ScimError(TOO_MANY, detail)
 
 
-async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[str], *, neighbours: bool) -> Edges:
+async def read_page(context: Context, resource_type: ResourceType, ids: Sequence[str], *, neighbours: bool) -> Edges:
     """The edges of a page in id order. Neighbours take one range read, and others too as long as what lies between them
     is no more than two trips; the rest take a read each. Raises 400 tooMany for more edges than the scan limit."""
     edges: Edges = {id: [] for id in ids}
@@ -63,12 +63,12 @@ async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[s
         """Read a range; the id at which it was given up after `most` edges."""
         nonlocal number
         read = 0
-        async for id, value in _between(context, resource_type, first, last):
+        async for id, value in _read_between(context, resource_type, first, last):
             number, read = number + 1, read + 1
             if read > most:
                 return id
             if number > context.settings.scan_limit:
-                raise _too_many(context, resource_type, "The page")
+                raise _make_too_many(context, resource_type, "The page")
             if id in edges:
                 edges[id].append(value)
         return None
@@ -84,18 +84,18 @@ async def of_page(context: Context, resource_type: ResourceType, ids: Sequence[s
     return edges
 
 
-async def of_asked(context: Context, resource_type: ResourceType, ids: Sequence[str], others: Iterable[str]) -> Edges:
+async def read_asked(context: Context, resource_type: ResourceType, ids: Sequence[str], others: Iterable[str]) -> Edges:
     """The edges of these resources as far as they lead to `others`: what a filter on them needs, and no more."""
     edges: Edges = {id: [] for id in ids}
     for other in others:
         charge(_LOOK, Work.READS)
         await pause()
-        for id in await _linked(context, resource_type, ids, other):
+        for id in await _find_linked(context, resource_type, ids, other):
             edges[id].append({"value": other})
     return edges
 
 
-async def linked_to(
+async def list_linked(
     context: Context,
     resource_type: ResourceType,
     other: str,
@@ -112,7 +112,7 @@ async def linked_to(
         yield [id for id in page if context.registry.by_id(id) is resource_type]
 
 
-async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> set[str]:
+async def _find_linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> set[str]:
     """Which of these resources have an edge to `other`. For more than a few, the edges between the first and the last
     of them are read, as long as these are not many more; beyond, each resource is asked."""
     found: set[str] = set()
@@ -120,7 +120,7 @@ async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[s
     if len(ids) > _FEW_ASKED:
         wanted, most, read = set(ids), _MORE_EDGES * len(ids), 0
         rest = []
-        async for page in linked_to(context, resource_type, other, min(ids), keys.id_after(max(ids)), most):
+        async for page in list_linked(context, resource_type, other, min(ids), keys.id_after(max(ids)), most):
             found |= wanted.intersection(page)
             read += len(page)
             if read >= most:
@@ -134,30 +134,30 @@ async def _linked(context: Context, resource_type: ResourceType, ids: Sequence[s
     return found
 
 
-async def _between(
+async def _read_between(
     context: Context, resource_type: ResourceType, first: str, last: str
 ) -> AsyncIterator[tuple[str, Document]]:
     """(id, value of its edge attribute) for the resources from `first` to `last`."""
     if resource_type.members:
         async for group, member in context.store.members.read_members(context.tenant, first, last):
-            yield group, member_value(context, member)
+            yield group, build_member_value(context, member)
     elif resource_type.member_of:
         async for id, group in context.store.members.read_groups(context.tenant, first, last):
-            yield id, _present({"value": group, "$ref": context.reference(group), "type": "direct"})
+            yield id, _drop_none({"value": group, "$ref": context.build_reference(group), "type": "direct"})
 
 
-def member_value(context: Context, member: Member) -> Document:
+def build_member_value(context: Context, member: Member) -> Document:
     """A member as a group shows it: type and absolute $ref are the server's, display is as sent (RFC 7643 §4.2)."""
     resource_type = context.registry.by_id(member.value)
-    return _present(
+    return _drop_none(
         {
             "value": member.value,
-            "$ref": context.reference(member.value),
+            "$ref": context.build_reference(member.value),
             "type": resource_type.name if resource_type else member.type,
             "display": member.display,
         }
     )
 
 
-def _present(value: Document) -> Document:
+def _drop_none(value: Document) -> Document:
     return {name: item for name, item in value.items() if item is not None}

@@ -20,7 +20,7 @@ from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
 from scim.service.deeds import note_members
-from scim.service.quota import booked, has_ample_room, of_members
+from scim.service.quota_check import book, has_ample_room, measure_members
 from scim.store.members import Changes, Member, find_changes
 from scim.store.resource_rows import Stored
 from scim.store.table import Refused
@@ -34,28 +34,28 @@ _MAX_TEXT = 1024
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the group and the members that it was sent with."""
     projection = Projection(resource_type, context.request.query)
-    document = await resources.sent(context, resource_type)
-    projection.written(resources.written(document))
-    members = await _taken_out(context, document, resource_type)
+    document = await resources.read_document(context, resource_type)
+    projection.written(resources.list_set_attributes(document))
+    members = await _pop_members(context, document, resource_type)
     stored = await resources.create_stored(context, resource_type, document, members)
-    return context.response(resource_type, stored, projection, 201, _shown(context, members))
+    return context.build_response(resource_type, stored, projection, 201, _build_values(context, members))
 
 
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the group; its members become those of the body, none where it has none."""
     projection = Projection(resource_type, context.request.query)
-    document = await resources.sent(context, resource_type)
-    projection.written(resources.written(document))
-    wanted = await _taken_out(context, document, resource_type)
+    document = await resources.read_document(context, resource_type)
+    projection.written(resources.list_set_attributes(document))
+    wanted = await _pop_members(context, document, resource_type)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, resource_type)
-        present = await _present(context, id)
+        present = await _read_present(context, id)
         changes = await call(len(present), find_changes, present, wanted)
         return document, dataclasses.replace(changes, absolute=True)
 
     stored = await resources.update_stored(context, resource_type, id, change)
-    return context.response(resource_type, stored, projection, 200, _shown(context, wanted))
+    return context.build_response(resource_type, stored, projection, 200, _build_values(context, wanted))
 
 
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
@@ -63,14 +63,14 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
     projection = Projection(resource_type, context.request.query)
     listed = await resources.read_operations(context, resource_type)
     on_document, on_members = split(listed, resource_type)
-    number = _number(on_members)
-    if number > (most := resources.most_members(context)):
+    number = _count_named(on_members)
+    if number > (most := resources.find_most_members(context)):
         raise ScimError(TOO_LARGE, f"The PATCH names {number} members; at most {most} are read. Split it.")
     on_members = await call(number, read_members, on_members, context.registry)
     named = await call(number, delta, on_members)
     conditional = any(name in context.request.headers for name in ("if-match", "if-none-match"))
-    changes = None if named is None else await call(number, _delta, context, named)
-    is_roomy = changes is None or has_ample_room(context, of_members(changes))
+    changes = None if named is None else await call(number, _to_changes, context, named)
+    is_roomy = changes is None or has_ample_room(context, measure_members(changes))
     if changes is not None and on_members and is_roomy and not on_document and not conditional:
         version = await _change_unread(context, resource_type, id, changes)
     else:
@@ -78,9 +78,9 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
         async def change(old: Stored) -> tuple[Document, Changes]:
             document = await in_turns(steps(old.document, on_document, resource_type))
             if changes is not None:
-                return document, changes if is_roomy else await _looked_up(context, id, changes)
-            present = await _present(context, id)
-            wanted = await _applied(context, resource_type, present, on_members)
+                return document, changes if is_roomy else await _look_up(context, id, changes)
+            present = await _read_present(context, id)
+            wanted = await _apply(context, resource_type, present, on_members)
             these = await call(len(present), find_changes, present, wanted)
             return document, dataclasses.replace(these, absolute=sets_all(on_members))
 
@@ -91,7 +91,7 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
         except ScimError as error:  # it is done, whatever can be shown of it
             if error.kind is not TOO_MANY:
                 raise
-    return Response(204, None, {"ETag": version, "Location": context.location(resource_type, id)})
+    return Response(204, None, {"ETag": version, "Location": context.build_location(resource_type, id)})
 
 
 async def _change_unread(context: Context, resource_type: ResourceType, id: str, changes: Changes) -> str:
@@ -99,38 +99,39 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
     if context.registry.by_id(id) is resource_type:
         note_members(changes)
         try:
-            with booked(context, of_members(changes)):
+            with book(context, measure_members(changes)):
                 return await context.store.members.change(context.tenant, id, changes)
         except Refused:
             if await context.store.resources.read(context.tenant, id) is not None:
                 raise ScimError(
                     UNAVAILABLE, f"{id} changed in that moment; send again.", {"Retry-After": "1"}
                 ) from None
-    raise resources.missing(resource_type, id)
+    raise resources.make_not_found(resource_type, id)
 
 
-def _delta(context: Context, named: Delta) -> Changes:
-    return Changes(_members(context, named.add.values()), named.remove)
+def _to_changes(context: Context, named: Delta) -> Changes:
+    return Changes(_parse_members(context, named.add.values()), named.remove)
 
 
-async def _looked_up(context: Context, group: str, changes: Changes) -> Changes:
+async def _look_up(context: Context, group: str, changes: Changes) -> Changes:
     """Return the changes of members that come near to a quota, as what they come to: who is absent is not removed."""
     there = await context.store.members.holding(context.tenant, group, changes.add.keys() | changes.remove)
     return Changes(changes.add, changes.remove & there, fresh=len(changes.add.keys() - there))
 
 
-async def _present(context: Context, id: str) -> list[Member]:
+async def _read_present(context: Context, id: str) -> list[Member]:
     return [member async for _, member in context.store.members.read_members(context.tenant, id)]
 
 
-def _number(changes: Iterable[Operation]) -> int:
+def _count_named(changes: Iterable[Operation]) -> int:
     """How many members operations name, about."""
     return sum(
-        max(_IN_FILTER, resources.longest({"members": one.value}), resources.longest(one.value)) for one in changes
+        max(_IN_FILTER, resources.count_longest({"members": one.value}), resources.count_longest(one.value))
+        for one in changes
     )
 
 
-async def _applied(
+async def _apply(
     context: Context, resource_type: ResourceType, present: Iterable[Member], changes: Iterable[Operation]
 ) -> list[Member]:
     """The members after operations that need the present ones: the general PATCH on a document that has them."""
@@ -138,23 +139,23 @@ async def _applied(
     present = [] if sets_all(changes) else list(present)
 
     def applied() -> Document:
-        values = [edges.member_value(context, member) for member in present]
+        values = [edges.build_member_value(context, member) for member in present]
         return apply({name: values}, changes, resource_type)
 
-    document = await call(len(present) + _number(changes), applied)
-    return await _taken_out(context, document, resource_type)
+    document = await call(len(present) + _count_named(changes), applied)
+    return await _pop_members(context, document, resource_type)
 
 
-async def _taken_out(context: Context, document: Document, resource_type: ResourceType) -> list[Member]:
+async def _pop_members(context: Context, document: Document, resource_type: ResourceType) -> list[Member]:
     """The members of a document, which is left without them."""
     name = resource_type.members or ""
     attribute = resource_type.core_attributes[name.lower()]
     sent = document.pop(name, [])
     target = Target(None, name, attribute)
-    return await call(len(sent), lambda: list(_members(context, identified(sent, target)).values()))
+    return await call(len(sent), lambda: list(_parse_members(context, identified(sent, target)).values()))
 
 
-def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
+def _parse_members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
     """Members by id. What the server knows better than the client ($ref, the type of our own ids) is not kept."""
     values = list(values)
     charge(2 * len(values), Work.VALUES)
@@ -174,5 +175,5 @@ def _members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
     return members
 
 
-def _shown(context: Context, members: Iterable[Member]) -> list[Document]:
-    return [edges.member_value(context, member) for member in members]
+def _build_values(context: Context, members: Iterable[Member]) -> list[Document]:
+    return [edges.build_member_value(context, member) for member in members]

@@ -53,17 +53,20 @@ _ALWAYS = (401, 403, 429, 500, 503)
 """Any request may be answered so."""
 
 
-async def openapi(context: Context) -> Response:
+async def read_openapi(context: Context) -> Response:
     """GET /openapi.json: 200 with the document."""
     of_operator = context.request.tenant is not None
-    body = {**document(context.registry), "servers": [_server(context)]}
+    body = {**build_document(context.registry), "servers": [_describe_server(context)]}
     if of_operator:
-        body["paths"] = _readable(body["paths"])
-    body["components"] = {**body["components"], "securitySchemes": _security(context.origin, of_operator=of_operator)}
+        body["paths"] = _select_readable(body["paths"])
+    body["components"] = {
+        **body["components"],
+        "securitySchemes": _build_security(context.origin, of_operator=of_operator),
+    }
     return Response(200, body, {"Content-Type": "application/json"})
 
 
-def _server(context: Context) -> Json:
+def _describe_server(context: Context) -> Json:
     """Where the paths begin; an operator puts the tenant in."""
     tenant = context.request.tenant
     if tenant is None:
@@ -72,7 +75,7 @@ def _server(context: Context) -> Json:
     return {"url": f"{context.origin}/{TENANTS}/{{tenant}}/{ROOT}", "variables": {"tenant": variable}}
 
 
-def _readable(paths: Json) -> Json:
+def _select_readable(paths: Json) -> Json:
     """The paths with the operations that an operator may use: those that read."""
     kept = {
         path: {name: each for name, each in item.items() if name in ("get", "parameters") or path.endswith("/.search")}
@@ -82,21 +85,21 @@ def _readable(paths: Json) -> Json:
 
 
 @lru_cache(maxsize=8)
-def document(registry: Registry) -> Json:
+def build_document(registry: Registry) -> Json:
     """The document but for what depends on the address: `servers` and the security schemes. It is kept and shared, so
     nobody may change it."""
     types = registry.resource_types
-    schemas = {name: schema for resource_type in types for name, schema in _schemas(resource_type).items()}
+    schemas = {name: schema for resource_type in types for name, schema in _build_schemas(resource_type).items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "SCIM 2.0", "version": "2.0", "description": "RFC 7643, RFC 7644 and RFC 9865."},
         "security": [{"bearer": []}, {"clientCredentials": []}],
-        "paths": {path: item for resource_type in types for path, item in _paths(resource_type).items()}
-        | _common_paths(types),
+        "paths": {path: item for resource_type in types for path, item in _build_paths(resource_type).items()}
+        | _build_common_paths(types),
         "components": {
-            "schemas": schemas | _messages(types),
-            "parameters": _parameters(),
-            "responses": {str(status): _error(text) for status, text in _ERRORS.items()},
+            "schemas": schemas | _build_messages(types),
+            "parameters": _build_parameters(),
+            "responses": {str(status): _build_error(text) for status, text in _ERRORS.items()},
         },
     }
 
@@ -104,24 +107,24 @@ def document(registry: Registry) -> Json:
 # Schemas --------------------------------------------------------------------------------------------------------------
 
 
-def _schemas(resource_type: ResourceType) -> dict[str, Json]:
+def _build_schemas(resource_type: ResourceType) -> dict[str, Json]:
     """The resource as it is returned, as it is sent, and a page of it."""
-    name = _name(resource_type)
+    name = _name_schema(resource_type)
     return {
-        f"{name}.resource": _resource(resource_type, sent=False),
-        f"{name}.input": _resource(resource_type, sent=True),
-        f"{name}.page": _list(_ref(f"{name}.resource")),
+        f"{name}.resource": _build_resource(resource_type, sent=False),
+        f"{name}.input": _build_resource(resource_type, sent=True),
+        f"{name}.page": _build_list(_build_ref(f"{name}.resource")),
     }
 
 
-def _name(resource_type: ResourceType) -> str:
+def _name_schema(resource_type: ResourceType) -> str:
     return resource_type.document.endpoint[1:]
 
 
-def _resource(resource_type: ResourceType, *, sent: bool) -> Json:
-    schema = _object((*resource_type.common, *resource_type.core.attributes), sent=sent)
+def _build_resource(resource_type: ResourceType, *, sent: bool) -> Json:
+    schema = _build_object((*resource_type.common, *resource_type.core.attributes), sent=sent)
     if sent:
-        schema["properties"]["schemas"] = _array(_STRING)
+        schema["properties"]["schemas"] = _build_array(_STRING)
         if resource_type.members:
             member = schema["properties"][resource_type.members]["items"]
             member["properties"]["value"] = {**member["properties"]["value"], "minLength": 1}
@@ -129,17 +132,17 @@ def _resource(resource_type: ResourceType, *, sent: bool) -> Json:
     else:
         schema["required"] = ["schemas", "id"]
     for extension, declared in zip(resource_type.extensions, resource_type.document.schema_extensions, strict=True):
-        schema["properties"][extension.id] = _object(extension.attributes, sent=sent)
+        schema["properties"][extension.id] = _build_object(extension.attributes, sent=sent)
         if sent and declared.required:
             schema.setdefault("required", []).append(extension.id)
     schema["patternProperties"] = {"^[uU][rR][nN]:": _EXTENSION}
     return {"description": resource_type.document.description, **schema}
 
 
-def _object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
+def _build_object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
     """An object with the attributes that go this way. What is sent must have what is required."""
     shown = [a for a in attributes if (a.mutability != "readOnly" if sent else not a.hidden)]
-    schema: Json = {"type": "object", "properties": {a.name: _attribute(a, sent=sent) for a in shown}}
+    schema: Json = {"type": "object", "properties": {a.name: _build_attribute(a, sent=sent) for a in shown}}
     if sent and (required := [a.name for a in shown if a.required]):
         schema["required"] = required
     if not sent:
@@ -147,11 +150,13 @@ def _object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
     return schema
 
 
-def _attribute(attribute: Attribute, *, sent: bool) -> Json:
+def _build_attribute(attribute: Attribute, *, sent: bool) -> Json:
     one: Json = (
-        _object(attribute.sub_attributes, sent=sent) if attribute.type == "complex" else _simple(attribute, sent)
+        _build_object(attribute.sub_attributes, sent=sent)
+        if attribute.type == "complex"
+        else _build_simple(attribute, sent)
     )
-    schema = _array(one) if attribute.multi_valued else one
+    schema = _build_array(one) if attribute.multi_valued else one
     if sent and attribute.required and attribute.multi_valued:
         schema["minItems"] = 1
     rule = " It is set once." if attribute.mutability == "immutable" else ""
@@ -164,7 +169,7 @@ def _attribute(attribute: Attribute, *, sent: bool) -> Json:
     return schema
 
 
-def _simple(attribute: Attribute, sent: bool) -> Json:
+def _build_simple(attribute: Attribute, sent: bool) -> Json:
     schema = dict(_TYPES[attribute.type])
     if attribute.type == "dateTime" and (sent or attribute.mutability == "readOnly"):
         schema["format"] = "date-time"  # a client may leave out the offset, and gets back what it sent
@@ -175,56 +180,64 @@ def _simple(attribute: Attribute, sent: bool) -> Json:
     return schema
 
 
-def _messages(types: Iterable[ResourceType]) -> dict[str, Json]:
+def _build_messages(types: Iterable[ResourceType]) -> dict[str, Json]:
     """The messages of RFC 7644 and the resources of RFC 7643 §5 to §7."""
     operation = {"op": {"enum": ["add", "replace", "remove"]}, "path": _STRING, "value": {}}
     searched = {"filter": _STRING, "sortBy": _STRING, "sortOrder": _ORDER, "startIndex": _START, "count": _COUNT}
-    listed = {"attributes": _array(_STRING), "excludedAttributes": _array(_STRING)}
+    listed = {"attributes": _build_array(_STRING), "excludedAttributes": _build_array(_STRING)}
     part = {"method": {"enum": ["POST", "PUT", "PATCH", "DELETE"]}, "path": {**_STRING, "pattern": "^/"}}
     result = {"method": _STRING, "bulkId": _STRING, "version": _STRING, "location": _STRING, "status": _STATUS}
     options = ("patch", "bulk", "filter", "changePassword", "sort", "etag")
     return {
-        "Error": _message(
+        "Error": _build_message(
             ERROR_URN,
             {"status": _STATUS, "scimType": _STRING, "detail": _STRING},
             required=["schemas", "status", "detail"],
         ),
-        "PatchOp": _message(PATCH_URN, {"Operations": _array(_part(operation, "op"))}, required=["Operations"]),
-        "SearchRequest": _message(SEARCH_URN, {**searched, "cursor": _STRING, **listed}),
-        "BulkRequest": _message(
+        "PatchOp": _build_message(
+            PATCH_URN, {"Operations": _build_array(_build_part(operation, "op"))}, required=["Operations"]
+        ),
+        "SearchRequest": _build_message(SEARCH_URN, {**searched, "cursor": _STRING, **listed}),
+        "BulkRequest": _build_message(
             bulk.REQUEST_URN,
             {
                 "failOnErrors": {"type": "integer", "minimum": 0},
-                "Operations": _array(
-                    _part({**part, "bulkId": _STRING, "version": _STRING, "data": {}}, "method", "path")
+                "Operations": _build_array(
+                    _build_part({**part, "bulkId": _STRING, "version": _STRING, "data": {}}, "method", "path")
                 ),
             },
             required=["Operations"],
         ),
-        "BulkResponse": _message(
+        "BulkResponse": _build_message(
             bulk.RESPONSE_URN,
-            {"Operations": _array(_part({**result, "response": _ref("Error")}, "method", "status"))},
+            {"Operations": _build_array(_build_part({**result, "response": _build_ref("Error")}, "method", "status"))},
             required=["schemas", "Operations"],
         ),
-        "AnyList": _list({"anyOf": [_ref(f"{_name(resource_type)}.resource") for resource_type in types]}),
-        "ServiceProviderConfig": _message(
+        "AnyList": _build_list(
+            {"anyOf": [_build_ref(f"{_name_schema(resource_type)}.resource") for resource_type in types]}
+        ),
+        "ServiceProviderConfig": _build_message(
             discovery.CONFIG_URN,
-            {option: _part({"supported": {"type": "boolean"}}, "supported") for option in options},
+            {option: _build_part({"supported": {"type": "boolean"}}, "supported") for option in options},
             required=["schemas", *options],
         ),
-        "ResourceType": _message(
+        "ResourceType": _build_message(
             discovery.RESOURCE_TYPE_URN,
             {name: _STRING for name in ("id", "name", "endpoint", "description", "schema")}
-            | {"schemaExtensions": _array(_part({"schema": _STRING, "required": {"type": "boolean"}}, "schema"))},
+            | {
+                "schemaExtensions": _build_array(
+                    _build_part({"schema": _STRING, "required": {"type": "boolean"}}, "schema")
+                )
+            },
             required=["schemas", "name", "endpoint", "schema"],
         ),
-        "Schema": _message(
+        "Schema": _build_message(
             discovery.SCHEMA_URN,
-            {"id": _STRING, "name": _STRING, "description": _STRING, "attributes": _array({"type": "object"})},
+            {"id": _STRING, "name": _STRING, "description": _STRING, "attributes": _build_array({"type": "object"})},
             required=["schemas", "id", "attributes"],
         ),
-        "ResourceTypeList": _list(_ref("ResourceType")),
-        "SchemaList": _list(_ref("Schema")),
+        "ResourceTypeList": _build_list(_build_ref("ResourceType")),
+        "SchemaList": _build_list(_build_ref("Schema")),
     }
 
 
@@ -233,27 +246,27 @@ _ORDER: Json = {**_STRING, "enum": ["ascending", "descending"]}
 _START: Json = {"type": "integer", "minimum": 1}
 
 
-def _message(urn: str, properties: Json, *, required: list[str] | None = None) -> Json:
-    schema = _part({"schemas": _array({"const": urn}), **properties}, *(required or ()))
+def _build_message(urn: str, properties: Json, *, required: list[str] | None = None) -> Json:
+    schema = _build_part({"schemas": _build_array({"const": urn}), **properties}, *(required or ()))
     return schema
 
 
-def _list(item: Json) -> Json:
+def _build_list(item: Json) -> Json:
     page = {"totalResults": _COUNT, "itemsPerPage": _COUNT, "startIndex": _START, "nextCursor": _STRING}
     required = ["schemas", "totalResults", "itemsPerPage", "Resources"]
-    return _message(search.LIST_URN, {**page, "Resources": _array(item)}, required=required)
+    return _build_message(search.LIST_URN, {**page, "Resources": _build_array(item)}, required=required)
 
 
-def _part(properties: Json, *required: str) -> Json:
+def _build_part(properties: Json, *required: str) -> Json:
     schema: Json = {"type": "object", "properties": properties}
     return {**schema, "required": list(required)} if required else schema
 
 
-def _array(items: Json) -> Json:
+def _build_array(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-def _ref(name: str, kind: str = "schemas") -> Json:
+def _build_ref(name: str, kind: str = "schemas") -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
@@ -267,7 +280,7 @@ _HEADERS: Json = {
 }
 
 
-def _parameters() -> dict[str, Json]:
+def _build_parameters() -> dict[str, Json]:
     """The parameters by name (RFC 7644 §3.4.2, §3.9 and §3.14, RFC 9865 §2)."""
     queries: dict[str, tuple[Json, str]] = {
         "filter": (_STRING, 'Which resources, such as `userName eq "ada@example.com"`.'),
@@ -279,8 +292,8 @@ def _parameters() -> dict[str, Json]:
             _STRING,
             "Empty for the first page, then the nextCursor of the page before, in place of startIndex.",
         ),
-        "attributes": (_array(_STRING), "The attributes to return; what is always returned comes too."),
-        "excludedAttributes": (_array(_STRING), "The attributes not to return; not together with attributes."),
+        "attributes": (_build_array(_STRING), "The attributes to return; what is always returned comes too."),
+        "excludedAttributes": (_build_array(_STRING), "The attributes not to return; not together with attributes."),
     }
     parameters: dict[str, Json] = {
         name: {"name": name, "in": "query", "schema": schema, "description": text}
@@ -294,11 +307,11 @@ def _parameters() -> dict[str, Json]:
     return parameters
 
 
-def _paths(resource_type: ResourceType) -> dict[str, Json]:
+def _build_paths(resource_type: ResourceType) -> dict[str, Json]:
     """The operations of one resource type."""
-    name, endpoint = _name(resource_type), resource_type.document.endpoint
-    sent, page = _ref(f"{name}.input"), _answer(f"A page of {name}.", _ref(f"{name}.page"))
-    one = _answer(f"The {resource_type.name}.", _ref(f"{name}.resource"), _HEADERS)
+    name, endpoint = _name_schema(resource_type), resource_type.document.endpoint
+    sent, page = _build_ref(f"{name}.input"), _build_answer(f"A page of {name}.", _build_ref(f"{name}.page"))
+    one = _build_answer(f"The {resource_type.name}.", _build_ref(f"{name}.resource"), _HEADERS)
     unchanged: Json = {"304": {"description": "The client has this version.", "headers": {"ETag": _HEADERS["ETag"]}}}
     modified: Json = {"200": one}
     if resource_type.members:
@@ -310,18 +323,22 @@ def _paths(resource_type: ResourceType) -> dict[str, Json]:
     conditions = (*_SHOWN, "If-Match", "If-None-Match")
     return {
         endpoint: {
-            "get": _operation(f"{name}.list", _SEARCH, {"200": page}, (400,)),
-            "post": _operation(f"{name}.create", _SHOWN, {"201": {**one, "links": links}}, (400, 409, 413, 415), sent),
+            "get": _build_operation(f"{name}.list", _SEARCH, {"200": page}, (400,)),
+            "post": _build_operation(
+                f"{name}.create", _SHOWN, {"201": {**one, "links": links}}, (400, 409, 413, 415), sent
+            ),
         },
         f"{endpoint}/.search": {
-            "post": _operation(f"{name}.search", (), {"200": page}, (400, 413, 415), _ref("SearchRequest"))
+            "post": _build_operation(f"{name}.search", (), {"200": page}, (400, 413, 415), _build_ref("SearchRequest"))
         },
         f"{endpoint}/{{id}}": {
-            "parameters": [_ref("id", "parameters")],
-            "get": _operation(f"{name}.read", (*_SHOWN, "If-None-Match"), {"200": one, **unchanged}, (400, 404)),
-            "put": _operation(f"{name}.replace", conditions, {"200": one}, _WRITING, sent),
-            "patch": _operation(f"{name}.modify", conditions, modified, _WRITING, _ref("PatchOp")),
-            "delete": _operation(f"{name}.delete", conditions[2:], {"204": {"description": "It is gone."}}, (404, 412)),
+            "parameters": [_build_ref("id", "parameters")],
+            "get": _build_operation(f"{name}.read", (*_SHOWN, "If-None-Match"), {"200": one, **unchanged}, (400, 404)),
+            "put": _build_operation(f"{name}.replace", conditions, {"200": one}, _WRITING, sent),
+            "patch": _build_operation(f"{name}.modify", conditions, modified, _WRITING, _build_ref("PatchOp")),
+            "delete": _build_operation(
+                f"{name}.delete", conditions[2:], {"204": {"description": "It is gone."}}, (404, 412)
+            ),
         },
     }
 
@@ -329,14 +346,14 @@ def _paths(resource_type: ResourceType) -> dict[str, Json]:
 _WRITING = (400, 404, 409, 412, 413, 415)
 
 
-def _common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
+def _build_common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
     """Searches over all types, bulk, and what the service says of itself."""
-    page = {"200": _answer("A page of resources of all types.", _ref("AnyList"))}
-    done = {"200": _answer("What came of each operation that was run.", _ref("BulkResponse"))}
+    page = {"200": _build_answer("A page of resources of all types.", _build_ref("AnyList"))}
+    done = {"200": _build_answer("What came of each operation that was run.", _build_ref("BulkResponse"))}
     paths: dict[str, Json] = {
-        "/": {"get": _operation("list", _SEARCH, page, (400,))},
-        "/.search": {"post": _operation("search", (), page, (400, 413, 415), _ref("SearchRequest"))},
-        "/Bulk": {"post": _operation("bulk", (), done, (400, 413, 415), _ref("BulkRequest"))},
+        "/": {"get": _build_operation("list", _SEARCH, page, (400,))},
+        "/.search": {"post": _build_operation("search", (), page, (400, 413, 415), _build_ref("SearchRequest"))},
+        "/Bulk": {"post": _build_operation("bulk", (), done, (400, 413, 415), _build_ref("BulkRequest"))},
     }
     for path, schema, parameter in (
         ("/ServiceProviderConfig", "ServiceProviderConfig", None),
@@ -345,41 +362,41 @@ def _common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
         ("/Schemas", "SchemaList", None),
         ("/Schemas/{urn}", "Schema", "urn"),
     ):
-        answer = {"200": _answer(f"The {schema}.", _ref(schema))}
-        paths[path] = {"get": _operation(f"read{schema}", (), answer, (404,) if parameter else ())}
+        answer = {"200": _build_answer(f"The {schema}.", _build_ref(schema))}
+        paths[path] = {"get": _build_operation(f"read{schema}", (), answer, (404,) if parameter else ())}
         if parameter:
             known = [t.name for t in types] if parameter == "name" else [t.core.id for t in types]
             schema_of = {**_STRING, "minLength": 1, "examples": known}
             paths[path]["parameters"] = [{"name": parameter, "in": "path", "required": True, "schema": schema_of}]
-    described = {"200": _answer("This document.", {"type": "object"}, content_type="application/json")}
-    paths["/openapi.json"] = {"get": _operation("readOpenApi", (), described, ())}
+    described = {"200": _build_answer("This document.", {"type": "object"}, content_type="application/json")}
+    paths["/openapi.json"] = {"get": _build_operation("readOpenApi", (), described, ())}
     return paths
 
 
-def _operation(
+def _build_operation(
     id: str, parameters: Iterable[str], answers: Json, errors: Iterable[int], body: Json | None = None
 ) -> Json:
     """One operation. JSON is read under both of its names."""
     operation: Json = {"operationId": id}
-    if refs := [_ref(name, "parameters") for name in parameters]:
+    if refs := [_build_ref(name, "parameters") for name in parameters]:
         operation["parameters"] = refs
     if body is not None:
         content = {name: {"schema": body} for name in (CONTENT_TYPE, "application/json")}
         operation["requestBody"] = {"required": True, "content": content}
-    refused = {str(status): _ref(str(status), "responses") for status in sorted({*errors, *_ALWAYS})}
+    refused = {str(status): _build_ref(str(status), "responses") for status in sorted({*errors, *_ALWAYS})}
     return {**operation, "responses": {**answers, **refused}}
 
 
-def _answer(text: str, schema: Json, headers: Json | None = None, *, content_type: str = CONTENT_TYPE) -> Json:
+def _build_answer(text: str, schema: Json, headers: Json | None = None, *, content_type: str = CONTENT_TYPE) -> Json:
     answer: Json = {"description": text, "content": {content_type: {"schema": schema}}}
     return {**answer, "headers": headers} if headers else answer
 
 
-def _error(text: str) -> Json:
-    return _answer(text, _ref("Error"))
+def _build_error(text: str) -> Json:
+    return _build_answer(text, _build_ref("Error"))
 
 
-def _security(origin: str, *, of_operator: bool) -> Json:
+def _build_security(origin: str, *, of_operator: bool) -> Json:
     described = "The token of an operator's connection." if of_operator else "A secret token; it decides the tenant."
     token = {"tokenUrl": f"{origin}/oauth2/token", "scopes": {}}
     return {

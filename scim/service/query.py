@@ -39,19 +39,19 @@ class Query:
     count: int
     cursor: str | None
 
-    def identity(self, *more: str) -> str:
+    def build_identity(self, *more: str) -> str:
         """What makes two searches pages of one walk: all but where they stand, and how large their pages are."""
         parts = (*more, self.filter or "", self.sort_by or "", str(self.descending))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def query(parameters: Mapping[str, str], settings: Settings) -> Query:
+def parse_query(parameters: Mapping[str, str], settings: Settings) -> Query:
     """The search that parameters (by lower-case name) ask for. An index page out of range is brought into range, as
     §3.4.2.4 says; raises 400 invalidValue for what is no number, and invalidCount for a cursor's count beyond the
     largest page."""
     _refuse_near_misses(parameters)
     cursor = parameters.get("cursor")
-    count = max(_integer(parameters, "count", settings.page_size), 0)
+    count = max(_parse_integer(parameters, "count", settings.page_size), 0)
     if cursor is not None and count > settings.max_page_size:
         raise ScimError(INVALID_COUNT, f"count is {count}; a page has at most {settings.max_page_size} resources.")
     order = parameters.get("sortorder", "").strip().lower() or "ascending"
@@ -62,7 +62,7 @@ def query(parameters: Mapping[str, str], settings: Settings) -> Query:
         filter=parameters.get("filter"),
         sort_by=parameters.get("sortby", "").strip() or None,
         descending=order == "descending",
-        start=max(_integer(parameters, "startIndex", 1), 1),
+        start=max(_parse_integer(parameters, "startIndex", 1), 1),
         count=min(count, settings.max_page_size),
         cursor=cursor,
     )
@@ -73,12 +73,12 @@ def _refuse_near_misses(parameters: Mapping[str, str]) -> None:
     other name is another program's and ignored."""
     ours = {name.lower() for name in _OURS}
     for name in parameters:
-        if name not in ours and (meant := _meant(name)):
+        if name not in ours and (meant := _find_meant(name)):
             shown = printable(name)[:80]
             raise ScimError(INVALID_VALUE, f"{shown!r} is no parameter of a search; it is called {meant} here.")
 
 
-def _meant(name: str) -> str | None:
+def _find_meant(name: str) -> str | None:
     """The parameter of ours that a name stands for; None if it is a name of its own."""
     name = name.rpartition("?")[2]  # a tenant URL with a question mark and a path put behind it
     plain = _APART.sub("", name)
@@ -99,20 +99,20 @@ def _is_slip(name: str, ours: str) -> bool:
     return rest[1:] == wanted or rest == wanted[1:] or rest[1:] == wanted[1:] or swapped == wanted
 
 
-def from_url(request: Request) -> dict[str, str]:
+def parse_url(request: Request) -> dict[str, str]:
     """The parameters of a URL. Raises 400 invalidValue for one of ours that comes twice with two values."""
     if ambiguous := request.ambiguous:
         for name in _OURS:
             if name.lower() in ambiguous:
-                raise _twice(name)
+                raise _make_twice(name)
     return request.query
 
 
-def _twice(name: str) -> ScimError:
+def _make_twice(name: str) -> ScimError:
     return ScimError(INVALID_VALUE, f"{name} comes twice, with two values; send it once.")
 
 
-def from_body(body: object) -> dict[str, str]:
+def parse_body(body: object) -> dict[str, str]:
     """The parameters in a SearchRequest (§3.4.3) in the form of those of a URL. Raises 400."""
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a SearchRequest.")
@@ -122,7 +122,7 @@ def from_body(body: object) -> dict[str, str]:
         if lower == "schemas" or value is None:
             continue
         if lower in parameters:
-            raise _twice(name[:80])
+            raise _make_twice(name[:80])
         if lower in _LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
             parameters[lower] = ",".join(value)
         elif isinstance(value, str) or (lower in _NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
@@ -132,7 +132,7 @@ def from_body(body: object) -> dict[str, str]:
     return parameters
 
 
-def _integer(parameters: Mapping[str, str], name: str, default: int) -> int:
+def _parse_integer(parameters: Mapping[str, str], name: str, default: int) -> int:
     text = parameters.get(name.lower(), "").strip()
     if not text:
         return default

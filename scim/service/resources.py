@@ -21,7 +21,14 @@ from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
 from scim.service.context import Context
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
-from scim.service.quota import booked, of_creation, of_deletion, of_leaving, of_update, require_room
+from scim.service.quota_check import (
+    book,
+    measure_creation,
+    measure_deletion,
+    measure_leaving,
+    measure_update,
+    require_room,
+)
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation, Stored
 from scim.store.resources import Stale, Taken
@@ -39,17 +46,17 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 async def create(context: Context, resource_type: ResourceType) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
     projection = Projection(resource_type, context.request.query)
-    document = await sent(context, resource_type)
-    projection.written(written(document))
+    document = await read_document(context, resource_type)
+    projection.written(list_set_attributes(document))
     stored = await create_stored(context, resource_type, document)
-    return context.response(resource_type, stored, projection, 201)
+    return context.build_response(resource_type, stored, projection, 201)
 
 
 async def read(context: Context, resource_type: ResourceType, id: str) -> Response:
     """GET: 200, or 304 where If-None-Match names the version."""
     projection = Projection(resource_type, context.request.query)
-    stored, values = await _with_edges(context, resource_type, id, projection)
-    response = context.response(resource_type, stored, projection, 200, values)
+    stored, values = await _read_with_edges(context, resource_type, id, projection)
+    response = context.build_response(resource_type, stored, projection, 200, values)
     if context.request.method == "GET" and context.request.matches("if-none-match", response.headers["ETag"]):
         return Response(304, None, {"ETag": response.headers["ETag"]})
     return response
@@ -58,14 +65,14 @@ async def read(context: Context, resource_type: ResourceType, id: str) -> Respon
 async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
     projection = Projection(resource_type, context.request.query)
-    document = await sent(context, resource_type)
-    projection.written(written(document))
+    document = await read_document(context, resource_type)
+    projection.written(list_set_attributes(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, resource_type)
         return document, Changes()
 
-    return await _updated(context, resource_type, id, change, projection)
+    return await _update_and_answer(context, resource_type, id, change, projection)
 
 
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
@@ -76,32 +83,32 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         document = await in_turns(steps(old.document, listed, resource_type))
-        return context.kept(resource_type, document), Changes()
+        return context.drop_own_refs(resource_type, document), Changes()
 
-    return await _updated(context, resource_type, id, change, projection)
+    return await _update_and_answer(context, resource_type, id, change, projection)
 
 
-async def sent(context: Context, resource_type: ResourceType) -> Document:
+async def read_document(context: Context, resource_type: ResourceType) -> Document:
     """The document that a POST or PUT says. Raises 400 or 413."""
-    body = await context.body(resource_type)
-    if resource_type.members and (number := longest(body)) > (most := most_members(context)):
+    body = await context.read_body(resource_type)
+    if resource_type.members and (number := count_longest(body)) > (most := find_most_members(context)):
         detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
         raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
-    return context.kept(resource_type, await call(_values(body), canonical, body, resource_type))
+    return context.drop_own_refs(resource_type, await call(_count_values(body), canonical, body, resource_type))
 
 
-def most_members(context: Context) -> int:
+def find_most_members(context: Context) -> int:
     """How many members of a group one request may name: surely written in its time."""
     return context.settings.request_seconds * _PER_SECOND
 
 
-def _values(body: object) -> int:
+def _count_values(body: object) -> int:
     """How many values a body has, about: those of its lists and objects."""
     values = body.values() if isinstance(body, dict) else ()
     return sum(len(value) for value in values if isinstance(value, list | dict))
 
 
-def longest(body: object) -> int:
+def count_longest(body: object) -> int:
     """How many values the attribute has that has most."""
     values = body.values() if isinstance(body, dict) else ()
     return max((len(value) for value in values if isinstance(value, list | dict)), default=0)
@@ -109,12 +116,12 @@ def longest(body: object) -> int:
 
 async def read_operations(context: Context, resource_type: ResourceType) -> list[Operation]:
     """The operations of a PATCH. Raises 400 or 413."""
-    body = await context.body(resource_type)
+    body = await context.read_body(resource_type)
     most = context.settings.max_patch_operations
     return await in_turns(reading(body, resource_type, most, strict=context.strict))
 
 
-def written(document: Document) -> list[tuple[str | None, str]]:
+def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
     """What a body has set: (URN or None, attribute)."""
     names: list[tuple[str | None, str]] = []
     for name, value in document.items():
@@ -125,17 +132,17 @@ def written(document: Document) -> list[tuple[str | None, str]]:
 
 async def delete(context: Context, resource_type: ResourceType, id: str) -> Response:
     """DELETE: 204; final, and a second one is 404. Memberships go with the resource."""
-    until = _patience()
+    until = _find_deadline()
     while True:
-        stored = await _existing(context, resource_type, id)
+        stored = await _read_existing(context, resource_type, id)
         _require_match(context, stored)
         note_deletion()
         try:
-            with booked(context, of_deletion(stored.document)):
+            with book(context, measure_deletion(stored.document)):
                 await context.store.resources.delete(context.tenant, resource_type, stored)
             return Response(204)
         except Stale:
-            await _before_retry(context, stored, until)
+            await _wait_before_retry(context, stored, until)
 
 
 async def create_stored(
@@ -145,19 +152,19 @@ async def create_stored(
     creation = Creation(context.new_id or new_id(resource_type.id_prefix), resource_type, document)
     note_creation(resource_type, document)
     note_members(Changes({member.value: member for member in members}))
-    growth = of_creation(document, len(members))
+    growth = measure_creation(document, len(members))
     require_room(context, growth)
     try:
-        with booked(context, growth):
+        with book(context, growth):
             return await context.store.resources.create(context.tenant, creation, members)
     except Taken as taken:
-        _conflict(taken, document)
+        _raise_conflict(taken, document)
 
 
-async def creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
+async def try_creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
     """What a POST would make; None where it would be refused."""
     try:
-        return Creation(id, resource_type, await sent(context, resource_type))
+        return Creation(id, resource_type, await read_document(context, resource_type))
     except ScimError:
         return None
 
@@ -166,69 +173,69 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
     """Read, change, write if nobody else did meanwhile, else again: no update is lost.
 
     A change that changes nothing writes nothing, so version and lastModified stay (RFC 7644 §3.5.2.1)."""
-    until = _patience()
+    until = _find_deadline()
     while True:
-        stored = await _existing(context, resource_type, id)
+        stored = await _read_existing(context, resource_type, id)
         _require_match(context, stored)
         document, changes = await change(stored)
         note_update(resource_type, stored.document, document)
         note_members(changes)
-        if not changes and not stored.changing and _same(document, stored.document):
+        if not changes and not stored.changing and _are_same(document, stored.document):
             return stored
-        require_room(context, of_update(stored.document, document, changes) + of_leaving(changes))
+        require_room(context, measure_update(stored.document, document, changes) + measure_leaving(changes))
         try:
-            with booked(context, of_update(stored.document, document, changes)):
+            with book(context, measure_update(stored.document, document, changes)):
                 return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
         except Taken as taken:
-            _conflict(taken, document)
+            _raise_conflict(taken, document)
         except Stale:
             if stored.changing:  # the wait was for another request's members, and is over
-                until = _patience()
-            await _before_retry(context, stored, until)
+                until = _find_deadline()
+            await _wait_before_retry(context, stored, until)
 
 
-def _same(one: Document, other: Document) -> bool:
+def _are_same(one: Document, other: Document) -> bool:
     """Whether two documents are the same JSON: to Python 1 and true are equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def missing(resource_type: ResourceType, id: str) -> ScimError:
+def make_not_found(resource_type: ResourceType, id: str) -> ScimError:
     return ScimError(
         NOT_FOUND, f"{resource_type.name} {id[:80]!r} does not exist: it was deleted, or never created here."
     )
 
 
-async def _updated(
+async def _update_and_answer(
     context: Context, resource_type: ResourceType, id: str, change: Change, projection: Projection
 ) -> Response:
     update = update_stored(context, resource_type, id, change)
-    if not edges.shown(resource_type, projection):
-        return context.response(resource_type, await update, projection)
-    stored, values = await asyncio.gather(update, edges.of_one(context, resource_type, id))
-    return context.response(resource_type, stored, projection, 200, values)
+    if not edges.must_read(resource_type, projection):
+        return context.build_response(resource_type, await update, projection)
+    stored, values = await asyncio.gather(update, edges.read_one(context, resource_type, id))
+    return context.build_response(resource_type, stored, projection, 200, values)
 
 
-async def _with_edges(
+async def _read_with_edges(
     context: Context, resource_type: ResourceType, id: str, projection: Projection
 ) -> tuple[Stored, list[Document]]:
     """The resource and its edges if the response shows them; those of a user are read at the same time."""
-    if context.registry.by_id(id) is not resource_type or not edges.shown(resource_type, projection):
-        return await _existing(context, resource_type, id), []
+    if context.registry.by_id(id) is not resource_type or not edges.must_read(resource_type, projection):
+        return await _read_existing(context, resource_type, id), []
     if resource_type.members:  # the version must be no newer than the members that are shown with it
-        stored = await _existing(context, resource_type, id)
-        return stored, await edges.of_one(context, resource_type, id, bounded=True)
-    read = _existing(context, resource_type, id), edges.of_one(context, resource_type, id, bounded=True)
+        stored = await _read_existing(context, resource_type, id)
+        return stored, await edges.read_one(context, resource_type, id, bounded=True)
+    read = _read_existing(context, resource_type, id), edges.read_one(context, resource_type, id, bounded=True)
     stored, values = await asyncio.gather(*read)
     return stored, values
 
 
-async def _existing(context: Context, resource_type: ResourceType, id: str) -> Stored:
+async def _read_existing(context: Context, resource_type: ResourceType, id: str) -> Stored:
     """The resource; 404 where there is none of that type in the tenant."""
     stored = None
     if context.registry.by_id(id) is resource_type:
         stored = await context.store.resources.read(context.tenant, id)
     if stored is None:
-        raise missing(resource_type, id)
+        raise make_not_found(resource_type, id)
     return stored
 
 
@@ -236,18 +243,18 @@ def _require_match(context: Context, stored: Stored) -> None:
     """Raise 412 where the client's If-Match or If-None-Match forbids the write."""
     request = context.request
     if request.matches("if-match", stored.version) is False or request.matches("if-none-match", stored.version):
-        raise _changed(stored)
+        raise _make_changed(stored)
 
 
-def _changed(stored: Stored) -> ScimError:
+def _make_changed(stored: Stored) -> ScimError:
     return ScimError(PRECONDITION_FAILED, f"{stored.id} is now at version {stored.version}; read it and send again.")
 
 
-async def _before_retry(context: Context, stored: Stored, until: float) -> None:
+async def _wait_before_retry(context: Context, stored: Stored, until: float) -> None:
     """Wait a random moment for concurrent writers to finish. Raises 412 where the client made a condition, 503 when
     they never do."""
     if context.request.headers.get("if-match", "*").strip() != "*":
-        raise _changed(stored)
+        raise _make_changed(stored)
     deadline.check()
     if asyncio.get_running_loop().time() > until:
         detail = f"{stored.id} is being changed by others all the time; send again."
@@ -255,11 +262,11 @@ async def _before_retry(context: Context, stored: Stored, until: float) -> None:
     await asyncio.sleep(random.uniform(0.0, 0.1))
 
 
-def _patience() -> float:
+def _find_deadline() -> float:
     return asyncio.get_running_loop().time() + _RETRY_SECONDS
 
 
-def _conflict(taken: Taken, document: Document) -> NoReturn:
+def _raise_conflict(taken: Taken, document: Document) -> NoReturn:
     index = taken.index
     container = document if index.target.urn is None else document.get(index.target.urn, {})
     value = str(container.get(index.target.name, ""))[:200]

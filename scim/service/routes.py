@@ -18,16 +18,16 @@ _Methods = Mapping[str, str]
 _ROOT: dict[tuple[str, ...], _Methods] = {
     (): {"GET": "search.search_root"},
     (".search",): {"POST": "search.search_root_by_post"},
-    ("serviceproviderconfig",): {"GET": "discovery.service_provider_config"},
-    ("resourcetypes",): {"GET": "discovery.resource_types"},
-    ("schemas",): {"GET": "discovery.schemas"},
-    ("openapi.json",): {"GET": "openapi.openapi"},
-    ("bulk",): {"POST": "routes.bulk"},
-    ("me",): dict.fromkeys(["GET", "POST", "PUT", "PATCH", "DELETE"], "routes.me"),
+    ("serviceproviderconfig",): {"GET": "discovery.read_service_provider_config"},
+    ("resourcetypes",): {"GET": "discovery.list_resource_types"},
+    ("schemas",): {"GET": "discovery.list_schemas"},
+    ("openapi.json",): {"GET": "openapi.read_openapi"},
+    ("bulk",): {"POST": "routes.run_bulk"},
+    ("me",): dict.fromkeys(["GET", "POST", "PUT", "PATCH", "DELETE"], "routes.refuse_me"),
 }
 _NAMED: dict[str, _Methods] = {
-    "resourcetypes": {"GET": "discovery.resource_type"},
-    "schemas": {"GET": "discovery.schema"},
+    "resourcetypes": {"GET": "discovery.read_resource_type"},
+    "schemas": {"GET": "discovery.read_schema"},
 }
 _COLLECTION: _Methods = {"GET": "search.search", "POST": "resources.create"}
 _SEARCH: _Methods = {"POST": "search.search_by_post"}
@@ -45,14 +45,14 @@ _GROUPS = {
 """What a resource type with members does otherwise."""
 
 
-async def bulk(context: Context) -> Response:
+async def run_bulk(context: Context) -> Response:
     """POST to /Bulk, whose operations come back here."""
-    from scim.service.bulk import bulk
+    from scim.service.bulk import run_bulk
 
-    return await bulk(context, route)
+    return await run_bulk(context, route)
 
 
-async def me(context: Context) -> Response:
+async def refuse_me(context: Context) -> Response:
     """Any request to /Me (RFC 7644 §3.11)."""
     raise ScimError(NOT_IMPLEMENTED, "/Me needs a credential that names a user; this one names a connection.")
 
@@ -62,17 +62,17 @@ async def route(context: Context) -> Response:
     segments, method = context.request.segments, context.request.method
     names = tuple(segment.lower() for segment in segments)
     if names in _ROOT:
-        return await _allowed(_ROOT[names], method)(context)
+        return await _find_allowed(_ROOT[names], method)(context)
     if len(names) == 2 and names[0] in _NAMED:
-        return await _allowed(_NAMED[names[0]], method)(context, segments[1])
+        return await _find_allowed(_NAMED[names[0]], method)(context, segments[1])
     resource_type = context.registry.by_endpoint(segments[0])
     if resource_type is None or len(segments) > 2 or (len(segments) == 2 and _is_endpoint(context, names[1])):
-        raise _nothing(context)
+        raise _make_not_found(context)
     if len(segments) == 1:
-        return await _operation(_COLLECTION, method, resource_type)(context, resource_type)
+        return await _find_operation(_COLLECTION, method, resource_type)(context, resource_type)
     if names[1] == ".search":
-        return await _allowed(_SEARCH, method)(context, resource_type)
-    return await _operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
+        return await _find_allowed(_SEARCH, method)(context, resource_type)
+    return await _find_operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
 
 
 def _is_endpoint(context: Context, name: str) -> bool:
@@ -80,7 +80,7 @@ def _is_endpoint(context: Context, name: str) -> bool:
     return ((name,) in _ROOT and name != ".search") or context.registry.by_endpoint(name) is not None
 
 
-def _nothing(context: Context) -> ScimError:
+def _make_not_found(context: Context) -> ScimError:
     """The error for a path that is none: most often the tenant URL was entered with something behind it."""
     segments = context.request.segments
     path, url = "/".join([context.request.base_path, *segments])[:200], context.base_url
@@ -89,23 +89,23 @@ def _nothing(context: Context) -> ScimError:
     return ScimError(NOT_FOUND, NO_ADDRESS.format(path=path, url=url))
 
 
-def _operation(methods: _Methods, method: str, resource_type: ResourceType) -> _Operation:
-    name = _named(methods, method)
-    return _imported(_GROUPS.get(name, name) if resource_type.members else name)
+def _find_operation(methods: _Methods, method: str, resource_type: ResourceType) -> _Operation:
+    name = _find_name(methods, method)
+    return _import(_GROUPS.get(name, name) if resource_type.members else name)
 
 
-def _allowed(methods: _Methods, method: str) -> _Operation:
-    return _imported(_named(methods, method))
+def _find_allowed(methods: _Methods, method: str) -> _Operation:
+    return _import(_find_name(methods, method))
 
 
-def _named(methods: _Methods, method: str) -> str:
+def _find_name(methods: _Methods, method: str) -> str:
     if method not in methods:
         allow = ", ".join(methods).replace("GET", "GET, HEAD")
         raise ScimError(METHOD_NOT_ALLOWED, f"{method} is not allowed here; use {allow}.", {"Allow": allow})
     return methods[method]
 
 
-def _imported(name: str) -> _Operation:
+def _import(name: str) -> _Operation:
     module, _, function = name.partition(".")
     operation: _Operation = getattr(import_module(f"scim.service.{module}"), function)
     return operation

@@ -25,7 +25,7 @@ from scim.schema.validation import Document
 from scim.service import cursors, edges
 from scim.service.candidates import Linked, Listed
 from scim.service.context import Context
-from scim.service.query import Query, from_body, from_url, query
+from scim.service.query import Query, parse_body, parse_query, parse_url
 from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.plan import ByEdge, Scan, find_edge_ids, list_indexes, plan
 from scim.store.positions import Position
@@ -59,42 +59,44 @@ _MAX_IN_URL = 8192
 
 async def search(context: Context, resource_type: ResourceType) -> Response:
     """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
-    return await _answer(context, [resource_type], from_url(context.request))
+    return await _run(context, [resource_type], parse_url(context.request))
 
 
 async def search_by_post(context: Context, resource_type: ResourceType) -> Response:
     """POST to a resource type's .search."""
-    return await _answer(context, [resource_type], from_body(await context.body()))
+    return await _run(context, [resource_type], parse_body(await context.read_body()))
 
 
 async def search_root(context: Context) -> Response:
     """GET on the root: all resource types."""
-    return await _answer(context, context.registry.resource_types, from_url(context.request))
+    return await _run(context, context.registry.resource_types, parse_url(context.request))
 
 
 async def search_root_by_post(context: Context) -> Response:
     """POST to the root's .search."""
-    return await _answer(context, context.registry.resource_types, from_body(await context.body()))
+    return await _run(context, context.registry.resource_types, parse_body(await context.read_body()))
 
 
-async def _answer(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
-    wanted = query(parameters, context.settings)
+async def _run(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:
+    wanted = parse_query(parameters, context.settings)
     projections = {resource_type.name: Projection(resource_type, parameters) for resource_type in types}
-    sources = await _sources(context, types, wanted, projections)
-    page, kept = await (_walk if wanted.sort_by is None else _sorted)(context, sources, wanted)
-    resources, _ = await asyncio.gather(_shown(context, page, projections, wanted), _keep(context, kept))
+    sources = await _build_sources(context, types, wanted, projections)
+    page, kept = await (_walk if wanted.sort_by is None else _sort)(context, sources, wanted)
+    resources, _ = await asyncio.gather(
+        _build_resources(context, page, projections, wanted), _keep_bookmark(context, kept)
+    )
     body: dict[str, object] = {"schemas": [LIST_URN], "totalResults": page.total}
     if wanted.cursor is None:
         body["startIndex"] = wanted.start
     elif page.next is not None:
         key = await context.store.positions.read_cursor_key()
         body["nextCursor"] = cursors.seal(
-            key, context.tenant, _identity(context, sources, wanted), wanted.count, page.next
+            key, context.tenant, _build_identity(context, sources, wanted), wanted.count, page.next
         )
     return Response(200, {**body, "itemsPerPage": len(resources), "Resources": resources})
 
 
-async def _sources(
+async def _build_sources(
     context: Context, types: Sequence[ResourceType], wanted: Query, projections: Mapping[str, Projection]
 ) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
@@ -113,13 +115,13 @@ async def _sources(
     for name in names(tree):
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say
-    shown = [t.name for t in types if wanted.sort_by is None and edges.shown(t, projections[t.name])]
+    shown = [t.name for t in types if wanted.sort_by is None and edges.must_read(t, projections[t.name])]
     foreign = len(types) > 1
-    conditions = [await _condition(context, tree, t, foreign=foreign) for t in types]
-    return [_source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
+    conditions = [await _plan_condition(context, tree, t, foreign=foreign) for t in types]
+    return [_build_source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
 
 
-def _source(context: Context, resource_type: ResourceType, condition: Condition, *, shows_edges: bool) -> Source:
+def _build_source(context: Context, resource_type: ResourceType, condition: Condition, *, shows_edges: bool) -> Source:
     match condition.plan:
         case Scan():
             return Scanned(context, resource_type, condition)
@@ -129,7 +131,7 @@ def _source(context: Context, resource_type: ResourceType, condition: Condition,
             return Listed(context, resource_type, condition, shows_edges)
 
 
-async def _condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
+async def _plan_condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
     """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
     miss what is there."""
     matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
@@ -143,20 +145,20 @@ async def _condition(context: Context, tree: Filter, resource_type: ResourceType
     return Condition(matches, chosen, find_edge_ids(tree, resource_type), answered, unindexed)
 
 
-def _identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
+def _build_identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
     """Bookmarks and cursors are one connection's and one query's: walks of others must not move them."""
-    return wanted.identity(context.connection, ",".join(one.resource_type.name for one in sources))
+    return wanted.build_identity(context.connection, ",".join(one.resource_type.name for one in sources))
 
 
 async def _walk(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
     """A page in the order of ids, and the bookmark to leave for the next one."""
-    identity = _identity(context, sources, wanted)
-    place, seen = await _place(context, identity, wanted)
-    page = await _read(sources, wanted, place, skip=0 if wanted.cursor is not None else wanted.start - 1)
-    return page, _following(page, identity, wanted, place, seen)
+    identity = _build_identity(context, sources, wanted)
+    place, seen = await _find_place(context, identity, wanted)
+    page = await _read_page(sources, wanted, place, skip=0 if wanted.cursor is not None else wanted.start - 1)
+    return page, _announce_next(page, identity, wanted, place, seen)
 
 
-def _following(page: Page, identity: str, wanted: Query, place: Position | None, seen: int) -> Bookmark | None:
+def _announce_next(page: Page, identity: str, wanted: Query, place: Position | None, seen: int) -> Bookmark | None:
     """Say on the page how many there are and where the next one begins; the bookmark for it."""
     reached = seen + len(page.resources)
     if place is not None:  # the count was made when the walk began, and what came or went since must not end it wrongly
@@ -169,27 +171,27 @@ def _following(page: Page, identity: str, wanted: Query, place: Position | None,
     return (identity, wanted.start + len(page.resources), position) if wanted.cursor is None else None
 
 
-async def _place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
+async def _find_place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
     """Where the page begins, if that is known, and how many resources come before it."""
     if wanted.cursor:
-        return await _unsealed_place(context, identity, wanted)
+        return await _unseal_place(context, identity, wanted)
     if wanted.cursor is None and wanted.start > 1:
         positions = context.store.positions
         return await positions.find(context.tenant, context.connection, identity, wanted.start), wanted.start - 1
     return None, 0
 
 
-async def _unsealed_place(context: Context, identity: str, wanted: Query) -> tuple[Position, int]:
-    place = await _unsealed(context, identity, wanted)
+async def _unseal_place(context: Context, identity: str, wanted: Query) -> tuple[Position, int]:
+    place = await _unseal(context, identity, wanted)
     return Position(place["type"], place["id"], place["total"], place.get("window")), place["seen"]
 
 
-async def _unsealed(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
+async def _unseal(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
     key = await context.store.positions.read_cursor_key()
     return cursors.unseal(key, context.tenant, identity, wanted.count, wanted.cursor or "")
 
 
-async def _read(sources: Sequence[Source], wanted: Query, place: Position | None, *, skip: int) -> Page:
+async def _read_page(sources: Sequence[Source], wanted: Query, place: Position | None, *, skip: int) -> Page:
     """One page over the sources in order, from the place on or after skipping."""
     page, names = Page(), [one.resource_type.name for one in sources]
     if place is not None and place.resource_type not in names:
@@ -211,37 +213,39 @@ async def _read(sources: Sequence[Source], wanted: Query, place: Position | None
     return page
 
 
-async def _sorted(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
+async def _sort(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
     """A page in the order of an attribute, and the bookmark to leave for the next one. A cursor holds what the last
     resource before it is ordered by."""
     from scim.service import sorting  # few ask for it, and every cold start would pay
 
-    order = await sorting.order(context, sources, wanted)
-    identity = _identity(context, sources, wanted)
+    order = await sorting.parse_order(context, sources, wanted)
+    identity = _build_identity(context, sources, wanted)
     if order.by is None:
         after, offset = None, wanted.start - 1 if wanted.cursor is None else 0
         if wanted.cursor:
-            after = (await _unsealed(context, identity, wanted))["after"]
-        held = await sorting.of_all(context, sources, wanted, order, offset, after)
+            after = (await _unseal(context, identity, wanted))["after"]
+        held = await sorting.sort_all(context, sources, wanted, order, offset, after)
         return Page(held.resources, total=held.total, next={"after": held.last} if held.last else None), None
-    place, seen = await _unsealed_place(context, identity, wanted) if wanted.cursor else (None, 0)
+    place, seen = await _unseal_place(context, identity, wanted) if wanted.cursor else (None, 0)
     find = partial(context.store.positions.find, context.tenant, context.connection, identity, wanted.start)
-    found = await sorting.by_index(context, sources[0].resource_type, order.by, wanted, place, find)
+    found = await sorting.read_by_index(context, sources[0].resource_type, order.by, wanted, place, find)
     page = Page(found.resources, total=found.total)
     if found.last is not None:
         page.next = {"type": sources[0].resource_type.name, "id": found.last, "window": found.window}
     seen = seen if wanted.cursor is not None else wanted.start - 1
-    bookmark = _following(page, identity, wanted, found.place, seen)
+    bookmark = _announce_next(page, identity, wanted, found.place, seen)
     return page, bookmark if found.is_long else None
 
 
-async def _keep(context: Context, bookmark: Bookmark | None) -> None:
+async def _keep_bookmark(context: Context, bookmark: Bookmark | None) -> None:
     if bookmark is not None and context.writes:
         with contextlib.suppress(TableUnavailable):  # a hint: without it the next page costs more reads
             await context.store.positions.write(context.tenant, context.connection, *bookmark)
 
 
-async def _shown(context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query) -> list[Document]:
+async def _build_resources(
+    context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query
+) -> list[Document]:
     """The page's resources as the client gets them, with their edges where it asks for them."""
     shown: dict[str, Document] = {}
     for name, projection in projections.items():
@@ -251,12 +255,12 @@ async def _shown(context: Context, page: Page, projections: Mapping[str, Project
         resource_type = group[0][0]
         found = page.edges
         unread = [stored.id for _, stored in group if stored.id not in found]
-        if unread and edges.shown(resource_type, projection):
+        if unread and edges.must_read(resource_type, projection):
             neighbours = wanted.filter is None and wanted.sort_by is None
-            found = found | await edges.of_page(context, resource_type, unread, neighbours=neighbours)
+            found = found | await edges.read_page(context, resource_type, unread, neighbours=neighbours)
         for _, stored in group:
             values = found.get(stored.id)
             if charge(_SHOWN + stored.size // BYTES_EACH + len(values or ()) // 10, Work.PAGE):
                 await pause()
-            shown[stored.id] = projection.apply(context.resource(resource_type, stored, values))
+            shown[stored.id] = projection.apply(context.build_resource(resource_type, stored, values))
     return [shown[stored.id] for _, stored in page.resources]

@@ -57,18 +57,18 @@ class Sorted:
     is_long: bool = False
 
 
-async def order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
+async def parse_order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
     """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
-    targets = [_target(one.resource_type, wanted.sort_by or "") for one in sources]
+    targets = [_find_target(one.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         detail = f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas."
         raise ScimError(INVALID_VALUE, detail, attribute=wanted.sort_by, rule="unknown")
     alone = len(sources) == 1 and isinstance(sources[0], All)
-    index = _index(sources[0].resource_type, targets[0]) if alone else None
+    index = _find_index(sources[0].resource_type, targets[0]) if alone else None
     return Order(targets, index if index and await _covers(context, sources[0].resource_type, index) else None)
 
 
-async def of_all(
+async def sort_all(
     context: Context, sources: Sequence[Source], wanted: Query, order: Order, offset: int, after: list[Any] | None
 ) -> Sorted:
     """The page behind `after`, or from `offset` on, of all matching resources. Raises 400 tooMany if these are too
@@ -81,7 +81,7 @@ async def of_all(
         for s in found.resources:
             if charge(_SORTED + s.size // BYTES_EACH, Work.PAGE):
                 await pause()
-            every.append((_key(context, one.resource_type, target, s), (one.resource_type, s)))
+            every.append((_make_key(context, one.resource_type, target, s), (one.resource_type, s)))
         if room.is_full:
             many = limit if len(every) == limit else f"{_MAX_BYTES // 2**20} MiB of"
             detail = f"More than {many} resources would have to be sorted by {wanted.sort_by}: filter them first."
@@ -99,14 +99,14 @@ def _cut(
         every = [pair for pair in every if (pair[0] < after if wanted.descending else pair[0] > after)]
     page, room = [], Room(wanted.count)
     for pair in every[offset : offset + wanted.count]:
-        if not room.takes(pair[1][1]):
+        if not room.take(pair[1][1]):
             break
         page.append(pair)
     more = bool(page) and len(every) > offset + len(page)
     return [one for _, one in page], page[-1][0] if more else None
 
 
-def _target(resource_type: ResourceType, name: str) -> Target | None:
+def _find_target(resource_type: ResourceType, name: str) -> Target | None:
     """What the resource type is sorted by; a complex attribute by its value. None where it has no such attribute."""
     target = resource_type.resolve(name)
     if target is None or target.attribute is None or target.attribute.hidden or target.name == resource_type.edges:
@@ -117,7 +117,7 @@ def _target(resource_type: ResourceType, name: str) -> Target | None:
     return target
 
 
-def _index(resource_type: ResourceType, target: Target | None) -> Index | None:
+def _find_index(resource_type: ResourceType, target: Target | None) -> Index | None:
     """The index whose rows are in the wanted order and miss no resource."""
     index = resource_type.indexes.get(target.path.lower()) if target else None
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
@@ -128,7 +128,7 @@ async def _covers(context: Context, resource_type: ResourceType, index: Index) -
     return not await context.store.census.find_unusable(context.tenant, resource_type, [index])
 
 
-async def by_index(
+async def read_by_index(
     context: Context,
     resource_type: ResourceType,
     index: Index,
@@ -151,8 +151,8 @@ async def by_index(
     if place is None:
         known, is_all = await listed.read_first()
         if is_all:
-            ids = _ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
-            return await _shown(context, resource_type, wanted, ids, Sorted([], len(known), None))
+            ids = _to_ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
+            return await _read_page(context, resource_type, wanted, ids, Sorted([], len(known), None))
         place = await find() if offset and not is_long else None
         total = place.total if place else (await context.store.counts.count(context.tenant, resource_type)).total
     if place is not None:
@@ -160,36 +160,36 @@ async def by_index(
     page = Sorted([], total, None, place=place, is_long=True)
     if offset >= total:
         return page
-    walk = _downwards(listed, place, known) if wanted.descending else _upwards(listed, place, known, wanted.count)
+    walk = _walk_down(listed, place, known) if wanted.descending else _walk_up(listed, place, known, wanted.count)
     ids = []
     async for page.window, found in walk:
         ids += found[offset : offset + wanted.count + 1 - len(ids)]
         offset = max(offset - len(found), 0)
         if len(ids) > wanted.count:
             break
-    return await _shown(context, resource_type, wanted, ids, page)
+    return await _read_page(context, resource_type, wanted, ids, page)
 
 
-async def _upwards(
+async def _walk_up(
     listed: OrderedIndex, place: Position | None, known: list[Row], count: int
 ) -> AsyncIterator[tuple[None, Ids]]:
     if known:
-        yield None, _ids(known)
+        yield None, _to_ids(known)
     after = known[-1].key if known else place.id if place else None
     async for page in listed.walk_up(after, PAGE_ROWS if known else count + 1):
-        yield None, _ids(page)
+        yield None, _to_ids(page)
 
 
-async def _downwards(listed: OrderedIndex, place: Position | None, known: list[Row]) -> AsyncIterator[tuple[str, Ids]]:
+async def _walk_down(listed: OrderedIndex, place: Position | None, known: list[Row]) -> AsyncIterator[tuple[str, Ids]]:
     async for window in listed.walk_down(place.id if place else None, place.window if place else None, known):
-        yield window.start, _ids(window.rows)[::-1]
+        yield window.start, _to_ids(window.rows)[::-1]
 
 
-def _ids(found: list[Row]) -> Ids:
+def _to_ids(found: list[Row]) -> Ids:
     return [(row.key, str(row.values["id"])) for row in found]
 
 
-async def _shown(context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
+async def _read_page(context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
     """The page with the resources of the first ids, of which one more than it holds says that there is another one."""
     room = Room(wanted.count)
     last = ids[0][0] if ids and not wanted.count else None
@@ -197,7 +197,7 @@ async def _shown(context: Context, resource_type: ResourceType, wanted: Query, i
         some = ids[at : min(at + PARALLEL_READS, wanted.count)]
         there = {one.id: one for one in await context.store.resources.read_all(context.tenant, [id for _, id in some])}
         for key, id in some:
-            if id in there and not room.takes(there[id]):
+            if id in there and not room.take(there[id]):
                 page.last = last
                 return page
             page.resources += [(resource_type, there[id])] if id in there else []
@@ -206,16 +206,16 @@ async def _shown(context: Context, resource_type: ResourceType, wanted: Query, i
     return page
 
 
-def _key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:
+def _make_key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:
     """What a resource is ordered by: those without a value come last when ascending and first when descending."""
-    value = _value(context.resource(resource_type, stored), target) if target else None
+    value = _find_value(context.build_resource(resource_type, stored), target) if target else None
     if target is not None and target.attribute is not None and value is not None:
-        value = _comparable(value, target.sub or target.attribute)
+        value = _to_comparable(value, target.sub or target.attribute)
     rank = 0 if isinstance(value, str) else -1  # types may disagree on what a name holds
     return [1, stored.id] if value is None else [rank, value, stored.id]
 
 
-def _value(resource: dict[str, Any], target: Target) -> Any:
+def _find_value(resource: dict[str, Any], target: Target) -> Any:
     """The value to sort by: of several the primary one, else the first."""
     container = resource if target.urn is None else resource.get(target.urn, {})
     value = container.get(target.name) if isinstance(container, dict) else None
@@ -225,7 +225,7 @@ def _value(resource: dict[str, Any], target: Target) -> Any:
     return value.get(target.sub.name) if target.sub and isinstance(value, dict) else value
 
 
-def _comparable(value: Any, attribute: Attribute) -> Any:
+def _to_comparable(value: Any, attribute: Attribute) -> Any:
     """What values of one attribute are ordered by; None for one that is not of its type, since it was kept before its
     extension was declared."""
     if attribute.type == "dateTime":

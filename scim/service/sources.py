@@ -38,7 +38,7 @@ class Room:
         self._size = size
         self._is_empty = True
 
-    def takes(self, one: Stored) -> bool:
+    def take(self, one: Stored) -> bool:
         """Whether there is room for the resource, which then has it."""
         if self.is_full or not self.count or (one.size > self._size and not self._is_empty):
             self.is_full = True
@@ -50,7 +50,7 @@ class Room:
 
 
 @dataclass(slots=True)
-class Found:
+class Slice:
     """A stretch of a source: the resources, the one after them (None at the end), how many the source has in all (None
     if that was not asked), and the edges that were read on the way."""
 
@@ -61,7 +61,7 @@ class Found:
 
     def add(self, one: Stored, room: Room) -> None:
         """Put a resource on the page, or, as the first that finds no room, behind it."""
-        if room.takes(one):
+        if room.take(one):
             self.resources.append(one)
         elif self.next is None:
             self.next = one
@@ -83,7 +83,7 @@ class Limit:
             raise ScimError(TOO_MANY, told.TOO_MANY_READ.format(limit=self._limit, remedy=self._remedy))
 
 
-def _remedy(context: Context, condition: Condition) -> str:
+def _build_remedy(context: Context, condition: Condition) -> str:
     """What to do about a scan that reads too much."""
     remedy = told.MATCH_ON
     if condition.unindexed:
@@ -99,7 +99,7 @@ class Source(Protocol):
     def resource_type(self) -> ResourceType:
         """The type of all its resources."""
 
-    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         """As many resources as there is room for, from the id `start` on (None: from the first), after skipping `skip`.
         `known` is how many the search found when it began; None to count them now."""
 
@@ -123,9 +123,9 @@ class All:
     context: Context
     resource_type: ResourceType
 
-    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         counts, tenant = self.context.store.counts, self.context.tenant
-        found = Found()
+        found = Slice()
         if skip:
             found.total, start = await counts.find(tenant, self.resource_type, skip)
             if start is None:
@@ -147,11 +147,11 @@ class All:
                 break
             start = keys.id_after(keys.parse_id(stretch.rows[-1].key))
         if found.total is not None:
-            found.total = _seen(found, skip)
+            found.total = _find_total(found, skip)
         return found
 
 
-def _seen(found: Found, skip: int) -> int:
+def _find_total(found: Slice, skip: int) -> int:
     """The total, which may be a minute old, as far as the page does not know better."""
     reached = skip + len(found.resources)
     if found.next is not None:
@@ -167,10 +167,10 @@ class Scanned:
     resource_type: ResourceType
     condition: Condition
 
-    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Found:
-        found, limit, total = Found(), Limit(self.context, _remedy(self.context, self.condition)), 0
+    async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
+        found, limit, total = Slice(), Limit(self.context, _build_remedy(self.context, self.condition)), 0
         size = PAGE_ROWS if known is None else min(room.count + 1, PAGE_ROWS)  # a page needs no more than what it holds
-        batch = await self._rows(start, size)
+        batch = await self._read_rows(start, size)
         while True:
             limit.spend(len(batch.rows))
             start, size = (
@@ -179,10 +179,10 @@ class Scanned:
             )
             ahead = None
             if known is None and not batch.ends:  # all are counted: the table reads on while we look at these
-                ahead = asyncio.ensure_future(self._rows(start, size))
+                ahead = asyncio.ensure_future(self._read_rows(start, size))
             try:
                 await asyncio.sleep(0)  # other requests of this process get their turn between pages
-                for one in await self._matching(batch.rows):
+                for one in await self._find_matching(batch.rows):
                     total += 1
                     if total > skip:
                         found.add(one, room)
@@ -192,34 +192,34 @@ class Scanned:
                 raise
             if batch.ends or (found.next is not None and known is not None):
                 break
-            batch = await (ahead or self._rows(start, size))
+            batch = await (ahead or self._read_rows(start, size))
         found.total = total if known is None else None
         return found
 
-    async def _rows(self, start: str | None, size: int) -> Stretch:
+    async def _read_rows(self, start: str | None, size: int) -> Stretch:
         return await self.context.store.resources.read_rows(self.context.tenant, self.resource_type, start, size)
 
-    async def _matching(self, batch: list[Row]) -> list[Stored]:
+    async def _find_matching(self, batch: list[Row]) -> list[Stored]:
         """One after the other, so that of those that do not match nothing stays."""
         ids = [keys.parse_id(row.key) for row in batch]
-        links = await asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
-        return await kept(self.context, self.resource_type, map(parse_stored, batch), links, self.condition)
+        links = await read_asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
+        return await filter_matching(self.context, self.resource_type, map(parse_stored, batch), links, self.condition)
 
 
-async def asked_edges(
+async def read_asked_edges(
     context: Context, resource_type: ResourceType, ids: list[str], condition: Condition, *, neighbours: bool
 ) -> edges.Edges:
     """What a filter needs to know of these resources' edges."""
     if condition.asked is None:
-        return await edges.of_page(context, resource_type, ids, neighbours=neighbours)
+        return await edges.read_page(context, resource_type, ids, neighbours=neighbours)
     if not isinstance(condition.plan, ByEdge):
-        return await edges.of_asked(context, resource_type, ids, condition.asked)
+        return await edges.read_asked(context, resource_type, ids, condition.asked)
     other = condition.plan.other  # of this one the plan has the answer
-    links = await edges.of_asked(context, resource_type, ids, condition.asked - {other})
+    links = await edges.read_asked(context, resource_type, ids, condition.asked - {other})
     return {id: [*links[id], {"value": other}] for id in ids}
 
 
-async def kept(
+async def filter_matching(
     context: Context,
     resource_type: ResourceType,
     batch: Iterable[Stored],
@@ -231,7 +231,7 @@ async def kept(
     for one in batch:
         if look_at(one):
             await pause()
-        if condition.matches(context.resource(resource_type, one, links.get(one.id))):
+        if condition.matches(context.build_resource(resource_type, one, links.get(one.id))):
             found.append(one)
     return found
 

@@ -24,17 +24,17 @@ CANONICAL_TYPES = ("WindowsAzureActiveDirectoryRole", "other")
 """The types of multi-valued attributes for which the Entra mode must not publish any (its gallery tests)."""
 
 
-def checked(method: str, body: object, resource_type: ResourceType) -> object:
+def check_body(method: str, body: object, resource_type: ResourceType) -> object:
     """The body that the tolerant code gets. Raises 400 invalidSyntax where the profile has it refused."""
     if not isinstance(body, dict):
         return body  # refused soon enough
     if method == "PATCH":
-        return _patch(body, resource_type)
-    _resource(body, resource_type)
+        return _check_patch(body, resource_type)
+    _check_resource(body, resource_type)
     return body
 
 
-def published(attribute: Attribute) -> Attribute:
+def describe_attribute(attribute: Attribute) -> Attribute:
     """The attribute as a strict connection's /Schemas shows it: a `type` always says what it may be."""
     kind = attribute.sub("type")
     if not attribute.multi_valued or kind is None or kind.canonical_values:
@@ -46,63 +46,63 @@ def published(attribute: Attribute) -> Attribute:
     return attribute.model_copy(update={"sub_attributes": subs})
 
 
-def _resource(body: dict[str, Any], resource_type: ResourceType) -> None:
+def _check_resource(body: dict[str, Any], resource_type: ResourceType) -> None:
     for name, value in body.items():
         if name.lower() == "schemas":
-            _schemas(value, resource_type)
+            _check_schemas(value, resource_type)
             continue
-        target = _known(name, resource_type)
+        target = _find_known(name, resource_type)
         if target.attribute is not None:
-            _value(target.sub or target.attribute, value, target.path)
+            _check_value(target.sub or target.attribute, value, target.path)
         else:
-            _container(target.urn or resource_type.core.id, value, resource_type)
+            _check_container(target.urn or resource_type.core.id, value, resource_type)
 
 
-def _container(urn: str, value: object, resource_type: ResourceType) -> None:
+def _check_container(urn: str, value: object, resource_type: ResourceType) -> None:
     """The members of a whole schema's object must be attributes of it."""
     for name, item in value.items() if isinstance(value, dict) else ():
-        found = _known(f"{urn}:{name}", resource_type)
+        found = _find_known(f"{urn}:{name}", resource_type)
         if found.attribute is not None:
-            _value(found.attribute, item, found.path)
+            _check_value(found.attribute, item, found.path)
 
 
-def _schemas(value: object, resource_type: ResourceType) -> None:
+def _check_schemas(value: object, resource_type: ResourceType) -> None:
     known = {resource_type.core.id.lower(), *(urn.lower() for urn in resource_type.extension_attributes)}
     for urn in value if isinstance(value, list) else []:
         if not isinstance(urn, str) or urn.lower() not in known:
-            raise _unknown(str(urn))
+            raise _make_unknown(str(urn))
 
 
-def _known(name: str, resource_type: ResourceType) -> Target:
+def _find_known(name: str, resource_type: ResourceType) -> Target:
     """What a name stands for where it is written in full: an extension's attribute needs its URN."""
     plain = name[:4].lower() != "urn:"
     target = resource_type.resolve(name)
     declared = target is not None and (target.attribute is not None or not target.name)
     if target is None or not declared or (plain and target.urn is not None):
-        raise _unknown(name)
+        raise _make_unknown(name)
     if target.attribute is None and target.urn is not None and target.urn not in resource_type.extension_attributes:
-        raise _unknown(name)
+        raise _make_unknown(name)
     return target
 
 
-def _value(attribute: Attribute, value: object, path: str) -> None:
+def _check_value(attribute: Attribute, value: object, path: str) -> None:
     """Every member of a complex value must be a sub-attribute."""
     if attribute.type != "complex":
         return
     for element in value if isinstance(value, list) else [value]:
         for name in element if isinstance(element, dict) else ():
             if attribute.sub(name) is None:
-                raise _unknown(f"{path}.{name}")
+                raise _make_unknown(f"{path}.{name}")
 
 
-def _patch(body: dict[str, Any], resource_type: ResourceType) -> dict[str, Any]:
+def _check_patch(body: dict[str, Any], resource_type: ResourceType) -> dict[str, Any]:
     key = next((name for name in body if name.lower() == "operations"), None)
     if key is None or not isinstance(body[key], list):
         return body
-    return {**body, key: [done for item in body[key] for done in _operation(item, resource_type)]}
+    return {**body, key: [done for item in body[key] for done in _check_operation(item, resource_type)]}
 
 
-def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
+def _check_operation(item: object, resource_type: ResourceType) -> Iterable[object]:
     if not isinstance(item, dict):
         return [item]
     members = {name.lower(): value for name, value in item.items()}
@@ -110,15 +110,15 @@ def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
     if not isinstance(path, str) or not path.strip():
         raise ScimError(INVALID_SYNTAX, "Each operation needs a path on a strict connection; name the attribute in it.")
     parsed = parse_path(path.strip(), strict=True)
-    target = _known(parsed.attribute, resource_type)
+    target = _find_known(parsed.attribute, resource_type)
     attribute = target.sub or target.attribute
     if attribute is None:
-        _container(target.urn or resource_type.core.id, value, resource_type)
+        _check_container(target.urn or resource_type.core.id, value, resource_type)
         return [item]
     if parsed.sub is not None and attribute.sub(parsed.sub) is None:
-        raise _unknown(f"{target.path}.{parsed.sub}")
+        raise _make_unknown(f"{target.path}.{parsed.sub}")
     if parsed.sub is None:
-        _value(attribute, value, target.path)
+        _check_value(attribute, value, target.path)
     whole = attribute.type == "complex" and not attribute.multi_valued and parsed.sub is None
     if whole and value == {}:
         detail = f"{target.path} cannot be set to an empty object; send null to clear it, or its sub-attributes."
@@ -128,6 +128,6 @@ def _operation(item: object, resource_type: ResourceType) -> Iterable[object]:
     return [item]
 
 
-def _unknown(name: str) -> ScimError:
+def _make_unknown(name: str) -> ScimError:
     detail = f"{name[:200]} is in no schema of this service; /Schemas lists what is."
     return ScimError(INVALID_SYNTAX, detail, rule="unknown")

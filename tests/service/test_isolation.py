@@ -505,7 +505,7 @@ def test_a_table_that_leaks_is_seen(leak: type[MemoryTable]) -> None:
 
 
 def test_a_cursor_that_is_good_for_everybody_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cursors, "_bound", lambda tenant, query: b"")
+    monkeypatch.setattr(cursors, "_bind", lambda tenant, query: b"")
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Isolation, settings=SEEN)  # type: ignore[no-untyped-call]
 

@@ -34,41 +34,41 @@ _SETTINGS: Mapping[str, tuple[str, int]] = {
 }
 
 
-def of_creation(document: Document, members: int) -> Size:
+def measure_creation(document: Document, members: int) -> Size:
     """What a new resource takes."""
-    return Size(1, 0, 2 * _length(document) + _RESOURCE) + _members(members)
+    return Size(1, 0, 2 * _measure_text(document) + _RESOURCE) + _measure_memberships(members)
 
 
-def of_deletion(document: Document) -> Size:
+def measure_deletion(document: Document) -> Size:
     """What goes with a resource, beside its memberships."""
-    return Size(-1, 0, -2 * _length(document) - _RESOURCE)
+    return Size(-1, 0, -2 * _measure_text(document) - _RESOURCE)
 
 
-def of_update(old: Document, new: Document, changes: Changes) -> Size:
+def measure_update(old: Document, new: Document, changes: Changes) -> Size:
     """What a resource takes more, or less, after an update, beside the members that leave it."""
-    return of_members(changes) + Size(bytes=2 * (_length(new) - _length(old)))
+    return measure_members(changes) + Size(bytes=2 * (_measure_text(new) - _measure_text(old)))
 
 
-def of_members(changes: Changes) -> Size:
+def measure_members(changes: Changes) -> Size:
     """What a group takes more when it gets these members, at most."""
-    return _members(len(changes.add) if changes.fresh is None else changes.fresh)
+    return _measure_memberships(len(changes.add) if changes.fresh is None else changes.fresh)
 
 
-def of_leaving(changes: Changes) -> Size:
+def measure_leaving(changes: Changes) -> Size:
     """What a group takes less without those who leave, as far as it is known that they are in it."""
-    return _members(0 if changes.fresh is None else -len(changes.remove))
+    return _measure_memberships(0 if changes.fresh is None else -len(changes.remove))
 
 
 def has_ample_room(context: Context, growth: Size) -> bool:
     """Whether the tenant stays so far from its quotas with that growth that nobody need look what is there already."""
-    return _scarce(context, growth, PERCENT) is None
+    return _find_scarce(context, growth, PERCENT) is None
 
 
 def require_room(context: Context, growth: Size) -> None:
     """Raise 400 if the tenant has no room for that growth. What disables is not refused for its bytes."""
-    what = _scarce(context, growth, 100)
+    what = _find_scarce(context, growth, 100)
     quotas, is_leaving = context.store.quotas, trace.deed().disabled > 0
-    if what is None or (what == "bytes" and is_leaving and _passes(context, growth.bytes)):
+    if what is None or (what == "bytes" and is_leaving and _may_pass(context, growth.bytes)):
         return
     size, limit = quotas.find_size(context.tenant) or Size(), getattr(quotas.quota, what)
     setting, unit = _SETTINGS[what]
@@ -82,13 +82,13 @@ def require_room(context: Context, growth: Size) -> None:
     )
 
 
-def _passes(context: Context, more: int) -> bool:
+def _may_pass(context: Context, more: int) -> bool:
     """Whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what they
     come to in a process, between two measurements, is limited, or a user who goes and comes would be a way around."""
     return more <= _DISABLING or (more <= _BESIDE and context.store.quotas.spare(context.tenant, more))
 
 
-def _scarce(context: Context, growth: Size, percent: int) -> str | None:
+def _find_scarce(context: Context, growth: Size, percent: int) -> str | None:
     """The first quota of which more than `percent` would be used with that growth; None if there is none."""
     quotas = context.store.quotas
     size = quotas.find_size(context.tenant)
@@ -102,7 +102,7 @@ def _scarce(context: Context, growth: Size, percent: int) -> str | None:
 
 
 @contextmanager
-def booked(context: Context, growth: Size) -> Iterator[None]:
+def book(context: Context, growth: Size) -> Iterator[None]:
     """Book what the store does inside: the growth if all goes well, without the memberships that it takes away."""
     deed = trace.deed()
     before = deed.left
@@ -110,9 +110,11 @@ def booked(context: Context, growth: Size) -> Iterator[None]:
         yield
     except BaseException as error:
         if not _did_nothing(error):
-            context.store.quotas.add_written(context.tenant, growth.increase() + _members(before - deed.left))
+            context.store.quotas.add_written(
+                context.tenant, growth.increase() + _measure_memberships(before - deed.left)
+            )
         raise
-    context.store.quotas.add_written(context.tenant, growth + _members(before - deed.left))
+    context.store.quotas.add_written(context.tenant, growth + _measure_memberships(before - deed.left))
 
 
 def _did_nothing(error: BaseException) -> bool:
@@ -121,9 +123,9 @@ def _did_nothing(error: BaseException) -> bool:
     return refused or isinstance(error, Taken | Stale | Refused | Busy)
 
 
-def _members(number: int) -> Size:
+def _measure_memberships(number: int) -> Size:
     return Size(0, number, _MEMBER * number)
 
 
-def _length(document: Document) -> int:
+def _measure_text(document: Document) -> int:
     return len(orjson.dumps(document))
