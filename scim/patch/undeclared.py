@@ -21,6 +21,9 @@ from scim.schema.registry import Target
 from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
 from scim.schema.validators import empty
 
+_TEXT, _NESTED = 200, 32
+"""Characters of JSON that are written in a unit: of one text, and of lists and objects."""
+
 
 def apply_undeclared(document: Document, operation: Operation) -> None:
     """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
@@ -97,9 +100,9 @@ def _changed(present: Any, operation: Operation) -> Any:
         present = _elements(present)
     if operation.op != "add" or not isinstance(present, list):
         return value
-    there = {json.dumps(item, sort_keys=True) for item in present}
+    there = {_written(item) for item in present}
     new = [] if value is None else listed(value)
-    return present + [item for item in new if json.dumps(item, sort_keys=True) not in there]
+    return present + [item for item in new if _written(item) not in there]
 
 
 def _merged(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +141,14 @@ def _parts(element: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return value if isinstance(value, str) else _written(value)
+
+
+def _written(value: Any) -> str:
+    """Return a value as JSON text, which is counted: a list may hold lists, as long as they like."""
+    text = json.dumps(value, sort_keys=True)
+    charge(len(text) // (_NESTED if isinstance(value, list | dict) else _TEXT), Work.OPERATIONS)
+    return text
 
 
 def _every(present: Any, operation: Operation, sub: str) -> Any:

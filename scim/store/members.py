@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scim import deadline
+from scim.budget import call
 from scim.store import keys
 from scim.store.pending import Pending
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, make_receipt, touch
@@ -120,7 +121,7 @@ class Members:
         """Change a group's members without reading it first; the group's new version. One trip for 48 changes.
 
         Raises Refused 404 if there is no such group, and 503 Busy or Interrupted."""
-        edges, once = list(_build_edges(group, changes)), make_receipt()
+        edges, once = await _list_edges(group, changes), make_receipt()
         await self._pending.count_receipt(tenant)
         ends = asyncio.get_running_loop().time() + PATIENCE
         while True:
@@ -163,7 +164,7 @@ class Members:
 
         `gone` are deletes that may find nothing. `replaced` is the ETag of the change row that these changes supersede;
         None if none is under way. Raises Refused, and 503 Interrupted."""
-        edges = list(_build_edges(group, changes))
+        edges = await _list_edges(group, changes)
         if replaced is None:
             gate = [Write("merge", keys.gate_key(group))]
         else:
@@ -182,7 +183,7 @@ class Members:
         group's version, a past one if it was written by others since.
 
         Raises Refused if `last` is refused; no edge is left then."""
-        edges = list(_build_edges(group, Changes({member.value: member for member in members})))
+        edges = await _list_edges(group, Changes({member.value: member for member in members}))
         if len(last) + 2 * len(edges) <= MAX_WRITES:
             return (await commit_surely(self._table, tenant, [*last, *_to_writes(edges)], proof))[0]
         note = Pending.make_note(_describe_creation(group))
@@ -260,7 +261,7 @@ class Members:
         if "keep" in content:
             keep = set(content["keep"])
             changes.remove.update([m.value async for _, m in self.read_members(tenant, group) if m.value not in keep])
-        return list(_build_edges(group, changes))
+        return await _list_edges(group, changes)
 
     async def _read_range(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
         async for page in self._table.pages(tenant, *keys):
@@ -273,17 +274,18 @@ def _describe_creation(group: str) -> dict[str, Any]:
     return {"kind": "detach", "id": group, "members": True, "creation": True}
 
 
+async def _list_edges(group: str, changes: Changes) -> list[Edge]:
+    """Return what is done to each member; of many, made in a thread, so that others are served."""
+    return await call(len(changes), lambda: list(_build_edges(group, changes)))
+
+
 def _build_edges(group: str, changes: Changes) -> Iterable[Edge]:
-    """Return what is done to each member. Additions are upserts: a member that is there already keeps what is not sent
-    anew."""
+    """Return what is done to each member."""
     for member in changes.add.values():
-        values = {"group": group, "member": member.value}
         shown = {name: text for name, text in (("display", member.display), ("type", member.type)) if text is not None}
-        forward = Write("upsert", keys.member_key(group, member.value), {**values, **shown})
-        yield Edge(member.value, [forward, Write("upsert", keys.member_of_key(member.value, group), values)])
+        yield Edge(group, member.value, shown)
     for value in sorted(changes.remove):
-        forward = Write("delete", keys.member_key(group, value))
-        yield Edge(value, [forward, Write("delete", keys.member_of_key(value, group))])
+        yield Edge(group, value)
 
 
 def _to_units(edges: Iterable[Edge]) -> list[Unit]:

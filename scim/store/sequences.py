@@ -51,10 +51,21 @@ _MOST_EXCEPTED = 24_000
 
 
 class Edge(NamedTuple):
-    """What a change does to one member: both rows of the membership."""
+    """What a change does to one member of a group: `shown` is what is kept of it, None if it leaves."""
 
+    group: str
     member: str
-    writes: Unit
+    shown: dict[str, str] | None = None
+
+    @property
+    def writes(self) -> Unit:
+        """The writes of both rows of the membership, made when they are needed: of many members, a few at a time. An
+        addition is an upsert: a member that is there already keeps what is not sent anew."""
+        forward, back = keys.member_key(self.group, self.member), keys.member_of_key(self.member, self.group)
+        if self.shown is None:
+            return [Write("delete", forward), Write("delete", back)]
+        values = {"group": self.group, "member": self.member}
+        return [Write("upsert", forward, {**values, **self.shown}), Write("upsert", back, values)]
 
 
 class _Hold(NamedTuple):

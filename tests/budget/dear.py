@@ -117,6 +117,13 @@ def raw(path: str, body: bytes) -> Request:
     return "POST", path, body
 
 
+def nested(there: There, op: str = "add") -> Request:
+    """Lists in a list that nobody declared, which each operation compares with its own."""
+    first = {"op": "add", "path": f"{CUSTOM}:list", "value": [[n] * 100 for n in range(900)]}
+    others = [{"op": op, "path": f"{CUSTOM}:list", "value": [[-n] * 100]} for n in range(900)]
+    return patch(f"/Users/{there.long}", [first, *others])
+
+
 DEAR: dict[str, Callable[[There], Request]] = {
     "PATCH: operations x values x terms": lambda there: on_numbers(
         there, f"phoneNumbers[{terms(ZZ, 40)} or value pr].display"
@@ -128,6 +135,8 @@ DEAR: dict[str, Callable[[There], Request]] = {
     "PATCH: operations x new values": adding,
     "PATCH: every number, again and again": lambda there: on_numbers(there, "phoneNumbers.display"),
     "PATCH: operations x a list that nobody declared": undeclared_list,
+    "PATCH: operations x lists in a list that nobody declared": nested,
+    "PATCH: removals x lists in a list that nobody declared": lambda there: nested(there, "remove"),
     "PATCH: operations x names that nobody declared": undeclared_names,
     "PATCH: operations x a container that nobody declared": undeclared_wholes,
     "PATCH: many long paths": lambda there: on_numbers(there, "title" + " " * 400 + "%s" + "(" * 400),
@@ -181,6 +190,9 @@ DEAR: dict[str, Callable[[There], Request]] = {
     "body: quotes": lambda _: raw("/Groups", b'"' * 8_000_000),
     "body: escapes": lambda _: raw("/Groups", b'{"a":"' + b"\\u0041" * 1_300_000 + b'\\u0000"}'),
     "body: digits": lambda _: raw("/Groups", b'{"a":' + b"9" * 8_000_000 + b"}"),
+    "body: numbers of many digits": lambda _: raw("/Groups", b'{"a":[' + b",".join([b"9" * 4_000] * 1_990) + b"]}"),
+    "body: lists behind a NUL": lambda _: raw("/Groups", b'{"\\u0000":1,"x":[' + b"[]," * 2_700_000 + b"1]}"),
+    "body: names with NUL": lambda _: raw("/Groups", b'{"a":[' + b'{"\\u0000":1},' * 90_000 + b"1]}"),
     "body: spaces behind quotes": lambda _: raw("/Groups", b'{"a":[' + (b'"' + b" " * 1_000 + b'",') * 8_000 + b"1]}"),
     "POST: names": lambda _: ("POST", "/Users", {"userName": "x", **{f"n{n}": 1 for n in range(70_000)}}),
     "POST: names that nobody declared": lambda _: (
