@@ -1,15 +1,15 @@
 """`python -m dev.run` (what `make run` runs): the app of the current folder with Azurite, until SIGINT or SIGTERM.
 
 Reads `local.settings.json` as the Functions Core Tools do: its Values become environment variables unless the
-environment has them already. The first run makes that file, with a fresh API key for each of two tenants. The app's
-table is always the one in Azurite.
+environment has them already. The first run makes that file, with a fresh API key for each of two tenants, and one for
+an application that reads both. The app's table is always the one in Azurite.
 
 PORT (7071) is where the app listens, TABLE_PORT (10002) where Azurite does; MEMORY=1 keeps no data on disk.
 
 Standard output carries one line for each connection, `<tenant> <tenant URL> <token>`, once requests are served, then
-one line for each request. Everything else goes to standard error. The token is `-` where it is not ours to print: a
-connection without an API key, or with only the key's sha256. Exit code 0 after a signal; 1, and one line, where
-something is missing or in the way.
+one line for each request. An operator's connection has its own name in place of a tenant's, and `<tenant>` in its URL.
+Everything else goes to standard error. The token is `-` where it is not ours to print: a connection without an API key,
+or with only the key's sha256. Exit code 0 after a signal; 1, and one line, where something is missing or in the way.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ async def _serve(settings: Settings, port: int) -> None:
         raise StartError(f"port {port} cannot be served ({error.strerror}); set PORT to another one") from None
     base = f"http://127.0.0.1:{port}" + (f"/{prefix}" if prefix else "")
     for connection in settings.connections.values():
-        print(connection.tenant, f"{base}/scim", _token(connection), flush=True)
+        url = f"{base}/scim" if connection.tenant else f"{base}/tenants/<tenant>/scim"
+        print(connection.tenant or connection.name, url, _token(connection), flush=True)
     await stopped.wait()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # what follows is short, and a second signal must not cut it off
@@ -150,15 +151,18 @@ def _port(variable: str, default: int) -> int:
 
 
 def create_settings() -> None:
-    """Make local.settings.json from the sample, with two tenants and a fresh API key for each."""
+    """Make local.settings.json from the sample, with two tenants, an application that reads them, and a fresh API key
+    for each."""
     from scim.security.keys import new_key
     from scim.security.seals import create_seal, write_seals
 
     settings, seal = _read_object(_SAMPLE), create_seal()
-    connections = {
+    connections: dict[str, dict[str, Any]] = {
         name: {"tenant": name, "kind": "api-key", "access": "write", "keys": [new_key(name, seal)]}
         for name in ("contoso", "fabrikam")
     }
+    operator = {"tenants": "*", "rights": ["feed", "read", "manage"]}
+    connections["application"] = {"operator": operator, "keys": [new_key("application", seal)]}
     settings["Values"]["SCIM_CONNECTIONS"] = json.dumps(connections)
     settings["Values"]["SCIM_SEALS"] = write_seals((seal,))
     _write_settings(settings, os.O_CREAT | os.O_EXCL)

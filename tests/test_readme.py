@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from pydantic_core import PydanticUndefined
@@ -47,9 +49,11 @@ def test_the_security_page_names_tests_that_are_there() -> None:
             assert f"def {test}(" in path.read_text() if test else path.is_file(), f"{file}::{test}"
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """(tenant URL, token) of contoso under `python -m dev.run`, in a folder of its own."""
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, str]]]:
+    """By tenant, the tenant URL and token under `python -m dev.run`, in a folder of its own; an operator's connection,
+    too."""
+    tmp_path = tmp_path_factory.mktemp("served")
     for name in ("function_app.py", "host.json", "local.settings.sample.json", "scim", "dev"):
         (tmp_path / name).symlink_to(ROOT / name)
     environment = {**os.environ, "PORT": str(free_port()), "TABLE_PORT": str(free_port()), "MEMORY": "1"}
@@ -58,22 +62,23 @@ def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
     )
     assert process.stdout is not None
     try:
-        tenant, url, token = process.stdout.readline().split()
-        assert tenant == "contoso"
-        yield url, token
+        lines = [process.stdout.readline().split() for _ in range(3)]
+        assert [line[0] for line in lines] == ["contoso", "fabrikam", "application"]
+        yield {name: (url, token) for name, url, token in lines}
     finally:
         process.terminate()
         process.stdout.close()
         process.wait(10)
 
 
-def test_the_walk_works_as_printed(served: tuple[str, str]) -> None:
+def test_the_walk_works_as_printed(served: dict[str, tuple[str, str]]) -> None:
     text = (ROOT / "README.md").read_text()
     section = text.partition("## A walk with curl")[2].partition("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     script = "\n".join(["set -eu", *blocks])
-    script = re.sub(r"^URL=.*$", f"URL={served[0]}", script, flags=re.MULTILINE)
-    script = re.sub(r"^TOKEN=.*$", f"TOKEN={served[1]}", script, flags=re.MULTILINE)
+    url, token = served["contoso"]
+    script = re.sub(r"^URL=.*$", f"URL={url}", script, flags=re.MULTILINE)
+    script = re.sub(r"^TOKEN=.*$", f"TOKEN={token}", script, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) if line else None for line in done.stdout.splitlines()]
@@ -87,3 +92,30 @@ def test_the_walk_works_as_printed(served: tuple[str, str]) -> None:
     assert disabled["active"] is False
     assert disabled["groups"][0]["value"] == group["id"]
     assert "members" not in left
+
+
+def test_an_application_reads_as_printed(served: dict[str, tuple[str, str]]) -> None:
+    """The commands and the code of docs/application.md, on five users of contoso."""
+    url, token = served["contoso"]
+    names = {f"reader-{number}@contoso.example" for number in range(5)}
+    for name in names:
+        body = json.dumps({"userName": name}).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
+        with urlopen(Request(f"{url}/Users", body, headers), timeout=20) as answer:
+            assert answer.status == 201
+    section = (ROOT / "docs/application.md").read_text().partition("## Read users and groups")[2]
+    base, operators = served["application"]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    script = "\n".join(["set -eu", *blocks])
+    script = re.sub(r"^BASE=.*$", f"BASE={base.partition('/<tenant>')[0]}", script, flags=re.MULTILINE)
+    script = re.sub(r"^TOKEN=.*$", f"TOKEN={operators}", script, flags=re.MULTILINE)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    users, nobody, groups, described = map(json.loads, done.stdout.splitlines())
+    assert names <= {user["userName"] for user in users["Resources"]}
+    assert (nobody["totalResults"], groups["itemsPerPage"]) == (0, len(groups["Resources"]))
+    assert "{tenant}" in described["servers"][0]["url"]
+
+    scope: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(import.*?)```", section, re.DOTALL)[0].replace("1000", "2"), scope)
+    found = [user["userName"] for user in scope["read_all"](base.replace("<tenant>", "contoso"), operators)]
+    assert names <= {*found} and len(found) == len({*found})

@@ -17,7 +17,7 @@ FIELDS = {
     "request": {
         "event", "request", "tenant", "connection", "credential", "claimed", "reason", "address", "agent", "operation",
         "resource", "status", "scimType", "attribute", "rule", "changed", "added", "removed", "addedIds", "removedIds",
-        "disabled", "deleted", "operations", "failed", "trips", "ms",
+        "disabled", "deleted", "operations", "failed", "operator", "trips", "ms",
     },
     "change": {
         "event", "request", "tenant", "connection", "credential", "operation", "resource", "status", "attribute",

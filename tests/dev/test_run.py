@@ -136,14 +136,17 @@ def eventually(condition: Callable[[], bool]) -> bool:
 def test_first_run(number: signal.Signals, folder: Path, start: Callable[..., Run]) -> None:
     run = start()
     tokens = {}
-    for line, tenant in zip(run.lines(2), ("contoso", "fabrikam"), strict=True):
-        found = re.fullmatch(rf"{tenant} http://127\.0\.0\.1:{run.port}/scim (scim_{tenant}_\w+)", line)
+    bases = {"contoso": "/scim", "fabrikam": "/scim", "application": "/tenants/<tenant>/scim"}
+    for line, (tenant, path) in zip(run.lines(3), bases.items(), strict=True):
+        found = re.fullmatch(rf"{tenant} http://127\.0\.0\.1:{run.port}{path} (scim_{tenant}_\w+)", line)
         assert found, line
         tokens[tenant] = found[1]
 
     settings = folder / "local.settings.json"
     assert stat.S_IMODE(settings.stat().st_mode) == 0o600
     connections = json.loads(json.loads(settings.read_text())["Values"]["SCIM_CONNECTIONS"])
+    operator = {"tenants": "*", "rights": ["feed", "read", "manage"]}
+    assert connections.pop("application") == {"operator": operator, "keys": [tokens.pop("application")]}
     assert connections == {
         name: {"tenant": name, "kind": "api-key", "access": "write", "keys": [token]} for name, token in tokens.items()
     }

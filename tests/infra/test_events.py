@@ -77,9 +77,10 @@ async def credential_expiring(host: Host, client: Client, application: Applicati
 
 OPTIONAL = {
     "changed", "added", "removed", "addedIds", "removedIds", "disabled", "deleted", "attribute", "rule", "reason",
-    "claimed", "address", "agent", "operations", "failed",
+    "claimed", "address", "agent", "operations", "failed", "operator",
 }  # fmt: skip
-"""Fields that a line has only if it has something to say; tests/test_accounts.py sees each of them."""
+"""Fields that a line has only if it has something to say; tests/test_accounts.py sees each of them, and
+tests/service/test_operator_reads.py the operator's."""
 Cause = Callable[[Host, Client, Application], Awaitable[None]]
 CAUSES: dict[str, Cause] = {
     "request": request,
