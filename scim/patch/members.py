@@ -82,6 +82,8 @@ def read_members(operations: Iterable[Operation], registry: Registry) -> list[Op
 
 
 def _read(operation: Operation, registry: Registry) -> Operation:
+    if operation.op != "replace":
+        operation = _of_whole_members(operation)
     target, value = operation.target, operation.value
     if operation.filter is not None:
         return replace(operation, filter=_with_ids(operation.filter, registry))
@@ -93,6 +95,18 @@ def _read(operation: Operation, registry: Registry) -> Operation:
         value = [_with_id(element, registry) for element in listed(value)]
     refuse_nobody(value, target.attribute, target.path)
     return replace(operation, value=value)
+
+
+def _of_whole_members(operation: Operation) -> Operation:
+    """Return an operation on the `value` of members as one on the members themselves: a member is its value, so
+    whoever adds or removes it (`members.value`, `members[value eq "…"].value`) means the member. A bare removal of all
+    values stays as it is, and is refused."""
+    target = operation.target
+    if operation.filter is not None and operation.op == "remove" and operation.sub is not None:
+        return replace(operation, sub=None) if operation.sub.name == "value" else operation
+    if target.sub is None or target.sub.name != "value" or empty(operation.value):
+        return operation
+    return replace(operation, target=replace(target, sub=None))
 
 
 def _with_ids(filter: Filter, registry: Registry) -> Filter:

@@ -161,3 +161,22 @@ async def test_a_member_by_the_url_of_its_resource_is_that_resource(client: Clie
         assert (await client.put(path, {"displayName": "Crew", "members": sent})).status == 200
         assert await members(client, made) == [user["id"]]
         assert (await client.patch(path, {**add, "op": "replace", "value": sent})).status == 204
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "members.value", "value": A},
+        {"op": "Remove", "path": "members.value", "value": [A]},
+        {"op": "remove", "path": "members.value", "value": [{"value": A}]},
+        {"op": "remove", "path": f'members[value eq "{A}"].value'},
+    ],
+    ids=str,
+)
+async def test_a_member_is_its_value(client: Client, group: Any, operation: dict[str, Any]) -> None:
+    path = f"/Groups/{group['id']}"
+    assert (await client.patch(path, operation)).status == 204
+    assert await members(client, group) == [B]
+    assert (await client.patch(path, {"op": "add", "path": "members.value", "value": [A]})).status == 204
+    refused = await client.patch(path, {"op": "remove", "path": "members.value"})
+    assert (refused.status, refused.json["scimType"]) == (400, "mutability")
