@@ -106,6 +106,9 @@ param vnetEnabled bool = false
 @description('Let only the addresses of Microsoft Entra ID (service tag AzureActiveDirectory) reach the endpoint. It does not replace credentials.')
 param entraOnly bool = false
 
+@description('With entraOnly, addresses that your own application comes from, such as 203.0.113.7/32, with commas between.')
+param applicationAddresses string = ''
+
 // ---- Operation ----
 
 @description('Who is told of alerts, by e-mail. Empty: alerts are shown in Azure Monitor and nobody is told.')
@@ -351,6 +354,7 @@ module app 'modules/app.bicep' = {
     componentConnectionString: monitoring.outputs.connectionString
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     entraOnly: entraOnly
+    applicationAddresses: applicationAddresses
     instanceMemoryMB: instanceMemoryMB
     perInstanceConcurrency: perInstanceConcurrency
     alwaysReadyInstances: alwaysReadyInstances

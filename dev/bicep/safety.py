@@ -54,6 +54,8 @@ CLOSED: Values = {
         "properties.siteConfig.ipSecurityRestrictions.0.ipAddress": "AzureActiveDirectory",
         "properties.siteConfig.ipSecurityRestrictions.1.tag": "ServiceTag",
         "properties.siteConfig.ipSecurityRestrictions.1.ipAddress": "ApplicationInsightsAvailability",
+        "properties.siteConfig.ipSecurityRestrictions.2.ipAddress": "203.0.113.7/32",
+        "properties.siteConfig.ipSecurityRestrictions.3.ipAddress": "2001:db8::/32",
     },
 }
 """The same in the snapshot `closed`."""

@@ -30,6 +30,9 @@ param subnetId string
 @description('Let only the addresses of Microsoft Entra ID in.')
 param entraOnly bool
 
+@description('With entraOnly, addresses that your own application comes from, with commas between.')
+param applicationAddresses string
+
 @description('Memory of an instance in MB.')
 param instanceMemoryMB int
 
@@ -80,6 +83,17 @@ var allowedAddresses = [
     priority: 110
     tag: 'ServiceTag'
     ipAddress: 'ApplicationInsightsAvailability'
+  }
+]
+
+var ownAddresses = filter(map(split(applicationAddresses, ','), part => trim(part)), part => !empty(part))
+var applications = [
+  for (address, index) in ownAddresses: {
+    name: 'Application ${index + 1}'
+    description: 'Addresses of your own application'
+    action: 'Allow'
+    priority: 200 + index
+    ipAddress: address
   }
 ]
 
@@ -152,7 +166,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       scmMinTlsVersion: '1.2'
       http20Enabled: true
       ipSecurityRestrictionsDefaultAction: entraOnly ? 'Deny' : 'Allow'
-      ipSecurityRestrictions: entraOnly ? allowedAddresses : []
+      ipSecurityRestrictions: entraOnly ? concat(allowedAddresses, applications) : []
       scmIpSecurityRestrictionsUseMain: false
     }
   }

@@ -8,6 +8,7 @@ param principalId = '11111111-1111-4111-8111-111111111111'
 param principalType = 'ServicePrincipal'
 param vnetEnabled = true
 param entraOnly = true
+param applicationAddresses = '203.0.113.7/32, 2001:db8::/32'
 param alertEmail = 'operator@example.com'
 param tableLogs = true
 param alwaysReadyInstances = 1

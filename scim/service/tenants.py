@@ -34,20 +34,21 @@ async def read_tenant(
     """The answer to a request of an operator's connection. Raises 403 for a write, and for what it may not reach; 404
     for a tenant of which there is nothing."""
     tenant = request.tenant
+    if tenant is None:
+        origin = settings.public_origin or request.origin
+        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=origin))
+    if not request.reads:
+        raise ScimError(FORBIDDEN, _READS_ONLY.format(name=connection.name), reason="read-only")
+    require_right(connection, "read", tenant)
     context = Context(
         request=request,
-        tenant=tenant or "",
+        tenant=tenant,
         connection=connection.name,
         settings=settings,
         registry=registry,
         store=store,
         writes=False,
     )
-    if tenant is None:
-        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=context.origin))
-    if not request.reads:
-        raise ScimError(FORBIDDEN, _READS_ONLY.format(name=connection.name), reason="read-only")
-    require_right(connection, "read", tenant)
     response = await route(context)
     if _is_empty(response) and not await store.knows(tenant):
         raise ScimError(NOT_FOUND, _NOTHING_THERE.format(tenant=tenant))

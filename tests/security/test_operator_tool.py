@@ -100,6 +100,21 @@ async def test_somebody_elses_managed_identity(deployment: Deployment) -> None:
         assert (response.status, response.json["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.parametrize("arguments", [("--kind", "oauth"), FEDERATION])
+async def test_an_access_token_of_a_customer_finds_no_door(
+    deployment: Deployment, customer: str, arguments: tuple[str, ...]
+) -> None:
+    keys = ("--jwks-uri", deployment.cloud.jwks_uri) if "federation" in arguments else ()
+    name = deployment.name()
+    fields = (await deployment.tool("add", name, "--tenant", customer, *arguments, *keys))["enter"]
+    token = await token_of(deployment, fields)
+    assert (await deployment.client("", token).get("/Users")).status == 200
+    answer = await read(deployment, token, customer)
+    other = await deployment.request("GET", f"{ORIGIN}/nowhere", {"Authorization": f"Bearer {token}"})
+    assert (answer.status, other.status) == (404, 404)
+    assert answer.told["detail"].replace(f"/tenants/{customer}/scim/Users", "/nowhere") == other.told["detail"]
+
+
 async def test_rotation(deployment: Deployment, customer: str) -> None:
     name = deployment.name()
     first = (await deployment.tool("add", name, "--operator", "--all-tenants"))["enter"]["Bearer token"]

@@ -73,6 +73,8 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
     ]
     whose = "of tenant" if connection.operator is None else "of your application:"
     lines = [f"Connection {connection.name} ({connection.kind}, {rights(connection)}) {whose} {reach(connection)}"]
+    if connection.operator is not None and not connection.operator.reaches_all:
+        lines.append(f"  tenants: {', '.join(connection.operator.tenants)}")
     lines += [f"  {name}: {value}" for name, value in pinned]
     notes = _NOTES if connection.operator is None else _FOR_AN_APPLICATION
     lines += ["", *(f"{name + ':':16}{value}" for name, value in fields(connection, url, secret).items())]

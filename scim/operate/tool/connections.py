@@ -206,7 +206,8 @@ async def grant(place: Place, url: str | None, name: str, add_tenants: str | Non
 @_named
 async def pause(place: Place, url: str | None, name: str) -> None:
     async with opened(place) as commands:
-        await _print_changed(place, commands, await commands.pause(name), _stops(commands))
+        connection = await commands.pause(name)
+        await _print_changed(place, commands, connection, _stops(commands, connection))
 
 
 @verb("resume", "Answer again.")
@@ -214,12 +215,14 @@ async def pause(place: Place, url: str | None, name: str) -> None:
 async def resume(place: Place, url: str | None, name: str) -> None:
     after = "Entra repeats what failed by and by; to have it all at once, restart provisioning in Entra."
     async with opened(place) as commands:
-        await _print_changed(place, commands, await commands.resume(name), after)
+        connection = await commands.resume(name)
+        await _print_changed(place, commands, connection, after if connection.operator is None else "")
 
 
-def _stops(commands: Commands) -> str:
+def _stops(commands: Commands, connection: Connection) -> str:
     """When a connection that is paused now is at rest."""
-    after = "Requests get 503; Entra tries again in each cycle and loses nothing."
+    caller = "Entra tries again in each cycle" if connection.operator is None else "your application tries again later"
+    after = f"Requests get 503; {caller} and loses nothing."
     if not commands.quiet_after:
         return after
     now = datetime.now(UTC)
@@ -262,7 +265,7 @@ def _print(place: Place, view: View, after: str = "") -> None:
 
 
 async def _print_changed(place: Place, commands: Commands, connection: Connection, after: str) -> None:
-    _print(place, await commands.show(connection.name), f"{after} {commands.takes_effect}")
+    _print(place, await commands.show(connection.name), f"{after} {commands.takes_effect}".strip())
 
 
 def _print_made(place: Place, view: View, secret: str | None, given_url: str | None, after: str) -> None:
