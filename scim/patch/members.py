@@ -82,7 +82,7 @@ def read_members(operations: Iterable[Operation], registry: Registry) -> list[Op
 
 
 def _read(operation: Operation, registry: Registry) -> Operation:
-    if operation.op != "replace":
+    if operation.op == "remove":
         operation = _of_whole_members(operation)
     target, value = operation.target, operation.value
     if operation.filter is not None:
@@ -98,11 +98,11 @@ def _read(operation: Operation, registry: Registry) -> Operation:
 
 
 def _of_whole_members(operation: Operation) -> Operation:
-    """Return an operation on the `value` of members as one on the members themselves: a member is its value, so
-    whoever adds or removes it (`members.value`, `members[value eq "…"].value`) means the member. A bare removal of all
-    values stays as it is, and is refused."""
+    """Return a removal of members' `value` as one of the members themselves: a member is its value, so whoever names
+    it (`members.value` with values, `members[value eq "…"].value`) means the member. A bare removal of all values stays
+    as it is, and is refused."""
     target = operation.target
-    if operation.filter is not None and operation.op == "remove" and operation.sub is not None:
+    if operation.filter is not None and operation.sub is not None:
         return replace(operation, sub=None) if operation.sub.name == "value" else operation
     if target.sub is None or target.sub.name != "value" or empty(operation.value):
         return operation
