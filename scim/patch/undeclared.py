@@ -88,8 +88,8 @@ def _changed(present: Any, operation: Operation) -> Any:
     if operation.value == {}:
         return present
     value = undeclared(operation.value)
-    if isinstance(value, dict) and isinstance(present, dict):
-        return _merged(present, value) or None
+    if isinstance(value, dict) and (present is None or isinstance(present, dict)):
+        return _merged(present or {}, value) or None
     if isinstance(value, list) and not any(map(_parts, value)):
         if operation.op == "add":
             return present
