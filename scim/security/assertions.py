@@ -19,8 +19,9 @@ from scim.security.trust import Trust
 _ALGORITHM = "RS256"
 _LEEWAY = 60.0
 """Seconds by which the issuer's clock may differ from ours."""
-_LONGEST = 24 * 3600.0
-"""Seconds from `iat` to `exp` of a token that is taken: what was stolen must end (RFC 7523 §3 item 4 and 6)."""
+_LONGEST = 25 * 3600.0
+"""Seconds from `iat` to `exp` of a token that is taken: what was stolen must end (RFC 7523 §3 item 4 and 6). Entra
+has the same limit for those of others; its own for managed identities live 24 hours, and are dated 5 minutes back."""
 _LAST = 253_402_300_799
 """The last second of the year 9999, the last that can be told."""
 
