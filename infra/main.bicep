@@ -177,6 +177,11 @@ param tenantMembers int = 10000000
 @minValue(0)
 param tenantMegabytes int = 20000
 
+@description('Seconds between two writes of what was counted of a tenant; 0 keeps neither counters nor who was refused.')
+@minValue(0)
+@maxValue(300)
+param insightSeconds int = 5
+
 @description('Users disabled and resources deleted of one tenant in an hour, before the event mass_change and its alert.')
 @minValue(1)
 param massChanges int = 100
@@ -374,6 +379,7 @@ module app 'modules/app.bicep' = {
       SCIM_TENANT_RESOURCES: string(tenantResources)
       SCIM_TENANT_MEMBERS: string(tenantMembers)
       SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
+      SCIM_INSIGHT_SECONDS: string(insightSeconds)
       SCIM_MASS_CHANGES: string(massChanges)
       SCIM_ADDRESS_REFUSALS: string(addressRefusals)
       SCIM_PROXIES: string(proxies)

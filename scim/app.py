@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from scim import budget, deadline, health, trace
 from scim.address import UNKNOWN, find_address
+from scim.counters import Counters
 from scim.errors import (
     INTERNAL,
     INVALID_SYNTAX,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
+    from scim.insight.keeping import Keeping
+    from scim.insight.recorder import Recorder
     from scim.schema.registry import Registry
     from scim.security.security import Security
     from scim.settings import Settings
@@ -116,6 +119,11 @@ class Application:
         self._ca_file = ca_file
         self._parts: _Parts | None = None
         self._changes = MassChanges()
+        self._counters = Counters()
+        self._flushed = 0.0
+        """Until when (time.monotonic) what is counted is about to be written anyway."""
+        self._recorder: Recorder | None = None
+        self._keeping: Keeping | None = None
         self._sample = Sample()
         self._warnings = Bucket(10, 0.2)
         """How often the log is told why a caller who has shown nothing was not served: anybody may be one."""
@@ -144,7 +152,9 @@ class Application:
             response.headers.setdefault("Cache-Control", "no-store")
         self._changes.count(gathered, response.status)
         if request.root in _LOGGED:
-            self._log(request, response, gathered, (time.perf_counter() - started) * 1000)
+            milliseconds = (time.perf_counter() - started) * 1000
+            self._log(request, response, gathered, milliseconds)
+            self._note(request, response, gathered, milliseconds)
         return dataclasses.replace(response, body=None) if request.method == "HEAD" else response
 
     def _log(self, request: Request, response: Response, gathered: Trace, milliseconds: float) -> None:
@@ -154,6 +164,44 @@ class Application:
         registry = self._parts.registry if self._parts else None
         if count:
             log_request(request, response, gathered, milliseconds=milliseconds, registry=registry, count=count)
+
+    def _note(self, request: Request, response: Response, gathered: Trace, milliseconds: float) -> None:
+        """Count the request of a customer; and have it recorded, behind its response, if it was refused: only then is
+        anything loaded for it."""
+        parts = self._parts
+        if parts is None or gathered.tenant is None or request.root in _OPERATORS:
+            return
+        if not (every := parts.settings.insight_seconds):
+            return
+        loop = asyncio.get_running_loop()
+        if request.root == ROOT:
+            self._counters.count(request, response, gathered, milliseconds)
+            if (now := time.monotonic()) >= self._flushed:
+                self._flushed = now + every
+                loop.call_later(every, self._flush_counters)
+        if response.status >= 400 or gathered.failed:
+            loop.call_soon(self._record, request, response, gathered)
+
+    def _flush_counters(self) -> None:
+        if (recorder := self._find_recorder()) is not None:
+            recorder.flush()
+
+    def _record(self, request: Request, response: Response, gathered: Trace) -> None:
+        if (recorder := self._find_recorder()) is None:
+            return
+        try:
+            recorder.record(request, response, gathered)
+        except Exception:  # it must not end the loop's turn with noise of another kind
+            log.exception("the refusal of request %s was not recorded", gathered.request)
+
+    def _find_recorder(self) -> Recorder | None:
+        """What writes behind the responses, loaded now; None once the app is closed."""
+        if self._recorder is None and (parts := self._parts) is not None:
+            from scim.insight.recorder import Recorder
+
+            store = parts.store
+            self._recorder = Recorder(store.table, parts.registry, store.pending, self._counters)
+        return self._recorder
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
         """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
@@ -176,11 +224,19 @@ class Application:
         """Finish operations that were cut short, those that are due or (if nobody else works) all; how many.
 
         Raises what stopped it; the next run goes on."""
-        return await self._built().store.housekeeping.run(everything=everything)
+        parts = self._built()
+        if self._keeping is None:
+            from scim.insight.keeping import Keeping
+
+            self._keeping = Keeping(parts.store.table)
+        return await parts.store.housekeeping.run(everything=everything, also=self._keeping.keep)
 
     async def close(self) -> None:
         """Give back the connections to the table."""
         parts, self._parts = self._parts, None
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            await recorder.settle()
         if parts is not None:
             await parts.security.close()
             await parts.store.quotas.settle()

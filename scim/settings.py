@@ -142,6 +142,13 @@ class Settings(BaseModel):
     tenant_megabytes: int = Field(
         default=20_000, ge=0, description="Megabytes of one tenant in the table; 0 for no quota."
     )
+    insight_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=300,
+        description="Seconds between two writes of what was counted of a tenant, behind responses; 0 keeps neither "
+        "counters nor who was refused, and why and status know nothing of it.",
+    )
     mass_changes: int = Field(
         default=100,
         ge=1,

@@ -21,11 +21,12 @@ FLOORS = [
     {"app"},
     {"operate"},
     {"service"},
+    {"insight"},
     {"store", "patch"},
     {"filter"},
     {"settings"},
     {"security", "schema"},
-    {"http", "body", "health", "request_log", "mass_changes", "limits", "refusals"},
+    {"http", "body", "health", "request_log", "mass_changes", "counters", "limits", "refusals"},
     {"events", "trace", "deadline", "budget"},
     {"errors", "told", "address", "ids"},
 ]

@@ -116,6 +116,7 @@ async def ask(host: Host, azurite: Azurite) -> AsyncIterator[Ask]:
         "SCIM_SEALS": SEALS,
         "SCIM_SIGNING_KEYS": write_signing_keys((SIGNING_KEY,)),
         "SCIM_USAGE_MINUTES": "0",
+        "SCIM_INSIGHT_SECONDS": "0",
     }
     own = Application(Settings.from_environment(configured).model_copy(update={"scan_limit": 2}))
     original, function_app.application = function_app.application, own

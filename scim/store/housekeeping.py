@@ -44,6 +44,9 @@ _CLOCKS = timedelta(minutes=1)
 _RECEIPTS_FOR = timedelta(minutes=10)
 """How late a copy of a change may arrive and still be refused."""
 
+Also = Callable[[str], Awaitable[None]]
+"""What is done for a tenant beside, by those above the store."""
+
 
 class Housekeeping:
     """Looks after the rows of all tenants."""
@@ -64,9 +67,9 @@ class Housekeeping:
         self._credentials = credentials
         self._quotas = quotas
 
-    async def run(self, *, everything: bool = False, seconds: float = SECONDS) -> int:
+    async def run(self, *, everything: bool = False, seconds: float = SECONDS, also: Also | None = None) -> int:
         """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
-        somebody may still be working on, too.
+        somebody may still be working on, too. `also` is done last for each tenant, within its share of the time.
 
         Raises TableUnavailable if the table does not answer for the shared partition or for any tenant: the next run
         goes on."""
@@ -80,7 +83,7 @@ class Housekeeping:
                 if deadline.left() <= 0:
                     break
                 with deadline.within(TENANT_SECONDS):
-                    keep = partial(self._look_after, tenant, everything, jobs)
+                    keep = partial(self._look_after, tenant, everything, jobs, also)
                     failed += not await self._run_guarded(f"tenant {tenant}", keep)
                 if time.monotonic() - noted > _NOTE_EVERY or deadline.left() <= 0:
                     await self._run_guarded("the shared partition", partial(self._write_reached, tenant))
@@ -116,7 +119,7 @@ class Housekeeping:
     async def _write_reached(self, tenant: str) -> None:
         await commit_surely(self._table, SHARED, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
 
-    async def _look_after(self, tenant: str, everything: bool, jobs: _Counter) -> None:
+    async def _look_after(self, tenant: str, everything: bool, jobs: _Counter, also: Also | None) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
         whatever a tenant leaves behind keeps nobody else waiting."""
         under_way = await self._members.sequences.list_under_way(tenant)
@@ -138,6 +141,8 @@ class Housekeeping:
         await self._remove_receipts(tenant, everything=everything)
         await self._positions.remove_old(tenant, lambda: deadline.left() <= 0)
         await self._quotas.measure(tenant)
+        if also is not None:
+            await also(tenant)
 
     async def _finish_each(
         self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]

@@ -13,6 +13,9 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     p <time> <random>                            what is left of a deletion
     b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
+    f <type> <name or id>                        who was refused, and why (scim/insight)
+    k m <minute> <connection> <process>          what a connection did in a minute, as one process counted it
+    k h <hour> <connection>                      the same of all its minutes in an hour, of all processes
 
 The shared partition, which is no tenant's, has:
 
@@ -43,6 +46,7 @@ from scim.store.properties import Values
 RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l", "m", "g", "p", "b"
 CENSUS = "i"
 GATE, CHANGE, RECEIPT = "o", "c", "w"
+FAILURE, COUNTERS = "f", "k"
 
 SHARED = "~"
 """The partition of what belongs to no tenant, or is read across tenants; no tenant's name can be it."""
@@ -260,6 +264,45 @@ def census_key(kind: str, name: str = "") -> str:
 
 def census_range() -> tuple[str, str]:
     return key_range(f"{CENSUS} ")
+
+
+def failure_key(kind: str, subject: str) -> str:
+    """Who was refused: `kind` is a resource type's name, or what else failed; `subject` a folded name or an id."""
+    return f"{FAILURE} {encode(kind)} {encode(subject)}"
+
+
+def failure_range(kind: str | None = None, prefix: str = "") -> tuple[str, str]:
+    """The key range of all failures, of those of a kind, or of those whose subject begins so."""
+    if kind is None:
+        return key_range(f"{FAILURE} ")
+    return key_range(f"{FAILURE} {encode(kind)} {_escape(prefix)[:_MAX_VALUE]}")
+
+
+def minute_key(minute: str, connection: str, process: str) -> str:
+    """What one process counted of a connection in a minute, such as 20261201T0430."""
+    return f"{COUNTERS} m {minute} {connection} {process}"
+
+
+def minute_range(until: str = "") -> tuple[str, str]:
+    """The key range of all minutes, or of those before `until`."""
+    start, end = key_range(f"{COUNTERS} m ")
+    return start, f"{COUNTERS} m {until}" if until else end
+
+
+def hour_key(hour: str, connection: str) -> str:
+    """What was counted of a connection in an hour, such as 20261201T04."""
+    return f"{COUNTERS} h {hour} {connection}"
+
+
+def hour_range(since: str = "", until: str = "") -> tuple[str, str]:
+    """The key range of all hours, of those from `since` on, or of those before `until`."""
+    start, end = key_range(f"{COUNTERS} h ")
+    return start + since, f"{COUNTERS} h {until}" if until else end
+
+
+def counters_range(since_hour: str) -> tuple[str, str]:
+    """The key range of the hours from that one on, and of all minutes, which sort behind them."""
+    return hour_range(since_hour)[0], minute_range()[1]
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:

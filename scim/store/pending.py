@@ -115,5 +115,11 @@ class Pending:
         return True
 
 
-_LOOKED_AFTER = (keys.pending_range(None), keys.changes_range(), keys.bookmark_range())
+_LOOKED_AFTER = (
+    keys.pending_range(None),
+    keys.changes_range(),
+    keys.bookmark_range(),
+    keys.failure_range(),
+    keys.counters_range(""),
+)
 """The key ranges that keep a tenant from being forgotten. A few receipts may be left, until it is announced again."""

@@ -23,6 +23,7 @@ ADDED = Path(__file__).parents[1] / "schema" / "added"
 IN_MEMORY = {
     "SCIM_TABLE_CONNECTION_STRING": "none",
     "SCIM_USAGE_MINUTES": "0",  # what is behind requests is not what is tried here
+    "SCIM_INSIGHT_SECONDS": "0",
     "SCIM_TENANT_RESOURCES": "0",
     "SCIM_TENANT_MEMBERS": "0",
     "SCIM_TENANT_MEGABYTES": "0",

@@ -80,6 +80,7 @@ class Doors:
             "SCIM_CONNECTIONS": json.dumps(connections),
             "SCIM_SEALS": SEALS,
             "SCIM_USAGE_MINUTES": "0",
+            "SCIM_INSIGHT_SECONDS": "0",
             "SCIM_TENANT_RESOURCES": "0",
             "SCIM_TENANT_MEMBERS": "0",
             "SCIM_TENANT_MEGABYTES": "0",

@@ -33,6 +33,7 @@ class Doors:
             "SCIM_CONNECTIONS": json.dumps(connections),
             "SCIM_SEALS": SEALS,
             "SCIM_USAGE_MINUTES": "0",
+            "SCIM_INSIGHT_SECONDS": "0",
             "SCIM_TENANT_RATE": str(rate),
         }
         self.application = Application(Settings.from_environment(configured), table=table)

@@ -233,6 +233,7 @@ class Door:
                 "SCIM_SEALS": SEALS,
                 "SCIM_TENANT_RATE": "0",
                 "SCIM_USAGE_MINUTES": "0",  # trips are counted
+                "SCIM_INSIGHT_SECONDS": "0",
                 "SCIM_TENANT_RESOURCES": "0",
                 "SCIM_TENANT_MEMBERS": "0",
                 "SCIM_TENANT_MEGABYTES": "0",

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from scim.errors import ScimError
 from scim.operate.checking import rules
 from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
+from scim.operate.checking.insight import find_insight_fault
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import census, keys
 from scim.store.positions import FRESH
@@ -103,6 +104,8 @@ class Survey:
             keys.GATE: self._gate,
             keys.CHANGE: self._change,
             keys.RECEIPT: self._receipt,
+            keys.FAILURE: self._insight,
+            keys.COUNTERS: self._insight,
         }
 
     def take(self, row: Row) -> None:
@@ -157,6 +160,11 @@ class Survey:
         declared = self.indexes.declared(key)
         path = declared[1].path if declared else keys.parse_index_name(key)
         self.noted[f"lack index rows of {path}, or have old ones: run reindex"] += 1
+
+    def _insight(self, row: Row) -> None:
+        """Who was refused, or what was counted: nothing depends on it, so that what cannot be read may go."""
+        if fault := find_insight_fault(row):
+            self._say(row.key, fault, Repair("removed", [Write("delete", row.key, etag=row.etag)]))
 
     # Resources --------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ _KINDS = {
     keys.LOOKUP: "index",
     keys.MEMBER: "memberships",
     keys.MEMBER_OF: "memberships",
+    keys.FAILURE: "insight",
+    keys.COUNTERS: "insight",
 }
 _ETAG_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d)(?:%3A|:)(\d\d)(?:%3A|:)(\d\d)")
 

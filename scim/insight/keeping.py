@@ -1,0 +1,55 @@
+"""Housekeeping of a tenant's failures and counters: hours in place of minutes, and nothing after 30 days."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from scim import deadline
+from scim.insight import counts
+from scim.limits import Seldom
+from scim.store import keys
+from scim.store.properties import parse_written_time
+from scim.store.table import Table
+from scim.store.transactions import remove_rows
+
+DAYS = 30
+MOST_FAILURES = 100_000
+"""Rows of failures of one tenant; of more, those that come last in the order of keys go."""
+_WALK_EVERY = 6 * 3600.0
+"""Seconds after which a process looks through a tenant's failures for old ones: they are not in the order of time."""
+
+
+class Keeping:
+    """Keeps the rows of all tenants small."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._walked = Seldom(_WALK_EVERY, 10_000)
+
+    async def keep(self, tenant: str, now: datetime | None = None) -> None:
+        """Do what is due for a tenant. Raises OutOfTime: what is left, the next run does."""
+        now = now or datetime.now(UTC)
+        await counts.roll_up(self._table, tenant, now)
+        if not self._walked.take(tenant, time.monotonic()):
+            return
+        before = now - timedelta(days=DAYS)
+        await counts.forget(self._table, tenant, before)
+        await self.forget_failures(tenant, before)
+
+    async def forget_failures(self, tenant: str, before: datetime) -> int:
+        """Remove the failures that came last before then, and those that are too many; how many."""
+        until = before.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        seen = removed = 0
+        async for page in self._table.pages(tenant, *keys.failure_range(), keys_only=True):
+            deadline.check()
+            old = [row.key for at, row in enumerate(page, seen) if _is_old(row.etag, until) or at >= MOST_FAILURES]
+            await remove_rows(self._table, tenant, old)
+            seen += len(page) - len(old)
+            removed += len(old)
+        return removed
+
+
+def _is_old(etag: str, until: str) -> bool:
+    written = parse_written_time(etag)
+    return written != "" and written < until
