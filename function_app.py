@@ -39,6 +39,11 @@ async def tenants(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("feed/{*path}", methods=METHODS)
+async def feed(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.route("oauth2/token", methods=METHODS)
 async def token(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)

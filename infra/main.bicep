@@ -181,6 +181,18 @@ param tenantMegabytes int = 20000
 @minValue(0)
 @maxValue(300)
 param insightSeconds int = 5
+@description('Whether every change is told to the change feed; what is written while it is off never is.')
+param feed bool = true
+
+@description('Days that the change feed keeps an event.')
+@minValue(1)
+@maxValue(365)
+param feedDays int = 30
+
+@description('Seconds between two runs of the change feed for one tenant behind the responses of one process; 0 for none.')
+@minValue(0)
+@maxValue(300)
+param feedSeconds int = 1
 
 @description('Users disabled and resources deleted of one tenant in an hour, before the event mass_change and its alert.')
 @minValue(1)
@@ -380,6 +392,9 @@ module app 'modules/app.bicep' = {
       SCIM_TENANT_MEMBERS: string(tenantMembers)
       SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
       SCIM_INSIGHT_SECONDS: string(insightSeconds)
+      SCIM_FEED: string(feed)
+      SCIM_FEED_DAYS: string(feedDays)
+      SCIM_FEED_SECONDS: string(feedSeconds)
       SCIM_MASS_CHANGES: string(massChanges)
       SCIM_ADDRESS_REFUSALS: string(addressRefusals)
       SCIM_PROXIES: string(proxies)

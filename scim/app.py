@@ -34,7 +34,7 @@ from scim.errors import (
     with_request,
 )
 from scim.health import Health
-from scim.http import CONTENT_TYPE, ROOT, TENANTS, Request, Response
+from scim.http import CONTENT_TYPE, FEED, ROOT, TENANTS, Request, Response
 from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
 from scim.refusals import AddressLimits, Sample
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
+    from scim.feed.following import Following
     from scim.insight.keeping import Keeping
     from scim.insight.recorder import Recorder
     from scim.schema.registry import Registry
@@ -58,7 +59,7 @@ log = logging.getLogger("scim")
 
 _APP = Path(__file__).parents[1]
 """The app's own folder, wherever the process was started."""
-_OPERATORS = {TENANTS}
+_OPERATORS = {TENANTS, FEED}
 """The operator's doors, which are not there for anybody else."""
 _LOGGED = {ROOT, "oauth2", *_OPERATORS}
 """The doors whose requests leave a line in the log."""
@@ -118,6 +119,7 @@ class Application:
         self._table = table
         self._ca_file = ca_file
         self._parts: _Parts | None = None
+        self._following: Following | None = None
         self._changes = MassChanges()
         self._counters = Counters()
         self._flushed = 0.0
@@ -151,6 +153,8 @@ class Application:
         if request.root in {ROOT, *_OPERATORS} or response.status >= 400:
             response.headers.setdefault("Cache-Control", "no-store")
         self._changes.count(gathered, response.status)
+        if gathered.told and gathered.tenant and self._built().settings.feed_seconds:
+            self._wake_feed(gathered.tenant)
         if request.root in _LOGGED:
             milliseconds = (time.perf_counter() - started) * 1000
             self._log(request, response, gathered, milliseconds)
@@ -220,16 +224,45 @@ class Application:
         """The door to the table, for tools that look at rows."""
         return self._built().store.table
 
+    @property
+    def feed(self) -> Following | None:
+        """What keeps the change feed up to date, and reads it; None if it is off."""
+        if self._following is None and self._built().settings.feed:
+            from scim.feed.following import Following
+
+            parts = self._built()
+            every, days = parts.settings.feed_seconds, parts.settings.feed_days
+            self._following = Following(parts.store.table, parts.registry, every=every, days=days)
+        return self._following
+
+    def _wake_feed(self, tenant: str) -> None:
+        """Have the change feed take up what a request changed, behind its response: nobody waits for its modules."""
+
+        def wake() -> None:
+            if self._parts is not None and (feed := self.feed) is not None:
+                feed.wake(tenant)
+
+        asyncio.get_running_loop().call_soon(wake)
+
     async def housekeep(self, *, everything: bool = False) -> int:
-        """Finish operations that were cut short, those that are due or (if nobody else works) all; how many.
+        """Finish operations that were cut short, those that are due or (if nobody else works) all; how many. Then bring
+        the change feed up to date.
 
         Raises what stopped it; the next run goes on."""
-        parts = self._built()
+        parts, failure, finished = self._built(), None, 0
         if self._keeping is None:
             from scim.insight.keeping import Keeping
 
             self._keeping = Keeping(parts.store.table)
-        return await parts.store.housekeeping.run(everything=everything, also=self._keeping.keep)
+        try:
+            finished = await parts.store.housekeeping.run(everything=everything, also=self._keeping.keep)
+        except Exception as error:
+            failure = error
+        if self.feed is not None:
+            await self.feed.keep()
+        if failure is not None:
+            raise failure
+        return finished
 
     async def close(self) -> None:
         """Give back the connections to the table."""
@@ -237,6 +270,9 @@ class Application:
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             await recorder.settle()
+        following, self._following = self._following, None
+        if following is not None:
+            await following.settle()
         if parts is not None:
             await parts.security.close()
             await parts.store.quotas.settle()
@@ -314,6 +350,10 @@ class Application:
             raise self._nothing(request, parts)
         parts.limits.check(connection.account)
         with budget.granted(self._budget(parts, connection.account)):
+            if request.root == FEED:
+                from scim.service.feed import answer_feed
+
+                return await answer_feed(request, connection, self.feed, parts.store)
             return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
 
     @staticmethod
@@ -367,7 +407,7 @@ class Application:
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
         quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)
-        store = Store.on(self._table or self._open_table(settings, identity), registry, quota)
+        store = Store.on(self._table or self._open_table(settings, identity), registry, quota, feed=settings.feed)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
         return _Parts(

@@ -22,6 +22,8 @@ from scim.told import MEDIA_TYPE
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
 """What the tenant URL ends with: its only path segment, unless an operator asks for one of its tenants."""
+FEED = "feed"
+"""The first path segment of an operator's URL of changes, /feed and /feed/<tenant>."""
 TENANTS = "tenants"
 """The first path segment of an operator's URL of a tenant, /tenants/<tenant>/scim."""
 

@@ -149,6 +149,19 @@ class Settings(BaseModel):
         description="Seconds between two writes of what was counted of a tenant, behind responses; 0 keeps neither "
         "counters nor who was refused, and why and status know nothing of it.",
     )
+    feed: bool = Field(
+        default=True,
+        description="Whether every change is told to the change feed (docs/feed.md); what is written while it is off "
+        "never is.",
+    )
+    feed_days: int = Field(default=30, ge=1, le=365, description="Days that the change feed keeps an event.")
+    feed_seconds: int = Field(
+        default=1,
+        ge=0,
+        le=300,
+        description="Seconds between two runs of the change feed for one tenant behind the responses of one process; 0 "
+        "for none: then events wait for a reader, or for housekeeping.",
+    )
     mass_changes: int = Field(
         default=100,
         ge=1,

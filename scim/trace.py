@@ -66,6 +66,8 @@ class Trace:
     failed: int = 0
     """Those of them that failed."""
     deed: Deed = field(default_factory=Deed)
+    told: bool = False
+    """Whether the outbox was told of a change."""
 
 
 _current: ContextVar[Trace | None] = ContextVar("scim_trace", default=None)
@@ -178,6 +180,12 @@ def broken(error: ScimError) -> None:
 def left(memberships: int) -> None:
     """So many memberships were taken away."""
     deed().left += memberships
+
+
+def tell() -> None:
+    """The outbox is told of a change."""
+    if (trace := _current.get()) is not None:
+        trace.told = True
 
 
 def trip() -> None:

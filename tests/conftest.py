@@ -62,6 +62,7 @@ def settings(azurite: Azurite, keys: dict[str, str]) -> Settings:
             "SCIM_ADDRESS_REFUSALS": "0",
             "SCIM_USAGE_MINUTES": "0",  # its trips come when they like, and tests count trips
             "SCIM_INSIGHT_SECONDS": "0",
+            "SCIM_FEED_SECONDS": "0",  # so do these
             "SCIM_TENANT_RESOURCES": "0",
             "SCIM_TENANT_MEMBERS": "0",
             "SCIM_TENANT_MEGABYTES": "0",

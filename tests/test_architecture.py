@@ -22,6 +22,7 @@ FLOORS = [
     {"operate"},
     {"service"},
     {"insight"},
+    {"feed"},
     {"store", "patch"},
     {"filter"},
     {"settings"},
@@ -157,3 +158,25 @@ def test_cold_start_imports_only_what_it_needs() -> None:
     assert not {"scim.operate", "click"} & at_request
     assert not {"scim.security.operators", "scim.service.tenants"} & at_request
     assert not {"scim.patch", "scim.service.bulk", "scim.service.sorting", "scim.service.discovery"} & at_request
+
+
+FIRST_CHANGE = """
+import asyncio, json, sys
+from tests.store.memory import Door, MemoryTable
+async def change():
+    door = Door(MemoryTable(), SCIM_FEED_SECONDS="1")
+    response = await door.client.post("/Users", {"userName": "ada"})
+    print(json.dumps([response.status, sorted(sys.modules)]))
+    await door.application.close()
+asyncio.run(change())
+"""
+
+
+def test_a_change_waits_for_nothing_of_the_feed() -> None:
+    """The outbox is the store's; the feed is imported behind the response."""
+    command = [sys.executable, "-c", FIRST_CHANGE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    status, loaded = json.loads(done.stdout)
+    assert status == 201
+    assert "scim.store.outbox" in loaded
+    assert [name for name in loaded if name.startswith("scim.feed")] == []

@@ -27,7 +27,7 @@ def settings_table() -> list[str]:
         required = field.default is PydanticUndefined and field.default_factory is None
         shown = {None: "none", PydanticUndefined: "{}", (): "[]"}.get(field.default, field.default)
         default = "required" if required else shown
-        shown = str(default).lower() if default is False else default
+        shown = str(default).lower() if isinstance(default, bool) else default
         rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
     return rows
 

@@ -10,7 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from scim.feed.sequencer import Sequencer
 from scim.operate.checking import rules
+from scim.operate.checking.feed import WAITING
 from scim.operate.checking.findings import Finding, Repair
 from scim.operate.checking.looks import Looks
 from scim.operate.checking.survey import LATE, Survey
@@ -86,7 +88,8 @@ async def examine(
         step(len(page))
     survey.finish()
     looks = Looks(table, tenant, registry, survey)
-    findings = [*survey.findings, *await looks.findings()]
+    await survey.feed.look(table, tenant)
+    findings = [*survey.findings, *survey.feed.findings, *await looks.findings()]
     announcement = await table.read(SHARED, keys.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
@@ -127,6 +130,9 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
     match row.key.split(" "):
         case ["t", _]:
             return _tenant_fault(row), None
+        case ["f", _]:
+            known = row.key == keys.feed_key(str(row.values.get("tenant", "")))
+            return "" if known else "is the note of another tenant's change feed", None
         case ["q", _]:
             known = row.key == keys.quota_key(str(row.values.get("tenant", "")))
             return "" if known else "is the size of another tenant", None
@@ -167,7 +173,7 @@ async def fix(store: Store, tenant: str, registry: Registry, step: Step = unseen
     done: list[str] = []
     for _ in range(_ROUNDS):
         report = await examine(store.table, tenant, registry, step=step)
-        mended = await _mend(store, report)
+        mended = await _mend(store, report, registry)
         done += mended
         if not mended:
             return Fixed(done, report)
@@ -183,7 +189,7 @@ async def fix_shared(table: Table) -> list[str]:
     return done
 
 
-async def _mend(store: Store, report: Report) -> list[str]:
+async def _mend(store: Store, report: Report, registry: Registry) -> list[str]:
     """One round of repairs; a line for each that was made."""
     done: list[str] = []
     if any(finding.rule == _UNKNOWN for finding in report.findings):
@@ -199,7 +205,15 @@ async def _mend(store: Store, report: Report) -> list[str]:
     removed = [len(part) for part in _cut(report.old, MAX_WRITES) if await _done(store.table, report.tenant, part)]
     if removed:
         done.append(f"{sum(removed)} old bookmarks and receipts: removed")
-    return done + await _finish_overdue(store, report)
+    return done + await _sequence(store, report, registry) + await _finish_overdue(store, report)
+
+
+async def _sequence(store: Store, report: Report, registry: Registry) -> list[str]:
+    """Move what waits for too long into the change feed."""
+    if not any(WAITING in finding.rule for finding in report.findings):
+        return []
+    moved = await Sequencer(store.table, registry).run(report.tenant)
+    return [f"{moved} events: moved into the change feed"] if moved else []
 
 
 async def _finish_overdue(store: Store, report: Report) -> list[str]:

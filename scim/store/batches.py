@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from scim.store import properties
 from scim.store.census import Census, Entry
+from scim.store.outbox import MOST_TOGETHER, Change, Outbox, count_units, tell_creation
 from scim.store.pending import Pending
 from scim.store.resource_rows import Creation, Stored, build_created, build_creation, measure_write
 from scim.store.sequences import make_receipt
@@ -29,6 +30,7 @@ class _Prepared(NamedTuple):
 
     creation: Creation
     writes: list[Write]
+    change: Change
 
 
 class _Try(NamedTuple):
@@ -42,10 +44,11 @@ class _Try(NamedTuple):
 class BatchCreations:
     """New resources of all tenants that share transactions."""
 
-    def __init__(self, table: Table, pending: Pending, census: Census) -> None:
+    def __init__(self, table: Table, pending: Pending, census: Census, outbox: Outbox) -> None:
         self._table = table
         self._pending = pending
         self._census = census
+        self._outbox = outbox
 
     async def create(self, tenant: str, creations: Sequence[Creation], made: Made | None = None) -> Made:
         """Keep several new resources; `made` tells them also when this is cancelled.
@@ -55,17 +58,24 @@ class BatchCreations:
         made = {} if made is None else made
         batch: list[_Prepared] = []
         own_keys: set[str] = set()
-        size, time, entry = 0, now(), self._census.make_entry(tenant)
+        size, told, time, entry = 0, 0, now(), self._census.make_entry(tenant)
         for creation in creations:
-            one = _Prepared(creation, build_creation(creation, time, time, properties.new_write_id()))
-            own, bytes_ = {write.key for write in one.writes}, sum(map(measure_write, one.writes))
-            full = len(own_keys) + len(own) + len(entry.writes) > MAX_WRITES or size + bytes_ > TRANSACTION_BYTES
+            writes = build_creation(creation, time, time, properties.new_write_id())
+            one = _Prepared(creation, writes, tell_creation(creation.id, creation.document))
+            tells = count_units([one.change])
+            own, bytes_ = {write.key for write in one.writes}, sum(map(measure_write, one.writes)) + 2 * tells
+            full = (
+                len(own_keys) + len(own) + len(entry.writes) >= MAX_WRITES
+                or size + bytes_ > TRANSACTION_BYTES
+                or told + tells > MOST_TOGETHER
+            )
             if batch and (own_keys & own or full):
                 made.update(await self._create_batch(tenant, batch, time, entry))
-                batch, own_keys, size, entry = [], set(), 0, self._census.make_entry(tenant)
+                batch, own_keys, size, told, entry = [], set(), 0, 0, self._census.make_entry(tenant)
             batch.append(one)
             own_keys |= own
             size += bytes_
+            told += tells
         if batch:
             made.update(await self._create_batch(tenant, batch, time, entry))
         return made
@@ -76,7 +86,8 @@ class BatchCreations:
         unsure: list[_Try] = []
         await self._pending.count_receipt(tenant)
         for _ in range(_TRIES):
-            writes = [*(write for one in batch for write in one.writes), *entry.writes]
+            told = self._outbox.make_row([one.change for one in batch]).build()
+            writes = [*(write for one in batch for write in one.writes), *told, *entry.writes]
             this = _Try(properties.new_write_id(), batch, len(writes) < MAX_WRITES)
             if this.with_receipt:
                 writes.append(once._replace(values={"write": this.id}))
@@ -117,7 +128,7 @@ class BatchCreations:
         """Return the resources of a transaction that was done. If its answer was lost, their rows tell their ETags."""
         made: Made = {}
         reached = 0
-        for creation, writes in batch:
+        for creation, writes, _ in batch:
             version = etags[reached] if len(etags) > 1 else await self._find_version(tenant, writes[0])
             made[creation.id] = build_created(creation, version, time, time, writes[0].values["write"], writes)
             reached += len(writes)

@@ -12,6 +12,10 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     w <time> <random>                            the receipt of a change of members that was made unread
     p <time> <random>                            what is left of a deletion
     b <connection> <slot>                        where a page of a walk begins, and which page of which query it is
+    e <time> <random>                            the outbox: what one transaction changed, until it is in the log
+    h feed                                       the head of the log: its newest number, and of which epoch that is
+    v <number>                                   an event of the log
+    a <id> <number>, a =<name> <number>          what the log says about a resource
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
     f <type> <name or id>                        who was refused, and why (scim/insight)
     k m <minute> <connection> <process>          what a connection did in a minute, as one process counted it
@@ -24,6 +28,7 @@ The shared partition, which is no tenant's, has:
     u <connection> <credential>                  when a credential was used
     v <connection> <digest>                      the mark that a credential was revoked
     j <expiry> <digest>                          an assertion that was seen and may not come again
+    f <tenant>                                   a tenant that has a log
     k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
@@ -47,6 +52,9 @@ RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l",
 CENSUS = "i"
 GATE, CHANGE, RECEIPT = "o", "c", "w"
 FAILURE, COUNTERS = "f", "k"
+OUTBOX, LOG, ABOUT = "e", "v", "a"
+FEED = "h feed"
+"""The head of a tenant's log."""
 
 SHARED = "~"
 """The partition of what belongs to no tenant, or is read across tenants; no tenant's name can be it."""
@@ -303,6 +311,50 @@ def hour_range(since: str = "", until: str = "") -> tuple[str, str]:
 def counters_range(since_hour: str) -> tuple[str, str]:
     """The key range of the hours from that one on, and of all minutes, which sort behind them."""
     return hour_range(since_hour)[0], minute_range()[1]
+
+
+def outbox_key(time: str) -> str:
+    """A new key of the outbox; `time` is a sortable time, which tells no order."""
+    return f"{OUTBOX} {time} {secrets.token_hex(8)}"
+
+
+def outbox_range() -> tuple[str, str]:
+    return key_range(f"{OUTBOX} ")
+
+
+def log_key(number: int) -> str:
+    """The event of that number in a tenant's log."""
+    return f"{LOG} {number:016}"
+
+
+def log_range(after: int) -> tuple[str, str]:
+    """The key range of the events behind the one of that number."""
+    return log_key(after + 1), key_range(f"{LOG} ")[1]
+
+
+def parse_number(key: str) -> int:
+    """The number of an event, from its key or one that says what it is about."""
+    return int(key.rpartition(" ")[2])
+
+
+def about_key(subject: str, number: int) -> str:
+    """What says that an event is about a subject: a resource's id, or a `=` and a folded name."""
+    return f"{ABOUT} {encode(subject)} {number:016}"
+
+
+def about_range(subject: str) -> tuple[str, str]:
+    return key_range(f"{ABOUT} {encode(subject)} ")
+
+
+def feed_key(tenant: str) -> str:
+    """In the shared partition: the note that a tenant has a log."""
+    return f"f {encode(tenant)}"
+
+
+def feeds_range(after: str = "") -> tuple[str, str]:
+    """The keys of the tenants that have a log, or of those behind one."""
+    start, end = key_range("f ")
+    return (feed_key(after) + "!" if after else start), end
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:

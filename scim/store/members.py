@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 from scim import deadline
 from scim.budget import call
 from scim.store import keys
+from scim.store.outbox import Change, Outbox, tell_edges
 from scim.store.pending import Pending
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, make_receipt, touch
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
 from scim.store.transactions import Proof, Unit, commit_present, commit_surely
 
-SINGLE = (MAX_WRITES - 3) // 2
-"""Memberships of an unread change in one transaction, beside the group's row, its gate and a receipt."""
+SINGLE = (MAX_WRITES - 4) // 2
+"""Memberships of an unread change in one transaction, beside the group's row, its gate, a receipt and one row of the
+outbox."""
 _EARLY = (MAX_WRITES - 2) // 2
 """Memberships of a transaction before a new group is there, beside the pending row and a receipt."""
 _LOOKED_UP = 128
@@ -86,10 +88,11 @@ def find_changes(present: Iterable[Member], wanted: Iterable[Member]) -> Changes
 class Members:
     """The memberships of all tenants. Every method raises TableUnavailable where the table does not answer."""
 
-    def __init__(self, table: Table, pending: Pending) -> None:
+    def __init__(self, table: Table, pending: Pending, outbox: Outbox) -> None:
         self._table = table
         self._pending = pending
-        self.sequences = Sequences(table, pending, self._find_remaining)
+        self._outbox = outbox
+        self.sequences = Sequences(table, pending, outbox, self._find_remaining)
 
     async def read_members(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
@@ -122,6 +125,7 @@ class Members:
 
         Raises Refused 404 if there is no such group, and 503 Busy or Interrupted."""
         edges, once = await _list_edges(group, changes), make_receipt()
+        told = self._outbox.make_row((), group, edges[:SINGLE])
         await self._pending.count_receipt(tenant)
         ends = asyncio.get_running_loop().time() + PATIENCE
         while True:
@@ -130,7 +134,7 @@ class Members:
                     own = [touch(group, changing=True), once]
                     return await self.sequences.run(tenant, group, changes.to_content(), own, [], edges)
                 own = [touch(group), Write("merge", keys.gate_key(group)), once]
-                return await commit_present(self._table, tenant, own, _to_units(edges), Proof(once.key))
+                return await commit_present(self._table, tenant, own, _to_units(edges), Proof(once.key), told)
             except Refused:
                 if await self._table.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
                     if await self._table.read(tenant, keys.resource_key(group)) is None:
@@ -157,38 +161,44 @@ class Members:
         gone: Sequence[Unit],
         changes: Changes,
         proof: Proof,
+        change: Change | None,
         replaced: str | None = None,
     ) -> str:
         """Run `required`, whose first write replaces the group's row, together with the changes: in one transaction if
         they fit, else in several. The group's new version, a past one if it was written by others since.
 
-        `gone` are deletes that may find nothing. `replaced` is the ETag of the change row that these changes supersede;
-        None if none is under way. Raises Refused, and 503 Interrupted."""
+        `gone` are deletes that may find nothing, `change` is what the outbox is told of the group's row. `replaced` is
+        the ETag of the change row that these changes supersede; None if none is under way. Raises Refused, and 503
+        Interrupted."""
         edges = await _list_edges(group, changes)
         if replaced is None:
             gate = [Write("merge", keys.gate_key(group))]
         else:
             gate = [Write("delete", keys.change_key(group), etag=replaced), Write("upsert", keys.gate_key(group))]
-        if len(required) + len(gone) + len(gate) + 2 * len(edges) <= MAX_WRITES:
-            return await commit_present(self._table, tenant, [*required, *gate], [*gone, *_to_units(edges)], proof)
+        if len(required) + len(gone) + len(gate) + 2 * len(edges) < MAX_WRITES:
+            told = self._outbox.make_row([change], group, edges)
+            return await commit_present(
+                self._table, tenant, [*required, *gate], [*gone, *_to_units(edges)], proof, told
+            )
         row = required[0]._replace(values={**required[0].values, "changing": True})
         content = changes.to_content()
-        return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced)
+        return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced, change)
 
     async def create(
-        self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write], proof: Proof
+        self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write], proof: Proof, change: Change
     ) -> str:
-        """Write a new group: `last` makes its row, of which `proof` tells. If the members do not fit into that
-        transaction, their edges are written first and the group last, so that it appears whole or not at all. The
-        group's version, a past one if it was written by others since.
+        """Write a new resource: `last` makes its row, of which `proof` tells, and `change` the outbox. If the members
+        of a group do not fit into that transaction, their edges are written first and the group last, so that it
+        appears whole or not at all. The resource's version, a past one if it was written by others since.
 
         Raises Refused if `last` is refused; no edge is left then."""
         edges = await _list_edges(group, Changes({member.value: member for member in members}))
-        if len(last) + 2 * len(edges) <= MAX_WRITES:
-            return (await commit_surely(self._table, tenant, [*last, *_to_writes(edges)], proof))[0]
+        if len(last) + 2 * len(edges) < MAX_WRITES:
+            told = self._outbox.make_row([change], group, edges).build(_to_units(edges))
+            return (await commit_surely(self._table, tenant, [*last, *told, *_to_writes(edges)], proof))[0]
         note = Pending.make_note(_describe_creation(group))
         await self._pending.announce(tenant)
-        room = (MAX_WRITES - len(last) - 1) // 2
+        room = (MAX_WRITES - len(last) - 2) // 2
         early = edges[room:]
         for at in range(0, len(early), _EARLY):
             deadline.check()
@@ -197,7 +207,8 @@ class Members:
             writes = [*own, *_to_writes(early[at : at + _EARLY])]
             await commit_surely(self._table, tenant, writes, Proof(once.key) if once else None)
         try:
-            final = [*last, Write("delete", note.key), *_to_writes(edges[:room])]
+            told = self._outbox.make_row([change, tell_edges(group)]).build()
+            final = [*last, Write("delete", note.key), *told, *_to_writes(edges[:room])]
             return (await commit_surely(self._table, tenant, final, proof))[0]
         except Refused:
             await self._take_back(tenant, group, note.key)

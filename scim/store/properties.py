@@ -49,6 +49,12 @@ def parse_written_time(etag: str) -> str:
     return f"{found[1].replace('%3A', ':').replace('%3a', ':')}.{(found[2] or '')[:3]:0<3}Z"
 
 
+def parse_written_instant(etag: str) -> str:
+    """Return the same time as exactly as the service has it (100 ns), in a form that sorts."""
+    found = _TIME.search(etag)
+    return f"{found[1].upper().replace('%3A', ':')}.{found[2] or '':0<7}" if found else ""
+
+
 class NewerFormat(ScimError):
     """A row was written in a format that this version does not know: 503, and the row is left alone."""
 

@@ -35,6 +35,8 @@ class Stored(NamedTuple):
     unknown: Mapping[str, Any] = MappingProxyType({})
     size: int = 0
     """About how many bytes it takes in a response; 0 unless it was read."""
+    revision: int = 0
+    """How often its document was written; 0 if that is not known."""
 
 
 class Creation(NamedTuple):
@@ -45,15 +47,15 @@ class Creation(NamedTuple):
     document: Document
 
 
-_KNOWN = {"id", "created", "modified", "write", "touched", "keys", "changing", "v"}
+_KNOWN = {"id", "created", "modified", "write", "touched", "keys", "changing", "v", "n"}
 """The properties of a resource's row beside those of its document."""
 _DOCUMENT = re.compile(r"doc\d+")
 
 
 def _build_values(
-    id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str]
+    id: str, document: Document, created: str, modified: str, write: str, index_rows: Iterable[str], revision: int
 ) -> properties.Values:
-    values = {"v": properties.FORMAT, "id": id, "created": created, "modified": modified, "write": write}
+    values = {"v": properties.FORMAT, "id": id, "created": created, "modified": modified, "write": write, "n": revision}
     return {**values, "keys": "\n".join(index_rows), **properties.split_document(document)}
 
 
@@ -70,7 +72,9 @@ def build_replacement(
     known = {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
     strange = [key for key in old.keys if keys.parse_index_name(key) not in known]
     own_keys = (*index_rows, *strange)
-    own = _build_values(old.id, document, old.created, "", properties.add_write_id(write_id, old.write), own_keys)
+    own = _build_values(
+        old.id, document, old.created, "", properties.add_write_id(write_id, old.write), own_keys, old.revision + 1
+    )
     values = {**old.unknown, **own, **({"changing": True} if old.changing else {})}
     writes = [Write("replace", keys.resource_key(old.id), values, old.version)]
     writes += _build_index_writes({new: row for new, row in index_rows.items() if new not in old.keys})
@@ -122,7 +126,7 @@ def measure_write(write: Write) -> int:
 def build_creation(creation: Creation, created: str, modified: str, write_id: str) -> list[Write]:
     """Return the writes that make a resource: its row first, then its index rows, and the gate of a group."""
     index_rows = keys.build_index_rows(creation.resource_type, creation.id, creation.document)
-    values = _build_values(creation.id, creation.document, created, modified, write_id, index_rows)
+    values = _build_values(creation.id, creation.document, created, modified, write_id, index_rows, 1)
     # A lookup row's key holds the new id, so an insert cannot clash, and the table has less to do than for an upsert.
     writes = [
         Write("insert", keys.resource_key(creation.id), values),
@@ -139,7 +143,7 @@ def build_created(
     """Return the resource that these writes made, with the version that they gave it."""
     own_keys = tuple(write.key for write in writes[1:] if not write.key.startswith(keys.GATE + " "))
     shown = choose_last_modified(created, modified, version)
-    return Stored(creation.id, creation.document, version, created, shown, keys=own_keys, write=write_id)
+    return Stored(creation.id, creation.document, version, created, shown, keys=own_keys, write=write_id, revision=1)
 
 
 def _build_index_writes(index_rows: dict[str, properties.Values]) -> list[Write]:
@@ -163,6 +167,7 @@ def parse_stored(row: Row) -> Stored:
         values["write"],
         {name: value for name, value in values.items() if name not in _KNOWN and not _DOCUMENT.fullmatch(name)},
         properties.measure_document(values),
+        int(values.get("n", 0)),
     )
 
 

@@ -19,6 +19,7 @@ from scim.store import keys, properties
 from scim.store.batches import BatchCreations, Made
 from scim.store.census import Census
 from scim.store.members import Changes, Member, Members
+from scim.store.outbox import Change, Outbox, tell_creation, tell_deletion, tell_update
 from scim.store.pending import Pending
 from scim.store.resource_rows import (
     Creation,
@@ -70,13 +71,14 @@ class Stale(Exception):
 class Resources:
     """The resources of all tenants. Every method raises TableUnavailable where the table does not answer."""
 
-    def __init__(self, table: Table, members: Members, pending: Pending, census: Census) -> None:
+    def __init__(self, table: Table, members: Members, pending: Pending, census: Census, outbox: Outbox) -> None:
         self._table = table
         self._members = members
         self._pending = pending
         self._row_bytes: dict[tuple[str, str], int] = {}
         self._census = census
-        self._shared = BatchCreations(table, pending, census)
+        self._outbox = outbox
+        self._shared = BatchCreations(table, pending, census, outbox)
 
     async def read(self, tenant: str, id: str) -> Stored | None:
         row = await self._table.read(tenant, keys.resource_key(id))
@@ -102,18 +104,18 @@ class Resources:
 
         A row at the id is this creation, whoever wrote it since: nobody else has a new id before it is there, and for
         an old one the caller has looked before. With the receipt no late copy makes it again after a DELETE."""
-        once = make_receipt()
+        once, change = make_receipt(), tell_creation(creation.id, creation.document)
         await self._pending.count_receipt(tenant)
         for _ in range(_CREATE_TRIES):
             write_id, entry = properties.new_write_id(), self._census.make_entry(tenant)
             own = build_creation(creation, created, modified, write_id)
             writes = [*own, once, *entry.writes]
-            if len(writes) + 2 * len(members) > MAX_WRITES:  # better known before the first of many transactions
+            if len(writes) + 2 * len(members) >= MAX_WRITES:  # better known before the first of many transactions
                 if taken := await self._find_taken(tenant, creation.resource_type, creation.id, creation.document):
                     raise taken
             try:
                 proof = Proof(own[0].key, write_id, ours=True, receipt=once.key)
-                version = await self._members.create(tenant, creation.id, members, writes, proof)
+                version = await self._members.create(tenant, creation.id, members, writes, proof, change)
             except Refused as refused:
                 taken = await self._find_taken(tenant, creation.resource_type, creation.id, creation.document)
                 mine = once._replace(values={"write": properties.new_write_id()})
@@ -164,11 +166,13 @@ class Resources:
         required, gone, own_keys = build_replacement(resource_type, old, document, index_rows, write_id)
         required += entry.writes
         proof = Proof(required[0].key, write_id)
+        change = tell_update(old.id, old.document, document, old.revision + 1)
         try:
             if changes is not None and both:
-                version = await self._write_both(tenant, old, required, gone, changes, proof)
+                version = await self._write_both(tenant, old, required, gone, changes, proof, change)
             else:
-                version = await commit_present(self._table, tenant, required, gone, proof)
+                told = self._outbox.make_row([change])
+                version = await commit_present(self._table, tenant, required, gone, proof, told)
         except Refused as refused:
             taken = await self._find_taken(tenant, resource_type, old.id, document) if refused.status == 409 else None
             same = {"modified": old.modified, "write": properties.add_write_id(properties.new_write_id(), old.write)}
@@ -188,7 +192,18 @@ class Resources:
         self._census.confirm_entry(entry)
         changing = old.changing and not both
         shown, write = choose_last_modified(old.created, "", version), properties.add_write_id(write_id, old.write)
-        return Stored(old.id, document, version, old.created, shown, changing, own_keys, write, old.unknown)
+        return Stored(
+            old.id,
+            document,
+            version,
+            old.created,
+            shown,
+            changing,
+            own_keys,
+            write,
+            old.unknown,
+            revision=old.revision + 1,
+        )
 
     async def _check_changing(self, tenant: str, group: Stored) -> Stored:
         """Return a group that says that a change of its members is under way, after a look: it says no more so if there
@@ -212,11 +227,12 @@ class Resources:
         gone: list[list[Write]],
         changes: Changes,
         proof: Proof,
+        change: Change | None,
     ) -> str:
         """Write the document and the members. An older change of the members that is under way is superseded if these
         are what they will be anyhow, else it is waited for, and then the caller has to read anew."""
         if not old.changing:
-            return await self._members.write(tenant, old.id, required, gone, changes, proof)
+            return await self._members.write(tenant, old.id, required, gone, changes, proof, change)
         if not changes.absolute:
             await self._members.sequences.settle(tenant, old.id)
             raise Stale
@@ -224,7 +240,8 @@ class Resources:
         if older is None:
             raise Stale
         whole = required[0]._replace(values={**required[0].values, "changing": False})
-        return await self._members.write(tenant, old.id, [whole, *required[1:]], gone, changes, proof, older.etag)
+        whole_first = [whole, *required[1:]]
+        return await self._members.write(tenant, old.id, whole_first, gone, changes, proof, change, older.etag)
 
     async def _reopen(self, tenant: str, group: str) -> None:
         try:
@@ -258,11 +275,11 @@ class Resources:
         gone = [[Write("delete", key)] for key in old.keys]
         if has_members:
             gone.append([Write("delete", (keys.change_key if old.changing else keys.gate_key)(old.id))])
+        proof = Proof(note.key, str(note.values["write"]), ours=True)
+        told = self._outbox.make_row([tell_deletion(old.id, old.document, old.revision + 1)])
         await self._pending.announce(tenant)
         try:
-            await commit_present(
-                self._table, tenant, required, gone, Proof(note.key, str(note.values["write"]), ours=True)
-            )
+            await commit_present(self._table, tenant, required, gone, proof, told)
         except Refused:
             raise Stale from None
         await self._members.detach(tenant, old.id, note.key, has_members=has_members, seconds=_DETACH_SECONDS)

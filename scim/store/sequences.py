@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.errors import UNAVAILABLE, ScimError
 from scim.store import keys, properties
+from scim.store.outbox import Change, Outbox, caller
 from scim.store.pending import Pending
 from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
 from scim.store.transactions import (
@@ -41,10 +42,10 @@ STALLED = 15.0
 it live, its next step is refused."""
 PATIENCE = 20.0
 """Seconds that a change waits for another one in the same group: long enough to take over what was cut short."""
-_MIDDLE = (MAX_WRITES - 2) // 2
-"""Memberships of a transaction in the middle, beside the group's row and the change row."""
-_LAST = (MAX_WRITES - 4) // 2
-"""Memberships of the last one, beside the group's row, the change row, the gate and a receipt."""
+_MIDDLE = (MAX_WRITES - 3) // 2
+"""Memberships of a transaction in the middle, beside the group's row, the change row and one of the outbox."""
+_LAST = (MAX_WRITES - 5) // 2
+"""Memberships of the last one, beside the group's row, the change row, the gate, a receipt and one of the outbox."""
 
 _MOST_EXCEPTED = 24_000
 """UTF-16 units of ids that a change row notes; a string has 32,768. More have to wait."""
@@ -114,8 +115,9 @@ class Sequences:
     """The changes of several transactions of all tenants. Every method raises TableUnavailable if the table does not
     answer."""
 
-    def __init__(self, table: Table, pending: Pending, remaining: Remaining) -> None:
+    def __init__(self, table: Table, pending: Pending, outbox: Outbox, remaining: Remaining) -> None:
         self._table = table
+        self._outbox = outbox
         self._pending = pending
         self._remaining = remaining
 
@@ -128,36 +130,43 @@ class Sequences:
         gone: Sequence[Unit],
         edges: Sequence[Edge],
         replaced: str | None = None,
+        change: Change | None = None,
     ) -> str:
         """Run a change of several transactions and return the group's new version.
 
-        `required` and `gone` are what the first transaction does beside the edges; `replaced` is the ETag of the change
-        row that this change supersedes. Raises Refused if the first transaction is refused or the group is deleted
-        meanwhile; 503 Interrupted; 413 if `content` is too large for one row."""
+        `required` and `gone` are what the first transaction does beside the edges, and the outbox is told `change` of
+        it; `replaced` is the ETag of the change row that this change supersedes. Raises Refused if the first
+        transaction is refused or the group is deleted meanwhile; 503 Interrupted; 413 if `content` is too large for one
+        row."""
         owner, key = properties.new_write_id(), keys.change_key(group)
         begun = now()
         values = {"v": properties.FORMAT, "owner": owner, "write": owner, "begun": begun, "beat": begun}
-        values |= properties.split_document({"group": group, **content}, "The change of members")
+        by = caller()
+        values |= properties.split_document({"group": group, "by": by, **content}, "The change of members")
         if replaced is None:
             own = [Write("insert", key, values), Write("delete", keys.gate_key(group))]
         else:
             own = [Write("replace", key, values, replaced)]
         await self._pending.announce(tenant)
         writes = [*own, *required]
-        room = (MAX_WRITES - len(writes) - len(gone)) // 2
-        first = [edge.writes for edge in edges[:room]]
-        etag = await commit_present(self._table, tenant, writes, [*gone, *first], Proof(key, owner))
+        room = (MAX_WRITES - len(writes) - len(gone) - 1) // 2
+        first, told = [edge.writes for edge in edges[:room]], self._outbox.make_row([change], group, edges[:room], by)
+        etag = await commit_present(self._table, tenant, writes, [*gone, *first], Proof(key, owner), told)
         hold = await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag)
-        return await self._continue(tenant, group, owner, edges[room:], hold)
+        return await self._continue(tenant, group, owner, edges[room:], hold, by)
 
-    async def _continue(self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold) -> str:
-        """Do the rest of a change; the group's new version, a past one if others have changed members since."""
+    async def _continue(
+        self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold, by: Mapping[str, str]
+    ) -> str:
+        """Do the rest of a change, which `by` began; the group's new version, a past one if others have changed members
+        since."""
         key = keys.change_key(group)
         while True:
             deadline.check()
             edges = [edge for edge in edges if edge.member not in hold.excepted]
             last = len(edges) <= _LAST
-            some = [edge.writes for edge in edges[: _LAST if last else _MIDDLE]]
+            these = edges[: _LAST if last else _MIDDLE]
+            some, told = [edge.writes for edge in these], self._outbox.make_row((), group, these, by)
             step, once = properties.new_write_id(), make_receipt()
             if last:
                 whole, gate = touch(group, changing=False), Write("upsert", keys.gate_key(group))
@@ -167,7 +176,7 @@ class Sequences:
                 own = [Write("merge", key, {"write": step, "beat": now()}, hold.etag), touch(group)]
                 proof = Proof(key, step)
             try:
-                etag = await commit_present(self._table, tenant, own, some, proof)
+                etag = await commit_present(self._table, tenant, own, some, proof, told)
             except Refused:  # a few members were changed in between, or it is no longer ours
                 if await self._table.read(tenant, keys.resource_key(group)) is None:
                     raise Refused(404, 0) from None
@@ -203,8 +212,8 @@ class Sequences:
             return None
         write = properties.add_write_id(properties.new_write_id(), str(row.values.get("write", "")))
         note = Write("merge", row.key, {"write": write, "except": noted}, row.etag)
-        units = [edge.writes for edge in edges]
-        return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key))
+        units, told = [edge.writes for edge in edges], self._outbox.make_row((), group, edges)
+        return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key), told)
 
     async def find_change(self, tenant: str, group: str) -> Row | None:
         """Return the row of the change that is under way in the group; None if there is none."""
@@ -265,7 +274,8 @@ class Sequences:
             hold = (
                 await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag, _parse_excepted(row))
             )
-            await self._continue(tenant, group, owner, await self._remaining(tenant, group, content), hold)
+            edges = await self._remaining(tenant, group, content)
+            await self._continue(tenant, group, owner, edges, hold, content.get("by", {}))
         except Interrupted:
             pass  # others have gone on with it
         except Refused:

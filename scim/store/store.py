@@ -12,6 +12,7 @@ from scim.store.credentials import Credentials
 from scim.store.housekeeping import Housekeeping
 from scim.store.keys import SHARED
 from scim.store.members import Members
+from scim.store.outbox import Outbox
 from scim.store.pending import Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quota, Quotas
@@ -43,13 +44,14 @@ class Store:
         return await has_rows(self.table, tenant)
 
     @staticmethod
-    def on(table: Table, registry: Registry | None = None, quota: Quota | None = None) -> Store:
-        """The store on a table. Whoever writes documents says with which schemas."""
-        pending = Pending(table)
-        members = Members(table, pending)
+    def on(table: Table, registry: Registry | None = None, quota: Quota | None = None, *, feed: bool = True) -> Store:
+        """The store on a table. Whoever writes documents says with which schemas; what is written is told to the change
+        feed unless that is off."""
+        pending, outbox = Pending(table), Outbox(on=feed)
+        members = Members(table, pending, outbox)
         positions = Positions(table, pending)
         census = Census(table, registry)
-        resources = Resources(table, members, pending, census)
+        resources = Resources(table, members, pending, census, outbox)
         credentials = Credentials(table)
         quotas = Quotas(table, pending, quota or Quota())
         housekeeping = Housekeeping(table, members, pending, positions, credentials, quotas)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from scim import trace
 from scim.store import keys
+from scim.store.outbox import OutboxRow
 from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Refused, Row, Table, TableUnavailable, Write
 
 _TRIES = 8
@@ -129,19 +130,25 @@ _PATIENCE = 3
 
 
 async def commit_present(
-    table: Table, tenant: str, required: Sequence[Write], units: Sequence[Unit], proof: Proof | None = None
+    table: Table,
+    tenant: str,
+    required: Sequence[Write],
+    units: Sequence[Unit],
+    proof: Proof | None = None,
+    told: OutboxRow | None = None,
 ) -> str:
     """Like `commit_surely`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is
     done.
 
     Nothing is read beforehand; only a refusal makes us look which rows there are. What is sent then holds only if the
     required rows are still as they were before that look, or a member that came back meanwhile would be kept although
-    others of the same change are removed. Returns the new ETag of the first write, "" if nothing was left to write.
-    Raises Refused if a required write is refused.
+    others of the same change are removed. `told` tells the outbox what is done, which may be less each time.
+    Returns the new ETag of the first write, "" if nothing was left to write. Raises Refused if a required write is
+    refused.
     """
     pinned, there = list(required), units
     for number in range(_LOOKS):
-        writes = [*pinned, *(write for unit in there for write in unit)]
+        writes = [*pinned, *(told.build(there) if told else ()), *(write for unit in there for write in unit)]
         if not writes:
             return ""
         try:

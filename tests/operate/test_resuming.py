@@ -54,7 +54,7 @@ class Small:
                 raise Killed
             yield page
 
-    def partitions(self) -> AsyncIterator[str]:
+    def partitions(self, after: str = "") -> AsyncIterator[str]:
         return self._table.partitions()
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:

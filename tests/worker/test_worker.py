@@ -92,7 +92,7 @@ def comparable(answer: Answer, client: Client) -> dict[str, Any]:
 
 
 async def test_every_function_is_indexed(worker: Worker) -> None:
-    names = ["users", "groups", "scim", "tenants", "token", "metadata", "health", "elsewhere", "housekeeping"]
+    names = ["users", "groups", "scim", "tenants", "feed", "token", "metadata", "health", "elsewhere", "housekeeping"]
     assert sorted(worker.names) == sorted(names)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from scim.errors import ScimError
 from scim.operate.checking import rules
+from scim.operate.checking.feed import FeedSurvey
 from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
 from scim.operate.checking.insight import find_insight_fault
 from scim.schema.registry import Index, Registry, ResourceType
@@ -81,6 +82,7 @@ class Survey:
         self.overdue: list[str] = []
         self.chaff: list[Write] = []
         """What removes the rows that are too old."""
+        self.feed = FeedSurvey(now - LATE)
         self._lookups: dict[str, object] = {}
         """By key, the id that a lookup row holds; None for the id at the key's end, which is nearly every one."""
         self._names: dict[str, str] = {}
@@ -106,6 +108,7 @@ class Survey:
             keys.RECEIPT: self._receipt,
             keys.FAILURE: self._insight,
             keys.COUNTERS: self._insight,
+            **dict.fromkeys(("a", "e", "h", "v"), self.feed.take),
         }
 
     def take(self, row: Row) -> None:
@@ -128,6 +131,7 @@ class Survey:
 
     def finish(self) -> None:
         """All rows were there: whatever still waits for its counterpart is suspect."""
+        self.feed.finish()
         suspects = self.suspects
         suspects.indexes |= {key for key in self._lookups if self._held(key) not in self.unread}
         suspects.resources.update(self._expected.values())

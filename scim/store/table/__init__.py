@@ -83,8 +83,9 @@ class Table(Protocol):
         """Run up to 100 writes as one transaction: all or nothing. Gives each write's new etag ("" for a delete).
         Raises Refused, TooLarge, TableUnavailable or Uncertain."""
 
-    def partitions(self) -> AsyncIterator[str]:
-        """The names of the partitions that have rows, in order: one trip each. No request asks for them."""
+    def partitions(self, after: str = "") -> AsyncIterator[str]:
+        """The names of the partitions that have rows, or of those behind one, in order: one trip each. No request asks
+        for them."""
 
     async def close(self) -> None:
         """Give back the connections."""

@@ -98,8 +98,8 @@ class AzureTable:
             if not after:
                 return
 
-    async def partitions(self) -> AsyncIterator[str]:
-        last: str | None = ""
+    async def partitions(self, after: str = "") -> AsyncIterator[str]:
+        last: str | None = after
         while last is not None:
             last = await self._find_partition_behind(last)
             if last is not None:

@@ -1,0 +1,253 @@
+"""Moves a tenant's outbox into its log: in order, without a gap, once, whoever does it and whatever is killed.
+
+Any process may run it at any time. It owns nothing but the head row (`h feed`): each of its transactions replaces that
+row under the ETag that it read, removes rows of the outbox and inserts their events, so of two sequencers one is
+refused, and starts again with what there is then. No clock decides anything.
+
+A row of the outbox whose events do not fit into one transaction notes how many are in the log already (`done`), of a
+new group the member up to which its members are (`reached`), and which members are to be looked at (`settles`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from scim import deadline
+from scim.feed.backlog import Item, read_backlog
+from scim.feed.events import Cause, Draft, draft, draft_members, placed
+from scim.schema.registry import Registry
+from scim.store import keys, properties
+from scim.store.keys import SHARED
+from scim.store.outbox import mark_of
+from scim.store.resource_rows import measure_write
+from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Refused, Row, Table, Write
+from scim.store.transactions import commit_surely
+
+log = logging.getLogger("scim")
+
+_TRIES = 4
+"""How often a run starts again that was refused."""
+_MEMBERS = 500
+"""Members of a new group that one event names."""
+
+
+class Head(NamedTuple):
+    """Where a tenant's log stands: the number of its newest event, in which epoch. A log that begins anew, in a table
+    that was restored or after everything was erased, has another epoch."""
+
+    epoch: str
+    seq: int
+    etag: str = ""
+    """"" of one that is not in the table yet."""
+
+    @staticmethod
+    async def read(table: Table, tenant: str) -> Head | None:
+        """The head of a tenant's log; None if it has none. Raises NewerFormat."""
+        row = await table.read(tenant, keys.FEED)
+        if row is None:
+            return None
+        properties.check_format(row)
+        return Head(str(row.values["epoch"]), int(row.values["seq"]), row.etag)
+
+    def write(self) -> Write:
+        values = {"v": properties.FORMAT, "epoch": self.epoch, "seq": str(self.seq)}
+        return Write("merge", keys.FEED, values, self.etag) if self.etag else Write("insert", keys.FEED, values)
+
+
+class _Step(NamedTuple):
+    """Events that go into the log together, and what their row of the outbox says if it has to stay after them."""
+
+    drafts: Sequence[Draft]
+    progress: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One transaction of the sequencer: what becomes of rows of the outbox, and the rows of the log."""
+
+    items: dict[str, Write] = field(default_factory=dict)
+    warned: dict[str, Item] = field(default_factory=dict)
+    """Rows that stay in the outbox, and must know what went before them."""
+    log: list[Write] = field(default_factory=list)
+    events: int = 0
+    bytes: int = 4000
+
+    def fits(self, item: Item, writes: Sequence[Write]) -> bool:
+        """Whether there is room for rows of the log that come from a row of the outbox."""
+        rows = self.items.keys() | self.warned.keys() | item.warns.keys() | {item.key}
+        return (
+            1 + len(rows) + len(self.log) + len(writes) <= MAX_WRITES
+            and self.bytes + sum(map(measure_write, writes)) <= TRANSACTION_BYTES
+        )
+
+    def add(self, item: Item, write: Write, writes: Sequence[Write], events: int) -> None:
+        self.items[item.key] = write
+        self.warned |= item.warns
+        self.log += writes
+        self.events += events
+        self.bytes += sum(map(measure_write, writes)) + (1500 if writes else 0)
+
+    def build_items(self) -> list[Write]:
+        """Return what becomes of rows of the outbox. One that is written keeps the time of its commit: it has another
+        ETag then."""
+        warned = [item for key, item in self.warned.items() if key not in self.items]
+        warnings = [Write("merge", one.key, {"time": one.time, "settles": " ".join(one.settles)}) for one in warned]
+        return [*self.items.values(), *warnings]
+
+
+class Sequencer:
+    """The sequencer of all tenants."""
+
+    def __init__(self, table: Table, registry: Registry) -> None:
+        self._table = table
+        self._registry = registry
+
+    async def run(self, tenant: str, *, expected: bool = False) -> int:
+        """Move all that may go into the log now, and return how many events that were. It costs one trip if there is
+        nothing, or one less if something is expected. Another sequencer may be at it: then what is left is its own.
+        Raises TableUnavailable, OutOfTime, and NewerFormat if it is a newer version's."""
+        if not expected and not await self._has_work(tenant):
+            return 0
+        moved = 0
+        for _ in range(_TRIES):
+            run = _Run(self._table, self._registry, tenant)
+            try:
+                await run.go()
+                return moved + run.moved
+            except Refused:
+                moved += run.moved
+        return moved
+
+    async def _has_work(self, tenant: str) -> bool:
+        async for page in self._table.pages(tenant, *keys.outbox_range(), size=1, keys_only=True):
+            if page:
+                return True
+        return False
+
+
+class _Run:
+    """One reading of the outbox, and the transactions that move it."""
+
+    def __init__(self, table: Table, registry: Registry, tenant: str) -> None:
+        self._table = table
+        self._registry = registry
+        self._tenant = tenant
+        self._head = Head("", 0)
+        self.moved = 0
+
+    async def go(self) -> None:
+        """Raises Refused if another sequencer was faster."""
+        found = await Head.read(self._table, self._tenant)
+        items = await read_backlog(self._table, self._tenant)
+        if not items:
+            return
+        self._head = found or await self._begin()
+        batch = _Batch()
+        for item in items:
+            batch = await self._take(item, batch)
+        await self._commit(batch)
+
+    async def _begin(self) -> Head:
+        """Return the head of a new log, once the tenant is among those that have one."""
+        note = Write("upsert", keys.feed_key(self._tenant), {"tenant": self._tenant})
+        await commit_surely(self._table, SHARED, [note])
+        return Head(secrets.token_hex(4), 0)
+
+    async def _take(self, item: Item, batch: _Batch) -> _Batch:
+        """Put the events of a row into the batch; the batch that is open then."""
+        row = item.row or await self._table.read(self._tenant, item.key)
+        if row is None:
+            raise Refused(404, 0)
+        properties.check_format(row)
+        try:
+            changes = properties.join_document(row.values)["changes"]
+            time = str(row.values.get("time") or properties.parse_written_instant(row.etag))
+            cause = Cause(f"{time[:23]}Z" if time else row.values["at"], json.loads(row.values["by"]))
+        except Exception:
+            log.exception("row %r of the outbox of %s cannot be read and stays where it is", item.key, self._tenant)
+            return batch
+        async for step in self._steps(item, row, changes, cause, time):
+            writes = self._log_rows(step, self._head.seq + batch.events)
+            if not batch.fits(item, writes):
+                await self._commit(batch)
+                batch = _Batch()
+                writes = self._log_rows(step, self._head.seq)
+            batch.add(item, Write("merge", item.key, step.progress), writes, len(step.drafts))
+        if not batch.fits(item, []):
+            await self._commit(batch)
+            batch = _Batch()
+        batch.add(item, Write("delete", item.key), [], 0)
+        return batch
+
+    async def _steps(
+        self, item: Item, row: Row, changes: Sequence[dict[str, Any]], cause: Cause, time: str
+    ) -> AsyncIterator[_Step]:
+        """Make what a row tells and is not in the log yet, in pieces that each go into one transaction."""
+        done, kept = int(row.values.get("done", 0)), {"time": time, "settles": " ".join(item.settles)}
+        drafts = [one for change in changes if change["op"] != "edges" for one in draft(change, cause, self._registry)]
+        settling = await self._settled(item, changes, cause)
+        for number, one in enumerate(drafts, 1):
+            if number > done:
+                together = [one, *settling] if number == len(drafts) else [one]
+                yield _Step(together, {**kept, "done": number})
+        if changes[-1]["op"] == "edges":
+            reached = str(row.values.get("reached", ""))
+            async for step in self._edges(changes[-1]["id"], reached, cause):
+                yield step._replace(progress={**kept, "done": len(drafts), **step.progress})
+
+    async def _edges(self, group: str, reached: str, cause: Cause) -> AsyncIterator[_Step]:
+        """Tell the members of a new group that were written before it: all that it has now."""
+        start, end = keys.members_range(group)
+        async for page in self._table.pages(
+            self._tenant, keys.id_after(reached) if reached else start, end, size=_MEMBERS
+        ):
+            if page:
+                drafts = list(draft_members(group, [row.values["member"] for row in page], [], cause, self._registry))
+                yield _Step(drafts, {"reached": page[-1].key})
+
+    async def _settled(self, item: Item, changes: Sequence[dict[str, Any]], cause: Cause) -> list[Draft]:
+        """Say once more how a membership stands that was added and removed, if it is not as the last of these rows
+        says: the order of their times was wrong, or somebody has changed it since, as a later row will say again."""
+        if not item.settles or changes[-1]["op"] != "members":
+            return []
+        added: list[str] = []
+        removed: list[str] = []
+        for member in [*changes[-1]["added"], *changes[-1]["removed"]]:
+            if mark_of(member) not in item.settles:
+                continue
+            edge = await self._table.read(self._tenant, keys.member_key(item.id, member))
+            if (edge is not None) == item.effects[mark_of(member)]:
+                continue
+            (removed if edge is None else added).append(member)
+        return list(draft_members(item.id, added, removed, cause, self._registry))
+
+    def _log_rows(self, step: _Step, seq: int) -> list[Write]:
+        """Return the rows of the log for events that follow the one with that number."""
+        writes = []
+        for number, one in enumerate(step.drafts, seq + 1):
+            event = placed(one, self._tenant, self._head.epoch, number)
+            names = [keys.about_key(subject, number) for subject in dict.fromkeys(one.subjects)]
+            values = {
+                "v": properties.FORMAT,
+                "about": "\n".join(names),
+                **properties.split_document(event, "The event"),
+            }
+            writes.append(Write("insert", keys.log_key(number), values))
+            found = {"type": one.event["type"], "time": one.event["time"]}
+            writes += [Write("insert", key, found) for key in names]
+        return writes
+
+    async def _commit(self, batch: _Batch) -> None:
+        if not batch.items:
+            return
+        deadline.check()
+        after = self._head._replace(seq=self._head.seq + batch.events)
+        writes = [after.write(), *batch.build_items(), *batch.log]
+        etags = await self._table.commit(self._tenant, writes)
+        self._head = after._replace(etag=etags[0])
+        self.moved += batch.events
