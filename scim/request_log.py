@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scim.events import event
-from scim.http import ROOT, TENANTS, Request, Response
+from scim.http import FEED, ROOT, Request, Response
 from scim.ids import is_id
 from scim.trace import Deed, Trace
 
@@ -26,6 +26,8 @@ _WORDS = {
     word.lower(): word
     for word in ("Bulk", "Me", "Schemas", "ResourceTypes", "ServiceProviderConfig", ".search", "openapi.json")
 }
+_TOKENS = "oauth2"
+"""The first path segment of the token endpoint."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _AGENT = re.compile(r"[\w ./;:,()+-]{1,80}", re.ASCII)
 """A user agent that is logged: Entra's, and those of usual libraries."""
@@ -44,10 +46,10 @@ def log_request(
     service could not start. `count`: how many refused requests like this one the line stands for."""
     fields = _caller(trace)
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
-    scim = request.root in (ROOT, TENANTS)
-    if request.root == TENANTS and trace.admitted:
+    is_token = request.root == _TOKENS
+    if request.root not in (ROOT, _TOKENS) and trace.admitted:
         fields["operator"] = True
-    if scim:
+    if not is_token:
         fields |= {
             "operation": _operation(request, registry),
             "resource": _resource(request, response),
@@ -67,7 +69,7 @@ def log_request(
     fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
     if count > 1:
         fields["count"] = count
-    event("request" if scim else "token", fields)
+    event("token" if is_token else "request", fields)
 
 
 def log_change(
@@ -125,6 +127,8 @@ def _operation(request: Request, registry: Registry | None) -> str:
     """Such as `PATCH Users/{id}`, `GET Users?filter` or `POST Bulk`; `?` for what is none."""
     method = request.method if request.method in _METHODS else "?"
     segments = request.segments
+    if request.root == FEED:
+        return f"{method} feed" + ("/{tenant}" if segments else "")
     path = [_word(segment, registry) for segment in segments[:1]]
     path += [".search" if segment == ".search" else "{id}" for segment in segments[1:2]]
     filtered = "?filter" if method == "GET" and len(segments) == 1 and "filter" in request.query else ""

@@ -110,7 +110,8 @@ def test_an_application_reads_as_printed(served: dict[str, tuple[str, str]]) -> 
     script = re.sub(r"^BASE=.*$", f"BASE={base.partition('/<tenant>')[0]}", script, flags=re.MULTILINE)
     script = re.sub(r"^TOKEN=.*$", f"TOKEN={operators}", script, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    users, nobody, groups, described = map(json.loads, done.stdout.splitlines())
+    users, nobody, groups, described, again, changes = map(json.loads, done.stdout.splitlines())
+    assert again["totalResults"] == users["totalResults"] and changes["events"] == [] and not changes["more"]
     assert names <= {user["userName"] for user in users["Resources"]}
     assert (nobody["totalResults"], groups["itemsPerPage"]) == (0, len(groups["Resources"]))
     assert "{tenant}" in described["servers"][0]["url"]

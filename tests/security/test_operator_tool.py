@@ -115,6 +115,15 @@ async def test_an_access_token_of_a_customer_finds_no_door(
     assert answer.told["detail"].replace(f"/tenants/{customer}/scim/Users", "/nowhere") == other.told["detail"]
 
 
+async def test_only_the_doors_that_it_may_open_are_printed(deployment: Deployment) -> None:
+    doors = {"feed,read": ["Base URL", "Feed URL"], "feed": ["Feed URL"], "read": ["Base URL"], "manage": []}
+    for rights, expected in doors.items():
+        arguments = ("--operator", "--all-tenants", "--rights", rights)
+        fields = (await deployment.tool("add", deployment.name(), *arguments))["enter"]
+        assert [*fields] == [*expected, "Bearer token"]
+        assert fields.get("Feed URL") in (None, f"{ORIGIN}/feed")
+
+
 async def test_rotation(deployment: Deployment, customer: str) -> None:
     name = deployment.name()
     first = (await deployment.tool("add", name, "--operator", "--all-tenants"))["enter"]["Bearer token"]

@@ -349,6 +349,7 @@ async def test_the_log_says_which_connection_read_which_tenant(
     caplog.set_level(logging.INFO)
     await door.get("contosos", at("op-contoso", "/Users?filter=userName+eq+%22secret%22"))
     await door.get("contosos", at("op-fabrikam", "/Users"))
+    await door.get("contosos", "/feed/op-contoso")
     await door.get("op-fabrikam", at("op-contoso", "/Users"))
     await door.get("op-contoso", "/scim/Users")
     lines = [json.loads(record.message) for record in caplog.records if "event" in record.message]
@@ -356,10 +357,12 @@ async def test_the_log_says_which_connection_read_which_tenant(
     assert told == [
         ["contosos", "op-contoso", True, 200, None],
         ["contosos", None, True, 403, "no-right"],
+        ["contosos", "op-contoso", True, 200, None],
         ["op-fabrikam", "op-fabrikam", None, 404, "wrong-kind"],
         ["op-contoso", "op-contoso", None, 200, None],
     ]
-    assert [line["operation"] for line in lines][:2] == ["GET Users?filter", "GET Users"]
+    assert [line["operation"] for line in lines][:3] == ["GET Users?filter", "GET Users", "GET feed/{tenant}"]
+    assert {line["event"] for line in lines} == {"request"}
     assert "secret" not in caplog.text
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from scim.operate.connections.printed import WARNED, moment, reach, rights
 from scim.operate.escaping import escape
-from scim.security.connections import Connection
+from scim.security.connections import Connection, Right
 from scim.security.keys import fingerprint
 from scim.security.usage import days_left
 
@@ -17,10 +17,12 @@ _ENTERED = {
     "entra": ("Tenant URL",),
 }
 _FIELDS_OF_AN_APPLICATION = {
-    "api-key": ("Base URL", "Bearer token"),
-    "oauth": ("Base URL", "Token endpoint", "Client ID", "Client Secret", "Scope"),
-    "federation": ("Base URL", "Token endpoint", "Client ID", "Scope"),
+    "api-key": ("Bearer token",),
+    "oauth": ("Token endpoint", "Client ID", "Client Secret", "Scope"),
+    "federation": ("Token endpoint", "Client ID", "Scope"),
 }
+_DOORS: dict[Right, str] = {"read": "Base URL", "feed": "Feed URL"}
+"""Where an application may go, by the right that lets it in."""
 _FOR_AN_APPLICATION = {
     "api-key": "Your application sends the token in the header Authorization: Bearer <token>. Keep it where the\n"
     "application keeps its secrets; --kind federation needs none.",
@@ -44,6 +46,7 @@ def fields(connection: Connection, url: str, secret: str | None) -> dict[str, st
     """What the admin pastes into Entra, or the operator into the application, by the name of the field."""
     every = {
         "Base URL": url.removesuffix("/scim") + "/tenants/<tenant>/scim",
+        "Feed URL": url.removesuffix("/scim") + "/feed",
         "Bearer token": secret or "",
         "Tenant URL": url,
         "Secret Token": secret or "",
@@ -52,8 +55,10 @@ def fields(connection: Connection, url: str, secret: str | None) -> dict[str, st
         "Client Secret": secret or "",
         "Scope": "scim",
     }
-    names = _ENTERED if connection.operator is None else _FIELDS_OF_AN_APPLICATION
-    return {name: every[name] for name in names[connection.kind]}
+    if connection.operator is None:
+        return {name: every[name] for name in _ENTERED[connection.kind]}
+    doors = [name for right, name in _DOORS.items() if right in connection.operator.rights]
+    return {name: every[name] for name in (*doors, *_FIELDS_OF_AN_APPLICATION[connection.kind])}
 
 
 def instructions(connection: Connection, url: str, secret: str | None) -> str:
