@@ -1,7 +1,7 @@
 """`python -m dev.bench [PART ...]`: measure the app, each figure beside its floor in the same run.
 
-The parts are trips, http, core, budget, peer, growth, cold, memory and package; without one, all of them. `load` runs
-alone and longer. One table on standard output ends it, and bench/results.json keeps the figures; with --write,
+The parts are trips, http, core, budget, feed, peer, growth, cold, memory and package; without one, all of them. `load`
+runs alone and longer. One table on standard output ends it, and bench/results.json keeps the figures; with --write,
 docs/benchmarks.md too. Exit code 0 also where a target is missed: a noisy machine is no failure, so the table says it.
 1 and one line where something that a part needs is missing.
 """
@@ -21,7 +21,7 @@ from dev.bench import report
 from dev.bench.figures import Result, final_table
 from dev.bench.options import Options
 
-PARTS = ("trips", "http", "core", "budget", "peer", "growth", "cold", "memory", "package")
+PARTS = ("trips", "http", "core", "budget", "feed", "peer", "growth", "cold", "memory", "package")
 ALONE = ("load",)
 
 

@@ -82,6 +82,7 @@ def settings_values(connection_string: str, keys: Mapping[str, str]) -> dict[str
         "SCIM_SEALS": SEALS,
         "SCIM_USAGE_MINUTES": "0",  # its trips come when they like
         "SCIM_INSIGHT_SECONDS": "0",
+        "SCIM_FEED_SECONDS": "0",
         "SCIM_TENANT_RESOURCES": "0",
         "SCIM_TENANT_MEMBERS": "0",
         "SCIM_TENANT_MEGABYTES": "0",

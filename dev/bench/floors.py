@@ -8,6 +8,7 @@ builds a response, so an app that is no slower than the first costs less than wh
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -112,8 +113,9 @@ class Floor:
         self._copy = copy
 
     async def post(self, number: int) -> None:
-        """A new user: its row, its index rows and a receipt, at once."""
-        await self._table.write([Change("insert", row) for row in self._new(number)])
+        """A new user: its row, its index rows, a receipt and a row of the outbox, at once."""
+        rows = self._new(number)
+        await self._table.write([Change("insert", row) for row in [*rows, self._told(rows[0]["doc0"])]])
 
     async def get(self, number: int) -> None:
         """A user and the groups that it is in."""
@@ -125,10 +127,10 @@ class Floor:
         await self._user(str(index["id"]))
 
     async def patch(self, number: int) -> None:
-        """One attribute of a user: read, replace under the version that was read."""
+        """One attribute of a user: read, replace under the version that was read, and a row of the outbox."""
         row, etag = await self._user(self._copy.users[number % len(self._copy.users)])
         row["doc0"] = str(row["doc0"]).replace("Manager", f"Manager {number}", 1)
-        await self._table.write([Change("replace", row, etag)])
+        await self._table.write([Change("replace", row, etag), Change("insert", self._told(row["doc0"]))])
 
     async def page(self, number: int) -> None:
         """A page of 100 in the middle: the bookmark, the users, then their groups and the next page's bookmark."""
@@ -142,7 +144,7 @@ class Floor:
         )
 
     async def member(self, number: int) -> None:
-        """One more member: both edges, a new version of the group, its gate and a receipt."""
+        """One more member: both edges, a new version of the group, its gate, a receipt and a row of the outbox."""
         group, member = self._copy.group, f"u-{number:024}"
         edge = {"PartitionKey": self._copy.partition, "group": group, "member": member}
         own = {"PartitionKey": self._copy.partition}
@@ -151,10 +153,16 @@ class Floor:
                 Change("merge", {**own, "RowKey": f"r {group}", "modified": ""}),
                 Change("merge", {**own, "RowKey": f"o {group}"}),
                 Change("insert", {**own, "RowKey": f"w 20260101T0000 {number:016x}"}),
+                Change("insert", self._told(member)),
                 Change("upsert", {**edge, "RowKey": f"m {group} {member}"}),
                 Change("upsert", {**edge, "RowKey": f"g {member} {group}"}),
             ]
         )
+
+    def _told(self, content: str) -> Entity:
+        """What the change feed is told."""
+        key = f"e 20260101T000000000000 {secrets.token_hex(8)}"
+        return {"PartitionKey": self._copy.partition, "RowKey": key, "by": "{}", "marks": "c", "doc0": content}
 
     async def scan(self, number: int) -> None:
         """All users, a page of 1,000 behind another, as a search reads them for what no index has."""

@@ -22,6 +22,7 @@ from dev.chaos.client import Client
 from dev.chaos.contest import CONTESTED, Contest
 from dev.chaos.failures import Failures
 from dev.chaos.faults import Faults
+from dev.chaos.follower import Follower
 from dev.chaos.gate import Gate
 from dev.chaos.intents import GROUP, USER
 from dev.chaos.machines import App, Instance, Table
@@ -72,6 +73,7 @@ class Run:
         self.contests: dict[str, Contest] = {}
         self._markers = markers
         self._gate = Gate()
+        self._followers = {name: Follower(name) for name in plan.names}
         self._faults: list[Faults] = []
         self._dice = Random(f"{plan.seed} rests")
         self._began = time.monotonic()
@@ -211,6 +213,8 @@ class Run:
         app_table = AzureTable.with_key(self.table.connection_string, TABLE)
         try:
             findings = await self._kept_house(app_table)
+            for follower in self._followers.values():
+                findings += await follower.follow(app_table)
         finally:
             await app_table.close()
         self.report.resources = 0
@@ -222,6 +226,7 @@ class Run:
             things = [thing for worker in workers for thing in (*worker.things, *worker.shared)]
             findings += wrong + verify.compare(tenant, things, verify.uncontested(resources))
             findings += judge.settle(self.contests[tenant], verify.contested(resources))
+            findings += self._followers[tenant].compare(resources)
             self.report.resources += sum(map(len, resources.values()))
         self.report.add(findings)
 

@@ -77,20 +77,17 @@ class _Batch:
     events: int = 0
     bytes: int = 4000
 
-    def fits(self, item: Item, writes: Sequence[Write]) -> bool:
+    def fits(self, item: Item, writes: Sequence[Write], size: int = 0) -> bool:
         """Whether there is room for rows of the log that come from a row of the outbox."""
         rows = self.items.keys() | self.warned.keys() | item.warns.keys() | {item.key}
-        return (
-            1 + len(rows) + len(self.log) + len(writes) <= MAX_WRITES
-            and self.bytes + sum(map(measure_write, writes)) <= TRANSACTION_BYTES
-        )
+        return 1 + len(rows) + len(self.log) + len(writes) <= MAX_WRITES and self.bytes + size <= TRANSACTION_BYTES
 
-    def add(self, item: Item, write: Write, writes: Sequence[Write], events: int) -> None:
+    def add(self, item: Item, write: Write, writes: Sequence[Write] = (), events: int = 0, size: int = 0) -> None:
         self.items[item.key] = write
         self.warned |= item.warns
         self.log += writes
         self.events += events
-        self.bytes += sum(map(measure_write, writes)) + (1500 if writes else 0)
+        self.bytes += size + 1500
 
     def build_items(self) -> list[Write]:
         """Return what becomes of rows of the outbox. One that is written keeps the time of its commit: it has another
@@ -173,15 +170,16 @@ class _Run:
             return batch
         async for step in self._steps(item, row, changes, cause, time):
             writes = self._log_rows(step, self._head.seq + batch.events)
-            if not batch.fits(item, writes):
+            size = sum(map(measure_write, writes))
+            if not batch.fits(item, writes, size):
                 await self._commit(batch)
                 batch = _Batch()
                 writes = self._log_rows(step, self._head.seq)
-            batch.add(item, Write("merge", item.key, step.progress), writes, len(step.drafts))
+            batch.add(item, Write("merge", item.key, step.progress), writes, len(step.drafts), size)
         if not batch.fits(item, []):
             await self._commit(batch)
             batch = _Batch()
-        batch.add(item, Write("delete", item.key), [], 0)
+        batch.add(item, Write("delete", item.key))
         return batch
 
     async def _steps(

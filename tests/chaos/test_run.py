@@ -110,7 +110,7 @@ async def test_what_is_wrong_at_the_end_is_found() -> None:
         await meddled(parts)
         await parts.conclude()
     kinds = {finding.kind for finding in report.findings}
-    assert kinds >= {"broken rows", "acknowledged write lost", "applied twice"}, text(report)
+    assert kinds >= {"broken rows", "acknowledged write lost", "applied twice", "wrong feed"}, text(report)
 
 
 async def test_a_killed_table_keeps_what_it_has_saved(tmp_path: Path) -> None:
