@@ -33,9 +33,9 @@ What requests cost, each figure beside a floor that was measured in the same run
 noisy, ratios less so. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
 `http`, `core`, `budget`, `feed`, `peer`, `growth`, `cold`, `memory`, `package` and `load`; `--quick` takes less time,
 `--write` writes what was measured last. A ratio is the median over the turns of ours divided by the floor in that turn;
-in brackets its least and greatest value. Where the target is `≤`, less is better, where it is `≥`, more. Azurite reads by
-its indexes (`dev/azurite_index.cjs`), as Table Storage does; as published it looks at every row of the table for each
-range.
+in brackets its least and greatest value. Where the target is `≤`, less is better, where it is `≥`, more. Azurite reads
+by its indexes (`dev/azurite_index.cjs`), as Table Storage does; as published it looks at every row of the table for
+each range.
 
 * **trips**: requests to the table, counted on the wire; the floor is the budget in
   [architecture.md](architecture.md).
