@@ -204,7 +204,7 @@ class Application:
             from scim.insight.recorder import Recorder
 
             store = parts.store
-            self._recorder = Recorder(store.table, parts.registry, store.pending, self._counters)
+            self._recorder = Recorder(store.table, parts.registry, store.tenants, self._counters)
         return self._recorder
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
@@ -329,11 +329,10 @@ class Application:
         parts.limits.check(tenant)
         context = Context(
             request=request,
-            tenant=tenant,
             connection=connection.name,
             settings=parts.settings,
             registry=parts.registry,
-            store=parts.store,
+            store=parts.store.of(tenant),
             writes=connection.access == "write",
             strict=connection.mode == "strict",
         )
@@ -407,7 +406,7 @@ class Application:
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
         quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)
-        store = Store.on(self._table or self._open_table(settings, identity), registry, quota, feed=settings.feed)
+        store = Store(self._table or self._open_table(settings, identity), registry, quota, feed=settings.feed)
         security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
         looks = Health({"table": store.check, "connections": security.check})
         return _Parts(

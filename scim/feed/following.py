@@ -26,9 +26,9 @@ from scim.limits import Seldom, forget_oldest
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.keys import SHARED
-from scim.store.pending import Pending
 from scim.store.properties import NewerFormat
-from scim.store.table import Row, Table, TableUnavailable, Write
+from scim.store.table import Partition, Row, Table, TableUnavailable, Write
+from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely
 
 log = logging.getLogger("scim")
@@ -61,7 +61,7 @@ class Following:
         self.log = Log(table)
         self.sinks: list[Sink] = []
         self._table = table
-        self._pending = Pending(table)
+        self._tenants = Tenants(table)
         self._sequencer = Sequencer(table, registry)
         self._every = every
         self._days = days
@@ -139,7 +139,7 @@ class Following:
             state = await self._table.read(SHARED, _STATE)
             values = state.values if state else {}
             noted = {str(row.values["tenant"]): row async for row in self._notes()}
-            every = sorted({*noted, *await self._pending.list_tenants()})
+            every = sorted({*noted, *await self._tenants.list_all()})
             last = str(values.get("reached", ""))
             turn = [name for name in every if name > last] + [name for name in every if name <= last]
             for at in range(0, len(turn), _AT_ONCE):
@@ -149,7 +149,7 @@ class Following:
                 await asyncio.gather(*(self._look_after(tenant, noted.get(tenant)) for tenant in some))
                 last = some[-1]
             walked = await self._find_unknown(values, set(every))
-            await commit_surely(self._table, SHARED, [Write("upsert", _STATE, {"reached": last, **walked})])
+            await commit_surely(Partition(self._table, SHARED), [Write("upsert", _STATE, {"reached": last, **walked})])
 
     async def _notes(self) -> AsyncIterator[Row]:
         async for page in self._table.pages(SHARED, *keys.feeds_range()):
@@ -165,7 +165,7 @@ class Following:
             return
         try:
             if await self.log.forget(tenant, self._days):
-                await commit_surely(self._table, SHARED, [Write("merge", note.key, {"tidied": today})])
+                await commit_surely(Partition(self._table, SHARED), [Write("merge", note.key, {"tidied": today})])
         except Exception as error:  # whatever it is, it must not stop the others
             log.warning("old events of %s were not removed: %s", tenant, error)
 

@@ -17,7 +17,7 @@ from scim.feed.events import Event
 from scim.feed.sequencer import Head
 from scim.store import keys, properties
 from scim.store.keys import SHARED
-from scim.store.table import PAGE_ROWS, Table
+from scim.store.table import PAGE_ROWS, Partition, Table
 from scim.store.transactions import remove_rows
 
 NOW = "now"
@@ -148,7 +148,7 @@ class Log:
                     number += 1
                 if page:
                     break
-            await remove_rows(self._table, tenant, old)
+            await remove_rows(Partition(self._table, tenant), old)
             if number < _FORGOTTEN_AT_ONCE:
                 return True
         return False

@@ -25,7 +25,7 @@ from scim.store import keys, properties
 from scim.store.keys import SHARED
 from scim.store.outbox import mark_of
 from scim.store.resource_rows import measure_write
-from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Refused, Row, Table, Write
+from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
 
 log = logging.getLogger("scim")
@@ -152,7 +152,7 @@ class _Run:
     async def _begin(self) -> Head:
         """Return the head of a new log, once the tenant is among those that have one."""
         note = Write("upsert", keys.feed_key(self._tenant), {"tenant": self._tenant})
-        await commit_surely(self._table, SHARED, [note])
+        await commit_surely(Partition(self._table, SHARED), [note])
         return Head(secrets.token_hex(4), 0)
 
     async def _take(self, item: Item, batch: _Batch) -> _Batch:

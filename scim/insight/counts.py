@@ -13,7 +13,7 @@ from typing import Any
 
 from scim.counters import Counts, Minute
 from scim.store import keys, properties
-from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.table import MAX_WRITES, Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, remove_rows
 
 GRACE = timedelta(minutes=10)
@@ -106,7 +106,7 @@ async def forget(table: Table, tenant: str, before: datetime) -> int:
     """Remove the hours that ended before then, and return how many."""
     removed = 0
     async for page in table.pages(tenant, *keys.hour_range(until=before.strftime(_HOUR)), keys_only=True):
-        await remove_rows(table, tenant, [row.key for row in page])
+        await remove_rows(Partition(table, tenant), [row.key for row in page])
         removed += len(page)
     return removed
 
@@ -114,7 +114,7 @@ async def forget(table: Table, tenant: str, before: datetime) -> int:
 async def write_minutes(table: Table, tenant: str, writes: list[Write]) -> None:
     """Write what was counted of one tenant: one transaction for up to 100 minutes."""
     for at in range(0, len(writes), MAX_WRITES):
-        await commit_surely(table, tenant, writes[at : at + MAX_WRITES])
+        await commit_surely(Partition(table, tenant), writes[at : at + MAX_WRITES])
 
 
 def time_of_minute(number: int) -> datetime:

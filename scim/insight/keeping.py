@@ -10,7 +10,7 @@ from scim.insight import counts
 from scim.limits import Seldom
 from scim.store import keys
 from scim.store.properties import parse_written_time
-from scim.store.table import Table
+from scim.store.table import Partition, Table
 from scim.store.transactions import remove_rows
 
 DAYS = 30
@@ -44,7 +44,7 @@ class Keeping:
         async for page in self._table.pages(tenant, *keys.failure_range(), keys_only=True):
             deadline.check()
             old = [row.key for at, row in enumerate(page, seen) if _is_old(row.etag, until) or at >= MOST_FAILURES]
-            await remove_rows(self._table, tenant, old)
+            await remove_rows(Partition(self._table, tenant), old)
             seen += len(page) - len(old)
             removed += len(old)
         return removed

@@ -22,8 +22,8 @@ from scim.insight.failures import CONNECTION, Failure, read_failure
 from scim.insight.subjects import find_failures
 from scim.limits import Seldom
 from scim.schema.registry import Registry
-from scim.store.pending import Pending
-from scim.store.table import PARALLEL_READS, Table, Write
+from scim.store.table import PARALLEL_READS, Partition, Table, Write
+from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely
 from scim.trace import Trace
 
@@ -39,10 +39,10 @@ _CLOSING_SECONDS = 5.0
 class Recorder:
     """What one process has to write."""
 
-    def __init__(self, table: Table, registry: Registry, pending: Pending, counters: Counters) -> None:
+    def __init__(self, table: Table, registry: Registry, tenants: Tenants, counters: Counters) -> None:
         self._table = table
         self._registry = registry
-        self._pending = pending
+        self._tenants = tenants
         self._counters = counters
         self._process = secrets.token_hex(4)
         self._waiting: dict[str, dict[str, Failure]] = {}
@@ -90,7 +90,7 @@ class Recorder:
             by_tenant.setdefault(minute.tenant, []).append(counts.build_minute(minute, counted, self._process))
         for tenant, writes in by_tenant.items():
             try:
-                await self._pending.announce(tenant)  # or housekeeping would not roll them up
+                await self._tenants.announce(tenant)  # or housekeeping would not roll them up
                 await counts.write_minutes(self._table, tenant, writes)
             except Exception as error:
                 log.warning("what was counted of tenant %s was not written: %s", tenant, error)
@@ -123,14 +123,14 @@ class Recorder:
         return taken
 
     async def _write(self, tenant: str, batch: list[Failure]) -> None:
-        await self._pending.announce(tenant)
+        await self._tenants.announce(tenant)
         for at in range(0, len(batch), PARALLEL_READS):
             part = batch[at : at + PARALLEL_READS]
             before = await asyncio.gather(
                 *(read_failure(self._table, tenant, each.kind, each.subject) for each in part)
             )
             writes = [each.after(old).write() for each, old in zip(part, before, strict=True)]
-            await commit_surely(self._table, tenant, writes)
+            await commit_surely(Partition(self._table, tenant), writes)
 
 
 def _apart(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -21,7 +21,7 @@ from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.keys import SHARED
 from scim.store.store import Store
-from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.table import MAX_WRITES, Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
 
 _EVERYTHING = ("", "\uffff")
@@ -193,7 +193,7 @@ async def _mend(store: Store, report: Report, registry: Registry) -> list[str]:
     """One round of repairs; a line for each that was made."""
     done: list[str] = []
     if any(finding.rule == _UNKNOWN for finding in report.findings):
-        await store.pending.announce(report.tenant)
+        await store.of(report.tenant).pending.announce()
         done.append(f"{report.tenant}: announced to housekeeping")
     lines: dict[Repair, list[str]] = {}
     for finding in report.findings:
@@ -220,7 +220,7 @@ async def _finish_overdue(store: Store, report: Report) -> list[str]:
     """Have housekeeping finish what it should have finished."""
     if not report.overdue:
         return []
-    await store.pending.announce(report.tenant)
+    await store.of(report.tenant).pending.announce()
     await store.housekeeping.run()
     there = [await store.table.read(report.tenant, key) for key in report.overdue]
     return [f"{key}: finished" for key, row in zip(report.overdue, there, strict=True) if row is None]
@@ -229,7 +229,7 @@ async def _finish_overdue(store: Store, report: Report) -> list[str]:
 async def _done(table: Table, tenant: str, writes: Sequence[Write]) -> bool:
     """Run a repair; False if something has changed since it was made. What is left is found by the next round."""
     try:
-        await commit_surely(table, tenant, writes)
+        await commit_surely(Partition(table, tenant), writes)
     except Refused:
         return False
     return True

@@ -17,7 +17,7 @@ from scim.operate.checking import rules
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry, ResourceType
 from scim.store import census, keys, properties
-from scim.store.table import Refused, Row, Table, Write
+from scim.store.table import Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, now
 
 PARALLEL = 8
@@ -61,7 +61,7 @@ async def reindex(
     """Index a tenant's resources anew. `drop` removes the rows of indexes that nobody declares any more; `step` is
     called with the resources of each page. Raises TableUnavailable; then it is run again."""
     began = now()
-    work = _Work(table, tenant, registry, drop=drop, counted=await census.Census(table, None).read(tenant))
+    work = _Work(table, tenant, registry, drop=drop, counted=await census.Census(Partition(table, tenant)).read())
     for resource_type in registry.resource_types:
         async for page in table.pages(tenant, *keys.resource_range(resource_type)):
             for at in range(0, len(page), PARALLEL):
@@ -80,7 +80,7 @@ class _Work:
         self._table = table
         self._tenant = tenant
         self._registry = registry
-        self._census = census.Census(table, registry)
+        self._census = census.Census(Partition(table, tenant))
         self._drop = drop
         self._counted = counted
         self._declared = {
@@ -136,7 +136,7 @@ class _Work:
         values = {"keys": "\n".join(named), "modified": rules.shown_modified(row)}
         merge = Write("merge", row.key, values, row.etag)
         try:
-            await commit_surely(self._table, self._tenant, [merge, *removals, *additions])
+            await commit_surely(Partition(self._table, self._tenant), [merge, *removals, *additions])
         except Refused:
             return False
         self.result.written += 1
@@ -190,7 +190,7 @@ class _Work:
         if self._drop and name not in self._dropping:
             self._dropping[name] = self._may_drop(name)
             if self._dropping[name]:
-                await self._census.mark_dropped(self._tenant, [name, f"{name} caseExact"])
+                await self._census.mark_dropped([name, f"{name} caseExact"])
         return self._dropping.get(name, False)
 
     def _may_drop(self, name: str) -> bool:
@@ -208,8 +208,8 @@ class _Work:
     async def finish(self, began: str) -> None:
         """Mark what covers the tenant now, and tell what does not."""
         complete = [one for name, one in self._declared.items() if name not in self._uncovered]
-        await self._census.mark_reindexed(self._tenant, [one for one in complete if one not in census.ALWAYS], began)
-        counted = await self._census.read(self._tenant)
+        await self._census.mark_reindexed([one for one in complete if one not in census.ALWAYS], began)
+        counted = await self._census.read()
         for name in sorted(complete):
             last = counted.find_last_without(name)
             if last is not None and last + census.SILENT >= datetime.fromisoformat(began):

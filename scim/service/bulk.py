@@ -250,15 +250,13 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
     made: Made = {}
     with contextlib.suppress(TimeoutError, TableUnavailable):  # those that are not made tell it, each for itself
         async with asyncio.timeout(deadline.left()):
-            await context.store.resources.create_together(context.tenant, [creation for _, creation in wanted], made)
+            await context.store.resources.create_together([creation for _, creation in wanted], made)
     for operation, creation in wanted:
         if creation.id not in made:
             continue
         with trace.operation() as deed:
             note_creation(creation.resource_type, creation.document)
-            context.store.quotas.add_written(
-                context.tenant, measure_creation(creation.document, 0)
-            )  # also if nobody knows
+            context.store.quota.add_written(measure_creation(creation.document, 0))  # also if nobody knows
             if (stored := made[creation.id]) is None:
                 operation.result = _make_failure(context, operation, TableUnavailable())
             else:

@@ -74,9 +74,7 @@ class Listed:
             left = min(len(ids) - at, wanted or len(ids))
             if density >= _DENSE and left >= (_MANY if at == 0 else PARALLEL_READS):
                 size = min(int(left / density) + 1, PAGE_ROWS)
-                batch = await self.context.store.resources.read_rows(
-                    self.context.tenant, self.resource_type, ids[at], size
-                )
+                batch = await self.context.store.resources.read_rows(self.resource_type, ids[at], size)
                 end = len(ids) if batch.ends else bisect_right(ids, keys.parse_id(batch.rows[-1].key), at)
                 chunk = set(ids[at:end])
                 there = [row for row in batch.rows if keys.parse_id(row.key) in chunk]
@@ -100,7 +98,7 @@ class Listed:
         """Those of a few candidates that match: rows and edges are read at once."""
         charge(_POINT_READ * len(ids), Work.READS)
         await pause()
-        reads = self.context.store.resources.read_all(self.context.tenant, ids)
+        reads = self.context.store.resources.read_all(ids)
         if whole:
             asked = edges.read_page(self.context, self.resource_type, ids, neighbours=False)
         else:
@@ -173,17 +171,17 @@ async def _list_linked(context: Context, resource_type: ResourceType, other: str
 async def _list_candidates(context: Context, resource_type: ResourceType, plan: Plan, limit: Limit) -> list[str] | None:
     """The ids that a plan yields, in order, each once. None if a value has more of them than a page: they are scanned.
     Those of edges count against the limit."""
-    tenant, resources = context.tenant, context.store.resources
+    resources = context.store.resources
     match plan:
         case ById(id):
             return [id]
         case ByValue(index, value) if index.unique:
-            owner = await resources.find_unique_id(tenant, resource_type, index, value)
+            owner = await resources.find_unique_id(resource_type, index, value)
             return [owner] if owner else []
         case ByValue(index, value):
-            return _sort_few(await resources.find_ids(tenant, resource_type, index, value, PAGE_ROWS))
+            return _sort_few(await resources.find_ids(resource_type, index, value, PAGE_ROWS))
         case ByPrefix(index, prefix):
-            return _sort_few(await resources.find_prefix_ids(tenant, resource_type, index, prefix, PAGE_ROWS))
+            return _sort_few(await resources.find_prefix_ids(resource_type, index, prefix, PAGE_ROWS))
         case ByEdge(other):
             return await _list_linked(context, resource_type, other, limit)
         case Union(plans):

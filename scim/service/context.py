@@ -14,7 +14,7 @@ from scim.schema.validation import Document
 from scim.service import strict
 from scim.settings import Settings
 from scim.store.resource_rows import Stored
-from scim.store.store import Store
+from scim.store.tenant_store import TenantStore
 
 VALUE_BYTES = 16
 """Bytes of a value in a body, at the least."""
@@ -22,14 +22,13 @@ VALUE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One authenticated request. Whatever is read or written stays in `tenant`."""
+    """One authenticated request. `store` is that of the tenant: nothing else can be read or written."""
 
     request: Request
-    tenant: str
     connection: str
     settings: Settings
     registry: Registry
-    store: Store
+    store: TenantStore
     writes: bool = True
     """Whether the connection may write: a search of one that may not leaves no bookmark."""
     strict: bool = False
@@ -38,6 +37,11 @@ class Context:
     """The body of an operation inside a bulk request."""
     new_id: str | None = None
     """The id that a bulk request has promised to a POST."""
+
+    @property
+    def tenant(self) -> str:
+        """The name of the tenant."""
+        return self.store.partition.name
 
     @property
     def origin(self) -> str:

@@ -106,9 +106,7 @@ async def list_linked(
     """Pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member, the
     users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
     of_group = resource_type.members is None
-    async for page in context.store.resources.read_linked_ids(
-        context.tenant, other, start, end, of_group=of_group, most=most
-    ):
+    async for page in context.store.resources.read_linked_ids(other, start, end, of_group=of_group, most=most):
         yield [id for id in page if context.registry.by_id(id) is resource_type]
 
 
@@ -129,7 +127,7 @@ async def _find_linked(context: Context, resource_type: ResourceType, ids: Seque
     for at in range(0, len(rest), PARALLEL_READS):
         some = rest[at : at + PARALLEL_READS]
         pairs = [(id, other) if resource_type.members else (other, id) for id in some]
-        held = await asyncio.gather(*(context.store.members.holds(context.tenant, *pair) for pair in pairs))
+        held = await asyncio.gather(*(context.store.members.holds(*pair) for pair in pairs))
         found |= {id for id, holds in zip(some, held, strict=True) if holds}
     return found
 
@@ -139,10 +137,10 @@ async def _read_between(
 ) -> AsyncIterator[tuple[str, Document]]:
     """(id, value of its edge attribute) for the resources from `first` to `last`."""
     if resource_type.members:
-        async for group, member in context.store.members.read_members(context.tenant, first, last):
+        async for group, member in context.store.members.read_members(first, last):
             yield group, build_member_value(context, member)
     elif resource_type.member_of:
-        async for id, group in context.store.members.read_groups(context.tenant, first, last):
+        async for id, group in context.store.members.read_groups(first, last):
             yield id, _drop_none({"value": group, "$ref": context.build_reference(group), "type": "direct"})
 
 

@@ -100,9 +100,9 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
         note_members(changes)
         try:
             with book(context, measure_members(changes)):
-                return await context.store.members.change(context.tenant, id, changes)
+                return await context.store.members.change(id, changes)
         except Refused:
-            if await context.store.resources.read(context.tenant, id) is not None:
+            if await context.store.resources.read(id) is not None:
                 raise ScimError(
                     UNAVAILABLE, f"{id} changed in that moment; send again.", {"Retry-After": "1"}
                 ) from None
@@ -115,12 +115,12 @@ def _to_changes(context: Context, named: Delta) -> Changes:
 
 async def _look_up(context: Context, group: str, changes: Changes) -> Changes:
     """Return the changes of members that come near to a quota, as what they come to: who is absent is not removed."""
-    there = await context.store.members.holding(context.tenant, group, changes.add.keys() | changes.remove)
+    there = await context.store.members.holding(group, changes.add.keys() | changes.remove)
     return Changes(changes.add, changes.remove & there, fresh=len(changes.add.keys() - there))
 
 
 async def _read_present(context: Context, id: str) -> list[Member]:
-    return [member async for _, member in context.store.members.read_members(context.tenant, id)]
+    return [member async for _, member in context.store.members.read_members(id)]
 
 
 def _count_named(changes: Iterable[Operation]) -> int:

@@ -67,10 +67,10 @@ def has_ample_room(context: Context, growth: Size) -> bool:
 def require_room(context: Context, growth: Size) -> None:
     """Raise 400 if the tenant has no room for that growth. What disables is not refused for its bytes."""
     what = _find_scarce(context, growth, 100)
-    quotas, is_leaving = context.store.quotas, trace.deed().disabled > 0
+    quota, is_leaving = context.store.quota, trace.deed().disabled > 0
     if what is None or (what == "bytes" and is_leaving and _may_pass(context, growth.bytes)):
         return
-    size, limit = quotas.find_size(context.tenant) or Size(), getattr(quotas.quota, what)
+    size, limit = quota.find_size() or Size(), getattr(quota.limits, what)
     setting, unit = _SETTINGS[what]
     name = "MB" if what == "bytes" else what
     alone = " Send active: false alone: it always passes." if is_leaving else ""
@@ -85,16 +85,16 @@ def require_room(context: Context, growth: Size) -> None:
 def _may_pass(context: Context, more: int) -> bool:
     """Whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what they
     come to in a process, between two measurements, is limited, or a user who goes and comes would be a way around."""
-    return more <= _DISABLING or (more <= _BESIDE and context.store.quotas.spare(context.tenant, more))
+    return more <= _DISABLING or (more <= _BESIDE and context.store.quota.spare(more))
 
 
 def _find_scarce(context: Context, growth: Size, percent: int) -> str | None:
     """The first quota of which more than `percent` would be used with that growth; None if there is none."""
-    quotas = context.store.quotas
-    size = quotas.find_size(context.tenant)
+    quota = context.store.quota
+    size = quota.find_size()
     if size is None:
         return None
-    for what, limit in quotas.quota._asdict().items():
+    for what, limit in quota.limits._asdict().items():
         more = getattr(growth, what)
         if limit and more > 0 and 100 * (getattr(size, what) + more) > percent * limit:
             return str(what)
@@ -110,11 +110,9 @@ def book(context: Context, growth: Size) -> Iterator[None]:
         yield
     except BaseException as error:
         if not _did_nothing(error):
-            context.store.quotas.add_written(
-                context.tenant, growth.increase() + _measure_memberships(before - deed.left)
-            )
+            context.store.quota.add_written(growth.increase() + _measure_memberships(before - deed.left))
         raise
-    context.store.quotas.add_written(context.tenant, growth + _measure_memberships(before - deed.left))
+    context.store.quota.add_written(growth + _measure_memberships(before - deed.left))
 
 
 def _did_nothing(error: BaseException) -> bool:

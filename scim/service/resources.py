@@ -139,7 +139,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
         note_deletion()
         try:
             with book(context, measure_deletion(stored.document)):
-                await context.store.resources.delete(context.tenant, resource_type, stored)
+                await context.store.resources.delete(resource_type, stored)
             return Response(204)
         except Stale:
             await _wait_before_retry(context, stored, until)
@@ -156,7 +156,7 @@ async def create_stored(
     require_room(context, growth)
     try:
         with book(context, growth):
-            return await context.store.resources.create(context.tenant, creation, members)
+            return await context.store.resources.create(creation, members)
     except Taken as taken:
         _raise_conflict(taken, document)
 
@@ -185,7 +185,7 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         require_room(context, measure_update(stored.document, document, changes) + measure_leaving(changes))
         try:
             with book(context, measure_update(stored.document, document, changes)):
-                return await context.store.resources.update(context.tenant, resource_type, stored, document, changes)
+                return await context.store.resources.update(resource_type, stored, document, changes)
         except Taken as taken:
             _raise_conflict(taken, document)
         except Stale:
@@ -233,7 +233,7 @@ async def _read_existing(context: Context, resource_type: ResourceType, id: str)
     """The resource; 404 where there is none of that type in the tenant."""
     stored = None
     if context.registry.by_id(id) is resource_type:
-        stored = await context.store.resources.read(context.tenant, id)
+        stored = await context.store.resources.read(id)
     if stored is None:
         raise make_not_found(resource_type, id)
     return stored

@@ -89,7 +89,7 @@ async def _run(context: Context, types: Sequence[ResourceType], parameters: Mapp
     if wanted.cursor is None:
         body["startIndex"] = wanted.start
     elif page.next is not None:
-        key = await context.store.positions.read_cursor_key()
+        key = await context.store.cursor_key.read()
         body["nextCursor"] = cursors.seal(
             key, context.tenant, _build_identity(context, sources, wanted), wanted.count, page.next
         )
@@ -136,7 +136,7 @@ async def _plan_condition(context: Context, tree: Filter, resource_type: Resourc
     miss what is there."""
     matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
     used = list_indexes(chosen)
-    missing = await context.store.census.find_unusable(context.tenant, resource_type, used)
+    missing = await context.store.census.find_unusable(resource_type, used)
     if missing:
         chosen = plan(tree, resource_type, missing)
     unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
@@ -177,7 +177,7 @@ async def _find_place(context: Context, identity: str, wanted: Query) -> tuple[P
         return await _unseal_place(context, identity, wanted)
     if wanted.cursor is None and wanted.start > 1:
         positions = context.store.positions
-        return await positions.find(context.tenant, context.connection, identity, wanted.start), wanted.start - 1
+        return await positions.find(context.connection, identity, wanted.start), wanted.start - 1
     return None, 0
 
 
@@ -187,7 +187,7 @@ async def _unseal_place(context: Context, identity: str, wanted: Query) -> tuple
 
 
 async def _unseal(context: Context, identity: str, wanted: Query) -> dict[str, Any]:
-    key = await context.store.positions.read_cursor_key()
+    key = await context.store.cursor_key.read()
     return cursors.unseal(key, context.tenant, identity, wanted.count, wanted.cursor or "")
 
 
@@ -227,7 +227,7 @@ async def _sort(context: Context, sources: Sequence[Source], wanted: Query) -> t
         held = await sorting.sort_all(context, sources, wanted, order, offset, after)
         return Page(held.resources, total=held.total, next={"after": held.last} if held.last else None), None
     place, seen = await _unseal_place(context, identity, wanted) if wanted.cursor else (None, 0)
-    find = partial(context.store.positions.find, context.tenant, context.connection, identity, wanted.start)
+    find = partial(context.store.positions.find, context.connection, identity, wanted.start)
     found = await sorting.read_by_index(context, sources[0].resource_type, order.by, wanted, place, find)
     page = Page(found.resources, total=found.total)
     if found.last is not None:
@@ -240,7 +240,7 @@ async def _sort(context: Context, sources: Sequence[Source], wanted: Query) -> t
 async def _keep_bookmark(context: Context, bookmark: Bookmark | None) -> None:
     if bookmark is not None and context.writes:
         with contextlib.suppress(TableUnavailable):  # a hint: without it the next page costs more reads
-            await context.store.positions.write(context.tenant, context.connection, *bookmark)
+            await context.store.positions.write(context.connection, *bookmark)
 
 
 async def _build_resources(

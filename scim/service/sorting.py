@@ -125,7 +125,7 @@ def _find_index(resource_type: ResourceType, target: Target | None) -> Index | N
 
 async def _covers(context: Context, resource_type: ResourceType, index: Index) -> bool:
     """Whether all resources of the tenant have their rows of the index."""
-    return not await context.store.census.find_unusable(context.tenant, resource_type, [index])
+    return not await context.store.census.find_unusable(resource_type, [index])
 
 
 async def read_by_index(
@@ -141,9 +141,9 @@ async def read_by_index(
     400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
     key_range = keys.unique_range(resource_type, index)
-    listed = OrderedIndex(context.store.table, context.tenant, key_range, limit.spend)
+    listed = OrderedIndex(context.store.partition, key_range, limit.spend)
     offset = wanted.start - 1 if wanted.cursor is None else 0
-    is_long = offset >= PAGE_ROWS or context.store.counts.find_known(context.tenant, resource_type) is not None
+    is_long = offset >= PAGE_ROWS or context.store.counts.find_known(resource_type) is not None
     if place is None and offset and is_long:
         place = await find()
     known: list[Row] = []
@@ -154,7 +154,7 @@ async def read_by_index(
             ids = _to_ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
             return await _read_page(context, resource_type, wanted, ids, Sorted([], len(known), None))
         place = await find() if offset and not is_long else None
-        total = place.total if place else (await context.store.counts.count(context.tenant, resource_type)).total
+        total = place.total if place else (await context.store.counts.count(resource_type)).total
     if place is not None:
         offset, known = 0, []
     page = Sorted([], total, None, place=place, is_long=True)
@@ -195,7 +195,7 @@ async def _read_page(context: Context, resource_type: ResourceType, wanted: Quer
     last = ids[0][0] if ids and not wanted.count else None
     for at in range(0, min(len(ids), wanted.count), PARALLEL_READS):
         some = ids[at : min(at + PARALLEL_READS, wanted.count)]
-        there = {one.id: one for one in await context.store.resources.read_all(context.tenant, [id for _, id in some])}
+        there = {one.id: one for one in await context.store.resources.read_all([id for _, id in some])}
         for key, id in some:
             if id in there and not room.take(there[id]):
                 page.last = last

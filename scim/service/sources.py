@@ -124,18 +124,18 @@ class All:
     resource_type: ResourceType
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
-        counts, tenant = self.context.store.counts, self.context.tenant
+        counts = self.context.store.counts
         found = Slice()
         if skip:
-            found.total, start = await counts.find(tenant, self.resource_type, skip)
+            found.total, start = await counts.find(self.resource_type, skip)
             if start is None:
                 return found
         elif known is None:
-            found.total = (await counts.count(tenant, self.resource_type)).total
+            found.total = (await counts.count(self.resource_type)).total
         if found.total == 0 or room.is_full:
             return found
         while found.next is None:
-            stretch = await self.context.store.resources.read_rows(tenant, self.resource_type, start, room.count + 1)
+            stretch = await self.context.store.resources.read_rows(self.resource_type, start, room.count + 1)
             for row in stretch.rows:
                 one = parse_stored(row)
                 if look_at(one):
@@ -197,7 +197,7 @@ class Scanned:
         return found
 
     async def _read_rows(self, start: str | None, size: int) -> Stretch:
-        return await self.context.store.resources.read_rows(self.context.tenant, self.resource_type, start, size)
+        return await self.context.store.resources.read_rows(self.resource_type, start, size)
 
     async def _find_matching(self, batch: list[Row]) -> list[Stored]:
         """One after the other, so that of those that do not match nothing stays."""

@@ -42,11 +42,10 @@ async def read_tenant(
     require_right(connection, "read", tenant)
     context = Context(
         request=request,
-        tenant=tenant,
         connection=connection.name,
         settings=settings,
         registry=registry,
-        store=store,
+        store=store.of(tenant),
         writes=False,
     )
     response = await route(context)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import keys, properties
-from scim.store.table import Row, Table, Write
+from scim.store.table import Partition, Row, Write
 from scim.store.transactions import commit_surely, now
 
 ALWAYS = frozenset(
@@ -56,7 +56,6 @@ def list_kept_indexes(registry: Registry) -> frozenset[str]:
 class Entry(NamedTuple):
     """What a process has to say in its next transaction for a tenant; no write if it has said it lately."""
 
-    tenant: str
     writes: list[Write]
     at: float
 
@@ -92,58 +91,62 @@ class TenantCensus:
 
 
 class Census:
-    """The census of all tenants, for a process with these schemas. One without schemas writes no documents."""
+    """The census of a tenant, for a process that keeps these indexes; None for one without schemas, which writes no
+    documents. `said` is what the process remembers: when it last said so, by tenant."""
 
-    def __init__(self, table: Table, registry: Registry | None) -> None:
-        self._table = table
-        self._kept = None if registry is None else list_kept_indexes(registry)
-        self._said: dict[str, float] = {}
+    def __init__(
+        self,
+        partition: Partition,
+        kept: frozenset[str] | None = None,
+        said: dict[str, float] | None = None,
+    ) -> None:
+        self._partition = partition
+        self._kept = kept
+        self._said = {} if said is None else said
 
-    def make_entry(self, tenant: str) -> Entry:
+    def make_entry(self) -> Entry:
         """What the next transaction that writes a document must carry. It counts once `confirm_entry` is called."""
-        at, last = time.monotonic(), self._said.get(tenant)
+        at, last = time.monotonic(), self._said.get(self._partition.name)
         if self._kept is None or (last is not None and at - last < _SAY_EVERY):
-            return Entry(tenant, [], at)
+            return Entry([], at)
         names = sorted(self._kept)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
         values = {"at": now(), **properties.split_document({"indexes": names})}
-        return Entry(tenant, [Write("upsert", keys.census_key(digest), values)], at)
+        return Entry([Write("upsert", keys.census_key(digest), values)], at)
 
     def confirm_entry(self, entry: Entry) -> None:
         """The transaction with the word has happened."""
         if entry.writes:
-            self._said[entry.tenant] = entry.at
+            self._said[self._partition.name] = entry.at
 
-    async def find_unusable(
-        self, tenant: str, resource_type: ResourceType, wanted: Collection[Index]
-    ) -> frozenset[str]:
+    async def find_unusable(self, resource_type: ResourceType, wanted: Collection[Index]) -> frozenset[str]:
         """The keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one of
         those that are wanted has not always been there; else the answer is none. Raises TableUnavailable."""
         if all(build_index_name(resource_type, index) in ALWAYS for index in wanted):
             return frozenset()
-        counted = await self.read(tenant)
+        counted = await self.read()
         every = {build_index_name(resource_type, index): index.key for index in resource_type.indexes.values()}
         return frozenset(key for name, key in every.items() if name not in ALWAYS and not counted.covers(name))
 
-    async def read(self, tenant: str) -> TenantCensus:
+    async def read(self) -> TenantCensus:
         """The tenant's census. Raises TableUnavailable."""
         counted = TenantCensus()
-        async for page in self._table.pages(tenant, *keys.census_range()):
+        async for page in self._partition.pages(*keys.census_range()):
             for row in page:
                 add_row(counted, row)
         return counted
 
-    async def mark_reindexed(self, tenant: str, names: Collection[str], began: str) -> None:
+    async def mark_reindexed(self, names: Collection[str], began: str) -> None:
         """A reindex that began then has been through all documents. Raises TableUnavailable."""
         for name in sorted(names):
             values = {"index": name, "at": began}
-            await commit_surely(self._table, tenant, [Write("upsert", keys.census_key("done", name), values)])
+            await commit_surely(self._partition, [Write("upsert", keys.census_key("done", name), values)])
 
-    async def mark_dropped(self, tenant: str, names: Collection[str]) -> None:
+    async def mark_dropped(self, names: Collection[str]) -> None:
         """The rows of these indexes are about to be removed: whoever declares one again has to reindex first."""
         for name in sorted(names):
             values = {"index": name, "at": now()}
-            await commit_surely(self._table, tenant, [Write("upsert", keys.census_key("dropped", name), values)])
+            await commit_surely(self._partition, [Write("upsert", keys.census_key("dropped", name), values)])
 
 
 def add_row(counted: TenantCensus, row: Row) -> None:

@@ -17,7 +17,7 @@ from scim import deadline
 from scim.limits import forget_oldest
 from scim.schema.registry import ResourceType
 from scim.store import keys
-from scim.store.table import PAGE_ROWS, PARALLEL_READS, Table
+from scim.store.table import PAGE_ROWS, PARALLEL_READS, Partition
 
 _SECONDS = 60.0
 """How long a count is remembered."""
@@ -55,79 +55,86 @@ class Count(NamedTuple):
         raise IndexError(skip)
 
 
+class CountMemory:
+    """What a process remembers of counts, by tenant and resource type: of up to 256, and who counts just now."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], tuple[float, Count]] = {}
+        self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+
 class Counts:
-    """Counts of all tenants. Every method raises TableUnavailable if the table does not answer."""
+    """Counts of a tenant. Every method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self.remembered: dict[tuple[str, str], tuple[float, Count]] = {}
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, partition: Partition, memory: CountMemory) -> None:
+        self._partition = partition
+        self._memory = memory
 
-    async def count(self, tenant: str, resource_type: ResourceType) -> Count:
+    async def count(self, resource_type: ResourceType) -> Count:
         """How many resources of the type there are: exact up to 1,000, and at most a minute old beyond. A trip for
         1,000 of them; up to 16 at once."""
-        return (await self._count_with_ids(tenant, resource_type))[0]
+        return (await self._count_with_ids(resource_type))[0]
 
-    async def find(self, tenant: str, resource_type: ResourceType, skip: int) -> tuple[int, str | None]:
+    async def find(self, resource_type: ResourceType, skip: int) -> tuple[int, str | None]:
         """How many resources there are, and the id of the one behind `skip` others; None if there are no more."""
-        count, ids = await self._count_with_ids(tenant, resource_type)
+        count, ids = await self._count_with_ids(resource_type)
         if skip < len(ids):
             return count.total, ids[skip]
-        return count.total, await self._find(tenant, resource_type, count, skip) if skip < count.total else None
+        return count.total, await self._find(resource_type, count, skip) if skip < count.total else None
 
-    async def _count_with_ids(self, tenant: str, resource_type: ResourceType) -> tuple[Count, list[str]]:
+    async def _count_with_ids(self, resource_type: ResourceType) -> tuple[Count, list[str]]:
         """The count, and the first ids if they had to be read for it."""
-        if count := self.find_known(tenant, resource_type):
+        if count := self.find_known(resource_type):
             return count, []
-        ids, ends = await self._read_first(tenant, resource_type, None, None)
+        ids, ends = await self._read_first(resource_type, None, None)
         if ends:
             return Count(len(ids), (Part(None, None, len(ids)),)), ids
-        lock = self._locks.setdefault((tenant, resource_type.id_prefix), asyncio.Lock())
+        lock = self._memory.locks.setdefault(self._key(resource_type), asyncio.Lock())
         async with lock:  # others who ask meanwhile need not count too
-            count = self.find_known(tenant, resource_type)
+            count = self.find_known(resource_type)
             if count is None:
-                count = await self._count_rest(tenant, resource_type, ids, None, None)
-                self._remember(tenant, resource_type, count)
+                count = await self._count_rest(resource_type, ids, None, None)
+                self._remember(resource_type, count)
         return count, ids
 
-    async def _find(self, tenant: str, resource_type: ResourceType, count: Count, skip: int) -> str | None:
+    async def _find(self, resource_type: ResourceType, count: Count, skip: int) -> str | None:
         """What was counted leads to a part of the ids, which is counted in smaller parts until keys can be looked
         through. Some may have gone since: then what comes behind the part."""
         part, skip = count.find_part(skip)
         while part.number > _PAGES * PAGE_ROWS and part.number < count.total / 2:  # else parts do not part these ids
-            count = await self._count_within(tenant, resource_type, part)
+            count = await self._count_within(resource_type, part)
             if skip >= count.total:
                 return part.end
             part, skip = count.find_part(skip)
         key_range = keys.resource_range(resource_type, part.start, part.end)
-        async for page in self._table.pages(tenant, *key_range, keys_only=True):
+        async for page in self._partition.pages(*key_range, keys_only=True):
             deadline.check()
             if skip < len(page):
                 return keys.parse_id(page[skip].key)
             skip -= len(page)
         return part.end
 
-    async def _count_within(self, tenant: str, resource_type: ResourceType, part: Part) -> Count:
+    async def _count_within(self, resource_type: ResourceType, part: Part) -> Count:
         """The resources of a part, in parts of its own."""
-        ids, ends = await self._read_first(tenant, resource_type, part.start, part.end)
+        ids, ends = await self._read_first(resource_type, part.start, part.end)
         if ends:
             return Count(len(ids), (Part(part.start, part.end, len(ids)),))
-        return await self._count_rest(tenant, resource_type, ids, part.start, part.end)
+        return await self._count_rest(resource_type, ids, part.start, part.end)
 
     async def _read_first(
-        self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None
+        self, resource_type: ResourceType, start: str | None, end: str | None
     ) -> tuple[list[str], bool]:
         """The first 1,000 ids of a range, and whether these are all."""
         ids: list[str] = []
         key_range = keys.resource_range(resource_type, start, end)
-        async for page in self._table.pages(tenant, *key_range, keys_only=True):
+        async for page in self._partition.pages(*key_range, keys_only=True):
             ids += [keys.parse_id(row.key) for row in page]
             if len(ids) >= PAGE_ROWS:
                 return ids, False
         return ids, True
 
     async def _count_rest(
-        self, tenant: str, resource_type: ResourceType, ids: list[str], start: str | None, end: str | None
+        self, resource_type: ResourceType, ids: list[str], start: str | None, end: str | None
     ) -> Count:
         """All resources of a range whose first ids have been read, in as many parts as the rest is worth."""
         prefix = f"{resource_type.id_prefix}-"
@@ -143,29 +150,33 @@ class Counts:
             end,
         ]
         ranges = list(pairwise(bounds))
-        numbers = await asyncio.gather(*(self._count_range(tenant, resource_type, *ends) for ends in ranges))
+        numbers = await asyncio.gather(*(self._count_range(resource_type, *ends) for ends in ranges))
         parts = (first, *(Part(*ends, number) for ends, number in zip(ranges, numbers, strict=True)))
         return Count(sum(part.number for part in parts), parts)
 
-    async def _count_range(self, tenant: str, resource_type: ResourceType, start: str | None, end: str | None) -> int:
+    async def _count_range(self, resource_type: ResourceType, start: str | None, end: str | None) -> int:
         number = 0
         key_range = keys.resource_range(resource_type, start, end)
-        async for page in self._table.pages(tenant, *key_range, keys_only=True):
+        async for page in self._partition.pages(*key_range, keys_only=True):
             deadline.check()
             number += len(page)
         return number
 
-    def find_known(self, tenant: str, resource_type: ResourceType) -> Count | None:
+    def _key(self, resource_type: ResourceType) -> tuple[str, str]:
+        return self._partition.name, resource_type.id_prefix
+
+    def find_known(self, resource_type: ResourceType) -> Count | None:
         """The count that is remembered, which is one above 1,000."""
-        at, count = self.remembered.get((tenant, resource_type.id_prefix), (0.0, None))
+        at, count = self._memory.counts.get(self._key(resource_type), (0.0, None))
         return count if count and monotonic() - at < _SECONDS else None
 
-    def _remember(self, tenant: str, resource_type: ResourceType, count: Count) -> None:
+    def _remember(self, resource_type: ResourceType, count: Count) -> None:
         if count.total <= PAGE_ROWS:
             return
-        self.remembered.pop((tenant, resource_type.id_prefix), None)
-        self.remembered[tenant, resource_type.id_prefix] = (monotonic(), count)
-        forget_oldest(self.remembered, _MOST)
+        key = self._key(resource_type)
+        self._memory.counts.pop(key, None)
+        self._memory.counts[key] = (monotonic(), count)
+        forget_oldest(self._memory.counts, _MOST)
 
 
 def _compute_place(id: str, prefix: str) -> int:

@@ -14,7 +14,7 @@ from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import Used
 from scim.store import keys, properties
 from scim.store.keys import SHARED
-from scim.store.table import Refused, Row, Table, TableUnavailable, Write
+from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, commit_surely
 
 _SKEW = timedelta(minutes=10)
@@ -26,7 +26,7 @@ class Credentials:
     revoked ones that of whoever looks connections up, for whom the two are one source."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self._shared = Partition(table, SHARED)
 
     async def read_uses(self, connection: str) -> list[Used]:
         """What is known of the uses of a connection's credentials."""
@@ -38,7 +38,7 @@ class Credentials:
 
     async def _read_uses(self, connection: str | None) -> dict[str, list[Used]]:
         found: dict[str, list[Used]] = {}
-        async for page in self._table.pages(SHARED, *keys.usage_range(connection)):
+        async for page in self._shared.pages(*keys.usage_range(connection)):
             for row in page:
                 first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
                 used = Used(row.values["credential"], first, last, row.values.get("warned", ""))
@@ -53,7 +53,7 @@ class Credentials:
             "warned": used.warned,
         }
         key = keys.usage_key(connection, used.credential)
-        await commit_surely(self._table, SHARED, [Write("upsert", key, values)])
+        await commit_surely(self._shared, [Write("upsert", key, values)])
 
     async def read_revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection."""
@@ -66,7 +66,7 @@ class Credentials:
     async def _read_revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
         found: dict[str, list[Revoked]] = {}
         try:
-            async for page in self._table.pages(SHARED, *keys.revoked_range(connection)):
+            async for page in self._shared.pages(*keys.revoked_range(connection)):
                 for row in page:
                     found.setdefault(keys.parse_connection(row.key), []).append(_read_mark(row))
         except TableUnavailable as error:
@@ -79,7 +79,7 @@ class Credentials:
             key = keys.revoked_key(connection, each.value.removeprefix("sha256:"))
             try:
                 await commit_surely(
-                    self._table, SHARED, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
+                    self._shared, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
                 )
             except Refused:
                 continue
@@ -91,17 +91,17 @@ class Credentials:
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
         key, write_id = keys.assertion_key(_format_time(expires), digest), properties.new_write_id()
         try:
-            await commit_surely(self._table, SHARED, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
+            await commit_surely(self._shared, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
             return False
         return True
 
     async def remove_expired(self) -> None:
         """Forget the assertions that have expired, which nobody accepts any more."""
-        async for page in self._table.pages(SHARED, *keys.assertion_range(_format_time(datetime.now(UTC) - _SKEW))):
+        async for page in self._shared.pages(*keys.assertion_range(_format_time(datetime.now(UTC) - _SKEW))):
             for row in page:
                 try:
-                    await self._table.commit(SHARED, [Write("delete", row.key)])
+                    await self._shared.commit([Write("delete", row.key)])
                 except Refused:
                     continue  # another run was faster
 

@@ -20,13 +20,13 @@ from scim.deadline import OutOfTime
 from scim.events import event
 from scim.store import keys, properties
 from scim.store.credentials import Credentials
+from scim.store.cursor_key import CursorKey
 from scim.store.keys import SHARED
-from scim.store.members import Members
-from scim.store.pending import GRACE, Pending
-from scim.store.positions import Positions
-from scim.store.quotas import Quotas
+from scim.store.pending import GRACE
 from scim.store.sequences import is_stalled
-from scim.store.table import Refused, Row, Table, TableUnavailable, Write
+from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
+from scim.store.tenant_store import TenantStore
+from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely, now, remove_rows
 
 log = logging.getLogger("scim.housekeeping")
@@ -54,18 +54,16 @@ class Housekeeping:
     def __init__(
         self,
         table: Table,
-        members: Members,
-        pending: Pending,
-        positions: Positions,
+        tenants: Tenants,
         credentials: Credentials,
-        quotas: Quotas,
+        cursor_key: CursorKey,
+        open_tenant: Callable[[str], TenantStore],
     ) -> None:
-        self._table = table
-        self._members = members
-        self._pending = pending
-        self._positions = positions
+        self._shared = Partition(table, SHARED)
+        self._tenants = tenants
         self._credentials = credentials
-        self._quotas = quotas
+        self._cursor_key = cursor_key
+        self._open_tenant = open_tenant
 
     async def run(self, *, everything: bool = False, seconds: float = SECONDS, also: Also | None = None) -> int:
         """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
@@ -76,14 +74,14 @@ class Housekeeping:
         started, jobs, failed = time.perf_counter(), _Counter(), 0
         with deadline.within(seconds):
             await self._run_guarded("the shared partition", self._credentials.remove_expired)
-            await self._run_guarded("the shared partition", self._positions.make_cursor_key)
-            tenants = await self._order_tenants(await self._pending.list_tenants())
+            await self._run_guarded("the shared partition", self._cursor_key.make)
+            tenants = await self._order_tenants(await self._tenants.list_all())
             noted = time.monotonic()
             for tenant in tenants:
                 if deadline.left() <= 0:
                     break
                 with deadline.within(TENANT_SECONDS):
-                    keep = partial(self._look_after, tenant, everything, jobs, also)
+                    keep = partial(self._look_after, self._open_tenant(tenant), everything, jobs, also)
                     failed += not await self._run_guarded(f"tenant {tenant}", keep)
                 if time.monotonic() - noted > _NOTE_EVERY or deadline.left() <= 0:
                     await self._run_guarded("the shared partition", partial(self._write_reached, tenant))
@@ -112,17 +110,17 @@ class Housekeeping:
 
     async def _order_tenants(self, tenants: list[str]) -> list[str]:
         """Return the tenants in order, beginning behind the one that the last run reached."""
-        row = await self._table.read(SHARED, keys.HOUSEKEEPING)
+        row = await self._shared.read(keys.HOUSEKEEPING)
         last = str(row.values.get("reached", "")) if row else ""
         return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
 
     async def _write_reached(self, tenant: str) -> None:
-        await commit_surely(self._table, SHARED, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
+        await commit_surely(self._shared, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
 
-    async def _look_after(self, tenant: str, everything: bool, jobs: _Counter, also: Also | None) -> None:
+    async def _look_after(self, tenant: TenantStore, everything: bool, jobs: _Counter, also: Also | None) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that
         whatever a tenant leaves behind keeps nobody else waiting."""
-        under_way = await self._members.sequences.list_under_way(tenant)
+        under_way = await tenant.members.sequences.list_under_way()
         unfinished = [row for row in under_way if everything or is_stalled(row)]
         finished, failure = await self._finish_each(tenant, unfinished, self._finish_change)
         jobs.number += len(finished)
@@ -130,22 +128,22 @@ class Housekeeping:
             raise failure
         hopeless = {row.key for row in unfinished} - set(finished)
         kept_since = await self._find_oldest_start(tenant, [row for row in under_way if row.key not in hopeless])
-        async for page in self._pending.read_due(tenant, everything=everything):
+        async for page in tenant.pending.read_due(everything=everything):
             due = [row for row in page if _parse_deletion_time(row) < kept_since]
             for at in range(0, len(due), 100):
                 detached, failure = await self._finish_each(tenant, due[at : at + 100], self._finish_deletion)
-                await remove_rows(self._table, tenant, detached)
+                await remove_rows(tenant.partition, detached)
                 jobs.number += len(detached)
                 if failure:
                     raise failure
         await self._remove_receipts(tenant, everything=everything)
-        await self._positions.remove_old(tenant, lambda: deadline.left() <= 0)
-        await self._quotas.measure(tenant)
+        await tenant.positions.remove_old(lambda: deadline.left() <= 0)
+        await tenant.quota.measure()
         if also is not None:
-            await also(tenant)
+            await also(tenant.partition.name)
 
     async def _finish_each(
-        self, tenant: str, jobs: Iterable[Row], finish: Callable[[str, Row], Awaitable[bool]]
+        self, tenant: TenantStore, jobs: Iterable[Row], finish: Callable[[TenantStore, Row], Awaitable[bool]]
     ) -> tuple[list[str], BaseException | None]:
         """Finish jobs, several at a time: the keys of those that are done, and what the caller has to raise when it has
         noted them, if the table did not answer or the time is over. One that fails stops no other."""
@@ -161,45 +159,45 @@ class Housekeeping:
                 except (OutOfTime, TableUnavailable):
                     raise
                 except Refused as refused:  # somebody changed the same rows: the next run looks again
-                    log.warning("pending row %s of %s was refused: %s", row.key, tenant, refused)
+                    log.warning("pending row %s of %s was refused: %s", row.key, tenant.partition.name, refused)
                 except Exception:
-                    log.exception("pending row %s of %s cannot be finished", row.key, tenant)
+                    log.exception("pending row %s of %s cannot be finished", row.key, tenant.partition.name)
 
         results = await asyncio.gather(*map(one, jobs), return_exceptions=True)
         return done, next(filter(None, results), None)
 
-    async def _finish_change(self, tenant: str, row: Row) -> bool:
-        await self._members.sequences.finish(tenant, row)
+    async def _finish_change(self, tenant: TenantStore, row: Row) -> bool:
+        await tenant.members.sequences.finish(row)
         return True
 
-    async def _finish_deletion(self, tenant: str, row: Row) -> bool:
+    async def _finish_deletion(self, tenant: TenantStore, row: Row) -> bool:
         """Remove the edges that a resource which is gone has left; whether its row may go."""
         properties.check_format(row)
         content = properties.join_document(row.values)
         if content["kind"] != "detach":
             raise ValueError(f"kind {content['kind']!r} is not known")
         id = content["id"]
-        if await self._table.read(tenant, keys.resource_key(id)) is not None:
+        if await tenant.partition.read(keys.resource_key(id)) is not None:
             return True
-        return await self._members.clear(tenant, row.key, content)
+        return await tenant.members.clear(row.key, content)
 
-    async def _find_oldest_start(self, tenant: str, under_way: Iterable[Row]) -> datetime:
+    async def _find_oldest_start(self, tenant: TenantStore, under_way: Iterable[Row]) -> datetime:
         """Return when the oldest change of members began that is still under way, or was cut short: it may bring in
         whoever was deleted since, so pending rows of deletions stay until it has ended."""
         since = [datetime.max.replace(tzinfo=UTC)]
         for row in under_way:
-            if await self._table.read(tenant, row.key) is not None:
+            if await tenant.partition.read(row.key) is not None:
                 begun = datetime.fromisoformat(properties.parse_written_time(row.etag) or now())
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     begun = min(begun, datetime.fromisoformat(str(row.values["begun"])))
                 since.append(begun - _CLOCKS)
         return min(since)
 
-    async def _remove_receipts(self, tenant: str, *, everything: bool) -> None:
+    async def _remove_receipts(self, tenant: TenantStore, *, everything: bool) -> None:
         until = None if everything else (datetime.now(UTC) - _RECEIPTS_FOR).strftime("%Y%m%dT%H%M")
-        async for page in self._table.pages(tenant, *keys.receipts_range(until), keys_only=True):
+        async for page in tenant.partition.pages(*keys.receipts_range(until), keys_only=True):
             deadline.check()
-            await remove_rows(self._table, tenant, [row.key for row in page])
+            await remove_rows(tenant.partition, [row.key for row in page])
 
 
 def _parse_deletion_time(row: Row) -> datetime:

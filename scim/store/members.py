@@ -19,7 +19,7 @@ from scim.store import keys
 from scim.store.outbox import Change, Outbox, tell_edges
 from scim.store.pending import Pending
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, make_receipt, touch
-from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Partition, Refused, Row, Write
 from scim.store.transactions import Proof, Unit, commit_present, commit_surely
 
 SINGLE = (MAX_WRITES - 4) // 2
@@ -86,58 +86,58 @@ def find_changes(present: Iterable[Member], wanted: Iterable[Member]) -> Changes
 
 
 class Members:
-    """The memberships of all tenants. Every method raises TableUnavailable where the table does not answer."""
+    """The memberships of a tenant. Every method raises TableUnavailable where the table does not answer."""
 
-    def __init__(self, table: Table, pending: Pending, outbox: Outbox) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, pending: Pending, outbox: Outbox) -> None:
+        self._partition = partition
         self._pending = pending
         self._outbox = outbox
-        self.sequences = Sequences(table, pending, outbox, self._find_remaining)
+        self.sequences = Sequences(partition, pending, outbox, self._find_remaining)
 
-    async def read_members(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
+    async def read_members(self, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
         """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
-        async for row in self._read_range(tenant, keys.members_range(first, last)):
+        async for row in self._read_range(keys.members_range(first, last)):
             values = row.values
             yield values["group"], Member(values["member"], values.get("display") or None, values.get("type") or None)
 
-    async def read_groups(self, tenant: str, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
+    async def read_groups(self, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
         """(member, group) for each group that a resource is a direct member of, or all from `first` to `last`."""
-        async for row in self._read_range(tenant, keys.member_of_range(first, last)):
+        async for row in self._read_range(keys.member_of_range(first, last)):
             yield row.values["member"], row.values["group"]
 
-    async def holds(self, tenant: str, group: str, member: str) -> bool:
+    async def holds(self, group: str, member: str) -> bool:
         """Whether the member is in the group: one point read."""
-        return await self._table.read(tenant, keys.member_key(group, member)) is not None
+        return await self._partition.read(keys.member_key(group, member)) is not None
 
-    async def holding(self, tenant: str, group: str, members: Collection[str]) -> set[str]:
+    async def holding(self, group: str, members: Collection[str]) -> set[str]:
         """Those of `members` that are in the group: a point read for each, 16 at a time, or all of the group's."""
         if len(members) > _LOOKED_UP:
-            return {member.value async for _, member in self.read_members(tenant, group) if member.value in members}
+            return {member.value async for _, member in self.read_members(group) if member.value in members}
         names, found = list(members), set()
         for at in range(0, len(names), PARALLEL_READS):
             some = names[at : at + PARALLEL_READS]
-            there = await asyncio.gather(*(self.holds(tenant, group, name) for name in some))
+            there = await asyncio.gather(*(self.holds(group, name) for name in some))
             found |= {name for name, is_there in zip(some, there, strict=True) if is_there}
         return found
 
-    async def change(self, tenant: str, group: str, changes: Changes) -> str:
+    async def change(self, group: str, changes: Changes) -> str:
         """Change a group's members without reading it first; the group's new version. One trip for 48 changes.
 
         Raises Refused 404 if there is no such group, and 503 Busy or Interrupted."""
         edges, once = await _list_edges(group, changes), make_receipt()
         told = self._outbox.make_row((), group, edges[:SINGLE])
-        await self._pending.count_receipt(tenant)
+        await self._pending.count_receipt()
         ends = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
                 if len(edges) > SINGLE:
                     own = [touch(group, changing=True), once]
-                    return await self.sequences.run(tenant, group, changes.to_content(), own, [], edges)
+                    return await self.sequences.run(group, changes.to_content(), own, [], edges)
                 own = [touch(group), Write("merge", keys.gate_key(group)), once]
-                return await commit_present(self._table, tenant, own, _to_units(edges), Proof(once.key), told)
+                return await commit_present(self._partition, own, _to_units(edges), Proof(once.key), told)
             except Refused:
-                if await self._table.read(tenant, once.key) is not None:  # we had begun: deleted, or taken over
-                    if await self._table.read(tenant, keys.resource_key(group)) is None:
+                if await self._partition.read(once.key) is not None:  # we had begun: deleted, or taken over
+                    if await self._partition.read(keys.resource_key(group)) is None:
                         raise
                     raise Interrupted(group) from None
                 if asyncio.get_running_loop().time() > ends:
@@ -145,17 +145,16 @@ class Members:
                 deadline.check()
             try:
                 if len(edges) <= SINGLE:
-                    version = await self.sequences.run_beside(tenant, group, edges, once)
+                    version = await self.sequences.run_beside(group, edges, once)
                     if version is not None:
                         return version
-                await self.sequences.reopen(tenant, group)
+                await self.sequences.reopen(group)
             except Refused:
-                if await self._table.read(tenant, keys.resource_key(group)) is None:
+                if await self._partition.read(keys.resource_key(group)) is None:
                     raise
 
     async def write(
         self,
-        tenant: str,
         group: str,
         required: Sequence[Write],
         gone: Sequence[Unit],
@@ -177,15 +176,13 @@ class Members:
             gate = [Write("delete", keys.change_key(group), etag=replaced), Write("upsert", keys.gate_key(group))]
         if len(required) + len(gone) + len(gate) + 2 * len(edges) < MAX_WRITES:
             told = self._outbox.make_row([change], group, edges)
-            return await commit_present(
-                self._table, tenant, [*required, *gate], [*gone, *_to_units(edges)], proof, told
-            )
+            return await commit_present(self._partition, [*required, *gate], [*gone, *_to_units(edges)], proof, told)
         row = required[0]._replace(values={**required[0].values, "changing": True})
         content = changes.to_content()
-        return await self.sequences.run(tenant, group, content, [row, *required[1:]], gone, edges, replaced, change)
+        return await self.sequences.run(group, content, [row, *required[1:]], gone, edges, replaced, change)
 
     async def create(
-        self, tenant: str, group: str, members: Sequence[Member], last: Sequence[Write], proof: Proof, change: Change
+        self, group: str, members: Sequence[Member], last: Sequence[Write], proof: Proof, change: Change
     ) -> str:
         """Write a new resource: `last` makes its row, of which `proof` tells, and `change` the outbox. If the members
         of a group do not fit into that transaction, their edges are written first and the group last, so that it
@@ -195,9 +192,9 @@ class Members:
         edges = await _list_edges(group, Changes({member.value: member for member in members}))
         if len(last) + 2 * len(edges) < MAX_WRITES:
             told = self._outbox.make_row([change], group, edges).build(_to_units(edges))
-            return (await commit_surely(self._table, tenant, [*last, *told, *_to_writes(edges)], proof))[0]
+            return (await commit_surely(self._partition, [*last, *told, *_to_writes(edges)], proof))[0]
         note = Pending.make_note(_describe_creation(group))
-        await self._pending.announce(tenant)
+        await self._pending.announce()
         room = (MAX_WRITES - len(last) - 2) // 2
         early = edges[room:]
         for at in range(0, len(early), _EARLY):
@@ -205,34 +202,34 @@ class Members:
             once = make_receipt() if at == 0 else None  # a late copy must not bring back who has left since
             own = [note, once] if once else [Write("merge", note.key, {"reached": at})]
             writes = [*own, *_to_writes(early[at : at + _EARLY])]
-            await commit_surely(self._table, tenant, writes, Proof(once.key) if once else None)
+            await commit_surely(self._partition, writes, Proof(once.key) if once else None)
         try:
             told = self._outbox.make_row([change, tell_edges(group)]).build()
             final = [*last, Write("delete", note.key), *told, *_to_writes(edges[:room])]
-            return (await commit_surely(self._table, tenant, final, proof))[0]
+            return (await commit_surely(self._partition, final, proof))[0]
         except Refused:
-            await self._take_back(tenant, group, note.key)
+            await self._take_back(group, note.key)
             raise
 
-    async def clear(self, tenant: str, note: str, content: dict[str, Any]) -> bool:
+    async def clear(self, note: str, content: dict[str, Any]) -> bool:
         """Do what a pending row says, whose resource is not there: remove its edges. False if the time was not
         enough."""
         if content.get("creation"):
-            return await self._take_back(tenant, content["id"], note)
-        return await self.detach(tenant, content["id"], note, has_members=content["members"])
+            return await self._take_back(content["id"], note)
+        return await self.detach(content["id"], note, has_members=content["members"])
 
-    async def _take_back(self, tenant: str, group: str, note: str) -> bool:
+    async def _take_back(self, group: str, note: str) -> bool:
         """Remove the edges of a group that did not come about, and the pending row of its creation. That goes first, so
         that no transaction of the creation can follow. False if the time was not enough: housekeeping goes on."""
-        instead = await self._pending.renew(tenant, note, _describe_creation(group))
+        instead = await self._pending.renew(note, _describe_creation(group))
         if instead is None:
             return True
-        done = await self.detach(tenant, group, instead, has_members=True)
+        done = await self.detach(group, instead, has_members=True)
         if done:
-            await self._pending.remove(tenant, instead)
+            await self._pending.remove(instead)
         return done
 
-    async def detach(self, tenant: str, id: str, note: str, *, has_members: bool, seconds: float = math.inf) -> bool:
+    async def detach(self, id: str, note: str, *, has_members: bool, seconds: float = math.inf) -> bool:
         """Remove every edge of a resource that is gone: its own memberships and, of a group, its members'. False if
         the time was not enough, `seconds` or what the work at hand has left; then it is called again.
 
@@ -242,19 +239,19 @@ class Members:
         if has_members:
             ranges.append((keys.members_range(id), (MAX_WRITES - 1) // 2))
         for key_range, size in ranges:
-            async for page in self._table.pages(tenant, *key_range):
+            async for page in self._partition.pages(*key_range):
                 for at in range(0, len(page), size):
                     if asyncio.get_running_loop().time() > ends:
                         return False
                     try:
-                        await self._remove(tenant, id, note, page[at : at + size])
+                        await self._remove(id, note, page[at : at + size])
                     except Refused:
-                        if await self._table.read(tenant, note) is None:
+                        if await self._partition.read(note) is None:
                             return True  # somebody else has done it all
                         raise
         return True
 
-    async def _remove(self, tenant: str, gone: str, note: str, edges: Sequence[Row]) -> None:
+    async def _remove(self, gone: str, note: str, edges: Sequence[Row]) -> None:
         units: list[Unit] = []
         for edge in edges:
             group, member = edge.values["group"], edge.values["member"]
@@ -263,19 +260,19 @@ class Members:
             )
             if group != gone:
                 units.append([touch(group)])
-        await commit_present(self._table, tenant, [Write("merge", note)], units)
+        await commit_present(self._partition, [Write("merge", note)], units)
 
-    async def _find_remaining(self, tenant: str, group: str, content: dict[str, Any]) -> list[Edge]:
+    async def _find_remaining(self, group: str, content: dict[str, Any]) -> list[Edge]:
         """Return what a change row says is to do. A member that was deleted in the meantime gets its edges too: the
         pending row of its deletion outlives this change (housekeeping.py), and takes them away."""
         changes = Changes.from_content(content)
         if "keep" in content:
             keep = set(content["keep"])
-            changes.remove.update([m.value async for _, m in self.read_members(tenant, group) if m.value not in keep])
+            changes.remove.update([m.value async for _, m in self.read_members(group) if m.value not in keep])
         return await _list_edges(group, changes)
 
-    async def _read_range(self, tenant: str, keys: tuple[str, str]) -> AsyncIterator[Row]:
-        async for page in self._table.pages(tenant, *keys):
+    async def _read_range(self, keys: tuple[str, str]) -> AsyncIterator[Row]:
+        async for page in self._partition.pages(*keys):
             for row in page:
                 yield row
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from scim.store import keys
-from scim.store.table import PAGE_ROWS, Row, Table
+from scim.store.table import PAGE_ROWS, Partition, Row
 
 _TILDE = "~"
 """Most of what keys are written in sorts up to here."""
@@ -28,9 +28,8 @@ class OrderedIndex:
     """The rows of a key range. `spend` is told how many rows are given out, and raises if they are too many. Every
     method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, table: Table, tenant: str, keys: tuple[str, str], spend: Callable[[int], None]) -> None:
-        self._table = table
-        self._tenant = tenant
+    def __init__(self, partition: Partition, keys: tuple[str, str], spend: Callable[[int], None]) -> None:
+        self._partition = partition
         self._start, self._end = keys
         self._spend = spend
 
@@ -41,7 +40,7 @@ class OrderedIndex:
     async def walk_up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
         """Pages of rows behind the key `after`, upwards."""
         start = self._start if after is None else keys.id_after(after)
-        async for page in self._table.pages(self._tenant, start, self._end, size=min(size, PAGE_ROWS)):
+        async for page in self._partition.pages(start, self._end, size=min(size, PAGE_ROWS)):
             self._spend(len(page))
             yield page
 
@@ -70,7 +69,7 @@ class OrderedIndex:
 
     async def _read(self, start: str, end: str) -> tuple[list[Row], bool]:
         found: list[Row] = []
-        async for page in self._table.pages(self._tenant, start, end):
+        async for page in self._partition.pages(start, end):
             found += page
             if len(found) >= PAGE_ROWS:
                 return found, False

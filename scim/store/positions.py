@@ -1,4 +1,4 @@
-"""Where walks through a tenant stand: bookmarks for startIndex, and the key that cursors are signed with.
+"""Where walks through a tenant stand: bookmarks for startIndex.
 
 A client that pages by startIndex says a number; the page before left a bookmark that says which row that number is, so
 a walk reads each row once. Bookmarks are hints: one that is missing or old only costs the reads it would have saved. So
@@ -8,16 +8,14 @@ a connection has a fixed number of places for them, and what it asks last keeps 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scim.store import keys
-from scim.store.keys import SHARED
 from scim.store.pending import Pending
-from scim.store.table import MAX_WRITES, PARALLEL_READS, Refused, Row, Table, Write
-from scim.store.transactions import commit_surely, now
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Partition, Refused, Row, Write
+from scim.store.transactions import now
 
 FRESH = timedelta(hours=1)
 """How long a bookmark or cursor is good for: longer than any client waits between two pages."""
@@ -36,17 +34,16 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """The bookmarks of all tenants. Every method raises TableUnavailable if the table does not answer."""
+    """The bookmarks of a tenant. Every method raises TableUnavailable if the table does not answer."""
 
-    def __init__(self, table: Table, pending: Pending) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, pending: Pending) -> None:
+        self._partition = partition
         self._pending = pending
-        self._cursor_key: bytes | None = None
 
-    async def find(self, tenant: str, connection: str, query: str, start: int) -> Position | None:
+    async def find(self, connection: str, query: str, start: int) -> Position | None:
         """Where the page of that query that begins with the start-th resource starts, if the page before said so and
         no other page took its place."""
-        row = await self._table.read(tenant, keys.bookmark_key(connection, query, start))
+        row = await self._partition.read(keys.bookmark_key(connection, query, start))
         if row is None or not _is_fresh(row):
             return None
         match row.values:
@@ -55,50 +52,31 @@ class Positions:
                 return Position(kind, next, total, window) if (written, number) == (query, start) else None
         return None
 
-    async def write(self, tenant: str, connection: str, query: str, start: int, position: Position) -> None:
+    async def write(self, connection: str, query: str, start: int, position: Position) -> None:
         """Leave a bookmark for the next page."""
         place = {"type": position.resource_type, "next": position.id, "total": position.total}
         values = {"query": query, "start": start, **place, "window": position.window or "", "at": now()}
-        await self._pending.announce(tenant)  # housekeeping removes it
-        await self._table.commit(tenant, [Write("upsert", keys.bookmark_key(connection, query, start), values)])
+        await self._pending.announce()  # housekeeping removes it
+        await self._partition.commit([Write("upsert", keys.bookmark_key(connection, query, start), values)])
 
-    async def remove_old(self, tenant: str, out_of_time: Callable[[], bool] = lambda: False) -> None:
+    async def remove_old(self, out_of_time: Callable[[], bool] = lambda: False) -> None:
         """Remove the bookmarks that are no longer fresh, and rows in their place that are none: 100 a transaction,
         until there is no more time."""
-        async for page in self._table.pages(tenant, *keys.bookmark_range()):
+        async for page in self._partition.pages(*keys.bookmark_range()):
             old = [Write("delete", row.key, etag=row.etag) for row in page if not _is_fresh(row)]
             for at in range(0, len(old), MAX_WRITES):
                 if out_of_time():
                     return
-                await self._remove(tenant, old[at : at + MAX_WRITES])
+                await self._remove(old[at : at + MAX_WRITES])
 
-    async def _remove(self, tenant: str, bookmarks: list[Write]) -> None:
+    async def _remove(self, bookmarks: list[Write]) -> None:
         try:
-            await self._table.commit(tenant, bookmarks)
+            await self._partition.commit(bookmarks)
         except Refused:  # one was written again, or removed by another run
             if len(bookmarks) == 1:
                 return
             for at in range(0, len(bookmarks), PARALLEL_READS):
-                await asyncio.gather(*(self._remove(tenant, [one]) for one in bookmarks[at : at + PARALLEL_READS]))
-
-    async def make_cursor_key(self) -> None:
-        """Make the key of cursors, if nobody has: housekeeping does, so that a search need not write."""
-        await self.read_cursor_key()
-
-    async def read_cursor_key(self) -> bytes:
-        """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
-        if self._cursor_key is None:
-            row = await self._table.read(SHARED, keys.CURSOR_KEY)
-            if row is None:
-                made = Write("insert", keys.CURSOR_KEY, {"key": secrets.token_hex(32)})
-                try:
-                    await commit_surely(self._table, SHARED, [made])
-                except Refused:
-                    pass  # another process was faster
-                row = await self._table.read(SHARED, keys.CURSOR_KEY)
-            assert row is not None
-            self._cursor_key = bytes.fromhex(row.values["key"])
-        return self._cursor_key
+                await asyncio.gather(*(self._remove([one]) for one in bookmarks[at : at + PARALLEL_READS]))
 
 
 def _is_fresh(bookmark: Row) -> bool:

@@ -23,8 +23,8 @@ from scim.events import event
 from scim.limits import forget_oldest
 from scim.store import keys, properties
 from scim.store.keys import SHARED
-from scim.store.pending import Pending
-from scim.store.table import PAGE_ROWS, Table, Write
+from scim.store.table import PAGE_ROWS, Partition, Table, Write
+from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely, now
 
 log = logging.getLogger("scim")
@@ -102,9 +102,10 @@ class _Known:
 class Quotas:
     """The quotas of all tenants."""
 
-    def __init__(self, table: Table, pending: Pending, quota: Quota) -> None:
+    def __init__(self, table: Table, tenants: Tenants, quota: Quota) -> None:
         self._table = table
-        self._pending = pending
+        self._tenants = tenants
+        self._shared = Partition(table, SHARED)
         self.quota = quota
         self._known: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -145,8 +146,8 @@ class Quotas:
 
     async def _refresh(self, tenant: str) -> None:
         try:
-            await self._pending.announce(tenant)  # or housekeeping would not measure it
-            row = await self._table.read(SHARED, keys.quota_key(tenant))
+            await self._tenants.announce(tenant)  # or housekeeping would not measure it
+            row = await self._shared.read(keys.quota_key(tenant))
             known = self._known.get(tenant)
             if row is None or known is None or "measured" not in row.values:
                 return
@@ -162,7 +163,7 @@ class Quotas:
         TableUnavailable."""
         if not any(self.quota):
             return
-        row = await self._table.read(SHARED, keys.quota_key(tenant))
+        row = await self._shared.read(keys.quota_key(tenant))
         values: dict[str, Any] = dict(row.values) if row else {}
         if not _is_due(values):
             return
@@ -177,7 +178,7 @@ class Quotas:
             self._warn(tenant, walk.size)
         else:
             kept |= walk.to_values()
-        await commit_surely(self._table, SHARED, [Write("upsert", keys.quota_key(tenant), {"tenant": tenant, **kept})])
+        await commit_surely(self._shared, [Write("upsert", keys.quota_key(tenant), {"tenant": tenant, **kept})])
 
     async def _step(self, tenant: str, walk: _Walk) -> None:
         """Read one page of the walk."""
@@ -203,6 +204,34 @@ class Quotas:
                 percent = round(100 * number / limit, 1)
                 fields = {"tenant": tenant, "what": what, "number": number, "limit": limit, "percent": percent}
                 event("quota", fields, logging.WARNING)
+
+
+class TenantQuota:
+    """The quotas of a tenant, of what a process knows of all."""
+
+    def __init__(self, quotas: Quotas, tenant: str) -> None:
+        self._quotas = quotas
+        self._tenant = tenant
+
+    @property
+    def limits(self) -> Quota:
+        return self._quotas.quota
+
+    def find_size(self) -> Size | None:
+        """Return about how much the tenant has: see Quotas.find_size."""
+        return self._quotas.find_size(self._tenant)
+
+    def add_written(self, added: Size) -> None:
+        """This process wrote so much."""
+        self._quotas.add_written(self._tenant, added)
+
+    def spare(self, more: int) -> bool:
+        """Return whether so many bytes may go beyond the quota: see Quotas.spare."""
+        return self._quotas.spare(self._tenant, more)
+
+    async def measure(self, *, seconds: float = _PIECE_SECONDS) -> None:
+        """Measure the tenant, or go on with it: see Quotas.measure. Raises TableUnavailable."""
+        await self._quotas.measure(self._tenant, seconds=seconds)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from scim.errors import UNAVAILABLE, ScimError
 from scim.store import keys, properties
 from scim.store.outbox import Change, Outbox, caller
 from scim.store.pending import Pending
-from scim.store.table import MAX_WRITES, Refused, Row, Table, Write
+from scim.store.table import MAX_WRITES, Partition, Refused, Row, Write
 from scim.store.transactions import (
     Proof,
     Unit,
@@ -76,8 +76,8 @@ class _Hold(NamedTuple):
     excepted: frozenset[str] = frozenset()
 
 
-Remaining = Callable[[str, str, dict[str, Any]], Awaitable[Sequence[Edge]]]
-"""From tenant, group and what a change row says, what is still to do."""
+Remaining = Callable[[str, dict[str, Any]], Awaitable[Sequence[Edge]]]
+"""From a group and what a change row says, what is still to do."""
 
 
 class Interrupted(ScimError):
@@ -112,18 +112,17 @@ def make_receipt() -> Write:
 
 
 class Sequences:
-    """The changes of several transactions of all tenants. Every method raises TableUnavailable if the table does not
-    answer."""
+    """The changes of members that take several transactions, of a tenant. Every method raises TableUnavailable if the
+    table does not answer."""
 
-    def __init__(self, table: Table, pending: Pending, outbox: Outbox, remaining: Remaining) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, pending: Pending, outbox: Outbox, remaining: Remaining) -> None:
+        self._partition = partition
         self._outbox = outbox
         self._pending = pending
         self._remaining = remaining
 
     async def run(
         self,
-        tenant: str,
         group: str,
         content: dict[str, Any],
         required: Sequence[Write],
@@ -147,17 +146,15 @@ class Sequences:
             own = [Write("insert", key, values), Write("delete", keys.gate_key(group))]
         else:
             own = [Write("replace", key, values, replaced)]
-        await self._pending.announce(tenant)
+        await self._pending.announce()
         writes = [*own, *required]
         room = (MAX_WRITES - len(writes) - len(gone) - 1) // 2
         first, told = [edge.writes for edge in edges[:room]], self._outbox.make_row([change], group, edges[:room], by)
-        etag = await commit_present(self._table, tenant, writes, [*gone, *first], Proof(key, owner), told)
-        hold = await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag)
-        return await self._continue(tenant, group, owner, edges[room:], hold, by)
+        etag = await commit_present(self._partition, writes, [*gone, *first], Proof(key, owner), told)
+        hold = await self._read_hold(group, owner) if is_past_etag(etag) else _Hold(etag)
+        return await self._continue(group, owner, edges[room:], hold, by)
 
-    async def _continue(
-        self, tenant: str, group: str, owner: str, edges: Sequence[Edge], hold: _Hold, by: Mapping[str, str]
-    ) -> str:
+    async def _continue(self, group: str, owner: str, edges: Sequence[Edge], hold: _Hold, by: Mapping[str, str]) -> str:
         """Do the rest of a change, which `by` began; the group's new version, a past one if others have changed members
         since."""
         key = keys.change_key(group)
@@ -176,33 +173,33 @@ class Sequences:
                 own = [Write("merge", key, {"write": step, "beat": now()}, hold.etag), touch(group)]
                 proof = Proof(key, step)
             try:
-                etag = await commit_present(self._table, tenant, own, some, proof, told)
+                etag = await commit_present(self._partition, own, some, proof, told)
             except Refused:  # a few members were changed in between, or it is no longer ours
-                if await self._table.read(tenant, keys.resource_key(group)) is None:
+                if await self._partition.read(keys.resource_key(group)) is None:
                     raise Refused(404, 0) from None
-                hold = await self._read_hold(tenant, group, owner)
+                hold = await self._read_hold(group, owner)
                 continue
             if last:  # who slipped in comes after this change
                 return make_past_etag(etag) if hold.excepted else etag
             edges = edges[_MIDDLE:]
-            hold = await self._read_hold(tenant, group, owner) if is_past_etag(etag) else hold._replace(etag=etag)
+            hold = await self._read_hold(group, owner) if is_past_etag(etag) else hold._replace(etag=etag)
 
-    async def _read_hold(self, tenant: str, group: str, owner: str) -> _Hold:
+    async def _read_hold(self, group: str, owner: str) -> _Hold:
         """Return what the change row says now. Raises Refused 404 if the group is gone, Interrupted if the change is no
         longer the owner's."""
-        row = await self.find_change(tenant, group)
+        row = await self.find_change(group)
         if row is not None and row.values.get("owner") == owner:
             return _Hold(row.etag, _parse_excepted(row))
-        if await self._table.read(tenant, keys.resource_key(group)) is None:
+        if await self._partition.read(keys.resource_key(group)) is None:
             raise Refused(404, 0)
         raise Interrupted(group)
 
-    async def run_beside(self, tenant: str, group: str, edges: Sequence[Edge], once: Write) -> str | None:
+    async def run_beside(self, group: str, edges: Sequence[Edge], once: Write) -> str | None:
         """Make a change of a few named members beside a longer one, which leaves them alone from then on: the group's
         new version. None if no longer one is under way, or it has noted as many members as it can.
 
         Raises Refused if the longer change, or somebody else, was faster."""
-        row = await self.find_change(tenant, group)
+        row = await self.find_change(group)
         if row is None:
             return None
         properties.check_format(row)
@@ -213,74 +210,72 @@ class Sequences:
         write = properties.add_write_id(properties.new_write_id(), str(row.values.get("write", "")))
         note = Write("merge", row.key, {"write": write, "except": noted}, row.etag)
         units, told = [edge.writes for edge in edges], self._outbox.make_row((), group, edges)
-        return await commit_present(self._table, tenant, [touch(group), note, once], units, Proof(once.key), told)
+        return await commit_present(self._partition, [touch(group), note, once], units, Proof(once.key), told)
 
-    async def find_change(self, tenant: str, group: str) -> Row | None:
+    async def find_change(self, group: str) -> Row | None:
         """Return the row of the change that is under way in the group; None if there is none."""
-        return await self._table.read(tenant, keys.change_key(group))
+        return await self._partition.read(keys.change_key(group))
 
-    async def settle(self, tenant: str, group: str) -> None:
+    async def settle(self, group: str) -> None:
         """Wait until no change of several transactions is under way, and finish one that was cut short. Raises 503
         Busy."""
         loop = asyncio.get_running_loop()
         since = began = loop.time()
         step: object = None
         pause = 0.02
-        while (row := await self.find_change(tenant, group)) is not None:
+        while (row := await self.find_change(group)) is not None:
             deadline.check()
             if loop.time() - began > PATIENCE:
                 raise Busy(group)
             if step != (step := (row.values.get("owner"), row.values.get("beat"))):
                 since = loop.time()
             if is_stalled(row) or loop.time() - since > STALLED:  # by its own clock, or by ours
-                await self.finish(tenant, row)
+                await self.finish(row)
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.5)
 
-    async def mend(self, tenant: str, group: str, version: str) -> str | None:
+    async def mend(self, group: str, version: str) -> str | None:
         """Give a group the gate that it lacks, and the mark that none of its changes is under way, if there is none and
         its row still has that version: the new version, else None."""
-        if await self.find_change(tenant, group) is not None:
+        if await self.find_change(group) is not None:
             return None
         whole = Write("merge", keys.resource_key(group), {"changing": False}, version)
         try:
-            return (await commit_surely(self._table, tenant, [whole, Write("upsert", keys.gate_key(group))]))[0]
+            return (await commit_surely(self._partition, [whole, Write("upsert", keys.gate_key(group))]))[0]
         except Refused:
             return None
 
-    async def reopen(self, tenant: str, group: str) -> None:
+    async def reopen(self, group: str) -> None:
         """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
         Raises Refused 404 if there is no such group."""
-        await self.settle(tenant, group)
-        if await self._table.read(tenant, keys.gate_key(group)) is not None:
+        await self.settle(group)
+        if await self._partition.read(keys.gate_key(group)) is not None:
             return
-        row = await self._table.read(tenant, keys.resource_key(group))
+        row = await self._partition.read(keys.resource_key(group))
         if row is None:
             raise Refused(404, 0)
-        await self.mend(tenant, group, row.etag)  # if it changes meanwhile, whoever comes next looks again
+        await self.mend(group, row.etag)  # if it changes meanwhile, whoever comes next looks again
 
-    async def list_under_way(self, tenant: str) -> list[Row]:
+    async def list_under_way(self) -> list[Row]:
         """Return the rows of the changes that are under way, or were cut short."""
-        return [row async for page in self._table.pages(tenant, *keys.changes_range()) for row in page]
+        return [row async for page in self._partition.pages(*keys.changes_range()) for row in page]
 
-    async def finish(self, tenant: str, row: Row) -> None:
+    async def finish(self, row: Row) -> None:
         """Take a change over and finish it, unless somebody else is faster. Raises NewerFormat."""
         properties.check_format(row)
         content, owner = properties.join_document(row.values), properties.new_write_id()
         group = str(content["group"])
         mine = Write("merge", row.key, {"owner": owner, "write": owner, "beat": now()}, row.etag)
         try:
-            etag = (await commit_surely(self._table, tenant, [mine], Proof(row.key, owner)))[0]
-            hold = (
-                await self._read_hold(tenant, group, owner) if is_past_etag(etag) else _Hold(etag, _parse_excepted(row))
-            )
-            edges = await self._remaining(tenant, group, content)
-            await self._continue(tenant, group, owner, edges, hold, content.get("by", {}))
+            etag = (await commit_surely(self._partition, [mine], Proof(row.key, owner)))[0]
+            hold = await self._read_hold(group, owner) if is_past_etag(etag) else _Hold(etag, _parse_excepted(row))
+            edges = await self._remaining(group, content)
+            await self._continue(group, owner, edges, hold, content.get("by", {}))
         except Interrupted:
             pass  # others have gone on with it
         except Refused:
-            if await self._table.read(tenant, keys.resource_key(group)) is None:
-                await remove_rows(self._table, tenant, [row.key])
+            if await self._partition.read(keys.resource_key(group)) is None:
+                await remove_rows(self._partition, [row.key])
 
 
 def _parse_excepted(row: Row) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scim import trace
 from scim.store import keys
 from scim.store.outbox import OutboxRow
-from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Refused, Row, Table, TableUnavailable, Write
+from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Partition, Refused, Row, TableUnavailable, Write
 
 _TRIES = 8
 
@@ -37,7 +37,7 @@ class Proof(NamedTuple):
         )
 
 
-async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
+async def commit_surely(partition: Partition, writes: Sequence[Write], proof: Proof | None = None) -> list[str]:
     """Run a transaction and return the new ETags of its writes. If it was found done after a lost answer, that is the
     ETag of the first alone: a past one if its row has gone or was written by others since, so that nobody takes for our
     work what is theirs. Raises Refused or TableUnavailable.
@@ -50,16 +50,16 @@ async def commit_surely(table: Table, tenant: str, writes: Sequence[Write], proo
         async with asyncio.timeout(TRIP_SECONDS):
             for number in range(_TRIES):
                 try:
-                    etags = await table.commit(tenant, writes)
+                    etags = await partition.commit(writes)
                     _tell_left(writes)
                     return etags
                 except Refused as refused:
                     refused.unsure = unavailable is not None
-                    shown = await _find_proof(table, tenant, proof, refused) if proof else None
+                    shown = await _find_proof(partition, proof, refused) if proof else None
                     if shown is None:
                         raise
                     _tell_left(writes)
-                    first = shown if shown.key == writes[0].key else await table.read(tenant, writes[0].key)
+                    first = shown if shown.key == writes[0].key else await partition.read(writes[0].key)
                     return [first.etag if first and is_newest(writes[0], first) else make_past_etag(shown.etag)]
                 except TableUnavailable as error:
                     unavailable = error
@@ -75,12 +75,12 @@ def _tell_left(writes: Sequence[Write]) -> None:
         trace.left(number)
 
 
-async def _find_proof(table: Table, tenant: str, proof: Proof, refused: Refused) -> Row | None:
+async def _find_proof(partition: Partition, proof: Proof, refused: Refused) -> Row | None:
     """Return the row that shows that a refused transaction was done before; None if none does."""
-    row = await table.read(tenant, proof.key)
+    row = await partition.read(proof.key)
     if proof.holds(row):
         return row
-    return await table.read(tenant, proof.receipt) if proof.receipt and refused.unsure else None
+    return await partition.read(proof.receipt) if proof.receipt and refused.unsure else None
 
 
 def is_newest(write: Write, row: Row) -> bool:
@@ -93,11 +93,11 @@ def is_newest(write: Write, row: Row) -> bool:
     )
 
 
-async def cancel(table: Table, tenant: str, write: Write) -> bool:
+async def cancel(partition: Partition, write: Write) -> bool:
     """Make sure that no late copy of a transaction is taken, by a write that it cannot follow and that has an id of its
     own. False if one has been taken already."""
     try:
-        await commit_surely(table, tenant, [write], Proof(write.key, str(write.values["write"]).split()[0]))
+        await commit_surely(partition, [write], Proof(write.key, str(write.values["write"]).split()[0]))
     except Refused:
         return False
     return True
@@ -130,8 +130,7 @@ _PATIENCE = 3
 
 
 async def commit_present(
-    table: Table,
-    tenant: str,
+    partition: Partition,
     required: Sequence[Write],
     units: Sequence[Unit],
     proof: Proof | None = None,
@@ -152,15 +151,15 @@ async def commit_present(
         if not writes:
             return ""
         try:
-            return (await commit_surely(table, tenant, writes, proof))[0]
+            return (await commit_surely(partition, writes, proof))[0]
         except Refused as refused:
             if refused.status != 404 and (refused.status != 412 or pinned == list(required)):
                 raise
-            found = await _read_all(table, tenant, required)
+            found = await _read_all(partition, required)
             if not _are_held(required, found):
                 raise
         pinned = [_pin(write, row) for write, row in zip(required, found, strict=True)]
-        there = await _find_present(table, tenant, units, alone=number >= _PATIENCE)
+        there = await _find_present(partition, units, alone=number >= _PATIENCE)
     raise TableUnavailable("the same memberships are being changed by others all the time")
 
 
@@ -177,18 +176,18 @@ def _pin(write: Write, row: Row | None) -> Write:
     return write._replace(etag=row.etag) if row is not None and write.needs_row else write
 
 
-async def remove_rows(table: Table, partition: str, keys: Sequence[str]) -> None:
+async def remove_rows(partition: Partition, keys: Sequence[str]) -> None:
     """Delete rows, 100 in a transaction; those that are gone already are no error."""
     for at in range(0, len(keys), MAX_WRITES):
         units = [[Write("delete", key)] for key in keys[at : at + MAX_WRITES]]
-        await commit_present(table, partition, [], units)
+        await commit_present(partition, [], units)
 
 
-async def _find_present(table: Table, tenant: str, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
+async def _find_present(partition: Partition, units: Sequence[Unit], *, alone: bool) -> list[Unit]:
     """Return the units that have a row left. One that has lost only some of its rows is in the middle of somebody
     else's change and looked at again; if that goes on, the rows that are left are damage, and removed `alone`."""
     every = [write for unit in units for write in unit]
-    there = iter(_check_rows(every, await _read_all(table, tenant, every)))
+    there = iter(_check_rows(every, await _read_all(partition, every)))
     present: list[Unit] = []
     for unit in units:
         found = [write for write in unit if next(there)]
@@ -202,11 +201,11 @@ def _check_rows(writes: Sequence[Write], found: Sequence[Row | None]) -> list[bo
     return [not write.needs_row or row is not None for write, row in zip(writes, found, strict=True)]
 
 
-async def _read_all(table: Table, tenant: str, writes: Sequence[Write]) -> list[Row | None]:
+async def _read_all(partition: Partition, writes: Sequence[Write]) -> list[Row | None]:
     """Read the rows that writes need, a few at a time; None for one that is not there, or need not be."""
 
     async def read(write: Write) -> Row | None:
-        return await table.read(tenant, write.key) if write.needs_row else None
+        return await partition.read(write.key) if write.needs_row else None
 
     found: list[Row | None] = []
     for at in range(0, len(writes), PARALLEL_READS):

@@ -14,7 +14,7 @@ import pytest
 from dev.azurite import Azurite
 from dev.chaos.faults import STATUSES, WEIGHTS, Fault, Faults
 from dev.chaos.proxy import Proxy
-from scim.store.table import Row, TableUnavailable, Write
+from scim.store.table import Partition, Row, TableUnavailable, Write
 from scim.store.table.azure import AzureTable
 from scim.store.transactions import Proof, commit_surely
 
@@ -82,11 +82,11 @@ async def page(table: AzureTable, tenant: str) -> None:
 
 
 async def write_one(table: AzureTable, tenant: str) -> None:
-    assert all(await commit_surely(table, tenant, new(1), Proof("r 0", "this")))
+    assert all(await commit_surely(Partition(table, tenant), new(1), Proof("r 0", "this")))
 
 
 async def write_many(table: AzureTable, tenant: str) -> None:
-    assert all(await commit_surely(table, tenant, new(5), Proof("r 0", "this")))
+    assert all(await commit_surely(Partition(table, tenant), new(5), Proof("r 0", "this")))
 
 
 Trip = Callable[[AzureTable, str], Awaitable[None]]

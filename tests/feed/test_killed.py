@@ -41,7 +41,7 @@ async def test_operation_cut_behind_every_transaction(operation: Operation, erro
             await operation.run(setup.process, setup.id)
         ended = setup.wire.number < number
         await Sequencer(setup.table, REGISTRY).run(TENANT)  # in the middle: nothing that it tells is wrong later
-        await Store.on(setup.table).housekeeping.run(everything=True)
+        await Store(setup.table).housekeeping.run(everything=True)
         await check_log(setup.table, TENANT)
         if ended:
             return
@@ -54,16 +54,16 @@ async def test_sequencer_cut_at_every_transaction(when: str, error: type[BaseExc
         table = MemoryTable(empty_pages=True)
         for name in ("create a large group", "delete a user", "change many members"):
             operation = OPERATIONS[name]
-            await operation.run(Store.on(table), await operation.prepare(Store.on(table)))
+            await operation.run(Store(table), await operation.prepare(Store(table)))
             for row in table.rows(TENANT):
                 if row.key.startswith("r g-"):
-                    await OPERATIONS["delete a group"].run(Store.on(table), row.values["id"])
+                    await OPERATIONS["delete a group"].run(Store(table), row.values["id"])
         wire = Faulty(table)
         cut(wire, number, when, error())
         with suppress(Killed, TableUnavailable):
             await Sequencer(wire, REGISTRY).run(TENANT)
         ended = wire.number < number
-        await Store.on(table).housekeeping.run(everything=True)
+        await Store(table).housekeeping.run(everything=True)
         events = await check_log(table, TENANT)
         assert [event["type"] for event in events].count("group.created") == 44
         if ended:

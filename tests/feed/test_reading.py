@@ -156,7 +156,7 @@ async def test_off() -> None:
 
 
 async def user(table: MemoryTable, name: str) -> None:
-    await create(Store.on(table), TENANT, USER_TYPE, {"userName": name})
+    await create(Store(table), TENANT, USER_TYPE, {"userName": name})
 
 
 async def filled(number: int) -> MemoryTable:
@@ -285,7 +285,7 @@ async def test_the_timer_finds_what_nobody_announced() -> None:
     following = Following(table, REGISTRY)
     await following.keep()
     assert len(await read_all(table, TENANT)) == 1
-    await create(Store.on(table), "another", USER_TYPE, {"userName": "bob"})
+    await create(Store(table), "another", USER_TYPE, {"userName": "bob"})
     await following.keep()  # all were looked for a moment ago
     assert await Log(table).head("another") == 0
     await user(table, "bob")
@@ -329,7 +329,7 @@ async def test_check_finds_what_is_broken() -> None:
 
 async def test_check_moves_what_was_left_in_the_outbox() -> None:
     table = MemoryTable()
-    store = Store.on(table)
+    store = Store(table)
     await user(table, "ada")
     assert await problems(table, TENANT, REGISTRY) == []
     later = datetime.now(UTC) + timedelta(hours=3)

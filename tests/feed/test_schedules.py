@@ -80,24 +80,24 @@ async def write(store: Store, dice: Random, groups: list[str], people: list[str]
                 case "create":
                     await create(store, TENANT, USER_TYPE, {"userName": f"user {dice.randrange(20)}"})
                 case "update":
-                    old = await store.resources.read(TENANT, dice.choice(people))
+                    old = await store.of(TENANT).resources.read(dice.choice(people))
                     if old is not None:
                         document = {**old.document, "title": str(dice.random()), "active": dice.random() < 0.5}
-                        await store.resources.update(TENANT, USER_TYPE, old, document)
+                        await store.of(TENANT).resources.update(USER_TYPE, old, document)
                 case "delete":
-                    old = await store.resources.read(TENANT, dice.choice(people))
+                    old = await store.of(TENANT).resources.read(dice.choice(people))
                     if old is not None and dice.random() < 0.3:
-                        await store.resources.delete(TENANT, USER_TYPE, old)
+                        await store.of(TENANT).resources.delete(USER_TYPE, old)
                 case "members":
                     some = dice.sample([*people, "a stranger", "another"], 3)
                     added = {id: Member(id) for id in some[:2]}
-                    await store.members.change(TENANT, dice.choice(groups), Changes(added, set(some[2:])))
+                    await store.of(TENANT).members.change(dice.choice(groups), Changes(added, set(some[2:])))
                 case "put":
-                    old = await store.resources.read(TENANT, dice.choice(groups))
+                    old = await store.of(TENANT).resources.read(dice.choice(groups))
                     if old is not None:
                         changes = Changes({id: Member(id) for id in dice.sample(people, 2)}, {"a stranger"})
                         document = {"displayName": old.document["displayName"], "externalId": f"{step}"}
-                        await store.resources.update(TENANT, GROUP_TYPE, old, document, changes)
+                        await store.of(TENANT).resources.update(GROUP_TYPE, old, document, changes)
                 case "group":
                     members = [Member(id) for id in dice.sample(people, 3)]
                     members += [Member(f"member {n}") for n in range(dice.choice([0, 0, 120]))]
@@ -141,15 +141,15 @@ def skew(patch: pytest.MonkeyPatch, dice: Random) -> None:
 async def run(dice: Random) -> None:
     table, told = MemoryTable(dice=dice), list[dict[str, Any]]()
     line = Ledger(table, dice, told)
-    first = Store.on(line)
+    first = Store(line)
     people = [(await create(first, TENANT, USER_TYPE, {"userName": f"person {n}"})).id for n in range(6)]
     groups = [(await create(first, TENANT, GROUP_TYPE, {"displayName": f"group {n}"})).id for n in range(3)]
     busy = asyncio.Event()
     sequencers = [asyncio.create_task(sequence(line, dice, busy)) for _ in range(SEQUENCERS)]
-    await asyncio.gather(*(write(Store.on(line), dice, groups, people) for _ in range(WRITERS)))
+    await asyncio.gather(*(write(Store(line), dice, groups, people) for _ in range(WRITERS)))
     busy.set()
     await asyncio.gather(*sequencers)
-    await Store.on(line).housekeeping.run(everything=True)
+    await Store(line).housekeeping.run(everything=True)
     events = await check_log(table, TENANT)
     documents = [(c["id"], c["op"]) for c in told if c["op"] not in ("members", "edges")]
     seen = [(e["resource"]["id"], e["type"].partition(".")[2]) for e in events if not e["type"].endswith(".members")]

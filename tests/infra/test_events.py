@@ -66,7 +66,7 @@ async def mass_change(host: Host, client: Client, application: Application) -> N
 async def quota(host: Host, client: Client, application: Application) -> None:
     table = MemoryTable()
     table.load("a", {"r u-a": {"id": "u-a", "doc0": "{}"}})
-    await Store.on(table, quota=Quota(resources=1)).quotas.measure("a")
+    await Store(table, quota=Quota(resources=1)).quotas.measure("a")
 
 
 async def credential_expiring(host: Host, client: Client, application: Application) -> None:

@@ -45,7 +45,7 @@ async def new_group(store: Store, name: str = "all", held: Iterable[Member] = ()
 
 async def tenant(table: MemoryTable) -> tuple[str, str]:
     """A user and a group that it is in, with rows of every kind."""
-    store = Store.on(table)
+    store = Store(table)
     document = {"userName": "ada", "emails": [{"value": "a@x"}], "title": "😀" * 20_000}
     user = (await create(store, TENANT, USER_TYPE, document)).id
     group = await new_group(store, "all", [Member(user), Member("unknown")])
@@ -171,7 +171,7 @@ async def test_checker_tells_two_with_one_unique_value(table: MemoryTable) -> No
 
 async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
     """An id in the shape of ours: it was deleted and left an edge, or it never existed; only the caller can know."""
-    store = Store.on(table)
+    store = Store(table)
     group = await new_group(store, "all", [Member(OTHER), Member("u-17"), Member("unknown")])
     report = await examine(table, TENANT, REGISTRY)
     assert (report.problems, report.strangers) == ([], {f"m {group} {OTHER}": OTHER})
@@ -211,7 +211,7 @@ async def names(table: MemoryTable, expected: list[str]) -> None:
 
 async def whole(table: Table) -> dict[str, str]:
     """A sound tenant as this release leaves it: a user, another one, and a group of both with its gate."""
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     document = {"userName": "ada", "externalId": "1", "emails": [{"value": "a@x"}]}
     user = (await create(store, TENANT, USER_TYPE, document)).id
     other = (await create(store, TENANT, USER_TYPE, {"userName": "bob"})).id
@@ -438,8 +438,8 @@ def agrees(found: list[str], expected: list[str], ids: dict[str, str]) -> None:
 async def test_broken_rows_are_named_and_mended(
     either: Table, changes: list[Change], named: list[str], left: list[str]
 ) -> None:
-    ids, store = await whole(either), Store.on(either, REGISTRY)
-    await store.pending.announce(TENANT)
+    ids, store = await whole(either), Store(either, REGISTRY)
+    await store.of(TENANT).pending.announce()
     assert await problems(either, TENANT, REGISTRY) == []
     await apply(either, changes, ids)
     agrees(await problems(either, TENANT, REGISTRY), named, ids)
@@ -461,11 +461,11 @@ async def test_a_change_that_nobody_goes_on_with_is_finished(either: Table) -> N
     faulty.disturb(before=die)
     added = {f"m {number}": Member(f"m {number}") for number in range(130)}
     with pytest.raises(TableUnavailable):
-        await Store.on(faulty, REGISTRY).members.change(TENANT, ids["group"], Changes(added))
+        await Store(faulty, REGISTRY).of(TENANT).members.change(ids["group"], Changes(added))
     assert await problems(either, TENANT, REGISTRY) == []
     await either.commit(TENANT, [Write("merge", f"c {ids['group']}", {"beat": OLD})])
     agrees(await problems(either, TENANT, REGISTRY), ["c {group}: is a change that was cut short"], ids)
-    fixed = await fix(Store.on(either, REGISTRY), TENANT, REGISTRY)
+    fixed = await fix(Store(either, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.problems) == ([f"c {ids['group']}: finished"], [])
     assert fixed.report.memberships == 132
 
@@ -477,13 +477,13 @@ async def test_old_receipts_are_a_note(table: MemoryTable) -> None:
     report = await examine(table, TENANT, REGISTRY)
     note = "2 rows are old receipts, which housekeeping removes once there are more"
     assert (report.problems, report.notes) == ([], [note])
-    fixed = await fix(Store.on(table, REGISTRY), TENANT, REGISTRY)
+    fixed = await fix(Store(table, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.notes) == (["2 old bookmarks and receipts: removed"], [])
 
 
 async def test_what_is_mended_behaves(table: MemoryTable) -> None:
     """A rename leaves no old name behind, a deletion takes nobody else's row, and a group has its members again."""
-    ids, store = await whole(table), Store.on(table, REGISTRY)
+    ids, store = await whole(table), Store(table, REGISTRY)
     for name in (
         "keys that lack the unique row",
         "keys that name another's row",
@@ -492,21 +492,21 @@ async def test_what_is_mended_behaves(table: MemoryTable) -> None:
     ):
         await apply(table, BROKEN[name][0], ids)
     await fix(store, TENANT, REGISTRY)
-    ada, bob = [await store.resources.read(TENANT, ids[name]) for name in ("user", "other")]
+    ada, bob = [await store.of(TENANT).resources.read(ids[name]) for name in ("user", "other")]
     assert ada is not None and bob is not None
     index = USER_TYPE.indexes["username"]
-    await store.resources.update(TENANT, USER_TYPE, ada, {**ada.document, "userName": "ida"})
-    await store.resources.delete(TENANT, USER_TYPE, bob)
-    assert await store.resources.find_unique_id(TENANT, USER_TYPE, index, "ada") is None
-    assert await store.resources.find_unique_id(TENANT, USER_TYPE, index, "ida") == ids["user"]
-    assert [group async for _, group in store.members.read_groups(TENANT, ids["user"])] == [ids["group"]]
+    await store.of(TENANT).resources.update(USER_TYPE, ada, {**ada.document, "userName": "ida"})
+    await store.of(TENANT).resources.delete(USER_TYPE, bob)
+    assert await store.of(TENANT).resources.find_unique_id(USER_TYPE, index, "ada") is None
+    assert await store.of(TENANT).resources.find_unique_id(USER_TYPE, index, "ida") == ids["user"]
+    assert [group async for _, group in store.of(TENANT).members.read_groups(ids["user"])] == [ids["group"]]
     await store.housekeeping.run(everything=True)
     assert await problems(table, TENANT, REGISTRY) == []
 
 
 async def test_a_repair_shows_no_change_of_the_document(table: MemoryTable) -> None:
     """lastModified is the document's, also where the row's own time tells it."""
-    ids, store = await whole(table), Store.on(table, REGISTRY)
+    ids, store = await whole(table), Store(table, REGISTRY)
     await table.commit(TENANT, [Write("merge", f"r {ids['user']}", {"modified": "", "created": OLD})])
     before = await table.read(TENANT, f"r {ids['user']}")
     await apply(table, [("delete", "x u username ada", {})], ids)
@@ -518,7 +518,7 @@ async def test_a_repair_shows_no_change_of_the_document(table: MemoryTable) -> N
 
 async def test_rows_of_a_newer_version_are_left_alone(table: MemoryTable) -> None:
     """What they hold, what their keys name and who is in them may follow other rules."""
-    ids, store = await whole(table), Store.on(table, REGISTRY)
+    ids, store = await whole(table), Store(table, REGISTRY)
     for id in ids.values():
         await table.commit(TENANT, [Write("merge", f"r {id}", {"v": 2, "doc0": "~", "keys": "?", "created": "?"})])
     await table.commit(TENANT, [Write("delete", f"o {ids['group']}")])
@@ -544,13 +544,13 @@ async def test_resources_of_a_type_that_is_declared_elsewhere_are_noted(table: M
 
 async def test_a_check_beside_live_traffic_names_nothing(table: MemoryTable) -> None:
     """Rows that come and go while others are read are looked at again before they are called broken."""
-    ids, store = await whole(table), Store.on(table, REGISTRY)
+    ids, store = await whole(table), Store(table, REGISTRY)
     seen = table.rows(TENANT)
     group = await new_group(store, "new", [Member(ids["user"])])
-    user = await store.resources.read(TENANT, ids["user"])
+    user = await store.of(TENANT).resources.read(ids["user"])
     assert user
-    await store.resources.update(TENANT, USER_TYPE, user, {"userName": "ida", "emails": [{"value": "i@x"}]})
-    await store.members.change(TENANT, ids["group"], Changes(remove={ids["user"]}))
+    await store.of(TENANT).resources.update(USER_TYPE, user, {"userName": "ida", "emails": [{"value": "i@x"}]})
+    await store.of(TENANT).members.change(ids["group"], Changes(remove={ids["user"]}))
     await table.commit(TENANT, [Write("merge", f"r {group}", {"v": 1}), Write("upsert", f"o {group}")])
     for cut in range(len(seen) + 1):
         mixed = Mixed(table, seen, cut)
@@ -575,19 +575,21 @@ class Mixed:
 
 async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again(table: MemoryTable) -> None:
     """Its row, read before a rename, and its index rows, read behind it, do not agree, and nothing is broken."""
-    ids, store = await whole(table), Store.on(table, REGISTRY)
+    ids, store = await whole(table), Store(table, REGISTRY)
     seen = [row for row in table.rows(TENANT) if not row.key.startswith("l u externalid")]  # so that it is suspect
     mixed, read = Mixed(table, seen, len(seen)), table.read
 
     async def renamed(partition: str, key: str) -> Row | None:
-        if key == "x u username ada" and (user := await store.resources.read(TENANT, ids["user"])):
+        if key == "x u username ada" and (user := await store.of(TENANT).resources.read(ids["user"])):
             if user.document["userName"] == "ada":
-                await store.resources.update(TENANT, USER_TYPE, user, {**user.document, "userName": "ida"})
+                await store.of(TENANT).resources.update(USER_TYPE, user, {**user.document, "userName": "ida"})
         return await read(partition, key)
 
     mixed.read = renamed
     assert await problems(mixed, TENANT, REGISTRY) == []
-    assert await store.resources.find_unique_id(TENANT, USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
+    assert (
+        await store.of(TENANT).resources.find_unique_id(USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
+    )
 
 
 # The partition that is nobody's.
@@ -612,9 +614,9 @@ STRAY: dict[str, tuple[str, dict[str, Any], str]] = {
 async def test_the_shared_partition_is_looked_at(
     table: MemoryTable, key: str, values: dict[str, Any], named: str
 ) -> None:
-    store = Store.on(table)
-    await store.pending.announce(TENANT)
-    await store.positions.read_cursor_key()
+    store = Store(table)
+    await store.of(TENANT).pending.announce()
+    await store.cursor_key.read()
     await store.credentials.take_assertion("c", "a", datetime.now(UTC) + timedelta(minutes=5))
     await store.credentials.mark_revoked("c", [Revoked(value=new_key("c"), at=datetime.now(UTC))])
     table.load(SHARED, {"u c d": {"credential": "d", "first": OLD, "last": OLD, "warned": ""}, "k housekeeping": {}})
@@ -635,7 +637,7 @@ async def test_a_tenant_with_pending_rows_is_announced(table: MemoryTable) -> No
     await whole(table)
     await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
     assert len(await problems(table, TENANT, REGISTRY)) == 1
-    fixed = await fix(Store.on(table, REGISTRY), TENANT, REGISTRY)
+    fixed = await fix(Store(table, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.problems) == ([f"{TENANT}: announced to housekeeping"], [])
 
 

@@ -48,9 +48,9 @@ async def test_a_connections_description(operator: Operator) -> None:
 
 
 async def test_a_members_id(operator: Operator, table: Table, tmp_path: Path) -> None:
-    store = Store.on(table)
+    store = Store(table)
     group = (await create(store, "escaped", GROUP_TYPE, {"displayName": "g"})).id
-    await store.members.change("escaped", group, Changes({ESCAPES: Member(ESCAPES)}))
+    await store.of("escaped").members.change(group, Changes({ESCAPES: Member(ESCAPES)}))
     await create(store, "escaped", GROUP_TYPE, {"displayName": ESCAPES})
     for command in (["check"], ["size"], ["reindex"]):
         code, out, err = await operator.command("tenants", *command, "escaped")

@@ -18,9 +18,9 @@ from scim.security.usage import Used
 from scim.store import keys
 from scim.store.credentials import Credentials
 from scim.store.keys import SHARED
-from scim.store.pending import Pending
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
+from scim.store.tenants import Tenants
 from tests.conftest import NewClient
 from tests.core import REGISTRY
 from tests.operate.conftest import NOW, Operator, answers, everything, fill
@@ -33,7 +33,7 @@ async def note(table: Table, tenant: str, connection: str) -> list[str]:
     """What the shared partition notes of a tenant and a connection; the keys."""
     now = datetime.now(UTC)
     await Credentials(table).write_use(connection, Used("cafecafe", now, now))
-    await Pending(table).announce(tenant)
+    await Tenants(table).announce(tenant)
     return [keys.tenant_key(tenant), keys.usage_key(connection, "cafecafe")]
 
 

@@ -21,10 +21,10 @@ from scim.store import keys, properties
 from scim.store.credentials import Credentials
 from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
-from scim.store.pending import Pending
 from scim.store.resource_rows import choose_last_modified
 from scim.store.store import Store
 from scim.store.table import PAGE_ROWS, Row, Table, Write
+from scim.store.tenants import Tenants
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, user
 from tests.store.memory import Faulty, MemoryTable, create
 
@@ -66,7 +66,7 @@ class Small:
 
 async def fill(table: Table, number: int = 7) -> list[str]:
     """A tenant with users, a group of them, one with members of elsewhere for several transactions, an empty one."""
-    store = Store.on(table)
+    store = Store(table)
     users = [
         (await create(store, TENANT, USER_TYPE, user({"userName": f"u{at}", "externalId": f"e{at}"}))).id
         for at in range(number)
@@ -76,7 +76,7 @@ async def fill(table: Table, number: int = 7) -> list[str]:
     groups = []
     for name, those in (("Some", members), ("Many", [*members, *outside]), ("Empty", [])):
         groups.append((await create(store, TENANT, GROUP_TYPE, {"displayName": name}, those)).id)
-    await store.members.change(TENANT, groups[0], Changes(remove={users[0]}))
+    await store.of(TENANT).members.change(groups[0], Changes(remove={users[0]}))
     return users + groups
 
 
@@ -163,7 +163,7 @@ async def test_what_is_made_during_an_export_is_in_it_with_its_memberships(tmp_p
     """And a group that goes meanwhile is not, so that no membership is without its group."""
     table = MemoryTable()
     ids = await fill(table)
-    store = Store.on(table)
+    store = Store(table)
 
     class Busy(Small):
         done = False
@@ -174,11 +174,11 @@ async def test_what_is_made_during_an_export_is_in_it_with_its_memberships(tmp_p
             if start.startswith("m ") and not self.done:
                 self.done = True
                 made = await create(store, TENANT, USER_TYPE, user({"userName": "late"}))
-                await store.members.change(TENANT, ids[7], Changes({made.id: Member(made.id)}))
+                await store.of(TENANT).members.change(ids[7], Changes({made.id: Member(made.id)}))
                 await create(store, TENANT, GROUP_TYPE, {"displayName": "Late"}, [Member(ids[0])])
-                empty = await store.resources.read(TENANT, ids[9])
+                empty = await store.of(TENANT).resources.read(ids[9])
                 assert empty is not None
-                await store.resources.delete(TENANT, GROUP_TYPE, empty)
+                await store.of(TENANT).resources.delete(GROUP_TYPE, empty)
             async for page in super().pages(partition, start, end, size=size, keys_only=keys_only):
                 yield page
 
@@ -234,12 +234,12 @@ async def test_restore_is_killed_at_every_transaction(
     async def harmed() -> MemoryTable:
         table = MemoryTable()
         await import_all(table, REGISTRY, dump, TENANT)
-        store = Store.on(table)
+        store = Store(table)
         for id, resource_type in ((users[1], USER_TYPE), (many, GROUP_TYPE)):
-            kept = await store.resources.read(TENANT, id)
+            kept = await store.of(TENANT).resources.read(id)
             assert kept is not None
-            await store.resources.delete(TENANT, resource_type, kept)
-        await store.members.change(TENANT, some, Changes({"x": Member("x")}, {users[2]}))
+            await store.of(TENANT).resources.delete(resource_type, kept)
+        await store.of(TENANT).members.change(some, Changes({"x": Member("x")}, {users[2]}))
         return table
 
     async def restored(table: Table) -> list[str]:
@@ -261,9 +261,9 @@ async def test_restore_is_killed_at_every_transaction(
             await restored(faulty)
         except Killed:
             assert await restored(target) == []
-            store = Store.on(target)
+            store = Store(target)
             for group in (some, many):
-                members = {member.value async for _, member in store.members.read_members(TENANT, group)}
+                members = {member.value async for _, member in store.of(TENANT).members.read_members(group)}
                 wanted = {member.value for member in dump.members(group)}
                 assert members == (wanted - {users[2]} | {"x"} if unnamed and group == some else wanted), halt
             report = await examine(target, TENANT, REGISTRY)
@@ -280,8 +280,8 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
         halt += 1
         table = MemoryTable()
         await fill(table)
-        await Pending(table).announce(TENANT)
-        await Pending(table).announce("other")
+        await Tenants(table).announce(TENANT)
+        await Tenants(table).announce("other")
         await Credentials(table).write_use("entra", Used("cafecafe", *[_moment()] * 2))
         await Credentials(table).write_use("entra-b", Used("cafecafe", *[_moment()] * 2))
         table.load("other", {"r u-a": {"id": "u-a"}})
@@ -363,7 +363,7 @@ async def test_move_compares_what_arrived(table: MemoryTable, tmp_path: Path) ->
 async def test_sizes(tmp_path: Path) -> None:
     """Trips of 6,000 users and a group of them all: 1,000 rows each, and 100 a transaction."""
     table = MemoryTable()
-    store = Store.on(table)
+    store = Store(table)
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "All"})
     kept: dict[str, dict[str, object]] = {row.key: row.values for row in table.rows(TENANT)}
     for number in range(6_000):

@@ -181,14 +181,14 @@ async def test_a_count_is_remembered_for_a_minute(monkeypatch: pytest.MonkeyPatc
 
 async def test_what_is_remembered_of_counts_is_bounded() -> None:
     table = MemoryTable()
-    counts = Store.on(table).counts
+    store = Store(table)
     made = users(numbered(1_001))
     for number in range(300):
         tenant = f"tenant-{number}"
         table.load(tenant, made)
-        assert (await counts.count(tenant, USER_TYPE)).total == 1_001
+        assert (await store.of(tenant).counts.count(USER_TYPE)).total == 1_001
         table.clear(tenant)
-    assert len(counts.remembered) <= 256
+    assert len(store.count_memory.counts) <= 256
 
 
 async def test_a_total_is_never_behind_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,7 +510,7 @@ async def test_housekeeping_removes_a_hundred_bookmarks_a_transaction() -> None:
     made: dict[str, dict[str, Any]] = {f"b c {n}": old for n in range(950)}
     made |= {"b c 1000": fresh, "b c 1001": {}, "b c 1002": {"at": "yesterday"}, "b c 1003": {"at": 5}}
     table.load(TENANT, made)
-    await Store.on(table).positions.remove_old(TENANT)
+    await Store(table).of(TENANT).positions.remove_old()
     assert [row.key for row in bookmarks(table)] == ["b c 1000"]
     assert table.trips == ["page"] + ["commit"] * 10
 
@@ -528,7 +528,7 @@ async def test_a_bookmark_that_is_written_meanwhile_stops_no_other() -> None:
         def pages(self, *args: Any, **named: Any) -> Any:
             return table.pages(*args, **named)
 
-    await Store.on(Racing()).positions.remove_old(TENANT)
+    await Store(Racing()).of(TENANT).positions.remove_old()
     assert [row.key for row in bookmarks(table)] == ["b c 100"]
 
 
@@ -536,7 +536,7 @@ async def test_housekeeping_stops_with_its_time() -> None:
     table = MemoryTable()
     table.load(TENANT, {f"b c {n}": {"at": "2020-01-01T00:00:00.000Z"} for n in range(950)})
     left = iter([False, False, True])
-    await Store.on(table).positions.remove_old(TENANT, lambda: next(left))
+    await Store(table).of(TENANT).positions.remove_old(lambda: next(left))
     assert len(bookmarks(table)) == 750
 
 

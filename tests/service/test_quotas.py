@@ -159,7 +159,7 @@ async def test_housekeeping_measures_and_tells_at_80_percent(caplog: pytest.LogC
 async def test_a_large_tenant_is_measured_in_pieces() -> None:
     table = MemoryTable()
     table.load("t", {f"r u-{n:05}": {"id": f"u-{n:05}", "doc0": "x" * 2000} for n in range(5000)})
-    quotas = Store.on(table, quota=Quota(resources=1)).quotas
+    quotas = Store(table, quota=Quota(resources=1)).quotas
     pieces = 0
     while "measured" not in (row.values if (row := await table.read(SHARED, keys.quota_key("t"))) else {}):
         await quotas.measure("t", seconds=0.000001)

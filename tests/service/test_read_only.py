@@ -45,7 +45,7 @@ SEARCHES = {
 @pytest.mark.parametrize("path", cases(SEARCHES))
 async def test_search_of_a_read_only_connection_writes_nothing(path: str) -> None:
     table = with_users(40)
-    await Store.on(table).housekeeping.run()  # makes the key of cursors, once for the deployment
+    await Store(table).housekeeping.run()  # makes the key of cursors, once for the deployment
     before = {key: row for keys in table._partitions.values() for key, row in keys.items()}
     client = reading(table).client
     for number in range(1, 30):
@@ -93,7 +93,7 @@ async def test_a_writing_connection_leaves_a_bounded_number_of_bookmarks() -> No
     for mark in bookmarks(table):
         mark.values["at"] = "2026-01-01T00:00:00.000Z"
     table.reset()
-    await Store.on(table).positions.remove_old(TENANT)
+    await Store(table).of(TENANT).positions.remove_old()
     assert bookmarks(table) == [] and len(table.trips) <= 12
 
 
@@ -104,9 +104,9 @@ async def test_a_tenant_has_a_share_of_housekeeping(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(housekeeping, "TENANT_SECONDS", 0.2)
     table, left = MemoryTable(), []
-    store = Store.on(table)
+    store = Store(table)
     for tenant in ("a", "b", "c"):
-        await store.pending.announce(tenant)
+        await store.of(tenant).pending.announce()
         table.load(tenant, {keys.bookmark_key("c", "q", 1): {"at": "2020"}})
 
     async def slow(tenant: str) -> None:

@@ -54,8 +54,8 @@ class Meeting:
         return self.group
 
     async def held(self) -> set[str]:
-        await Store.on(self.table).housekeeping.run(everything=True)
-        return {member.value async for _, member in Store.on(self.table).members.read_members(TENANT, self.group)}
+        await Store(self.table).housekeeping.run(everything=True)
+        return {member.value async for _, member in Store(self.table).of(TENANT).members.read_members(self.group)}
 
     def run_into(self, at: int, act: Act) -> list[Response]:
         """Have the second instance act just before that transaction of the first that changes members, from 1."""

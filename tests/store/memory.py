@@ -217,8 +217,8 @@ async def create(
     store: Store, tenant: str, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
 ) -> Stored:
     """A new resource."""
-    return await store.resources.create(
-        tenant, Creation(new_id(resource_type.id_prefix), resource_type, document), members
+    return await store.of(tenant).resources.create(
+        Creation(new_id(resource_type.id_prefix), resource_type, document), members
     )
 
 

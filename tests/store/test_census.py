@@ -22,7 +22,7 @@ from scim.store.census import ALWAYS, SILENT, Census, TenantCensus, add_row, lis
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation
 from scim.store.store import Store
-from scim.store.table import Row, TableUnavailable, Write
+from scim.store.table import Partition, Row, TableUnavailable, Write
 from scim.store.table.azure import AzureTable
 from tests.conftest import TABLE
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
@@ -57,7 +57,7 @@ def test_our_own_schemas_have_the_indexes_that_every_version_keeps() -> None:
 
 
 async def test_a_process_says_it_once_in_five_minutes(table: MemoryTable, clock: Clock) -> None:
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     writes: list[int] = []
     for number, minutes in enumerate((0, 2, 2.9, 0.2)):
         clock.move(minutes)
@@ -73,8 +73,8 @@ async def test_a_process_says_it_once_in_five_minutes(table: MemoryTable, clock:
 async def test_it_counts_once_it_is_committed(table: MemoryTable) -> None:
     """A process whose transaction failed has said nothing, and says it in the next one."""
     faulty = Faulty(table)
-    store = Store.on(faulty, REGISTRY)
-    await create(Store.on(table, None), TENANT, USER_TYPE, {"userName": "ada"})
+    store = Store(faulty, REGISTRY)
+    await create(Store(table, None), TENANT, USER_TYPE, {"userName": "ada"})
 
     async def away(number: int, writes: Sequence[Write]) -> None:
         raise TableUnavailable("away")
@@ -91,20 +91,20 @@ async def test_it_counts_once_it_is_committed(table: MemoryTable) -> None:
 
 
 async def test_each_tenant_hears_it(table: MemoryTable) -> None:
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     for tenant in (TENANT, "another"):
         await create(store, tenant, USER_TYPE, {"userName": "ada"})
         assert [row.key for row in table.rows(tenant) if row.key.startswith("i ")] == said(table)
 
 
 async def test_a_change_says_it_too_and_a_membership_does_not(table: MemoryTable) -> None:
-    quiet = Store.on(table, None)
+    quiet = Store(table, None)
     user = await create(quiet, TENANT, USER_TYPE, {"userName": "ada"})
     group = await create(quiet, TENANT, GROUP_TYPE, {"displayName": "all"})
-    store = Store.on(table, REGISTRY)
-    await store.members.change(TENANT, group.id, Changes({user.id: Member(user.id)}))
+    store = Store(table, REGISTRY)
+    await store.of(TENANT).members.change(group.id, Changes({user.id: Member(user.id)}))
     assert said(table) == []
-    await store.resources.update(TENANT, USER_TYPE, user, {"userName": "ida"})
+    await store.of(TENANT).resources.update(USER_TYPE, user, {"userName": "ida"})
     assert len(said(table)) == 1
 
 
@@ -113,10 +113,10 @@ MAILS = [{"value": f"{number}@x"} for number in range(43)]
 
 @pytest.mark.parametrize("members", [0, 10, 46, 47, 48, 49, 60, 130])
 async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, members: int) -> None:
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     held = [Member(f"member {number}") for number in range(members)]
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "all"}, held)
-    assert len([member async for member in store.members.read_members(TENANT, group.id)]) == members
+    assert len([member async for member in store.of(TENANT).members.read_members(group.id)]) == members
     assert len(said(table)) == 1
     assert await problems(table, TENANT, REGISTRY) == []
 
@@ -124,20 +124,20 @@ async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, mem
 @pytest.mark.parametrize("members", [0, 3, 4, 5, 60])
 async def test_the_largest_change_carries_it(table: MemoryTable, members: int) -> None:
     """45 index rows go, 45 come."""
-    stored = await create(Store.on(table, None), TENANT, USER_TYPE, {"userName": "a", "emails": MAILS[:42]})
+    stored = await create(Store(table, None), TENANT, USER_TYPE, {"userName": "a", "emails": MAILS[:42]})
     await table.commit(TENANT, [Write("insert", keys.gate_key(stored.id))])  # as if users had members
     other = [{"value": f"other{mail['value']}"} for mail in MAILS]
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     changes = Changes({f"m {n}": Member(f"m {n}") for n in range(members)})
-    stored = await store.resources.update(TENANT, USER_TYPE, stored, {"userName": "b", "emails": other}, changes)
+    stored = await store.of(TENANT).resources.update(USER_TYPE, stored, {"userName": "b", "emails": other}, changes)
     assert len(stored.keys) == 44 and len(said(table)) == 1
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 120])
 async def test_shared_transactions_carry_it_once(table: MemoryTable, count: int) -> None:
-    store = Store.on(table, REGISTRY)
+    store = Store(table, REGISTRY)
     creations = [Creation(new_id(USER_TYPE.id_prefix), USER_TYPE, {"userName": f"{n}"}) for n in range(count)]
-    made = await store.resources.create_together(TENANT, creations)
+    made = await store.of(TENANT).resources.create_together(creations)
     assert made.keys() == {creation.id for creation in creations}
     assert all(stored.keys == (f"x u username {stored.document['userName']}",) for stored in made.values())
     assert table.trips == ["commit"] * -(-(2 * count + 1) // 100)
@@ -188,9 +188,9 @@ def test_what_cannot_be_read_is_a_writer_without_any_index(key: str, values: dic
 
 
 async def test_built_in_indexes_cost_no_look(table: MemoryTable) -> None:
-    census = Census(table, REGISTRY)
+    census = Census(Partition(table, TENANT), list_kept_indexes(REGISTRY))
     for resource_type in REGISTRY.resource_types:
-        assert await census.find_unusable(TENANT, resource_type, list(resource_type.indexes.values())) == set()
+        assert await census.find_unusable(resource_type, list(resource_type.indexes.values())) == set()
     assert table.trips == []
 
 

@@ -155,14 +155,14 @@ async def kept(table: Table) -> list[str]:
 
 async def test_housekeeping_forgets_only_what_has_expired(table: Table, name: str) -> None:
     now = datetime.now(UTC)
-    credentials = Store.on(table).credentials
+    credentials = Store(table).credentials
     await credentials.write_use(name, Used("aaaaaaaa", START, START))
     before = set(await kept(table))
     ends = [timedelta(days=-400), timedelta(days=-1), timedelta(minutes=-11), timedelta(minutes=-9), timedelta(hours=1)]
     for number, end in enumerate(ends):
         assert await credentials.take_assertion(name, f"a-{number}", now + end)
     made = sorted(set(await kept(table)) - before)
-    await Store.on(table).housekeeping.run()
+    await Store(table).housekeeping.run()
     assert [key for key in await kept(table) if key in made] == made[3:]
     for number, end in enumerate(ends):
         assert await credentials.take_assertion(name, f"a-{number}", now + end) == (number < 3)

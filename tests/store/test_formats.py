@@ -69,7 +69,7 @@ async def test_properties_that_this_version_does_not_know_stay(meeting: Meeting)
     assert {name: after.values[name] for name in strange} == strange
     assert own_keys.split("\n")[-1] in after.values["keys"].split("\n")
     assert (await meeting.second.delete(f"/Users/{user}")).status == 204
-    await Store.on(meeting.table).housekeeping.run(everything=True)
+    await Store(meeting.table).housekeeping.run(everything=True)
     assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith(("i ", "e "))] == []
 
 

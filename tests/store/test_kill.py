@@ -207,7 +207,7 @@ async def test_killed(killable: Killable, method: str, recover: Recover, done: b
 async def made(killable: Killable, number: int) -> str:
     """The id of a group of so many members."""
     held = [Member(one["value"]) for one in values(0, number)]
-    store = Store.on(killable.table)
+    store = Store(killable.table)
     return (await create(store, killable.tenant, GROUP_TYPE, {"displayName": "all"}, held)).id
 
 

@@ -79,7 +79,7 @@ async def test_large_group_is_what_the_store_writes() -> None:
     """Rows that are put there directly are those that a POST leaves, but for its receipt."""
     table, posted = with_group(3), MemoryTable()
     made = await create(
-        Store.on(posted), TENANT, GROUP_TYPE, {"displayName": "all"}, [Member(member(n)) for n in range(3)]
+        Store(posted), TENANT, GROUP_TYPE, {"displayName": "all"}, [Member(member(n)) for n in range(3)]
     )
     assert await problems(table, TENANT, REGISTRY) == []
     shape = {row.key: sorted(row.values) for row in table.rows(TENANT)}
@@ -164,17 +164,17 @@ async def test_request_costs_the_same_in_a_large_group(
 
 async def undo(table: MemoryTable) -> None:
     """Bring back what a request changed."""
-    store = Store.on(table)
+    store = Store(table)
     beyond = {member(n) for n in range(900_000, 900_100)}
-    await store.members.change(TENANT, GROUP, Changes({member(0): Member(member(0))}, beyond))
-    stored = await store.resources.read(TENANT, GROUP)
+    await store.of(TENANT).members.change(GROUP, Changes({member(0): Member(member(0))}, beyond))
+    stored = await store.of(TENANT).resources.read(GROUP)
     assert stored
-    await store.resources.update(TENANT, GROUP_TYPE, stored, {"displayName": "all"})
+    await store.of(TENANT).resources.update(GROUP_TYPE, stored, {"displayName": "all"})
 
 
 async def test_large_group_is_whole(large: MemoryTable) -> None:
     """The tests before took nobody out for good, and put nobody in."""
-    held = [one.value async for _, one in Store.on(large).members.read_members(TENANT, GROUP)]
+    held = [one.value async for _, one in Store(large).of(TENANT).members.read_members(GROUP)]
     assert held == [member(n) for n in range(LARGE)]
     assert await problems(large, TENANT, REGISTRY) == []
 
@@ -186,7 +186,7 @@ async def test_members_are_streamed(large: MemoryTable) -> None:
     try:
         number, start = 0, tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        async for _ in Store.on(large).members.read_members(TENANT, GROUP):
+        async for _ in Store(large).of(TENANT).members.read_members(GROUP):
             number += 1
         peak = tracemalloc.get_traced_memory()[1] - start
     finally:
@@ -205,10 +205,10 @@ async def test_whole_large_group_is_read_in_pages(large: MemoryTable) -> None:
 async def test_large_group_is_deleted_whole() -> None:
     """The members of one are in another group too, and stay there."""
     table = with_group(LARGE)
-    store = Store.on(table)
+    store = Store(table)
     kept = [Member(member(n)) for n in range(0, LARGE, 1000)]
     other = await create(store, TENANT, GROUP_TYPE, {"displayName": "other"}, kept)
-    await store.members.change(TENANT, other.id, Changes({GROUP: Member(GROUP)}))
+    await store.of(TENANT).members.change(other.id, Changes({GROUP: Member(GROUP)}))
     client = Door(table).client
     assert (await client.delete(f"/Groups/{GROUP}")).status == 204
     assert (await client.get(f"/Groups/{GROUP}")).status == 404
@@ -234,7 +234,7 @@ async def test_large_group_can_be_emptied(ask: Ask) -> None:
     response = await ask(client)
     assert response.status in (200, 204), response.body
     assert len((await client.get(f"/Groups/{GROUP}")).json.get("members", [])) <= 1
-    await Store.on(table).housekeeping.run(everything=True)
+    await Store(table).housekeeping.run(everything=True)
     assert await problems(table, TENANT, REGISTRY) == []
 
 

@@ -81,7 +81,7 @@ async def test_late_copy_of_a_creation_does_not_bring_back_what_was_deleted(
         with pytest.raises(Refused):
             await meeting.table.commit(TENANT, writes)
     assert {(await meeting.second.get(path)).status for path in paths} == {404}
-    await Store.on(meeting.table).housekeeping.run(everything=True)
+    await Store(meeting.table).housekeeping.run(everything=True)
     assert [row.key for row in meeting.table.rows(TENANT) if not row.key.startswith(("i ", "e "))] == []
 
 
@@ -252,7 +252,7 @@ async def test_late_copy_of_a_large_creation_that_was_given_up(meeting: Meeting,
         with pytest.raises(Dead):
             await meeting.first.post("/Groups", body)
         meeting.group = keys.parse_id(next(write.key for write in copies[-1] if write.key.startswith("r ")))
-        await Store.on(meeting.wire).housekeeping.run(everything=True)
+        await Store(meeting.wire).housekeeping.run(everything=True)
     else:
         assert (await meeting.first.post("/Groups", body)).status == 409
     await arrive()

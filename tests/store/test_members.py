@@ -34,7 +34,7 @@ def table() -> MemoryTable:
 
 @pytest.fixture
 def store(table: MemoryTable) -> Store:
-    return Store.on(table)
+    return Store(table)
 
 
 def members(first: int, end: int) -> dict[str, Member]:
@@ -51,11 +51,11 @@ async def new_user(store: Store, name: str = "ada") -> str:
 
 
 async def held(store: Store, group: str) -> dict[str, Member]:
-    return {member.value: member async for _, member in store.members.read_members(TENANT, group)}
+    return {member.value: member async for _, member in store.of(TENANT).members.read_members(group)}
 
 
 async def groups(store: Store, member: str) -> list[str]:
-    return [group async for _, group in store.members.read_groups(TENANT, member)]
+    return [group async for _, group in store.of(TENANT).members.read_groups(member)]
 
 
 async def clean(table: MemoryTable, invented: Iterable[str] = ()) -> None:
@@ -119,21 +119,21 @@ async def test_member_of_any_id(table: MemoryTable, store: Store, id: str) -> No
     others = {"abc": Member("abc"), id[:-1]: Member(id[:-1]), id + "x": Member(id + "x")}
     others.pop("", None)
     group = await new_group(store, "all", others.values())
-    await store.members.change(TENANT, group, Changes({id: Member(id, "shown")}))
+    await store.of(TENANT).members.change(group, Changes({id: Member(id, "shown")}))
     assert await held(store, group) == {**others, id: Member(id, "shown")}
     assert await groups(store, id) == [group]
-    assert await store.members.holds(TENANT, group, id)
+    assert await store.of(TENANT).members.holds(group, id)
     await clean(table)
-    await store.members.change(TENANT, group, Changes({}, {id}))
+    await store.of(TENANT).members.change(group, Changes({}, {id}))
     assert await held(store, group) == others
     assert await groups(store, id) == []
-    assert not await store.members.holds(TENANT, group, id)
+    assert not await store.of(TENANT).members.holds(group, id)
     await clean(table)
 
 
 async def test_member_that_is_there_keeps_what_is_not_sent_anew(store: Store) -> None:
     group = await new_group(store, "all", [Member("a", "old", "User"), Member("b", "old")])
-    await store.members.change(TENANT, group, Changes({"a": Member("a", "new"), "b": Member("b")}))
+    await store.of(TENANT).members.change(group, Changes({"a": Member("a", "new"), "b": Member("b")}))
     assert await held(store, group) == {"a": Member("a", "new", "User"), "b": Member("b", "old")}
 
 
@@ -142,7 +142,7 @@ async def test_difference_makes_the_members_the_wanted_ones(
     store: Store, present: list[Member], wanted: list[Member], changes: Changes
 ) -> None:
     group = await new_group(store, "all", present)
-    await store.members.change(TENANT, group, changes)
+    await store.of(TENANT).members.change(group, changes)
     assert sorted((await held(store, group)).values(), key=str) == sorted(wanted, key=str)
 
 
@@ -151,12 +151,12 @@ async def test_concurrent_changes_keep_both_edges(seed: int) -> None:
     """Clients add and remove the same ten members: each of them is in the group or not, never half."""
     dice = random.Random(seed)
     table = MemoryTable(dice=dice)
-    store = Store.on(table)
+    store = Store(table)
     group = await new_group(store)
 
     async def change() -> None:
         some = dice.sample(sorted(members(0, 10)), 6)
-        await store.members.change(TENANT, group, Changes({id: Member(id) for id in some[:3]}, set(some[3:])))
+        await store.of(TENANT).members.change(group, Changes({id: Member(id) for id in some[:3]}, set(some[3:])))
 
     for _ in range(5):
         await asyncio.gather(*(change() for _ in range(8)))
@@ -166,14 +166,14 @@ async def test_concurrent_changes_keep_both_edges(seed: int) -> None:
 async def test_groups_in_groups(table: MemoryTable, store: Store) -> None:
     """In each other and in itself: edges know no hierarchy, and the service does not look for circles."""
     first, second = await new_group(store, "first"), await new_group(store, "second")
-    await store.members.change(TENANT, first, Changes({first: Member(first), second: Member(second)}))
-    await store.members.change(TENANT, second, Changes({first: Member(first)}))
+    await store.of(TENANT).members.change(first, Changes({first: Member(first), second: Member(second)}))
+    await store.of(TENANT).members.change(second, Changes({first: Member(first)}))
     assert await groups(store, first) == sorted([first, second])
     await clean(table)
     for id in (first, second):
-        stored = await store.resources.read(TENANT, id)
+        stored = await store.of(TENANT).resources.read(id)
         assert stored
-        await store.resources.delete(TENANT, GROUP_TYPE, stored)
+        await store.of(TENANT).resources.delete(GROUP_TYPE, stored)
         await store.housekeeping.run(everything=True)
         await clean(table)
     assert table.rows_but_outbox(TENANT) == []
@@ -182,9 +182,9 @@ async def test_groups_in_groups(table: MemoryTable, store: Store) -> None:
 async def test_ranges_of_neighbours(store: Store) -> None:
     """One read gives the edges of all resources from one id to another, and of no others."""
     ids = sorted([await new_group(store, f"group {n}", members(n, n + 3).values()) for n in range(5)])
-    found = [pair async for pair in store.members.read_members(TENANT, ids[1], ids[3])]
+    found = [pair async for pair in store.of(TENANT).members.read_members(ids[1], ids[3])]
     assert [group for group, _ in found] == [id for id in ids[1:4] for _ in range(3)]
-    pairs = [pair async for pair in store.members.read_groups(TENANT, "member 00001", "member 00002")]
+    pairs = [pair async for pair in store.of(TENANT).members.read_groups("member 00001", "member 00002")]
     assert {member for member, _ in pairs} == {"member 00001", "member 00002"}
     assert len(pairs) == 5
 
@@ -192,10 +192,10 @@ async def test_ranges_of_neighbours(store: Store) -> None:
 async def test_tenants_do_not_share_memberships(table: MemoryTable, store: Store) -> None:
     group = await new_group(store, "all", [A])
     with pytest.raises(Refused) as refused:
-        await store.members.change("other", group, Changes({}, {"a"}))
+        await store.of("other").members.change(group, Changes({}, {"a"}))
     assert refused.value.status == 404
     assert table.rows("other") == []
-    assert not await store.members.holds("other", group, "a")
+    assert not await store.of("other").members.holds(group, "a")
     assert await held(store, group) == {"a": A}
 
 
@@ -206,7 +206,7 @@ async def test_tenants_do_not_share_memberships(table: MemoryTable, store: Store
 async def test_change_needs_the_group(table: MemoryTable, store: Store, number: int) -> None:
     for changes in (Changes(members(0, number)), Changes({}, set(members(0, number)))):
         with pytest.raises(Refused) as refused:
-            await store.members.change(TENANT, "g-missing", changes)
+            await store.of(TENANT).members.change("g-missing", changes)
         assert refused.value.status == 404
     assert table.rows_but_outbox(TENANT) == []
 
@@ -214,25 +214,25 @@ async def test_change_needs_the_group(table: MemoryTable, store: Store, number: 
 @pytest.mark.parametrize("number", [1, SINGLE + 1])
 async def test_update_with_members_needs_the_version(table: MemoryTable, store: Store, number: int) -> None:
     group = await new_group(store, "all", [A])
-    old = await store.resources.read(TENANT, group)
+    old = await store.of(TENANT).resources.read(group)
     assert old
-    await store.members.change(TENANT, group, Changes({"b": B}))
+    await store.of(TENANT).members.change(group, Changes({"b": B}))
     document = {"displayName": "renamed"}
     with pytest.raises(Stale):
-        await store.resources.update(TENANT, GROUP_TYPE, old, document, Changes(members(0, number)))
+        await store.of(TENANT).resources.update(GROUP_TYPE, old, document, Changes(members(0, number)))
     assert await held(store, group) == {"a": A, "b": B}
     await clean(table)
-    new = await store.resources.read(TENANT, group)
+    new = await store.of(TENANT).resources.read(group)
     assert new and new.document == old.document
-    await store.resources.update(TENANT, GROUP_TYPE, new, document, Changes(members(0, number), {"a", "b"}))
+    await store.of(TENANT).resources.update(GROUP_TYPE, new, document, Changes(members(0, number), {"a", "b"}))
     assert await held(store, group) == members(0, number)
     await clean(table)
 
 
 async def test_change_changes_version_and_time_but_not_the_document(store: Store) -> None:
     created = await create(store, TENANT, GROUP_TYPE, {"displayName": "all", "externalId": "1"})
-    await store.members.change(TENANT, created.id, Changes({"a": A}))
-    read = await store.resources.read(TENANT, created.id)
+    await store.of(TENANT).members.change(created.id, Changes({"a": A}))
+    read = await store.of(TENANT).resources.read(created.id)
     assert read
     assert (read.document, read.created) == (created.document, created.created)
     assert read.version != created.version and read.modified >= created.modified
@@ -249,10 +249,10 @@ async def test_trips_of_a_change(table: MemoryTable, store: Store, number: int, 
     """One up to 48; more take 48 a trip, but 47 in the first and the last. Nothing is read; a process that has told
     housekeeping of the tenant does not do so again."""
     group = await new_group(store, "all", members(0, 0 if kind == "add" else number).values())
-    await store.pending.announce(TENANT)
+    await store.of(TENANT).pending.announce()
     table.reset()
     changes = Changes({}, set(members(0, number))) if kind == "remove" else Changes(members(0, number))
-    await store.members.change(TENANT, group, changes)
+    await store.of(TENANT).members.change(group, changes)
     transactions = 1 if number <= 48 else 2 + math.ceil(max(0, number - 94) / 48)
     assert table.trips == ["commit"] * transactions
     assert await held(store, group) == ({} if kind == "remove" else members(0, number))
@@ -264,12 +264,12 @@ async def test_trips_of_removing_who_is_not_there(table: MemoryTable, store: Sto
     """A refusal names one missing row at most: the receipt tells that it is not our own retry, the group's row and its
     gate that they are there, then both edges of all 48 are looked for, and what is there is sent again."""
     group = await new_group(store, "all", members(absent, 48).values())
-    await store.pending.announce(TENANT)
+    await store.of(TENANT).pending.announce()
     table.reset()
-    version = await store.members.change(TENANT, group, Changes({}, set(members(0, 48))))
+    version = await store.of(TENANT).members.change(group, Changes({}, set(members(0, 48))))
     assert table.trips == ["commit"] + ["read"] * 99 + ["commit"]
     assert await held(store, group) == {}
-    stored = await store.resources.read(TENANT, group)
+    stored = await store.of(TENANT).resources.read(group)
     assert stored and stored.version == version
     await clean(table)
 
@@ -278,7 +278,7 @@ async def test_announcement_is_one_trip_in_a_while(table: MemoryTable, store: St
     group = await new_group(store)
     for commits in (3, 2, 2):
         table.reset()
-        await store.members.change(TENANT, group, Changes(members(0, 94)))
+        await store.of(TENANT).members.change(group, Changes(members(0, 94)))
         assert table.trips == ["commit"] * commits
 
 
@@ -289,7 +289,7 @@ CREATED = {0: 1, 1: 1, 47: 1, 48: 2, 96: 2, 97: 3, 490: 11}
 
 @pytest.mark.parametrize(("number", "transactions"), CREATED.items())
 async def test_trips_of_a_create(table: MemoryTable, store: Store, number: int, transactions: int) -> None:
-    await store.pending.announce(TENANT)
+    await store.of(TENANT).pending.announce()
     table.reset()
     group = await new_group(store, "all", members(0, number).values())
     looked = ["read"] if transactions > 1 else []
@@ -304,11 +304,11 @@ async def test_trips_of_deleting_a_user(table: MemoryTable, store: Store, number
     user = await new_user(store)
     for n in range(number):
         await new_group(store, f"group {n}", [Member(user)])
-    await store.pending.announce(TENANT)
-    stored = await store.resources.read(TENANT, user)
+    await store.of(TENANT).pending.announce()
+    stored = await store.of(TENANT).resources.read(user)
     assert stored
     table.reset()
-    await store.resources.delete(TENANT, USER_TYPE, stored)
+    await store.of(TENANT).resources.delete(USER_TYPE, stored)
     assert table.trips == ["commit", "page"] + ["commit"] * transactions
     assert await groups(store, user) == []
     await store.housekeeping.run(everything=True)
@@ -318,10 +318,10 @@ async def test_trips_of_deleting_a_user(table: MemoryTable, store: Store, number
 async def test_group_that_loses_a_deleted_user_has_a_new_version(store: Store) -> None:
     user = await new_user(store)
     group = await new_group(store, "all", [Member(user), A])
-    before, stored = await store.resources.read(TENANT, group), await store.resources.read(TENANT, user)
+    before, stored = await store.of(TENANT).resources.read(group), await store.of(TENANT).resources.read(user)
     assert before and stored
-    await store.resources.delete(TENANT, USER_TYPE, stored)
-    after = await store.resources.read(TENANT, group)
+    await store.of(TENANT).resources.delete(USER_TYPE, stored)
+    after = await store.of(TENANT).resources.read(group)
     assert after and after.version != before.version and after.document == before.document
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
-from scim.store import keys, pending, properties, sequences
+from scim.store import keys, pending, properties, sequences, tenants
 from scim.store.keys import SHARED
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
@@ -65,14 +65,14 @@ async def new_group(store: Store, name: str, held: Iterable[Member] = ()) -> str
 
 
 async def existing(store: Store, id: str) -> Stored:
-    stored = await store.resources.read(TENANT, id)
+    stored = await store.of(TENANT).resources.read(id)
     assert stored is not None
     return stored
 
 
 async def held(store: Store, group: str) -> set[str]:
     """The ids of a group's members."""
-    return {member.value async for _, member in store.members.read_members(TENANT, group)}
+    return {member.value async for _, member in store.of(TENANT).members.read_members(group)}
 
 
 async def clean(table: Table) -> None:
@@ -148,21 +148,23 @@ async def create_user(store: Store, _: str) -> Stored:
 async def update_user(store: Store, id: str) -> Stored:
     old = await existing(store, id)
     document = {"userName": "ada2", "emails": [{"value": "b@x"}, {"value": "c@x"}], "externalId": "1"}
-    return await store.resources.update(TENANT, USER_TYPE, old, document)
+    return await store.of(TENANT).resources.update(USER_TYPE, old, document)
 
 
 async def change_a_few(store: Store, id: str) -> str:
-    return await store.members.change(TENANT, id, Changes(members(18, 25), ids(0, 5) | {"never there"}))
+    return await store.of(TENANT).members.change(id, Changes(members(18, 25), ids(0, 5) | {"never there"}))
 
 
 async def change_many(store: Store, id: str) -> str:
-    return await store.members.change(TENANT, id, Changes(members(125, 200), ids(0, 60) | {"never there"}))
+    return await store.of(TENANT).members.change(id, Changes(members(125, 200), ids(0, 60) | {"never there"}))
 
 
 async def update_with_members(store: Store, id: str) -> Stored:
     old = await existing(store, id)
     changes = Changes(members(10, 130), ids(0, 5))
-    return await store.resources.update(TENANT, GROUP_TYPE, old, {"displayName": "renamed", "externalId": "2"}, changes)
+    return await store.of(TENANT).resources.update(
+        GROUP_TYPE, old, {"displayName": "renamed", "externalId": "2"}, changes
+    )
 
 
 async def create_group(store: Store, _: str) -> Stored:
@@ -182,9 +184,9 @@ async def delete_group(store: Store, id: str) -> None:
 
 
 async def delete(store: Store, resource_type: Any, id: str) -> None:
-    old = await store.resources.read(TENANT, id)
+    old = await store.of(TENANT).resources.read(id)
     if old is not None:  # else a client gets 404, which is what it wants
-        await store.resources.delete(TENANT, resource_type, old)
+        await store.of(TENANT).resources.delete(resource_type, old)
 
 
 OPERATIONS = {
@@ -214,12 +216,12 @@ class Setup:
 
 async def set_up(operation: Operation) -> Setup:
     table = MemoryTable(empty_pages=True)
-    await new_user(Store.on(table), "somebody else")
-    id = await operation.prepare(Store.on(table))
-    await Store.on(table).housekeeping.run(everything=True)
+    await new_user(Store(table), "somebody else")
+    id = await operation.prepare(Store(table))
+    await Store(table).housekeeping.run(everything=True)
     table.clear(SHARED)  # as if none of this had been announced
     wire = Faulty(table)
-    return Setup(table, wire, Store.on(wire), id)
+    return Setup(table, wire, Store(wire), id)
 
 
 async def outcome(operation: Operation, *, run: bool) -> dict[str, Any]:
@@ -292,10 +294,10 @@ async def test_undisturbed(operation: Operation) -> None:
 async def holds_version(setup: Setup, result: Stored | str | None) -> None:
     """The version that an operation gives is the one that is read next."""
     if isinstance(result, Stored):
-        found = await existing(Store.on(setup.table), result.id)
+        found = await existing(Store(setup.table), result.id)
         assert (found.document, found.version) == (result.document, result.version)
     elif result is not None:
-        assert (await existing(Store.on(setup.table), setup.id)).version == result
+        assert (await existing(Store(setup.table), setup.id)).version == result
 
 
 @pytest.mark.parametrize("operation", cases({n: o for n, o in OPERATIONS.items() if "update" in n or "create" in n}))
@@ -320,7 +322,7 @@ async def test_killed_then_housekeeping(operation: Operation, before: bool) -> N
         disturb(setup.wire, dies(number), before)
         with pytest.raises(Killed):
             await operation.run(setup.process, setup.id)
-        await Store.on(setup.table).housekeeping.run(everything=True)
+        await Store(setup.table).housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) in allowed, number
 
@@ -346,8 +348,8 @@ async def test_killed_then_retried(operation: Operation, before: bool) -> None:
         disturb(setup.wire, dies(number), before)
         with pytest.raises(Killed):
             await operation.run(setup.process, setup.id)
-        await retried(operation, Store.on(setup.table), setup.id)
-        await Store.on(setup.table).housekeeping.run(everything=True)
+        await retried(operation, Store(setup.table), setup.id)
+        await Store(setup.table).housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) == after, number
 
@@ -364,12 +366,12 @@ async def test_housekeeping_killed_too(operation: Operation, before: bool) -> No
                 await operation.run(setup.process, setup.id)
             disturb(setup.wire, dies(second), before)
             try:
-                await Store.on(setup.wire).housekeeping.run(everything=True)
+                await Store(setup.wire).housekeeping.run(everything=True)
                 whole = True
             except Killed:
                 whole = False
                 assert await problems(setup.table, TENANT, REGISTRY) == [], (number, second)
-                await Store.on(setup.table).housekeeping.run(everything=True)
+                await Store(setup.table).housekeeping.run(everything=True)
             await clean(setup.table)
             assert state(setup.table) in allowed, (number, second)
             if whole:
@@ -411,7 +413,7 @@ async def test_what_is_lost_once_is_no_failure(operation: Operation, error: type
     after = await outcome(operation, run=True)
     for number in count(1):
         setup = await set_up(operation)
-        await setup.process.pending.announce(TENANT)
+        await setup.process.of(TENANT).pending.announce()
         disturb(setup.wire, raises(error, number), before)
         result = await operation.run(setup.process, setup.id)
         transactions = setup.wire.number
@@ -437,7 +439,7 @@ async def test_answers_that_never_come(operation: Operation, before: bool, monke
         with pytest.raises(TableUnavailable):
             await operation.run(setup.process, setup.id)
         setup.wire.disturb()
-        await Store.on(setup.table).housekeeping.run(everything=True)
+        await Store(setup.table).housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) in allowed, number
 
@@ -453,7 +455,7 @@ async def test_housekeeping_that_loses_answers(before: bool) -> None:
         with pytest.raises(Killed):
             await operation.run(setup.process, setup.id)
         disturb(setup.wire, raises(Uncertain, number), before)
-        process = Store.on(setup.wire)
+        process = Store(setup.wire)
         try:
             await process.housekeeping.run(everything=True)
         except TableUnavailable:  # said again by the next run
@@ -472,7 +474,7 @@ async def cut_short(table: MemoryTable, id: str, changes: Changes, transactions:
     wire = Faulty(table)
     disturb(wire, dies(transactions), False)
     with pytest.raises(Killed):
-        await Store.on(wire).members.change(TENANT, id, changes)
+        await Store(wire).of(TENANT).members.change(id, changes)
 
 
 @pytest.fixture
@@ -482,7 +484,7 @@ def table() -> MemoryTable:
 
 @pytest.fixture
 def store(table: MemoryTable) -> Store:
-    return Store.on(table)
+    return Store(table)
 
 
 REMOVED = {"one that was added": "member 0000", "one that was not added yet": "member 0190"}
@@ -495,8 +497,8 @@ async def test_removed_member_stays_removed(table: MemoryTable, store: Store, re
     changes = Changes(members(0, 200))
     await cut_short(table, group, changes)
     if again:
-        await store.members.change(TENANT, group, changes)
-    await store.members.change(TENANT, group, Changes({}, {removed}))
+        await store.of(TENANT).members.change(group, changes)
+    await store.of(TENANT).members.change(group, Changes({}, {removed}))
     assert removed not in await held(store, group)
     await store.housekeeping.run(everything=True)
     await clean(table)
@@ -507,7 +509,7 @@ async def test_removed_member_stays_removed(table: MemoryTable, store: Store, re
 async def test_added_member_stays_added(table: MemoryTable, store: Store, added: str) -> None:
     group = await new_group(store, "all", members(0, 200).values())
     await cut_short(table, group, Changes({}, ids(0, 200)))
-    await store.members.change(TENANT, group, Changes({added: Member(added)}))
+    await store.of(TENANT).members.change(group, Changes({added: Member(added)}))
     await store.housekeeping.run(everything=True)
     await clean(table)
     assert added in await held(store, group)
@@ -539,7 +541,7 @@ LEFT = {
 async def test_put_that_finds_nothing_to_change_is_a_statement(present: set[str], changes: Changes) -> None:
     """A PUT of just the members that are there was answered with 200: they are the members from then on."""
     table = MemoryTable()
-    store, client = Store.on(table), Door(table).client
+    store, client = Store(table), Door(table).client
     group = await new_group(store, "all", [Member(id) for id in present])
     await cut_short(table, group, changes)
     stated = await held(store, group)
@@ -556,9 +558,9 @@ async def test_renamed_group_stays_renamed(table: MemoryTable, store: Store) -> 
     wire = Faulty(table)
     disturb(wire, dies(2), False)
     with pytest.raises(Killed):
-        await update_with_members(Store.on(wire), group)
+        await update_with_members(Store(wire), group)
     old = await existing(store, group)
-    await store.resources.update(TENANT, GROUP_TYPE, old, {"displayName": "last"})
+    await store.of(TENANT).resources.update(GROUP_TYPE, old, {"displayName": "last"})
     await store.housekeeping.run(everything=True)
     await clean(table)
     assert (await existing(store, group)).document == {"displayName": "last"}
@@ -582,10 +584,10 @@ async def interfering(table: MemoryTable, number: int, act: Callable[[Store], Aw
 
     async def before(at: int, writes: Sequence[Write]) -> None:
         if at == number:
-            await act(Store.on(table))
+            await act(Store(table))
 
     wire.disturb(before=before)
-    return Store.on(wire)
+    return Store(wire)
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -597,7 +599,7 @@ async def test_member_removed_while_housekeeping_adds_it_stays_removed(
     await cut_short(table, group, Changes(members(0, 200)))
 
     async def remove(other: Store) -> None:
-        await other.members.change(TENANT, group, Changes({}, {"member 0190"}))
+        await other.of(TENANT).members.change(group, Changes({}, {"member 0190"}))
 
     housekeeper = await interfering(table, number, remove)
     await housekeeper.housekeeping.run(everything=True)
@@ -624,7 +626,7 @@ async def test_group_renamed_while_housekeeping_adds_members(table: MemoryTable,
 
     async def rename(other: Store) -> None:
         old = await existing(other, group)
-        await other.resources.update(TENANT, GROUP_TYPE, old, {"displayName": "renamed"})
+        await other.of(TENANT).resources.update(GROUP_TYPE, old, {"displayName": "renamed"})
 
     housekeeper = await interfering(table, number, rename)
     await housekeeper.housekeeping.run(everything=True)
@@ -641,8 +643,8 @@ async def test_two_housekeepers_at_once(operation: Operation) -> None:
         disturb(setup.wire, dies(number), False)
         with pytest.raises(Killed):
             await operation.run(setup.process, setup.id)
-        await asyncio.gather(*(Store.on(setup.table).housekeeping.run(everything=True) for _ in range(2)))
-        await Store.on(setup.table).housekeeping.run(everything=True)
+        await asyncio.gather(*(Store(setup.table).housekeeping.run(everything=True) for _ in range(2)))
+        await Store(setup.table).housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) in allowed, number
 
@@ -655,6 +657,7 @@ async def test_deleted_user_leaves_no_edge_behind_an_older_change(
     falling = count(0xFFFF, -1)
     monkeypatch.setattr("scim.store.keys.secrets.token_hex", lambda size: f"{next(falling):0{2 * size}x}")
     monkeypatch.setattr(pending, "datetime", Frozen)
+    monkeypatch.setattr(tenants, "datetime", Frozen)
     group = await new_group(store, "all")
     user = await new_user(store, "ada")
     await cut_short(table, group, Changes({**members(0, 100), user: Member(user)}))
@@ -694,7 +697,7 @@ async def test_group_deleted_while_members_are_added(table: MemoryTable, store: 
     group = await new_group(store, "all", members(0, 10).values())
     process = await interfering(table, number, lambda other: delete_group(other, group))
     with pytest.raises(Refused) as refused:
-        await process.members.change(TENANT, group, Changes(members(0, 200)))
+        await process.of(TENANT).members.change(group, Changes(members(0, 200)))
     assert refused.value.status == 404
     await store.housekeeping.run(everything=True)
     await clean(table)
@@ -707,7 +710,7 @@ async def test_user_deleted_while_it_is_added(table: MemoryTable, store: Store, 
     group = await new_group(store, "all")
     user = await new_user(store, "ada")
     process = await interfering(table, number, lambda other: delete_user(other, user))
-    await process.members.change(TENANT, group, Changes({**members(0, 200), user: Member(user)}))
+    await process.of(TENANT).members.change(group, Changes({**members(0, 200), user: Member(user)}))
     await store.housekeeping.run(everything=True)
     await clean(table)
     assert await held(store, group) == ids(0, 200)
@@ -720,7 +723,7 @@ async def test_member_added_while_its_group_is_deleted(table: MemoryTable, store
 
     async def add(other: Store) -> None:
         try:
-            await other.members.change(TENANT, group, Changes(members(500, 510)))
+            await other.of(TENANT).members.change(group, Changes(members(500, 510)))
         except Refused as refused:
             assert refused.status == 404
 
@@ -794,11 +797,11 @@ async def test_storm(seed: int) -> None:
         wrong = [r for r in results if not isinstance(r, Killed) and r not in (200, 201, 204, 404, 409, 412, 503)]
         assert wrong == []
         if dice.random() < 0.3:  # nobody works at the moment
-            await Store.on(table).housekeeping.run(everything=True)
-            await Store.on(table).housekeeping.run(everything=True)
+            await Store(table).housekeeping.run(everything=True)
+            await Store(table).housekeeping.run(everything=True)
             await clean(table)
-    await Store.on(table).housekeeping.run(everything=True)
-    await Store.on(table).housekeeping.run(everything=True)
+    await Store(table).housekeeping.run(everything=True)
+    await Store(table).housekeeping.run(everything=True)
     await clean(table)
 
 
@@ -823,6 +826,7 @@ async def test_row_is_due_after_the_grace(table: MemoryTable, store: Store, monk
     await delete_user(store, await new_user(store, "ada"))
     for age, finished in ((pending.GRACE - timedelta(seconds=5), 0), (pending.GRACE + timedelta(seconds=5), 1)):
         monkeypatch.setattr(pending, "datetime", ahead(age))
+        monkeypatch.setattr(tenants, "datetime", ahead(age))
         assert await store.housekeeping.run() == finished
     await clean(table)
 
@@ -884,7 +888,7 @@ async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, emp
         await table.commit(TENANT, [note])
     touched(table, TENANT, age)
     touched(table, "another", timedelta(0))
-    store = Store.on(table)
+    store = Store(table)
     await store.housekeeping.run()
     announced = {row.values["tenant"] for row in table.rows(SHARED) if row.key.startswith("t ")}
     assert announced == {"another"} | ({TENANT} if kept else set())
@@ -893,7 +897,7 @@ async def test_forgets_tenants(age: timedelta, is_pending: bool, kept: bool, emp
 async def test_tenant_is_forgotten_only_after_its_rows_are_done(table: MemoryTable) -> None:
     await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
     touched(table, TENANT, timedelta(hours=2))
-    store = Store.on(table)
+    store = Store(table)
     for expected in ([1, 1], [0, 0]):
         await store.housekeeping.run(everything=True)
         announced = [row for row in table.rows(SHARED) if row.key.startswith("t ")]
@@ -903,7 +907,7 @@ async def test_tenant_is_forgotten_only_after_its_rows_are_done(table: MemoryTab
 
 async def test_tenant_announced_while_it_is_forgotten_stays(table: MemoryTable) -> None:
     touched(table, TENANT, timedelta(hours=2))
-    housekeeper = await interfering(table, 1, lambda other: other.pending.announce(TENANT))
+    housekeeper = await interfering(table, 1, lambda other: other.of(TENANT).pending.announce())
     await housekeeper.housekeeping.run()
     assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [keys.tenant_key(TENANT)]
 
@@ -912,12 +916,12 @@ async def test_process_announces_before_the_tenant_can_be_forgotten(
     table: MemoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a process leaves pending just before it announces again is found by housekeeping of any time after."""
-    assert timedelta(seconds=pending._ANNOUNCE_EVERY) + pending.GRACE < pending._FORGET_AFTER
-    store, clock = Store.on(table), [1000.0]
-    monkeypatch.setattr(pending, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    for later, announcements in ((0.0, 1), (pending._ANNOUNCE_EVERY - 1, 1), (pending._ANNOUNCE_EVERY + 1, 2)):
+    assert timedelta(seconds=tenants._ANNOUNCE_EVERY) + pending.GRACE < tenants._FORGET_AFTER
+    store, clock = Store(table), [1000.0]
+    monkeypatch.setattr(tenants, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for later, announcements in ((0.0, 1), (tenants._ANNOUNCE_EVERY - 1, 1), (tenants._ANNOUNCE_EVERY + 1, 2)):
         clock[0] = 1000.0 + later
-        await store.pending.announce(TENANT)
+        await store.of(TENANT).pending.announce()
         assert table.trips.count("commit") == announcements
 
 
@@ -928,7 +932,7 @@ async def test_announcement_that_is_lost_once_is_no_failure(
 ) -> None:
     wire = Faulty(table)
     disturb(wire, raises(error, 1), before)
-    await Store.on(wire).pending.announce(TENANT)
+    await Store(wire).of(TENANT).pending.announce()
     assert len(table.rows(SHARED)) == 1
 
 
@@ -936,11 +940,11 @@ async def test_announcement_that_is_lost_once_is_no_failure(
 async def test_announcement_that_failed_is_made_again(table: MemoryTable) -> None:
     wire = Faulty(table)
     wire.disturb(before=raises(TableUnavailable, 1, forever=True))
-    store = Store.on(wire)
+    store = Store(wire)
     with pytest.raises(TableUnavailable):
-        await store.pending.announce(TENANT)
+        await store.of(TENANT).pending.announce()
     wire.disturb()
-    await store.pending.announce(TENANT)
+    await store.of(TENANT).pending.announce()
     assert len(table.rows(SHARED)) == 1
 
 
@@ -949,10 +953,10 @@ async def test_announcement_that_failed_is_made_again(table: MemoryTable) -> Non
 
 async def test_all_tenants_are_looked_at(table: MemoryTable) -> None:
     for tenant in ("a", "b", "c"):
-        store = Store.on(table)
+        store = Store(table)
         stored = await create(store, tenant, GROUP_TYPE, {"displayName": "all"}, list(members(0, 200).values()))
-        await store.resources.delete(tenant, GROUP_TYPE, stored)
-    assert await Store.on(table).housekeeping.run(everything=True) == 3
+        await store.of(tenant).resources.delete(GROUP_TYPE, stored)
+    assert await Store(table).housekeeping.run(everything=True) == 3
     assert [table.rows_but_outbox(tenant) for tenant in ("a", "b", "c")] == [[], [], []]
 
 
@@ -963,9 +967,9 @@ async def test_change_that_is_refused_does_not_stop_the_others(table: MemoryTabl
         await cut_short(table, group, Changes(members(0, 200)))
 
     async def touch_all(other: Store) -> None:
-        await other.members.change(TENANT, groups[0], Changes(members(900, 901)))
-        await other.members.change(TENANT, groups[1], Changes(members(900, 901)))
-        await other.members.change(TENANT, groups[2], Changes(members(900, 901)))
+        await other.of(TENANT).members.change(groups[0], Changes(members(900, 901)))
+        await other.of(TENANT).members.change(groups[1], Changes(members(900, 901)))
+        await other.of(TENANT).members.change(groups[2], Changes(members(900, 901)))
 
     housekeeper = await interfering(table, 1, touch_all)
     await housekeeper.housekeeping.run(everything=True)
@@ -1021,7 +1025,7 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members.detach stops before its first transaction, however long it is given."""
     detach = Members.detach
 
-    async def at_once(self: Members, tenant: str, id: str, note: str, *, has_members: bool, seconds: float = 0) -> bool:
-        return await detach(self, tenant, id, note, has_members=has_members, seconds=-1.0)
+    async def at_once(self: Members, id: str, note: str, *, has_members: bool, seconds: float = 0) -> bool:
+        return await detach(self, id, note, has_members=has_members, seconds=-1.0)
 
     monkeypatch.setattr(Members, "detach", at_once)

@@ -97,7 +97,7 @@ async def test_additions_and_removals_commute() -> None:
         act(clients[n % 3], group) for n, act in enumerate([*few[:20], many[0], *few[20:40], *many[1:], *few[40:]])
     ]
     assert {response.status for response in await asyncio.gather(*calls)} == {204}
-    held = {member.value async for _, member in Store.on(table).members.read_members(TENANT, group)}
+    held = {member.value async for _, member in Store(table).of(TENANT).members.read_members(group)}
     assert held == {f"new {n}" for n in range(30)} | set(ids(30, 40)) | set(ids(1000, 1200))
 
 
@@ -129,7 +129,7 @@ async def test_change_whose_group_is_gone_is_dropped(meeting: Meeting) -> None:
         await patch("add", ids(0, 200))(meeting.first, meeting.group)
     await meeting.table.commit(TENANT, [Write("delete", keys.resource_key(meeting.group))])
     meeting.table.reset()
-    await Store.on(meeting.table).housekeeping.run(everything=True)
+    await Store(meeting.table).housekeeping.run(everything=True)
     assert len(meeting.table.trips) < 40
     assert not any(row.key.startswith("c ") for row in meeting.table.rows(TENANT))
 
@@ -256,7 +256,7 @@ async def test_change_that_nobody_can_finish_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(sequences, "PATIENCE", 0.2)
 
-    async def finish(self: Sequences, tenant: str, row: Row) -> None:
+    async def finish(self: Sequences, row: Row) -> None:
         """Somebody else is always faster."""
 
     monkeypatch.setattr(Sequences, "finish", finish)
@@ -292,7 +292,7 @@ async def test_deletion_stays_pending_while_an_older_change_can_bring_its_member
     monkeypatch.setattr(pending, "GRACE", timedelta(minutes=-5))
     monkeypatch.setattr(housekeeping, "GRACE", timedelta(minutes=-5))
     assert (await meeting.second.delete(f"/Users/{deleted}")).status == 204
-    await Store.on(meeting.table).housekeeping.run()
+    await Store(meeting.table).housekeeping.run()
     assert sum(row.key.startswith("p ") for row in meeting.table.rows(TENANT)) == 1
     assert await meeting.held() == set(ids(0, 120))
     assert not any(row.key.startswith("p ") for row in meeting.table.rows(TENANT))

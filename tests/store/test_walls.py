@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scim.settings import Settings
-from scim.store import housekeeping, keys, pending, properties, sequences, transactions
+from scim.store import housekeeping, keys, properties, sequences, tenants, transactions
 from scim.store.keys import SHARED
 from scim.store.members import Member
 from scim.store.store import Store
@@ -30,9 +30,9 @@ MEMBERS = [Member(f"member {n:04}") for n in range(200)]
 
 async def deleted_group(table: MemoryTable, tenant: str) -> None:
     """A tenant in which housekeeping has a job."""
-    store = Store.on(table)
+    store = Store(table)
     group = await create(store, tenant, GROUP_TYPE, {"displayName": "all"}, MEMBERS)
-    await store.resources.delete(tenant, GROUP_TYPE, group)
+    await store.of(tenant).resources.delete(GROUP_TYPE, group)
 
 
 def pending_in(table: MemoryTable, tenant: str) -> int:
@@ -69,7 +69,7 @@ async def test_row_that_cannot_be_read_stops_nobody(partition: str, poison: dict
     for tenant in ("aaa", "zzz"):
         await deleted_group(table, tenant)
     table.load(partition, poison)
-    assert await Store.on(table).housekeeping.run(everything=True) >= 2
+    assert await Store(table).housekeeping.run(everything=True) >= 2
     assert pending_in(table, "zzz") == 0
     assert pending_in(table, "aaa") == (1 if any(key.startswith("p ") for key in poison) else 0)
 
@@ -88,7 +88,7 @@ async def test_busy_tenant_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     table = MemoryTable()
     for tenant in ("aaa", "zzz"):
         await deleted_group(table, tenant)
-    assert await Store.on(Busy(table)).housekeeping.run(everything=True) == 1
+    assert await Store(Busy(table)).housekeeping.run(everything=True) == 1
     assert (pending_in(table, "aaa"), pending_in(table, "zzz")) == (1, 0)
 
 
@@ -97,7 +97,7 @@ async def test_table_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatc
     table = MemoryTable()
     await deleted_group(table, "aaa")
     with pytest.raises(TableUnavailable):
-        await Store.on(Busy(table)).housekeeping.run(everything=True)
+        await Store(Busy(table)).housekeeping.run(everything=True)
 
 
 class Clock:
@@ -151,7 +151,7 @@ async def test_run_ends_in_its_time_and_the_next_begins_behind_it(monkeypatch: p
     runs = 0
     while any(pending_in(table, name) for name in names):
         began, runs = clock.now, runs + 1
-        await Store.on(Slow(table, clock, 1.0)).housekeeping.run(everything=True, seconds=30.0)
+        await Store(Slow(table, clock, 1.0)).housekeeping.run(everything=True, seconds=30.0)
         assert clock.now - began <= 30.0 + 10.0  # a step that was under way ends
         assert runs < 30
     assert runs > 3
@@ -175,7 +175,7 @@ async def test_deletions_leave_no_backlog(monkeypatch: pytest.MonkeyPatch) -> No
     table.load(SHARED, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
     clock = Clock(monkeypatch)
     began = clock.now
-    assert await Store.on(Slow(table, clock, 0.01)).housekeeping.run() == 7_500
+    assert await Store(Slow(table, clock, 0.01)).housekeeping.run() == 7_500
     assert pending_in(table, "tenant") == 0
     assert clock.now - began < housekeeping.SECONDS / 3
 
@@ -187,7 +187,7 @@ async def test_receipts_are_removed_when_no_copy_can_come_any_more() -> None:
     table.load("tenant", {f"w {time} {n:016x}": {} for time in (old, new) for n in range(250)})
     table.load(SHARED, {"t tenant": {"tenant": "tenant", "touched": "2099"}})
     table.reset()
-    await Store.on(table).housekeeping.run()
+    await Store(table).housekeeping.run()
     assert {row.key.split(" ")[1] for row in table.rows("tenant")} == {new}
     assert table.trips.count("commit") == 3 + 1  # and the tenant's figures
 
@@ -195,9 +195,9 @@ async def test_receipts_are_removed_when_no_copy_can_come_any_more() -> None:
 async def test_tenant_of_many_receipts_is_announced() -> None:
     """Housekeeping must hear of them, though an ordinary change takes one trip."""
     table = MemoryTable()
-    store = Store.on(table)
-    for _ in range(2 * pending._RECEIPTS_UNTOLD):
-        await store.pending.count_receipt("tenant")
+    store = Store(table)
+    for _ in range(2 * tenants._RECEIPTS_UNTOLD):
+        await store.of("tenant").pending.count_receipt()
     assert [row.key for row in table.rows(SHARED)] == ["t tenant"]
 
 
@@ -214,7 +214,7 @@ async def test_one_that_fails_does_not_undo_what_others_did(monkeypatch: pytest.
             return await super().read(partition, key)
 
     with pytest.raises(TableUnavailable):  # of the only tenant
-        await Store.on(Away(table)).housekeeping.run()
+        await Store(Away(table)).housekeeping.run()
     assert pending_in(table, "tenant") == 1
 
 
@@ -234,8 +234,8 @@ async def test_long_patch_ends_in_its_time_and_is_finished(monkeypatch: pytest.M
     assert 90 <= clock.now - began < 95
     monkeypatch.undo()
     monkeypatch.setattr(sequences, "STALLED", 0.0)
-    assert await Store.on(table).housekeeping.run() == 1
-    assert len([m async for m in Store.on(table).members.read_members("tenant", group)]) == 10_000
+    assert await Store(table).housekeeping.run() == 1
+    assert len([m async for m in Store(table).of("tenant").members.read_members(group)]) == 10_000
 
 
 async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ async def test_long_bulk_request_tells_what_was_done(monkeypatch: pytest.MonkeyP
     statuses = [one["status"] for one in response.json["Operations"]]
     assert len(statuses) == 500 and set(statuses) == {"204", "503"}
     assert statuses == sorted(statuses)
-    held = {member.value async for _, member in Store.on(table).members.read_members("tenant", group)}
+    held = {member.value async for _, member in Store(table).of("tenant").members.read_members(group)}
     assert held == {f"x{n}" for n in range(statuses.count("204"))}
 
 
@@ -354,9 +354,9 @@ async def test_estimate_of_bytes_is_never_too_low() -> None:
 async def test_users_made_together_keep_their_ids_when_they_are_made_again() -> None:
     """What was made after all is found by its id, not refused for its own name."""
     table = MemoryTable()
-    store = Store.on(table)
+    store = Store(table)
     made = await create(store, "tenant", USER_TYPE, {"userName": "ada"})
     from scim.store.resource_rows import Creation
 
-    again = await store.resources.create("tenant", Creation(made.id, USER_TYPE, {"userName": "ada"}))
+    again = await store.of("tenant").resources.create(Creation(made.id, USER_TYPE, {"userName": "ada"}))
     assert again.id == made.id and again.document == made.document

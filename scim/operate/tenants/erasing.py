@@ -15,7 +15,7 @@ from scim.security.authentication import shown
 from scim.security.connections import Connection
 from scim.store import keys
 from scim.store.keys import SHARED
-from scim.store.table import MAX_WRITES, PARALLEL_READS, Table, Write, has_rows
+from scim.store.table import MAX_WRITES, PARALLEL_READS, Partition, Table, Write, has_rows
 from scim.store.transactions import commit_present
 
 _AT_ONCE = 4
@@ -102,7 +102,7 @@ async def _remove_all(table: Table, tenant: str, step: Step) -> int:
 
 async def _remove(table: Table, partition: str, keys: Sequence[str]) -> None:
     """Remove these rows; one that is gone already is no obstacle."""
-    await commit_present(table, partition, [], [[Write("delete", key)] for key in keys])
+    await commit_present(Partition(table, partition), [], [[Write("delete", key)] for key in keys])
 
 
 async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:

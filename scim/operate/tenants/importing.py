@@ -67,27 +67,27 @@ def _value(member: Member) -> str:
 async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
     """Finish the deletions of these ids that wait for housekeeping: it would take the memberships of what is made
     again for what was left over."""
-    async for page in store.pending.read_due(tenant, everything=True):
+    async for page in store.of(tenant).pending.read_due(everything=True):
         for row in page:
             content = properties.join_document(row.values)
             if content["kind"] != "detach" or not ids(id := content["id"]):
                 continue
-            if await store.resources.read(tenant, id) is None:
-                await store.members.clear(tenant, row.key, content)
-            await store.pending.remove(tenant, row.key)
+            if await store.of(tenant).resources.read(id) is None:
+                await store.of(tenant).members.clear(row.key, content)
+            await store.of(tenant).pending.remove(row.key)
 
 
 async def read_members(store: Store, tenant: str, resource_type: ResourceType, id: str) -> list[Member]:
     """The members of a kept resource."""
     if resource_type.members is None:
         return []
-    return [member async for _, member in store.members.read_members(tenant, id)]
+    return [member async for _, member in store.of(tenant).members.read_members(id)]
 
 
 async def import_all(table: Table, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:
     """Make everything that a file holds. `step` counts resources. Raises CommandError
     if the tenant holds a resource that the file does not; TableUnavailable."""
-    return await _Import(Store.on(table, registry), registry, dump, tenant, step).run()
+    return await _Import(Store(table, registry), registry, dump, tenant, step).run()
 
 
 class _Import:
@@ -126,7 +126,7 @@ class _Import:
         self._step(1)
 
     async def _compare(self, resource_type: ResourceType, resource: Resource, wanted: list[Member]) -> None:
-        kept = await self._store.resources.read(self._tenant, resource.id)
+        kept = await self._store.of(self._tenant).resources.read(resource.id)
         members = await read_members(self._store, self._tenant, resource_type, resource.id)
         if kept is not None and equal(kept, members, resource, wanted):
             self._result.there += 1
@@ -142,7 +142,9 @@ async def make(
     """Make a resource that is not there; else a line that says why not."""
     creation = Creation(resource.id, resource_type, resource.document)
     try:
-        await store.resources.restore(tenant, creation, members, created=resource.created, modified=resource.modified)
+        await store.of(tenant).resources.restore(
+            creation, members, created=resource.created, modified=resource.modified
+        )
     except Taken as taken:
         return f"{resource.id}: its {taken.index.path} belongs to {taken.id}; it was not made"
     except ScimError as error:

@@ -27,7 +27,7 @@ from scim.store.pending import Pending
 from scim.store.resource_rows import Stored
 from scim.store.resources import Stale, Taken
 from scim.store.store import Store
-from scim.store.table import Refused, Table
+from scim.store.table import Partition, Refused, Table
 from scim.store.transactions import commit_surely
 
 
@@ -63,7 +63,7 @@ class Restoration:
 async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: Sequence[str]) -> list[Restoration]:
     """What the resources of these ids need. Raises CommandError if one is not in the file, or a unique value of one
     belongs to somebody else; nothing is changed then."""
-    store = Store.on(table)
+    store = Store(table)
     if absent := [id for id in ids if id not in dump]:
         raise CommandError(f"{dump.path} does not hold {', '.join(absent)}.")
     there = await present_ids(table, tenant)
@@ -75,7 +75,7 @@ async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: S
         wanted = dump.members(id)
         missing = {member.value for member in wanted if is_id(member.value) and member.value not in after}
         members = [member for member in wanted if member.value not in missing]
-        kept = await store.resources.read(tenant, id)
+        kept = await store.of(tenant).resources.read(id)
         each = Restoration(resource, resource_type, kept, members, missing)
         if kept is not None:
             await _compare(store, tenant, each)
@@ -89,7 +89,7 @@ async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: S
 
 async def restore(table: Table, registry: Registry, tenant: str, planned: Sequence[Restoration]) -> list[str]:
     """Do what was planned; a line for each that could not be done, since somebody was faster."""
-    store = Store.on(table, registry)
+    store = Store(table, registry)
     await settle(store, tenant, {each.resource.id for each in planned}.__contains__)
     problems: list[str] = []
     for each in planned:
@@ -108,19 +108,19 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
     id, problems = each.resource.id, []
     note = Pending.make_note({"kind": "detach", "id": id, "members": each.resource_type.members is not None})
     if each.groups:
-        await store.pending.announce(tenant)
-        await commit_surely(store.table, tenant, [note])
+        await store.of(tenant).pending.announce()
+        await commit_surely(Partition(store.table, tenant), [note])
         for group, member in each.groups:
             try:
-                await store.members.change(tenant, group, Changes({id: member}))
+                await store.of(tenant).members.change(group, Changes({id: member}))
             except Refused:
                 problems.append(f"{id}: group {group} has gone meanwhile")
     if problem := await make(store, tenant, each.resource_type, each.resource, each.members):
         if each.groups:
-            await store.members.detach(tenant, id, note.key, has_members=each.resource_type.members is not None)
+            await store.of(tenant).members.detach(id, note.key, has_members=each.resource_type.members is not None)
         problems = [problem]
     if each.groups:
-        await store.pending.remove(tenant, note.key)
+        await store.of(tenant).pending.remove(note.key)
     return problems
 
 
@@ -140,7 +140,7 @@ async def _check_free(store: Store, tenant: str, resource_type: ResourceType, re
     """Raises CommandError if a unique value belongs to somebody else."""
     for index in resource_type.indexes.values():
         for value in keys.find_indexed_values(resource.document, index) if index.unique else ():
-            owner = await store.resources.find_unique_id(tenant, resource_type, index, value)
+            owner = await store.of(tenant).resources.find_unique_id(resource_type, index, value)
             if owner not in (None, resource.id):
                 raise CommandError(
                     f"{resource.id} cannot come back: its {index.path} {value!r} belongs to {owner} now."
@@ -150,7 +150,7 @@ async def _check_free(store: Store, tenant: str, resource_type: ResourceType, re
 
 async def _replace(store: Store, tenant: str, each: Restoration, kept: Stored) -> str | None:
     try:
-        await store.resources.update(tenant, each.resource_type, kept, each.resource.document, each.changes)
+        await store.of(tenant).resources.update(each.resource_type, kept, each.resource.document, each.changes)
     except Stale:
         return f"{each.resource.id}: somebody changed it meanwhile; run the command again"
     except Taken as taken:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -89,6 +90,28 @@ class Table(Protocol):
 
     async def close(self) -> None:
         """Give back the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of a table: the rows of one tenant, or those that all share. Who is given it reaches no other."""
+
+    table: Table
+    name: str
+
+    async def read(self, key: str) -> Row | None:
+        """Return the row; None if there is none. Raises TableUnavailable."""
+        return await self.table.read(self.name, key)
+
+    def pages(
+        self, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
+    ) -> AsyncIterator[list[Row]]:
+        """Return the rows with start <= key < end in key order, page by page: see Table.pages."""
+        return self.table.pages(self.name, start, end, size=size, keys_only=keys_only)
+
+    async def commit(self, writes: Sequence[Write]) -> list[str]:
+        """Run up to 100 writes as one transaction: see Table.commit."""
+        return await self.table.commit(self.name, writes)
 
 
 async def has_rows(table: Table, partition: str) -> bool:

@@ -33,7 +33,7 @@ async def check(place: Place, tenant: str, mend: bool) -> int:
         table, registry = opened.needed_table(), place.registry()
         with bar("Reading rows") as step:
             if mend:
-                fixed = await fix(Store.on(table, registry), tenant, registry, step)
+                fixed = await fix(Store(table, registry), tenant, registry, step)
                 mended, report = [*fixed.done, *await fix_shared(table)], fixed.report
             else:
                 report = await examine(table, tenant, registry, step=step)
