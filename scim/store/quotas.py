@@ -229,9 +229,9 @@ class TenantQuota:
         """Return whether so many bytes may go beyond the quota: see Quotas.spare."""
         return self._quotas.spare(self._tenant, more)
 
-    async def measure(self, *, seconds: float = _PIECE_SECONDS) -> None:
+    async def measure(self) -> None:
         """Measure the tenant, or go on with it: see Quotas.measure. Raises TableUnavailable."""
-        await self._quotas.measure(self._tenant, seconds=seconds)
+        await self._quotas.measure(self._tenant)
 
 
 @dataclass(slots=True)
