@@ -22,6 +22,7 @@ from scim.schema.validation import canonical
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation
 from scim.store.store import Store
+from scim.store.tenant_store import TenantStore
 
 _PART = "feed"
 _TENANT = "tenant"
@@ -37,8 +38,8 @@ async def run(options: Options) -> Result:
     on, off, rates = list[float](), list[float](), list[float]()
     for _ in range(turns):
         table = new_table()
-        on.append(await _write(Store.on(table, registry), registry, number))
-        off.append(await _write(Store.on(new_table(), registry, feed=False), registry, number))
+        on.append(await _write(Store(table, registry).of(_TENANT), registry, number))
+        off.append(await _write(Store(new_table(), registry, feed=False).of(_TENANT), registry, number))
         began = time.process_time()
         moved = await Sequencer(table, registry).run(_TENANT)
         rates.append(moved / (time.process_time() - began))
@@ -50,16 +51,16 @@ async def run(options: Options) -> Result:
     return Result(figures, f"{turns} turns of {number} new users and {number} changes of a member")
 
 
-async def _write(store: Store, registry: Registry, number: int) -> float:
+async def _write(store: TenantStore, registry: Registry, number: int) -> float:
     """Make users and add each to a group; the CPU of one of both, in microseconds."""
     user, group = registry.resource_types
     made: Any = await store.resources.create(
-        _TENANT, Creation(new_id(group.id_prefix), group, {"displayName": f"group {next(_numbers)}"})
+        Creation(new_id(group.id_prefix), group, {"displayName": f"group {next(_numbers)}"})
     )
     documents = [canonical(payloads.user(next(_numbers)), user) for _ in range(number)]
     began = time.process_time()
     for document in documents:
         id = new_id(user.id_prefix)
-        await store.resources.create(_TENANT, Creation(id, user, document))
-        await store.members.change(_TENANT, made.id, Changes({id: Member(id)}))
+        await store.resources.create(Creation(id, user, document))
+        await store.members.change(made.id, Changes({id: Member(id)}))
     return (time.process_time() - began) / (2 * number) * 1e6
