@@ -81,6 +81,7 @@ class Doors:
             "SCIM_SEALS": SEALS,
             "SCIM_USAGE_MINUTES": "0",
             "SCIM_INSIGHT_SECONDS": "0",
+            "SCIM_FEED_SECONDS": "0",
             "SCIM_TENANT_RESOURCES": "0",
             "SCIM_TENANT_MEMBERS": "0",
             "SCIM_TENANT_MEGABYTES": "0",

@@ -34,6 +34,7 @@ class Doors:
             "SCIM_SEALS": SEALS,
             "SCIM_USAGE_MINUTES": "0",
             "SCIM_INSIGHT_SECONDS": "0",
+            "SCIM_FEED_SECONDS": "0",
             "SCIM_TENANT_RATE": str(rate),
         }
         self.application = Application(Settings.from_environment(configured), table=table)

@@ -72,6 +72,7 @@ async def application(azurite: Azurite) -> AsyncIterator[Application]:
         "SCIM_ADDRESS_REFUSALS": "0",
         "SCIM_USAGE_MINUTES": "0",
         "SCIM_INSIGHT_SECONDS": "0",
+        "SCIM_FEED_SECONDS": "0",
     }
     application = Application(Settings.from_environment(configured))
     yield application
