@@ -44,6 +44,11 @@ async def feed(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("manage/{*path}", methods=METHODS)
+async def manage(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.route("oauth2/token", methods=METHODS)
 async def token(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)

@@ -34,7 +34,7 @@ from scim.errors import (
     with_request,
 )
 from scim.health import Health
-from scim.http import CONTENT_TYPE, FEED, ROOT, TENANTS, Request, Response
+from scim.http import CONTENT_TYPE, FEED, MANAGE, ROOT, TENANTS, Request, Response
 from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
 from scim.refusals import AddressLimits, Sample
@@ -59,7 +59,7 @@ log = logging.getLogger("scim")
 
 _APP = Path(__file__).parents[1]
 """The app's own folder, wherever the process was started."""
-_OPERATORS = {TENANTS, FEED}
+_OPERATORS = {TENANTS, FEED, MANAGE}
 """The operator's doors, which are not there for anybody else."""
 _LOGGED = {ROOT, "oauth2", *_OPERATORS}
 """The doors whose requests leave a line in the log."""
@@ -184,17 +184,17 @@ class Application:
                 self._flushed = now + every
                 loop.call_later(every, self._flush_counters)
         if response.status >= 400 or gathered.failed:
-            loop.call_soon(self._record, request, response, gathered)
+            loop.call_soon(self._record, request, response, gathered, time.time())
 
     def _flush_counters(self) -> None:
         if (recorder := self._find_recorder()) is not None:
             recorder.flush()
 
-    def _record(self, request: Request, response: Response, gathered: Trace) -> None:
+    def _record(self, request: Request, response: Response, gathered: Trace, at: float) -> None:
         if (recorder := self._find_recorder()) is None:
             return
         try:
-            recorder.record(request, response, gathered)
+            recorder.record(request, response, gathered, at)
         except Exception:  # it must not end the loop's turn with noise of another kind
             log.exception("the refusal of request %s was not recorded", gathered.request)
 
@@ -353,6 +353,10 @@ class Application:
                 from scim.service.feed import answer_feed
 
                 return await answer_feed(request, connection, self.feed, parts.store)
+            if request.root == MANAGE:
+                from scim.service.manage import answer_manage
+
+                return await answer_manage(request, connection, parts.registry, parts.store, parts.security)
             return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
 
     @staticmethod

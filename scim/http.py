@@ -24,6 +24,8 @@ ROOT = "scim"
 """What the tenant URL ends with: its only path segment, unless an operator asks for one of its tenants."""
 FEED = "feed"
 """The first path segment of an operator's URL of changes, /feed and /feed/<tenant>."""
+MANAGE = "manage"
+"""The first path segment of an operator's questions, /manage/<tenant>/why and others."""
 TENANTS = "tenants"
 """The first path segment of an operator's URL of a tenant, /tenants/<tenant>/scim."""
 
@@ -169,7 +171,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP response; `body` is JSON data, or None for no body."""
+    """One HTTP response; `body` is JSON data, bytes as they are, or None for no body."""
 
     status: int
     body: object | None = None
@@ -178,6 +180,8 @@ class Response:
     def encoded(self) -> bytes:
         if self.body is None:
             return b""
+        if isinstance(self.body, bytes):
+            return self.body
         return orjson.dumps(self.body)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scim.events import event
-from scim.http import FEED, ROOT, Request, Response
+from scim.http import FEED, MANAGE, ROOT, Request, Response
 from scim.ids import is_id
 from scim.trace import Deed, Trace
 
@@ -28,6 +28,8 @@ _WORDS = {
 }
 _TOKENS = "oauth2"
 """The first path segment of the token endpoint."""
+_ASKED = {"why", "status", "history", "metrics.csv"}
+"""What is asked of a tenant at /manage."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _AGENT = re.compile(r"[\w ./;:,()+-]{1,80}", re.ASCII)
 """A user agent that is logged: Entra's, and those of usual libraries."""
@@ -129,6 +131,9 @@ def _operation(request: Request, registry: Registry | None) -> str:
     segments = request.segments
     if request.root == FEED:
         return f"{method} feed" + ("/{tenant}" if segments else "")
+    if request.root == MANAGE:
+        asked = segments[1].lower() if len(segments) == 2 else "?"
+        return f"{method} {MANAGE}/{asked if asked in _ASKED else '?'}"
     path = [_word(segment, registry) for segment in segments[:1]]
     path += [".search" if segment == ".search" else "{id}" for segment in segments[1:2]]
     filtered = "?filter" if method == "GET" and len(segments) == 1 and "filter" in request.query else ""

@@ -13,6 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from scim.counters import Counters
@@ -50,12 +51,12 @@ class Recorder:
         self._worker: asyncio.Task[None] | None = None
         self._flush: asyncio.Task[None] | None = None
 
-    def record(self, request: Request, response: Response, trace: Trace) -> None:
-        """Keep whom a request was refused about. Returns at once."""
+    def record(self, request: Request, response: Response, trace: Trace, at: float) -> None:
+        """Keep whom a request was about that was refused at that time (seconds since the epoch). Returns at once."""
         tenant = trace.tenant
         if tenant is None:
             return
-        for failure in find_failures(request, response, trace, self._registry):
+        for failure in find_failures(request, response, trace, self._registry, _shown(at)):
             if failure.kind == CONNECTION:
                 mark = (tenant, failure.subject, failure.reason)
                 if not self._connections.take(mark, time.monotonic()):
@@ -131,6 +132,10 @@ class Recorder:
             )
             writes = [each.after(old).write() for each, old in zip(part, before, strict=True)]
             await commit_surely(Partition(self._table, tenant), writes)
+
+
+def _shown(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _apart(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -19,7 +19,7 @@ from scim.http import Request, Response
 from scim.insight.failures import CONNECTION, MOST_CHARACTERS, REQUEST, Failure
 from scim.request_log import declared
 from scim.schema.registry import Registry, ResourceType
-from scim.store.transactions import now
+from scim.schema.values import folded
 from scim.trace import Trace
 
 _MOST_BYTES = 2**20
@@ -45,8 +45,8 @@ class _Operation:
     filter: str = ""
 
 
-def find_failures(request: Request, response: Response, trace: Trace, registry: Registry) -> Iterator[Failure]:
-    """The failures of one request of a known connection."""
+def find_failures(request: Request, response: Response, trace: Trace, registry: Registry, at: str) -> Iterator[Failure]:
+    """The failures of one request of a known connection, which ended at that time."""
     if trace.connection is None or trace.tenant is None:
         return
     if trace.reason is not None:
@@ -56,7 +56,7 @@ def find_failures(request: Request, response: Response, trace: Trace, registry: 
             yield Failure(
                 CONNECTION,
                 trace.connection,
-                now(),
+                at,
                 _operation_name(request.method, request.segments, registry),
                 response.status,
                 detail,
@@ -68,7 +68,7 @@ def find_failures(request: Request, response: Response, trace: Trace, registry: 
         return
     for operation in _operations(request, response, trace):
         if _is_refusal(operation):
-            yield _failure(operation, trace, registry, alone=trace.operations is None)
+            yield _failure(operation, trace, registry, at, alone=trace.operations is None)
 
 
 def _operations(request: Request, response: Response, trace: Trace) -> Iterator[_Operation]:
@@ -112,7 +112,7 @@ def _is_refusal(operation: _Operation) -> bool:
     return not (reads and operation.status in _PASSING)
 
 
-def _failure(operation: _Operation, trace: Trace, registry: Registry, *, alone: bool) -> Failure:
+def _failure(operation: _Operation, trace: Trace, registry: Registry, at: str, *, alone: bool) -> Failure:
     resource_type = registry.by_endpoint(operation.segments[0]) if operation.segments else None
     name = _operation_name(operation.method, operation.segments, registry)
     kind, subject, named = REQUEST, name, {}
@@ -123,7 +123,7 @@ def _failure(operation: _Operation, trace: Trace, registry: Registry, *, alone: 
     return Failure(
         kind,
         subject,
-        now(),
+        at,
         name,
         operation.status,
         str(operation.error.get("detail", "")),
@@ -184,7 +184,7 @@ def _subject(named: Mapping[str, str], resource_type: ResourceType) -> str | Non
 
 def fold_name(name: str) -> str:
     """A name as failures are found by, whatever its case."""
-    return name.strip().casefold()
+    return folded(name.strip(), case_exact=False)
 
 
 def _operation_name(method: str, segments: Sequence[str], registry: Registry) -> str:

@@ -14,7 +14,7 @@ import click
 
 from scim.operate.errors import CommandError, PlaceError
 from scim.operate.escaping import escape_lines
-from scim.operate.tool import deployment, roots, shown, tenants
+from scim.operate.tool import deployment, insight, roots, shown, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
@@ -31,6 +31,8 @@ PROGRAM = "python -m scim"
 \b
 Examples:
   python -m scim connections add contoso       give an identity provider access
+  python -m scim why contoso adele@contoso.com why is this user not there
+  python -m scim status                        how everybody's provisioning does
   python -m scim tenants list                  who is there, and how much of it
   python -m scim tenants export contoso contoso.jsonl
   python -m scim deployment check URL          does it answer, and if not, why not
@@ -38,7 +40,7 @@ Examples:
 """,
 )
 def scim() -> None:
-    """Operate this SCIM service: say what it is about, then what to do.
+    """Operate this SCIM service: say what it is about, then what to do; or ask why, or for the status.
 
     Run it in the project's folder with the Python in .venv. It finds the table and the connections where the app does:
     in the environment, or in local.settings.json on a laptop; --table and --vault name those of a deployment.
@@ -50,6 +52,8 @@ for command in roots.COMMANDS:
 scim.add_command(connections)
 scim.add_command(tenants.group)
 scim.add_command(deployment.group)
+for command in insight.COMMANDS:
+    scim.add_command(command)
 
 
 class _Escaping(logging.Formatter):
