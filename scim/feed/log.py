@@ -50,11 +50,13 @@ class Page(NamedTuple):
 
 
 class Mention(NamedTuple):
-    """That an event is about a resource: its number, type and time."""
+    """That an event is about a resource: its number, type and time, and who made the change."""
 
     number: int
     type: str
     time: str
+    connection: str = ""
+    request: str = ""
 
 
 def cursor(epoch: str, number: int) -> str:
@@ -128,7 +130,16 @@ class Log:
         """Return what the log says about a resource's id, or about `=` and a folded name: the oldest first."""
         found: list[Mention] = []
         async for page in self._table.pages(tenant, *keys.about_range(subject), size=min(most, PAGE_ROWS)):
-            found += [Mention(keys.parse_number(row.key), row.values["type"], row.values["time"]) for row in page]
+            found += [
+                Mention(
+                    keys.parse_number(row.key),
+                    row.values["type"],
+                    row.values["time"],
+                    row.values.get("connection", ""),
+                    row.values.get("request", ""),
+                )
+                for row in page
+            ]
             if len(found) >= most:
                 break
         return found[:most]

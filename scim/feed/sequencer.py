@@ -236,7 +236,9 @@ class _Run:
                 **properties.split_document(event, "The event"),
             }
             writes.append(Write("insert", keys.log_key(number), values))
-            found = {"type": one.event["type"], "time": one.event["time"]}
+            found: dict[str, Any] = {
+                name: one.event[name] for name in ("type", "time", "connection", "request") if name in one.event
+            }
             writes += [Write("insert", key, found) for key in names]
         return writes
 

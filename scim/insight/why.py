@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from scim.feed.log import Mention
 from scim.insight import remedies
 from scim.insight.connections import Heard, LookUp, read_connections
 from scim.insight.cycles import shown
 from scim.insight.failures import Failure, read_failure
 from scim.insight.finding import MOST, Found, find, read_resource
-from scim.insight.history import Changes, Said
+from scim.insight.history import Change, History
 from scim.schema.registry import Registry, ResourceType
 from scim.store import keys
 from scim.store.resource_rows import Stored
@@ -83,17 +84,40 @@ class Answer:
         return lines
 
 
-class Why:
-    """Answers for one tenant. `changes` is what the change feed knows; None if it is off."""
+@dataclass(slots=True)
+class Told:
+    """What happened to somebody, the oldest first. `id` is None if nobody of that name is here or was in 30 days."""
 
-    def __init__(
-        self, table: Table, registry: Registry, tenant: str, look_up: LookUp, changes: Changes | None = None
-    ) -> None:
+    tenant: str
+    asked: str
+    id: str | None
+    changes: list[Change]
+    others: list[str] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """It as JSON data."""
+        changes = [each.data() for each in self.changes]
+        return {"tenant": self.tenant, "asked": self.asked, "id": self.id, "changes": changes, "others": self.others}
+
+    def lines(self) -> list[str]:
+        """It in words."""
+        if self.changes:
+            return [each.line() for each in self.changes]
+        if self.id is not None:
+            return [f"{self.asked} is {self.id}, and nothing that happened to it in 30 days is kept."]
+        others = f" Others whose name begins so: {', '.join(self.others)}." if self.others else ""
+        return [f"Nobody is called {self.asked}, or was in 30 days: why says more.{others}"]
+
+
+class Why:
+    """Answers for one tenant. What the change feed knows helps; if it is off, answers say less."""
+
+    def __init__(self, table: Table, registry: Registry, tenant: str, look_up: LookUp) -> None:
         self._table = table
         self._registry = registry
         self._tenant = tenant
         self._look_up = look_up
-        self._changes = changes
+        self._history = History(table, tenant)
 
     async def ask(self, text: str, *, groups: bool = False) -> Answer:
         """Say why a user is not there, or (`groups`) a group: by id, name, e-mail address, externalId, or the beginning
@@ -113,6 +137,18 @@ class Why:
             return Answer(self._tenant, text, "several", said, "Ask for one of them by the whole name.", others=others)
         return await self._explain_absence(text, types)
 
+    async def tell(self, text: str, *, groups: bool = False) -> Told:
+        """Tell what happened to a user, or (`groups`) a group, who is here or was."""
+        text = text.strip()
+        types = [each for each in self._registry.resource_types if bool(each.members) == groups]
+        found = await find(self._table, self._registry, self._tenant, text, types)
+        ids = found.exact or (found.near if len(found.near) == 1 else [])
+        if not ids and (said := await self._history.find_name(text, types)):
+            ids = [said.id]
+        if ids:
+            return Told(self._tenant, text, ids[0], await self._history.read(ids[0]))
+        return Told(self._tenant, text, None, [], await self._names(found))
+
     async def ask_membership(self, user: str, group: str) -> Answer:
         """Say why a user is not in a group."""
         of_user, of_group = await asyncio.gather(self.ask(user), self.ask(group, groups=True))
@@ -123,10 +159,11 @@ class Why:
         assert of_group.id is not None
         edge = await self._table.read(self._tenant, keys.member_key(of_group.id, of_user.id))
         who = f"{user} is" if edge else f"{user} is not"
-        if edge is not None:
-            return Answer(self._tenant, user, "member", f"{who} a member of {group}.", id=of_user.id)
-        said = await self._changes.find_membership(of_group.id, of_user.id) if self._changes else None
+        said = await self._history.find_membership(of_group.id, of_user.id)
         text = f"{who} a member of {group}."
+        if edge is not None:
+            text += f" The membership was added on {_time(said.time)}{_by(said)}." if said and said.added else ""
+            return Answer(self._tenant, user, "member", text, id=of_user.id)
         if said is not None:
             text += f" The membership was removed on {_time(said.time)}{_by(said)}."
         if of_group.verdict == "refused":
@@ -145,7 +182,7 @@ class Why:
         stored, failure, said = await asyncio.gather(
             read_resource(self._table, self._tenant, id),
             self._read_failure(resource_type, id, found),
-            self._read_changes(id),
+            self._history.mentions(id),
         )
         failures = [each for each in (failure, *found.failures) if each is not None]
         answer = Answer(self._tenant, text, "there", "", id=id, failures=failures, others=found.exact[1:MOST])
@@ -168,17 +205,11 @@ class Why:
             )
         return answer
 
-    async def _explain_gone(self, answer: Answer, said: list[Said]) -> Answer:
+    async def _explain_gone(self, answer: Answer, said: list[Mention]) -> Answer:
         deletion = next((each for each in reversed(said) if each.type.endswith(".deleted")), None)
         if deletion is not None:
-            answer.verdict = "deleted"
-            answer.text = f"{deletion.name or answer.asked} was deleted on {_time(deletion.time)}{_by(deletion)}."
-            answer.remedy = (
-                "Entra deletes who was removed for good, or left the scope of a job that deletes. Assign the user "
-                "again and use Provision on demand: it is made anew, under another id."
-            )
-            answer.id = None
-        elif answer.failures:
+            return _explain_deletion(answer, deletion)
+        if answer.failures:
             failure = answer.failures[0]
             answer.verdict, answer.id = "refused", None
             answer.text = (
@@ -204,10 +235,11 @@ class Why:
 
     async def _explain_absence(self, text: str, types: list[ResourceType]) -> Answer:
         """Nothing is known of that name."""
-        said = await self._changes.find_name(text, types) if self._changes else None
+        said = await self._history.find_name(text, types)
         if said is not None and said.type.endswith(".deleted"):
-            answer = Answer(self._tenant, text, "deleted", "")
-            return await self._explain_gone(answer, [said])
+            return _explain_deletion(Answer(self._tenant, text, "deleted", ""), said)
+        if said is not None:  # it has another name now
+            return await self._explain(text, Found([said.id]))
         now = datetime.now(UTC)
         heard = await read_connections(self._table, self._tenant, self._look_up, now)
         troubles = [(each, trouble) for each in heard if (trouble := each.find_trouble(now))]
@@ -239,16 +271,23 @@ class Why:
             return None
         return await read_failure(self._table, self._tenant, resource_type.name, id)
 
-    async def _read_changes(self, id: str) -> list[Said]:
-        return await self._changes.find_changes(id) if self._changes else []
-
     async def _names(self, found: Found) -> list[str]:
         stored = await asyncio.gather(*(read_resource(self._table, self._tenant, id) for id in found.near[:MOST]))
         names = [_name_of(each) for each in stored if each is not None]
         return list(dict.fromkeys([*names, *(each.name for each in found.near_failures)]))
 
 
-def _describe(stored: Stored, resource_type: ResourceType | None, said: list[Said], *, off: bool) -> str:
+def _explain_deletion(answer: Answer, deletion: Mention | Change) -> Answer:
+    answer.verdict, answer.id = "deleted", None
+    answer.text = f"{answer.asked} was deleted on {_time(deletion.time)}{_by(deletion)}."
+    answer.remedy = (
+        "Entra deletes who was removed for good, or left the scope of a job that deletes. Assign the user again and "
+        "use Provision on demand: it is made anew, under another id."
+    )
+    return answer
+
+
+def _describe(stored: Stored, resource_type: ResourceType | None, said: list[Mention], *, off: bool) -> str:
     kind = resource_type.name if resource_type else "Resource"
     made = next((each for each in said if each.type.endswith(".created")), None)
     text = f"{kind} {_name_of(stored)} is here since {_time(stored.created)}{_by(made)}"
@@ -272,7 +311,7 @@ def _name_of(stored: Stored) -> str:
     return str(next(filter(None, names), stored.id))
 
 
-def _by(said: Said | None) -> str:
+def _by(said: Mention | Change | None) -> str:
     if said is None or not said.connection:
         return ""
     return f" by connection {said.connection}" + (f" (request {said.request})" if said.request else "")

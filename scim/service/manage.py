@@ -18,9 +18,10 @@ from scim.store.store import Store
 
 _JSON = {"Content-Type": "application/json"}
 _NO_DOOR = (
-    "There is nothing at {path}: there are {origin}/manage/<tenant>/why?user=<name>, …/why?group=<name>, …/status and "
-    "…/metrics.csv."
+    "There is nothing at {path}: there are {origin}/manage/<tenant>/why?user=<name>, …/why?group=<name>, "
+    "…/history?user=<name>, …/status and …/metrics.csv."
 )
+_WHOSE = "Say whose: ?user=<name>, or ?group=<name>; a name is a userName, e-mail address, displayName or id."
 _WHOM = (
     "Say who is missing: ?user=<name>, or ?group=<name>, or both for why a user is not in a group. A name is a "
     "userName, e-mail address, externalId, displayName or id, or the beginning of one."
@@ -55,6 +56,14 @@ async def _why(request: Request, tenant: str, registry: Registry, store: Store, 
     return Response(200, answer.data(), dict(_JSON))
 
 
+async def _history(request: Request, tenant: str, registry: Registry, store: Store, security: Security) -> Response:
+    user, group = request.query.get("user", "").strip(), request.query.get("group", "").strip()
+    if bool(user) == bool(group):
+        raise ScimError(INVALID_VALUE, _WHOSE)
+    told = await Why(store.table, registry, tenant, _looking_up(tenant, security)).tell(user or group, groups=not user)
+    return Response(200, told.data(), dict(_JSON))
+
+
 async def _status(request: Request, tenant: str, registry: Registry, store: Store, security: Security) -> Response:
     expected = request.query.get("expect", "")
     if expected and not (expected.isascii() and expected.isdecimal() and len(expected) < 10):
@@ -72,7 +81,7 @@ async def _metrics(request: Request, tenant: str, registry: Registry, store: Sto
 
 
 _Operation = Callable[[Request, str, Registry, Store, Security], Awaitable[Response]]
-_OPERATIONS: dict[str, _Operation] = {"why": _why, "status": _status, "metrics.csv": _metrics}
+_OPERATIONS: dict[str, _Operation] = {"why": _why, "history": _history, "status": _status, "metrics.csv": _metrics}
 
 
 def _looking_up(tenant: str, security: Security) -> Callable[[Iterable[str]], Awaitable[list[Connection]]]:

@@ -1,4 +1,4 @@
-"""`why` and `status`: what somebody who is called at night asks first."""
+"""`why`, `history` and `status`: what somebody who is called at night asks first."""
 
 from __future__ import annotations
 
@@ -42,6 +42,24 @@ async def why(place: Place, tenant: str, name: str, as_group: bool, group: str |
         answer = await (asked.ask_membership(name, group) if group else asked.ask(name, groups=as_group))
     done(place, answer.data(), *answer.lines())
     return 0 if answer.verdict in ("there", "member") else 1
+
+
+@click.command("history", cls=Verb, short_help="What happened to a user or group: when, by whom, from what to what.")
+@placed
+@tenant_argument
+@argument("name", "a userName, e-mail address, externalId, displayName or id, also of one who was deleted")
+@option("--group", "as_group", is_flag=True, help="NAME is a group")
+async def history(place: Place, tenant: str, name: str, as_group: bool) -> int:
+    """Tell what happened to a user or a group within 30 days, the newest 100 changes: when, by which connection and
+    credential, which attributes from what to what, which members came and went.
+
+    Exit code 0 if something is known of it; 1 if not.
+    """
+    async with place.opened() as opened:
+        asked = Why(opened.needed_table(), place.registry(), tenant, _looking_up(opened.kept, {}, tenant))
+        told = await asked.tell(name, groups=as_group)
+    done(place, told.data(), *told.lines())
+    return 0 if told.id is not None else 1
 
 
 @click.command("status", cls=Verb, short_help="How each tenant's provisioning does: last cycle, failures, what to do.")
@@ -91,4 +109,4 @@ def _looking_up(kept: Kept, listed: _Listed, tenant: str) -> LookUp:
     return look_up
 
 
-COMMANDS = (why, status)
+COMMANDS = (why, history, status)
