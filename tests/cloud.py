@@ -61,8 +61,8 @@ class Vault:
         """Is awaited before a request is answered: it is given the caller's token, and may let another go first."""
         self.page = 2
         """Secrets on a page of the list; the real one has up to 25."""
-        self.deleted: set[str] = set()
-        """Names that cannot be taken before a deleted secret is purged (soft delete)."""
+        self.deleted: dict[str, Secret | None] = {}
+        """Secrets that were deleted and can be recovered (soft delete): nobody else gets their names meanwhile."""
         self.delay = 0.0
         self.tokens: set[str] = set()
         self.base = ""
@@ -75,6 +75,9 @@ class Vault:
             web.get("/secrets/{name}/{version}", self._get),
             web.get("/secrets/{name}/", self._get),
             web.put("/secrets/{name}", self._put),
+            web.delete("/secrets/{name}", self._delete),
+            web.get("/deletedsecrets/{name}", self._get_deleted),
+            web.post("/deletedsecrets/{name}/recover", self._recover),
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -120,6 +123,42 @@ class Vault:
         if known is not None:
             self.older.setdefault(name, []).append(known)
         return web.json_response({"value": secret.value, **self._bundle(name, secret)})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name = request.match_info["name"]
+        await self._wait(request)
+        if (failure := self._failure(name)) is not None:
+            return failure
+        if name not in self.secrets:
+            return _error(404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault.")
+        self.deleted[name] = secret = self.secrets.pop(name)
+        return web.json_response(self._deleted_bundle(name, secret))
+
+    async def _get_deleted(self, request: web.Request) -> web.Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name = request.match_info["name"]
+        if (failure := self._failure(name)) is not None:
+            return failure
+        if (secret := self.deleted.get(name)) is None:
+            return _error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        return web.json_response(self._deleted_bundle(name, secret))
+
+    async def _recover(self, request: web.Request) -> web.Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name = request.match_info["name"]
+        if (secret := self.deleted.pop(name, None)) is None:
+            return _error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        self.secrets[name] = secret
+        return web.json_response(self._bundle(name, secret))
+
+    def _deleted_bundle(self, name: str, secret: Secret) -> dict[str, Any]:
+        now = int(time.time())
+        dates = {"deletedDate": now, "scheduledPurgeDate": now + 90 * 86_400}
+        return {**self._bundle(name, secret), "recoveryId": f"{self.base}/deletedsecrets/{name}", **dates}
 
     async def _versions(self, request: web.Request) -> web.Response:
         """All versions of a secret, in pages; none of one that is not there, as the real one."""

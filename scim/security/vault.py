@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets.aio import SecretClient
 
 from scim.limits import forget_oldest
@@ -43,6 +43,14 @@ _OPTIONS: dict[str, Any] = {
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 1,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A secret that was deleted and can be recovered: its tags, and when the vault forgets it by itself."""
+
+    tags: dict[str, str]
+    purged: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,11 @@ class Vault:
         try:
             async with asyncio.timeout(4 * _SECONDS):
                 made = await self._client.set_secret(name, value, content_type=_JSON, expires_on=expires, tags=tags)
+        except ResourceExistsError:
+            raise SecretsUnavailable(
+                f"Key Vault: the secret {name} was deleted meanwhile and can be recovered, so nobody can write it; look"
+                " what there is, and run this again"
+            ) from None
         except (AzureError, TimeoutError, OSError) as error:
             raise SecretsUnavailable(_reason(error)) from None
         return made.properties.version or ""
@@ -100,6 +113,40 @@ class Vault:
                 return {secret.version async for secret in found if secret.version}
         except ResourceNotFoundError:
             return set()
+        except (AzureError, TimeoutError, OSError) as error:
+            raise SecretsUnavailable(_reason(error)) from None
+
+    async def delete(self, name: str) -> None:
+        """Delete the secret with all its versions. The vault keeps what was deleted for as long as it is told to, and
+        gives the name to nobody else meanwhile."""
+        try:
+            async with asyncio.timeout(8 * _SECONDS):
+                await self._client.delete_secret(name)
+        except ResourceNotFoundError:
+            return
+        except (AzureError, TimeoutError, OSError) as error:
+            raise SecretsUnavailable(_reason(error)) from None
+
+    async def read_deleted(self, name: str) -> Deleted | None:
+        """The secret of that name that was deleted and is still kept; None if there is none."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                found = await self._client.get_deleted_secret(name)
+        except ResourceNotFoundError:
+            return None
+        except (AzureError, TimeoutError, OSError) as error:
+            if getattr(error, "status_code", None) == 403:  # whoever may write need not be let see this
+                return None
+            raise SecretsUnavailable(_reason(error)) from None
+        return Deleted(found.properties.tags or {}, found.scheduled_purge_date)
+
+    async def recover(self, name: str) -> None:
+        """Bring back a secret that was deleted, with all its versions; nothing if somebody was faster."""
+        try:
+            async with asyncio.timeout(8 * _SECONDS):
+                await self._client.recover_deleted_secret(name)
+        except (ResourceNotFoundError, ResourceExistsError):
+            return
         except (AzureError, TimeoutError, OSError) as error:
             raise SecretsUnavailable(_reason(error)) from None
 

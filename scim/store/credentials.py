@@ -14,8 +14,8 @@ from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import Used
 from scim.store import keys, properties
 from scim.store.keys import SHARED
-from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
-from scim.store.transactions import Proof, commit_surely
+from scim.store.table import MAX_WRITES, Partition, Refused, Row, Table, TableUnavailable, Write
+from scim.store.transactions import Proof, commit_present, commit_surely
 
 _SKEW = timedelta(minutes=10)
 """An assertion may be taken a little after its end, since clocks differ."""
@@ -54,6 +54,16 @@ class Credentials:
         }
         key = keys.usage_key(connection, used.credential)
         await commit_surely(self._shared, [Write("upsert", key, values)])
+
+    async def forget_uses(self, connection: str) -> int:
+        """Remove what is noted of the uses of a connection's credentials; how many rows that were."""
+        number = 0
+        async for page in self._shared.pages(*keys.usage_range(connection), keys_only=True):
+            for at in range(0, len(page), MAX_WRITES):
+                gone = [[Write("delete", row.key)] for row in page[at : at + MAX_WRITES]]
+                await commit_present(self._shared, [], gone)
+                number += len(gone)
+        return number
 
     async def read_revoked(self, connection: str) -> list[Revoked]:
         """Return what is marked as revoked of that connection."""

@@ -29,6 +29,7 @@ from scim.security.keys import digest, fingerprint
 from scim.security.usage import Used
 from scim.settings import Settings
 from scim.store.credentials import Credentials
+from tests.cloud import Secret
 from tests.conftest import TABLE
 from tests.core import cases
 from tests.security.conftest import TENANT_URL, Deployment
@@ -581,10 +582,11 @@ async def test_vault_that_fails(deployment: Deployment, command: tuple[str, ...]
 
 
 async def test_vault_where_the_name_is_deleted_and_not_yet_purged(deployment: Deployment) -> None:
-    deployment.cloud.vault.deleted.add("connection-gone")
-    code, out, err = await deployment.command("add", "gone")
-    assert (code, out) == (2, "")
-    assert "deleted and can be recovered" in err
+    """Whoever deleted it in the vault itself did not revoke it: it is not brought back, not even to be replaced."""
+    deployment.cloud.vault.deleted["connection-gone"] = Secret("{}")
+    error = await deployment.refused("add", "gone")
+    assert "deleted in the vault itself" in error and "remove gone" in error
+    assert [*deployment.cloud.vault.deleted] == ["connection-gone"]
 
 
 async def test_identity_that_is_refused(deployment: Deployment) -> None:

@@ -168,7 +168,7 @@ def rotate(name: str) -> Callable[[Commands], Any]:
 
 async def in_force(operators: Operators, name: str) -> Connection:
     """The connection as the vault alone has it, without the marks in the table."""
-    kept = operators["a"]._kept
+    kept = operators["a"].kept
     connection = await kept.get(name)
     assert connection is not None
     return connection

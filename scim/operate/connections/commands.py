@@ -56,6 +56,9 @@ class Notes(UsageLog, Revocations, Protocol):
     async def read_all_uses(self) -> dict[str, list[Used]]:
         """What is known of the uses of all credentials. Raises TableUnavailable."""
 
+    async def forget_uses(self, connection: str) -> int:
+        """Remove what is known of the uses of a connection's credentials; how many. Raises TableUnavailable."""
+
     async def read_all_revoked(self) -> dict[str, list[Revoked]]:
         """All that is marked as revoked. Raises TableUnavailable."""
 
@@ -84,8 +87,8 @@ class Commands:
     beyond that, and `settles_after` how long the app may go by what it knew before."""
 
     def __init__(self, kept: Kept, notes: Notes | None) -> None:
-        self._kept = kept
-        self._notes = notes
+        self.kept = kept
+        self.notes = notes
         self.takes_effect = kept.takes_effect
         self.settles_after, self.quiet_after = kept.settles_after, kept.quiet_after
         self.remarks: list[str] = []
@@ -98,7 +101,7 @@ class Commands:
         if await self._find(name) is not None and not replace:
             raise _taken(name)
         now = datetime.now(UTC)
-        secret, seal = None, await find_seal(self._kept)
+        secret, seal = None, await find_seal(self.kept)
         document = {member: value for member, value in given.items() if value is not None} | {"created": now}
         try:
             if "trust" in given:
@@ -120,9 +123,9 @@ class Commands:
             _refuse_other_side(before, made)
             return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now)))
 
-        if made.kind in ("oauth", "federation") and not await self._kept.signing_keys():
-            await self._kept.put_signing_keys(rotated(()))
-        connection = self._told(await self._kept.change(name, change))
+        if made.kind in ("oauth", "federation") and not await self.kept.signing_keys():
+            await self.kept.put_signing_keys(rotated(()))
+        connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         if connection.created != now:
             raise CommandError(
@@ -136,9 +139,9 @@ class Commands:
         of a connection may be missing."""
         used: dict[str, list[Used]] | None = None
         revoked: dict[str, list[Revoked]] = {}
-        if self._notes is not None:
+        if self.notes is not None:
             try:
-                used, revoked = await self._notes.read_all_uses(), await self._notes.read_all_revoked()
+                used, revoked = await self.notes.read_all_uses(), await self.notes.read_all_revoked()
             except (TableUnavailable, SecretsUnavailable) as error:
                 log.warning(_UNKNOWN_USES, error)
         turns = asyncio.Semaphore(_AT_ONCE)
@@ -147,26 +150,26 @@ class Commands:
             if connection is None:
                 async with turns:
                     try:
-                        connection = await self._kept.get(name)
+                        connection = await self.kept.get(name)
                     except CommandError as error:
                         return Unreadable(name, str(error))
             if connection is None:
                 return None
             return _view(connection.with_revoked(revoked.get(name, ())), None if used is None else used.get(name, []))
 
-        known = await self._kept.known()
+        known = await self.kept.known()
         views = await asyncio.gather(*(look(*each) for each in known.items()))
         return [view for view in views if view is not None]  # one may have been disabled meanwhile
 
     async def show(self, name: str) -> View:
         connection = await self._get(name)
         used = None
-        if self._notes is not None:
+        if self.notes is not None:
             try:
-                used = await self._notes.read_uses(name)
-                connection = connection.with_revoked(await self._notes.read_revoked(name))
+                used = await self.notes.read_uses(name)
+                connection = connection.with_revoked(await self.notes.read_revoked(name))
             except (TableUnavailable, SecretsUnavailable) as error:
-                self._notes = None  # it would keep the next command waiting, too
+                self.notes = None  # it would keep the next command waiting, too
                 log.warning(_UNKNOWN_USES, error)
         return _view(connection, used)
 
@@ -174,7 +177,7 @@ class Commands:
         """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
         was to live, unless `expires` says otherwise."""
         revoked = (await self.show(name)).connection.revoked_keys
-        seal = await find_seal(self._kept)
+        seal = await find_seal(self.kept)
         secret = new_key(name, seal)
 
         def change(before: Connection | None) -> Connection:
@@ -183,7 +186,7 @@ class Commands:
             ends = read_expiry(expires, default_expiry(connection))
             return connection.changed(keys=(*connection.keys, _credential(secret, ends, recoverable, seal)))
 
-        connection = self._told(await self._kept.change(name, change))
+        connection = self._told(await self.kept.change(name, change))
         if not _holds(connection, secret):
             raise CommandError(
                 f"Somebody else changed connection {name} at the same moment, and the secret that was made here is not"
@@ -193,15 +196,15 @@ class Commands:
 
     async def rotate_signing_keys(self, *, at_once: bool) -> None:
         """A new key to sign access tokens with. Tokens that older keys signed go on, or end `at_once`."""
-        await self._kept.put_signing_keys(rotated(await self._kept.signing_keys(), at_once=at_once))
+        await self.kept.put_signing_keys(rotated(await self.kept.signing_keys(), at_once=at_once))
 
     async def seals(self) -> Sequence[Need]:
         """The roots that credentials are sealed with, and which connections need them."""
-        return await find_needs(self._kept)
+        return await find_needs(self.kept)
 
     async def rotate_seals(self) -> Sequence[Need]:
         """A new root to seal credentials with; those that were taken away because nobody needs them."""
-        return await rotate_seals(self._kept)
+        return await rotate_seals(self.kept)
 
     async def revoke(self, name: str, credential: str | None, *, force: bool) -> Connection:
         """End a credential: that of an id, or the `old` one of two; the whole connection if it is None. Without
@@ -225,7 +228,7 @@ class Commands:
                 return changed.with_revoked([Revoked(value=changed.making, at=now)])
             return changed
 
-        connection = self._told(await self._kept.change(name, change))
+        connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         return connection
 
@@ -258,16 +261,16 @@ class Commands:
             return connection.changed(operator=granted)
 
         await self._get(name)
-        return self._told(await self._kept.change(name, change))
+        return self._told(await self.kept.change(name, change))
 
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
         now = (await self._get(name)).paused or datetime.now(UTC)
-        return self._told(await self._kept.change(name, lambda known: _living(name, known).changed(paused=now)))
+        return self._told(await self.kept.change(name, lambda known: _living(name, known).changed(paused=now)))
 
     async def resume(self, name: str) -> Connection:
         await self._get(name)
-        return self._told(await self._kept.change(name, lambda known: _living(name, known).changed(paused=None)))
+        return self._told(await self.kept.change(name, lambda known: _living(name, known).changed(paused=None)))
 
     async def _get(self, name: str) -> Connection:
         return _there(name, await self._find(name))
@@ -275,15 +278,15 @@ class Commands:
     async def _find(self, name: str) -> Connection | None:
         if not CONNECTION_NAME.fullmatch(name):
             raise CommandError(f"{name!r} is no connection name: use a-z, 0-9 and inner hyphens, 63 at most.")
-        return await self._kept.get(name)
+        return await self.kept.get(name)
 
     async def _mark(self, name: str, revoked: Sequence[Revoked]) -> None:
         """Mark these where nobody takes it back. If the table does not let us, the app does it."""
-        if not self._kept.marks or not revoked:
+        if not self.kept.marks or not revoked:
             return
-        if self._notes is not None:
+        if self.notes is not None:
             try:
-                return await self._notes.mark_revoked(name, revoked)
+                return await self.notes.mark_revoked(name, revoked)
             except SecretsUnavailable as error:
                 log.info("revoked credentials are not marked: %s", error)
         if _UNMARKED not in self.remarks:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from scim.operate.connections.merging import merge
 from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
 from scim.security import seals
+from scim.security.authentication import shown
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
 from scim.security.roots import R
@@ -30,6 +31,8 @@ from scim.security.vault import CONNECTION, Vault, connection_in
 
 _ROUNDS = 8
 """How often a change is written anew because others wrote meanwhile."""
+_REMOVED = "removed"
+"""The tag of a secret that `remove` deleted: it was revoked before, so it may come back to give its name away."""
 Change = Callable[[Connection | None], Connection]
 """From the connection that is kept, None if there is none, to the one to keep. It may be asked more than once."""
 
@@ -69,6 +72,9 @@ class Kept(Protocol):
 
     async def change(self, name: str, change: Change) -> Changed:
         """Keep what `change` makes of the connection, and read back what is in force then."""
+
+    async def remove(self, name: str) -> str:
+        """Remove a connection that was revoked as a whole; what is left of it and where, as a sentence, if anything."""
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
         """The signing keys."""
@@ -133,6 +139,8 @@ class KeptInVault:
         for _ in range(_ROUNDS):
             known = await self._vault.versions(CONNECTION + name)
             connection, version = await self._read(name)
+            if not known and await self._recover(name):
+                return None, await self._vault.versions(CONNECTION + name)
             if connection is None and known:
                 raise KeptError(
                     f"Connection {name} is in the vault, but its secret is disabled or not valid yet: enable the secret"
@@ -141,6 +149,34 @@ class KeptInVault:
             if connection is None or version in known:  # else others came between the two looks
                 return connection, known
         raise KeptError(f"Others keep changing connection {name}: run this again.")
+
+    async def remove(self, name: str) -> str:
+        connection, _ = await self._read(name)
+        if connection is not None:
+            await self._write(connection, {_REMOVED: "yes"})
+        await self._vault.delete(CONNECTION + name)
+        kept = await self._vault.read_deleted(CONNECTION + name)
+        if kept is None:
+            return ""
+        until = f"until {shown(kept.purged)}" if kept.purged else "for as long as its soft delete says"
+        return (
+            f"The vault keeps the deleted secret {CONNECTION}{name} with its older versions {until}: whoever recovers"
+            " it there brings a revoked connection back, and nothing works with it."
+        )
+
+    async def _recover(self, name: str) -> bool:
+        """Recover the secret of a connection that was removed, since the vault gives its name to nobody else: what
+        comes back is revoked. Whether there was one. Raises KeptError if somebody deleted it by other means."""
+        deleted = await self._vault.read_deleted(CONNECTION + name)
+        if deleted is None:
+            return False
+        if _REMOVED not in deleted.tags:
+            raise KeptError(
+                f"The secret {CONNECTION}{name} was deleted in the vault itself, which keeps it and its name: recover"
+                f" it there (az keyvault secret recover), then run connections remove {name}; or choose another name."
+            )
+        await self._vault.recover(CONNECTION + name)
+        return True
 
     def _together(
         self, base: Connection | None, ours: Connection, theirs: Connection, *, ours_is_last: bool
@@ -160,9 +196,9 @@ class KeptInVault:
         except ValueError as error:
             raise KeptError(f"{error}; mend or disable the secret in the vault") from None
 
-    async def _write(self, connection: Connection) -> str:
+    async def _write(self, connection: Connection, also: Mapping[str, str] | None = None) -> str:
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
-        expires, tags = connection.last_end(), write_tags(connection)
+        expires, tags = connection.last_end(), {**write_tags(connection), **(also or {})}
         value = json.dumps(connection.document())
         return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
@@ -229,6 +265,13 @@ class KeptInSettings:
                 connections = {**documents, name: connection.document()}
                 self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
         return Changed(connection)
+
+    async def remove(self, name: str) -> str:
+        with self._locked():
+            file = self._file()
+            connections = {known: each for known, each in self._connections(file).items() if known != name}
+            self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
+        return ""
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
         return self._roots("SCIM_SIGNING_KEYS", read_signing_keys)

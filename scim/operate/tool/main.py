@@ -14,7 +14,7 @@ import click
 
 from scim.operate.errors import CommandError, PlaceError
 from scim.operate.escaping import escape_lines
-from scim.operate.tool import deployment, insight, roots, shown, tenants
+from scim.operate.tool import deployment, insight, removal, roots, shown, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.schema.loading import SchemaError
@@ -47,7 +47,7 @@ def scim() -> None:
     """
 
 
-for command in roots.COMMANDS:
+for command in (removal.remove, *roots.COMMANDS):
     connections.add_command(command)
 scim.add_command(connections)
 scim.add_command(tenants.group)
