@@ -229,10 +229,14 @@ class Application:
         """What keeps the change feed up to date, and reads it; None if it is off."""
         if self._following is None and self._built().settings.feed:
             from scim.feed.following import Following
+            from scim.feed.sinks.opening import open_sinks
 
             parts = self._built()
             every, days = parts.settings.feed_seconds, parts.settings.feed_days
             self._following = Following(parts.store.table, parts.registry, every=every, days=days)
+            self._following.sinks += open_sinks(
+                parts.settings, parts.store.table, parts.security.vault, parts.identity, self._ca_file
+            )
         return self._following
 
     def _wake_feed(self, tenant: str) -> None:
@@ -433,8 +437,8 @@ class Application:
 
     @staticmethod
     def _identity(settings: Settings) -> AsyncTokenCredential | None:
-        """What this process shows to Azure, where the table or the vault want to see it."""
-        if settings.key_vault_url is None and settings.table_endpoint is None:
+        """What this process shows to Azure, where the table, the vault or the queue want to see it."""
+        if not (settings.key_vault_url or settings.table_endpoint or settings.doorbell_endpoint):
             return None
         from scim.security.identity import identity
 

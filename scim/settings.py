@@ -162,6 +162,24 @@ class Settings(BaseModel):
         description="Seconds between two runs of the change feed for one tenant behind the responses of one process; 0 "
         "for none: then events wait for a reader, or for housekeeping.",
     )
+    sinks: Annotated[str, BeforeValidator(_resolved)] = Field(
+        default="",
+        description="Webhooks that get the events of the change feed, where there is no Key Vault: made by the tool.",
+    )
+    doorbell_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s/?#]+/?$",
+        description="Queue endpoint of a storage account: a message there tells which tenant's feed has news. Opened "
+        "with the app's identity.",
+    )
+    doorbell_connection_string: Annotated[str | None, BeforeValidator(_resolved)] = Field(
+        default=None, min_length=1, description="In its place: connection string of the storage account, with a key."
+    )
+    doorbell_queue: str = Field(
+        default="scim-feed",
+        pattern="^[a-z0-9](-?[a-z0-9]){2,62}$",
+        description="The queue of those messages.",
+    )
     mass_changes: int = Field(
         default=100,
         ge=1,
@@ -237,6 +255,8 @@ class Settings(BaseModel):
         settings._one_of("key_vault_url", "connections")
         settings._one_of("key_vault_url", "signing_keys")
         settings._one_of("key_vault_url", "seals")
+        settings._one_of("key_vault_url", "sinks")
+        settings._one_of("doorbell_endpoint", "doorbell_connection_string")
         settings._all_sealed()
         return settings
 

@@ -35,6 +35,8 @@ log = logging.getLogger("scim")
 
 KEEP_SECONDS = 20.0
 """What a run of the timer may take for all feeds, beside the other housekeeping."""
+_SINK_SECONDS = 5.0
+"""What a run of the timer waits at least for what sinks have begun."""
 _READ_SECONDS = 5.0
 """What a reader waits for the sequencer; what is not moved by then, the next read brings."""
 _AT_ONCE = 8
@@ -46,11 +48,17 @@ _STATE = "k feed"
 
 
 class Sink(Protocol):
-    """Something that brings the events of a tenant to somebody, and keeps its own cursor."""
+    """Something that brings the events of all tenants to somebody, and keeps its own cursors."""
 
-    async def follow(self, tenant: str) -> None:
-        """Bring what is in the log and was not brought yet; return soon if there is nothing. Called after events were
-        added, on reads and by the timer, never twice at once for a tenant in one process. What it raises is logged."""
+    def follow(self, tenant: str) -> None:
+        """Begin to bring what is in the tenant's log and was not brought yet, and return at once: whoever is slow must
+        not keep the sequencer waiting. Called after events were added, on reads and by the timer."""
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for what has begun, so many seconds at the most: the process may rest when the timer's run ends."""
+
+    async def close(self) -> None:
+        """Stop, and give back connections."""
 
 
 class Following:
@@ -113,7 +121,7 @@ class Following:
             async with lock:
                 await self._sequencer.run(tenant, expected=expected)
                 for sink in self.sinks:
-                    await sink.follow(tenant)
+                    sink.follow(tenant)
         except OutOfTime:
             pass
         except (NewerFormat, TableUnavailable) as error:
@@ -129,6 +137,8 @@ class Following:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for sink in self.sinks:
+            await sink.close()
 
     # The timer ------------------------------------------------------------------------------------------------------
 
@@ -150,6 +160,8 @@ class Following:
                 last = some[-1]
             walked = await self._find_unknown(values, set(every))
             await commit_surely(Partition(self._table, SHARED), [Write("upsert", _STATE, {"reached": last, **walked})])
+            for sink in self.sinks:
+                await sink.finish(max(deadline.left(), _SINK_SECONDS))
 
     async def _notes(self) -> AsyncIterator[Row]:
         async for page in self._table.pages(SHARED, *keys.feeds_range()):

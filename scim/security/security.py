@@ -40,6 +40,8 @@ class Security:
     sealing: Sealing
     entra_keys: str
     """Where the public keys are that Entra signs tokens of its own with."""
+    vault: Vault | None
+    """None if everything is in the settings."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Security:
         identity: AsyncTokenCredential | None = None,
         ca_file: str | None = None,
     ) -> None:
-        self._vault: Vault | None = None
+        self.vault = None
         self._minutes = settings.token_minutes
         self._outage_minutes = settings.outage_minutes
         self.entra_keys = settings.entra_keys_url or ENTRA_KEYS
@@ -71,7 +73,7 @@ class Security:
                 vault, signing_keys.SECRET, signing_keys.read_signing_keys, minutes
             )
             self.sealing = Sealing(VaultRoots[Seal](vault, seals.SECRET, seals.read_seals, minutes))
-            self._vault = vault
+            self.vault = vault
 
     @cached_property
     def tokens(self) -> AccessTokens:
@@ -88,8 +90,8 @@ class Security:
 
     async def check(self) -> None:
         """Look whether connections can be looked up at all. Raises SecretsUnavailable."""
-        if self._vault is not None:
-            await self._vault.read(seals.SECRET)
+        if self.vault is not None:
+            await self.vault.read(seals.SECRET)
 
     async def close(self) -> None:
         """Finish what is being noted, and give back the connections."""

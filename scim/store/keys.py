@@ -16,6 +16,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     h feed                                       the head of the log: its newest number, and of which epoch that is
     v <number>                                   an event of the log
     a <id> <number>, a =<name> <number>          what the log says about a resource
+    s <sink>                                     how far a webhook, or the doorbell, has come
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
     f <type> <name or id>                        who was refused, and why (scim/insight)
     k m <minute> <connection> <process>          what a connection did in a minute, as one process counted it
@@ -52,7 +53,7 @@ RESOURCES, UNIQUE, LOOKUP, MEMBER, MEMBER_OF, PENDING, BOOKMARK = "r", "x", "l",
 CENSUS = "i"
 GATE, CHANGE, RECEIPT = "o", "c", "w"
 FAILURE, COUNTERS = "f", "k"
-OUTBOX, LOG, ABOUT = "e", "v", "a"
+OUTBOX, LOG, ABOUT, SINK = "e", "v", "a", "s"
 FEED = "h feed"
 """The head of a tenant's log."""
 
@@ -344,6 +345,15 @@ def about_key(subject: str, number: int) -> str:
 
 def about_range(subject: str) -> tuple[str, str]:
     return key_range(f"{ABOUT} {encode(subject)} ")
+
+
+def sink_key(name: str) -> str:
+    """How far a sink has come with the tenant."""
+    return f"{SINK} {encode(name)}"
+
+
+def sinks_range() -> tuple[str, str]:
+    return key_range(f"{SINK} ")
 
 
 def feed_key(tenant: str) -> str:
