@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import trustme
@@ -65,13 +66,23 @@ class Receiver:
         return [event["seq"] for event in self.taken]
 
 
+@cache
+def _authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@cache
+def _certificate() -> trustme.LeafCert:
+    return _authority().issue_cert("hooks.example")
+
+
 @asynccontextmanager
 async def receiving(ca_file: str) -> AsyncIterator[Receiver]:
     """A receiver on a port of 127.0.0.1, whose certificate is for `hooks.example` and is trusted by `ca_file`."""
-    receiver, authority = Receiver(), trustme.CA()
+    receiver, authority = Receiver(), _authority()
     authority.cert_pem.write_to_path(ca_file)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("hooks.example").configure_cert(context)
+    _certificate().configure_cert(context)
     application = web.Application(client_max_size=2**20)
     application.add_routes([web.post("/hook", receiver.take), web.route("*", "/elsewhere", receiver.count)])
     runner = web.AppRunner(application, shutdown_timeout=0)

@@ -61,7 +61,7 @@ def is_public(text: str) -> bool:
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if any(one is not None for one in inner) or any(address in network for network in _TRANSLATED):
             return False
-        if int(address) >> 32 == 0:  # ::a.b.c.d, and ::1
+        if int(address) >> 32 == 0 or address.is_site_local:  # ::a.b.c.d and ::1; fec0::/10
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved and address not in _PLATFORM
 
@@ -172,6 +172,8 @@ def _reason(host: str, error: BaseException) -> str:
         if isinstance(inner, ssl.SSLError | aiohttp.ClientConnectorCertificateError):
             return f"{host} shows no certificate that is trusted for that name"
         inner = getattr(inner, "os_error", None) or inner.__cause__  # type: ignore[assignment]
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"{host} is no name or address of a host"
     if isinstance(error, TimeoutError):
         return f"{host} did not answer within {SECONDS:.0f} seconds"
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):

@@ -51,7 +51,7 @@ _BUSY = {429, 503}
 
 
 class Webhooks:
-    """Drives the webhooks of all tenants in this process. `now` is the clock of this process."""
+    """Drives the webhooks of all tenants in this process. `now` is the clock that waits go by."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class Webhooks:
             raise
 
     async def _send(self, sink: SinkDocument, message: Message) -> None:
-        timestamp = int(self._now().timestamp())
+        timestamp = int(time.time())
         headers = {
             "Content-Type": "application/json",
             "webhook-id": message.id,

@@ -17,6 +17,7 @@ from scim.store.table import Row, Table, Write
 
 WAITING = "has not gone into the change feed"
 """What is said of a row of the outbox that should have."""
+_CURSOR = re.compile("[0-9a-f]{8}_[0-9]{1,16}|start")
 _EPOCH = re.compile("[0-9a-f]{8}")
 _MOST_LOOKS = 1000
 """Missing events that are looked for again; the first ones tell enough."""
@@ -45,6 +46,8 @@ class FeedSurvey:
                 self._take_change(row)
             case keys.LOG:
                 self._take_event(row)
+            case keys.SINK:
+                self._take_sink(row)
             case _:
                 self._take_head(row)
 
@@ -70,6 +73,11 @@ class FeedSurvey:
             self._say(row.key, "is a head of the change feed that has no epoch or no number")
         else:
             self._head = epoch, int(str(number))
+
+    def _take_sink(self, row: Row) -> None:
+        after = row.values.get("after")
+        if not isinstance(after, str) or (after and not _CURSOR.fullmatch(after)):
+            self._say(row.key, "says not how far a sink has come: resume it with --from")
 
     def _take_event(self, row: Row) -> None:
         event, fault = rules.read_document(row)

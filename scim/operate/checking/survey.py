@@ -108,7 +108,7 @@ class Survey:
             keys.RECEIPT: self._receipt,
             keys.FAILURE: self._insight,
             keys.COUNTERS: self._insight,
-            **dict.fromkeys(("a", "e", "h", "v"), self.feed.take),
+            **dict.fromkeys(("a", "e", "h", "s", "v"), self.feed.take),
         }
 
     def take(self, row: Row) -> None:

@@ -17,6 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from scim.feed.sinks import document as sinks
+from scim.feed.sinks.document import Sinks
 from scim.operate.connections.merging import merge
 from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
@@ -54,6 +56,8 @@ class Kept(Protocol):
 
     takes_effect: str
     """When a change does, as a sentence."""
+    local: bool
+    """Whether the app that reads them runs on this machine."""
     marks: bool
     """Whether the app looks for marks of revoked credentials beside what is kept here."""
     settles_after: timedelta
@@ -88,11 +92,18 @@ class Kept(Protocol):
     async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         """Keep them, in place of those that were there."""
 
+    async def sinks(self) -> Sinks:
+        """The webhooks, by name."""
+
+    async def put_sinks(self, made: Sinks) -> None:
+        """Keep them, in place of those that were there."""
+
 
 class KeptInVault:
     """Connections as secrets of a vault."""
 
     takes_effect = "This takes effect within a minute."
+    local = False
     marks = True
     settles_after = timedelta(seconds=SECONDS)
     quiet_after = timedelta(minutes=3)  # that minute, and the two that the host lets a request live
@@ -214,6 +225,16 @@ class KeptInVault:
     async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         await self._vault.write(seals.SECRET, write_seals(roots), expires=None, tags={})
 
+    async def sinks(self) -> Sinks:
+        secret = await self._vault.read(sinks.SECRET)
+        try:
+            return sinks.read_sinks(secret.value) if secret else {}
+        except ValueError as error:
+            raise KeptError(f"secret {sinks.SECRET} {error}") from None
+
+    async def put_sinks(self, made: Sinks) -> None:
+        await self._vault.write(sinks.SECRET, sinks.write_sinks(made), expires=None, tags={})
+
     async def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
         secret = await self._vault.read(name)
         try:
@@ -226,6 +247,7 @@ class KeptInSettings:
     """Connections in local.settings.json."""
 
     takes_effect = "The app reads its settings when it starts: start it anew."
+    local = True
     marks = False
     settles_after = timedelta()
     quiet_after = timedelta()
@@ -286,6 +308,16 @@ class KeptInSettings:
     async def put_seals(self, roots: tuple[Seal, ...]) -> None:
         with self._locked():
             self._write(self._file(), SCIM_SEALS=write_seals(roots))
+
+    async def sinks(self) -> Sinks:
+        try:
+            return sinks.read_sinks(self._file()["Values"].get("SCIM_SINKS") or "")
+        except ValueError as error:
+            raise KeptError(f"{self._path}: SCIM_SINKS {error}") from None
+
+    async def put_sinks(self, made: Sinks) -> None:
+        with self._locked():
+            self._write(self._file(), SCIM_SINKS=sinks.write_sinks(made))
 
     def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
         try:

@@ -25,7 +25,7 @@ _KINDS = {
     keys.MEMBER_OF: "memberships",
     keys.FAILURE: "insight",
     keys.COUNTERS: "insight",
-    **dict.fromkeys((keys.OUTBOX, keys.LOG, keys.ABOUT, keys.FEED.partition(" ")[0]), "feed"),
+    **dict.fromkeys((keys.OUTBOX, keys.LOG, keys.ABOUT, keys.SINK, keys.FEED.partition(" ")[0]), "feed"),
 }
 _ETAG_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d)(?:%3A|:)(\d\d)(?:%3A|:)(\d\d)")
 

@@ -17,6 +17,7 @@ from scim.operate.escaping import escape_lines
 from scim.operate.tool import deployment, insight, removal, roots, shown, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
+from scim.operate.tool.feed import feed
 from scim.schema.loading import SchemaError
 from scim.security.unavailable import SecretsUnavailable
 from scim.settings import SettingsError
@@ -51,6 +52,7 @@ for command in (removal.remove, *roots.COMMANDS):
     connections.add_command(command)
 scim.add_command(connections)
 scim.add_command(tenants.group)
+scim.add_command(feed)
 scim.add_command(deployment.group)
 for command in insight.COMMANDS:
     scim.add_command(command)
