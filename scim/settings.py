@@ -162,8 +162,8 @@ class Settings(BaseModel):
         description="Seconds between two runs of the change feed for one tenant behind the responses of one process; 0 "
         "for none: then events wait for a reader, or for housekeeping.",
     )
-    sinks: Annotated[str, BeforeValidator(_resolved)] = Field(
-        default="",
+    sinks: Annotated[str | None, BeforeValidator(_resolved)] = Field(
+        default=None,
         description="Webhooks that get the events of the change feed, where there is no Key Vault: made by the tool.",
     )
     doorbell_endpoint: str | None = Field(

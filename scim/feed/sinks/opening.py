@@ -23,7 +23,7 @@ def open_sinks(
         from scim.feed.sinks.document import FixedSinks, SinkSource, VaultSinks
         from scim.feed.sinks.webhooks import Webhooks
 
-        source: SinkSource = VaultSinks(vault, settings.outage_minutes) if vault else FixedSinks(settings.sinks)
+        source: SinkSource = VaultSinks(vault, settings.outage_minutes) if vault else FixedSinks(settings.sinks or "")
         sinks.append(Webhooks(table, source, WebhookClient(ca_file=ca_file)))
     if settings.doorbell_endpoint or settings.doorbell_connection_string:
         from scim.feed.sinks.doorbell import Doorbell, Queue
