@@ -194,6 +194,14 @@ param feedDays int = 30
 @maxValue(300)
 param feedSeconds int = 1
 
+@description('Whether a message in the queue tells which tenant of the change feed has news.')
+param doorbell bool = false
+
+@description('The queue of those messages.')
+@minLength(3)
+@maxLength(63)
+param doorbellQueue string = 'scim-feed'
+
 @description('Users disabled and resources deleted of one tenant in an hour, before the event mass_change and its alert.')
 @minValue(1)
 param massChanges int = 100
@@ -317,6 +325,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     dataRedundancy: dataRedundancy
     tableName: tableName
+    queueName: doorbellQueue
     publicAccess: !vnetEnabled
     #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
@@ -354,6 +363,7 @@ module network 'modules/network.bicep' = if (vnetEnabled) {
     hostAccountId: storage.outputs.hostAccountId
     dataAccountId: storage.outputs.dataAccountId
     vaultId: vault.outputs.id
+    doorbell: doorbell
   }
 }
 
@@ -395,6 +405,8 @@ module app 'modules/app.bicep' = {
       SCIM_FEED: string(feed)
       SCIM_FEED_DAYS: string(feedDays)
       SCIM_FEED_SECONDS: string(feedSeconds)
+      SCIM_DOORBELL_ENDPOINT: doorbell ? storage.outputs.queueEndpoint : ''
+      SCIM_DOORBELL_QUEUE: doorbellQueue
       SCIM_MASS_CHANGES: string(massChanges)
       SCIM_ADDRESS_REFUSALS: string(addressRefusals)
       SCIM_PROXIES: string(proxies)

@@ -30,6 +30,8 @@ FIELDS = {
     "revoked_credential": {"event", "request", "tenant", "connection", "credential", "address"},
     "mass_change": {"event", "request", "tenant", "connection", "credential", "disabled", "deleted", "limit"},
     "quota": {"event", "tenant", "what", "number", "limit", "percent"},
+    "sink": {"event", "sink", "tenant", "state", "lag", "tries", "status", "error"},
+    "sink_recovered": {"event", "sink", "tenant", "since"},
     "housekeeping": {"event", "finished", "failed", "whole", "ms"},
     "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
 }  # fmt: skip

@@ -14,6 +14,7 @@ ROLES = {
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "76199698-9eea-4c19-bc75-cec21354c6b6": "Storage Table Data Reader",
+    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
 }
@@ -25,6 +26,7 @@ EXPECTED = {
     (APP, "Storage Blob Data Owner", "Microsoft.Storage/storageAccounts sthost"),
     (APP, "Storage Table Data Contributor", "Microsoft.Storage/storageAccounts stscim"),
     (APP, "Key Vault Secrets User", "Microsoft.KeyVault/vaults kv"),
+    (APP, "Storage Queue Data Message Sender", "Microsoft.Storage/storageAccounts/queueServices/queues scim-feed"),
     (DEPLOYER, "Storage Table Data Reader", "Microsoft.Storage/storageAccounts stscim"),
     (DEPLOYER, "Key Vault Secrets Officer", "Microsoft.KeyVault/vaults kv"),
 }

@@ -11,7 +11,14 @@ from pydantic.fields import FieldInfo
 from dev.bicep.snapshots import Finding, Snapshot
 from scim.settings import BODY_LIMIT, PREFIX, Settings
 
-LOCAL_ONLY = ("SCIM_TABLE_CONNECTION_STRING", "SCIM_CONNECTIONS", "SCIM_SIGNING_KEYS", "SCIM_SEALS")
+LOCAL_ONLY = (
+    "SCIM_TABLE_CONNECTION_STRING",
+    "SCIM_CONNECTIONS",
+    "SCIM_SIGNING_KEYS",
+    "SCIM_SEALS",
+    "SCIM_SINKS",
+    "SCIM_DOORBELL_CONNECTION_STRING",
+)
 """What holds secrets, for a machine without Azure. In Azure there are identities and a vault instead."""
 
 REFUSED = {

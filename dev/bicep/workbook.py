@@ -18,6 +18,7 @@ TITLES = {
     "changes": "Who did what",
     "mass-changes": "Disabled and deleted by tenant",
     "quotas": "Tenants and their quotas",
+    "sinks": "Webhooks that take no events, by tenant",
     "expiring-credentials": "Credentials that end soon",
     "latency": "Latency and trips to the table by operation",
     "storage": "Table Storage: busy answers and trips",

@@ -135,6 +135,21 @@ var rules = [
     window: 'P1D'
   }
   {
+    name: 'sinks'
+    title: 'SCIM: a webhook does not take events'
+    description: 'For ten minutes, or it was stopped by 410 or because the feed does not reach back so far. Nothing is lost for 30 days: mend the receiver, then run feed sink resume.'
+    query: loadTextContent('../queries/sinks.kql')
+    clause: '| extend waits = iff(state == "stopped", max_of(lag, 600), lag)'
+    column: 'waits'
+    dimension: 'sink'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 600
+    severity: 2
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
     name: 'storage-busy'
     title: 'SCIM: storage is too busy for a tenant'
     description: 'Requests were answered with 503 or 429 because Table Storage did not keep up.'

@@ -18,7 +18,17 @@ param dataAccountId string
 @description('Resource id of the vault.')
 param vaultId string
 
-var endpoints = [
+@description('Whether the app rings in a queue of that account.')
+param doorbell bool
+
+var endpoints = concat(always, doorbell ? [queue] : [])
+var queue = {
+  name: 'queue'
+  service: dataAccountId
+  group: 'queue'
+  zone: 'privatelink.queue.${environment().suffixes.storage}'
+}
+var always = [
   {
     name: 'blob'
     service: hostAccountId

@@ -16,6 +16,9 @@ param dataRedundancy string
 @description('Name of the table of all tenants.')
 param tableName string
 
+@description('Name of the queue that tells which tenant has news.')
+param queueName string
+
 @description('Whether the accounts can be reached from outside of the virtual network.')
 param publicAccess bool
 
@@ -36,6 +39,7 @@ param workspaceId string
 
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 var storageTableDataReader = '76199698-9eea-4c19-bc75-cec21354c6b6'
 
 var protected = {
@@ -97,6 +101,17 @@ resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-0
   name: tableName
 }
 
+// It costs nothing while nobody rings. Who reads it gets Storage Queue Data Message Processor on it.
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
+  parent: data
+  name: 'default'
+}
+
+resource doorbell 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = {
+  parent: queues
+  name: queueName
+}
+
 // What the host needs: its package, its keys, and the lease that lets one instance run the timer.
 resource hostOwner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: host
@@ -114,6 +129,16 @@ resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   name: guid(data.id, identityPrincipalId, storageTableDataContributor)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
+    principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource doorbellSender 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: doorbell
+  name: guid(doorbell.id, identityPrincipalId, storageQueueDataMessageSender)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageQueueDataMessageSender)
     principalId: identityPrincipalId
     principalType: 'ServicePrincipal'
   }
@@ -169,3 +194,6 @@ output tableServiceId string = tables.id
 
 @description('Its table endpoint, without a slash at the end.')
 output tableEndpoint string = 'https://${data.name}.table.${environment().suffixes.storage}'
+
+@description('Its queue endpoint, without a slash at the end.')
+output queueEndpoint string = 'https://${data.name}.queue.${environment().suffixes.storage}'

@@ -11,5 +11,6 @@ param entraOnly = true
 param applicationAddresses = '203.0.113.7/32, 2001:db8::/32'
 param alertEmail = 'operator@example.com'
 param tableLogs = true
+param doorbell = true
 param alwaysReadyInstances = 1
 param publicUrl = 'https://scim.example.com/scim'

@@ -14,14 +14,19 @@ from dev.bicep.queries import FIELDS
 from dev.credentials import new_key
 from dev.host import Host
 from scim.app import Application
+from scim.feed.sequencer import Sequencer
+from scim.feed.sinks.client import Refusal
+from scim.feed.sinks.document import FixedSinks, SinkDocument, create_secret, write_sinks
+from scim.feed.sinks.state import State, write_state
+from scim.feed.sinks.webhooks import Webhooks
 from scim.mass_changes import MassChanges
 from scim.security.connections import Connection
 from scim.security.usage import Usage, Used
 from scim.store.quotas import Quota
 from scim.store.store import Store
 from scim.trace import Deed, Trace
-from tests.core import cases
-from tests.store.memory import MemoryTable
+from tests.core import REGISTRY, USER_TYPE, cases
+from tests.store.memory import MemoryTable, create
 from tests.support import Client
 
 
@@ -75,6 +80,36 @@ async def credential_expiring(host: Host, client: Client, application: Applicati
     await usage.close()
 
 
+async def sink(host: Host, client: Client, application: Application) -> None:
+    """A webhook that nothing answers."""
+    await bring(State())
+
+
+async def sink_recovered(host: Host, client: Client, application: Application) -> None:
+    """The same, and it had failed before."""
+    await bring(State(tries=1, since="2026-01-01T00:00:00Z"), taken=True)
+
+
+async def bring(state: State, *, taken: bool = False) -> None:
+    class Client:
+        async def send(self, *_: object) -> None:
+            if not taken:
+                raise Refusal("crm.example answered 410", status=410)
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    table = MemoryTable()
+    await create(Store.on(table), "a", USER_TYPE, {"userName": "ada"})
+    await Sequencer(table, REGISTRY).run("a")
+    await write_state(table, "a", "crm", state)
+    webhook = SinkDocument(name="crm", url="https://crm.example/", secrets=(create_secret(),))
+    driver = Webhooks(table, FixedSinks(write_sinks({"crm": webhook})), Client())  # type: ignore[arg-type]
+    driver.follow("a")
+    await driver.finish(10)
+    await driver.close()
+
+
 OPTIONAL = {
     "changed", "added", "removed", "addedIds", "removedIds", "disabled", "deleted", "attribute", "rule", "reason",
     "claimed", "address", "agent", "operations", "failed", "operator",
@@ -90,6 +125,8 @@ CAUSES: dict[str, Cause] = {
     "revoked_credential": revoked_credential,
     "mass_change": mass_change,
     "quota": quota,
+    "sink": sink,
+    "sink_recovered": sink_recovered,
     "credential_expiring": credential_expiring,
 }
 
