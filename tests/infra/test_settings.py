@@ -24,7 +24,8 @@ SNAPSHOTS = {snapshot.name: snapshot for snapshot in read_snapshots(ROOT / "infr
 def environment(name: str = "default") -> dict[str, str]:
     """The app settings of a snapshot."""
     found = read_app_settings(SNAPSHOTS[name])
-    return {name: KNOWN_TO_AZURE.get(name, value) if value.startswith("[") else value for name, value in found.items()}
+    known = {**KNOWN_TO_AZURE, "SCIM_DOORBELL_ENDPOINT": "https://stscimx.queue.core.windows.net"}
+    return {name: known.get(name, value) if value.startswith("[") else value for name, value in found.items()}
 
 
 def test_the_app_starts_with_what_the_templates_set() -> None:
