@@ -16,7 +16,7 @@ from scim.feed.sinks.state import Overtaken, State, read_state, write_state
 from scim.operate.connections.kept import Kept
 from scim.operate.errors import CommandError
 from scim.store import keys
-from scim.store.table import Refused, Table, Write
+from scim.store.table import Partition, Refused, Table, Write
 from scim.store.transactions import commit_surely
 
 START = "start"
@@ -112,7 +112,7 @@ async def remove_sink(kept: Kept, table: Table, name: str) -> int:
     number = 0
     async for tenant in Log(table).tenants():
         try:
-            await commit_surely(table, tenant, [Write("delete", keys.sink_key(name))])
+            await commit_surely(Partition(table, tenant), [Write("delete", keys.sink_key(name))])
             number += 1
         except Refused:  # it has not begun with that tenant
             pass

@@ -75,7 +75,7 @@ class Place:
     async def change(self, number: int, **more: Any) -> None:
         for _ in range(number):
             self._made += 1
-            await create(Store.on(self.table), TENANT, USER_TYPE, {"userName": f"user {self._made}", **more})
+            await create(Store(self.table), TENANT, USER_TYPE, {"userName": f"user {self._made}", **more})
         await Sequencer(self.table, REGISTRY).run(TENANT)
 
     async def run(self, process: Webhooks | None = None, seconds: float = 20.0) -> State:

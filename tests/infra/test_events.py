@@ -100,7 +100,7 @@ async def bring(state: State, *, taken: bool = False) -> None:
             """Nothing is open."""
 
     table = MemoryTable()
-    await create(Store.on(table), "a", USER_TYPE, {"userName": "ada"})
+    await create(Store(table), "a", USER_TYPE, {"userName": "ada"})
     await Sequencer(table, REGISTRY).run("a")
     await write_state(table, "a", "crm", state)
     webhook = SinkDocument(name="crm", url="https://crm.example/", secrets=(create_secret(),))

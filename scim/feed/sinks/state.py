@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from scim.store import keys, properties
-from scim.store.table import Refused, Row, Table, Write
+from scim.store.table import Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
 
 LEASE = timedelta(seconds=60)
@@ -96,7 +96,7 @@ async def write_state(table: Table, tenant: str, sink: str, state: State) -> Sta
     key = keys.sink_key(sink)
     write = Write("replace", key, values, etag) if etag else Write("insert", key, values)
     try:
-        etags = await commit_surely(table, tenant, [write])
+        etags = await commit_surely(Partition(table, tenant), [write])
     except Refused:
         raise Overtaken from None
     return replace(state, etag=etags[0])
