@@ -120,6 +120,13 @@ class Sequencer:
                 moved += run.moved
         return moved
 
+    async def begin_anew(self, tenant: str) -> None:
+        """Give a tenant's log another epoch, as after its table was restored: every reader gets a 410, and begins anew.
+        Raises Refused if somebody else wrote to the log in that moment, TableUnavailable."""
+        head = await Head.read(self._table, tenant)
+        if head is not None:
+            await self._table.commit(tenant, [head._replace(epoch=_make_epoch()).write()])
+
     async def _has_work(self, tenant: str) -> bool:
         async for page in self._table.pages(tenant, *keys.outbox_range(), size=1, keys_only=True):
             if page:
@@ -153,7 +160,10 @@ class _Run:
         """Return the head of a new log, once the tenant is among those that have one."""
         note = Write("upsert", keys.feed_key(self._tenant), {"tenant": self._tenant})
         await commit_surely(Partition(self._table, SHARED), [note])
-        return Head(secrets.token_hex(4), 0)
+        last = 0  # unless its head was lost, the log has no event
+        async for page in self._table.pages(self._tenant, *keys.log_range(-1), keys_only=True):
+            last = max([last, *(keys.parse_number(row.key) for row in page)])
+        return Head(_make_epoch(), last)
 
     async def _take(self, item: Item, batch: _Batch) -> _Batch:
         """Put the events of a row into the batch; the batch that is open then."""
@@ -251,3 +261,7 @@ class _Run:
         etags = await self._table.commit(self._tenant, writes)
         self._head = after._replace(etag=etags[0])
         self.moved += batch.events
+
+
+def _make_epoch() -> str:
+    return secrets.token_hex(4)

@@ -217,6 +217,23 @@ async def test_a_log_that_begins_anew_has_another_epoch() -> None:
     assert len((await Log(table).read(TENANT, "start")).events) == 1
 
 
+async def test_a_table_that_was_restored_begins_anew() -> None:
+    """By hand, or since its head was lost: readers are told, and numbers go on."""
+    table = await filled(3)
+    after = (await Log(table).read(TENANT)).next
+    await Sequencer(table, REGISTRY).begin_anew(TENANT)
+    with pytest.raises(Gone, match="anew"):
+        await Log(table).read(TENANT, after)
+    now = (await Log(table).read(TENANT, "now")).next
+    table.drop(TENANT, keys.FEED)
+    await user(table, "ada")
+    await Sequencer(table, REGISTRY).run(TENANT)
+    with pytest.raises(Gone, match="anew"):
+        await Log(table).read(TENANT, now)
+    assert [event["seq"] for event in await read_all(table, TENANT)] == [1, 2, 3, 4]
+    assert await problems(table, TENANT, REGISTRY) == []
+
+
 async def test_old_events_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     table = await filled(120)
     old = (await Log(table).read(TENANT, None, 1)).next
