@@ -316,9 +316,15 @@ async def test_sinks_are_driven() -> None:
     driven: list[str] = []
 
     class Notes:
-        async def follow(self, tenant: str) -> None:
+        def follow(self, tenant: str) -> None:
             driven.append(tenant)
             raise RuntimeError("a sink that fails stops nobody")
+
+        async def finish(self, seconds: float) -> None:
+            driven.append("finished")
+
+        async def close(self) -> None:
+            driven.append("closed")
 
     following.sinks.append(Notes())
     await user(table, "ada")
@@ -326,8 +332,8 @@ async def test_sinks_are_driven() -> None:
     following.wake(TENANT)
     await until(lambda: bool(driven))
     await following.keep()
-    assert set(driven) == {TENANT}
     await following.settle()
+    assert (set(driven), driven[-2:]) == ({TENANT, "finished", "closed"}, ["finished", "closed"])
 
 
 # tenants check.
