@@ -19,6 +19,7 @@ TITLES = {
     "mass-changes": "Disabled and deleted by tenant",
     "quotas": "Tenants and their quotas",
     "sinks": "Webhooks that take no events, by tenant",
+    "overdue-cycles": "Cycles that have not come",
     "expiring-credentials": "Credentials that end soon",
     "latency": "Latency and trips to the table by operation",
     "storage": "Table Storage: busy answers and trips",

@@ -60,9 +60,39 @@ var rules = [
     window: 'PT1H'
   }
   {
+    name: 'failing-early'
+    title: 'SCIM: more than 20 % of the requests of a tenant fail'
+    description: 'Half of what Entra quarantines a job for. python -m scim status TENANT says what fails, and what to do.'
+    query: loadTextContent('../queries/provisioning.kql')
+    clause: '| where requests >= 50 and failedPercent <= 40'
+    column: 'failedPercent'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 20
+    severity: 3
+    frequency: 'PT15M'
+    window: 'PT1H'
+  }
+  {
+    name: 'cycle-overdue'
+    title: 'SCIM: the next cycle of a tenant has not come'
+    description: 'Entra comes every 40 minutes. Its job is stopped, or in quarantine: python -m scim status TENANT says what to do.'
+    query: loadTextContent('../queries/overdue-cycles.kql')
+    clause: ''
+    column: 'minutes'
+    dimension: 'tenant'
+    aggregation: 'Maximum'
+    operator: 'GreaterThanOrEqual'
+    threshold: 80
+    severity: 2
+    frequency: 'PT1H'
+    window: 'PT6H'
+  }
+  {
     name: 'server-errors'
     title: 'SCIM: the service fails'
-    description: 'Requests were answered with 5xx, as those of a paused connection are. Entra tries them again 40 minutes later.'
+    description: 'Requests were answered with 5xx; those of a paused connection do not count. Entra tries them again 40 minutes later.'
     query: loadTextContent('../queries/provisioning.kql')
     clause: ''
     column: 'serverErrors'

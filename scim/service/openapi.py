@@ -57,8 +57,10 @@ async def read_openapi(context: Context) -> Response:
     """GET /openapi.json: 200 with the document."""
     of_operator = context.request.tenant is not None
     body = {**build_document(context.registry), "servers": [_describe_server(context)]}
-    if of_operator:
-        body["paths"] = _select_readable(body["paths"])
+    if (tenant := context.request.tenant) is not None:
+        from scim.service.openapi_manage import build_manage_paths
+
+        body["paths"] = _select_readable(body["paths"]) | build_manage_paths(context.origin, tenant)
     body["components"] = {
         **body["components"],
         "securitySchemes": _build_security(context.origin, of_operator=of_operator),

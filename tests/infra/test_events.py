@@ -14,11 +14,14 @@ from dev.bicep.queries import FIELDS
 from dev.credentials import new_key
 from dev.host import Host
 from scim.app import Application
+from scim.counters import Minute
 from scim.feed.sequencer import Sequencer
 from scim.feed.sinks.client import Refusal
 from scim.feed.sinks.document import FixedSinks, SinkDocument, create_secret, write_sinks
 from scim.feed.sinks.state import State, write_state
 from scim.feed.sinks.webhooks import Webhooks
+from scim.insight.counts import build_minute, read_minutes
+from scim.insight.keeping import Keeping
 from scim.mass_changes import MassChanges
 from scim.security.connections import Connection
 from scim.security.usage import Usage, Used
@@ -74,6 +77,14 @@ async def quota(host: Host, client: Client, application: Application) -> None:
     await Store(table, quota=Quota(resources=1)).quotas.measure("a")
 
 
+async def cycle_overdue(host: Host, client: Client, application: Application) -> None:
+    table, at = MemoryTable(), int(datetime.now(UTC).timestamp() // 60)
+    for ago in (220, 180, 140):
+        await table.commit("a", [build_minute(Minute("a", "a", at - ago), {"requests": 1}, "p")])
+    await Keeping(table).keep("a")
+    assert await read_minutes(table, "a", datetime.now(UTC) - timedelta(days=1))
+
+
 async def credential_expiring(host: Host, client: Client, application: Application) -> None:
     usage, ends = Usage(NoLog(), 60), datetime.now(UTC) + timedelta(days=6)
     usage.note(Connection.model_validate({"name": "a", "tenant": "a", "keys": [new_key("a")]}), "0a1b2c3d", ends)
@@ -127,6 +138,7 @@ CAUSES: dict[str, Cause] = {
     "quota": quota,
     "sink": sink,
     "sink_recovered": sink_recovered,
+    "cycle_overdue": cycle_overdue,
     "credential_expiring": credential_expiring,
 }
 
