@@ -251,6 +251,12 @@ class Dump:
                     yield before
                 before = line
 
+    def numbered(self) -> Iterator[tuple[int, Resource | Membership]]:
+        """Every resource and membership, with the number of its line."""
+        for number, line in enumerate(self.lines(), 2):
+            if (item := _item(_content(line))) is not None:
+                yield number, item
+
     def _items(self) -> Iterator[Resource | Membership]:
         return filter(None, (_item(_content(line)) for line in self.lines()))
 

@@ -9,6 +9,7 @@ from scim.operate.place import Opened, Place
 from scim.operate.tenants.dump import Dump
 from scim.operate.tenants.importing import import_all, unknown_schemas
 from scim.operate.tenants.restoring import plan, restore
+from scim.operate.tenants.vetting import vet
 from scim.operate.tool.command import argument, option
 from scim.operate.tool.shown import bar, counted, done, say
 from scim.operate.tool.tenants.group import checked_name, verb
@@ -29,6 +30,8 @@ from scim.security.keys import CONNECTION_NAME
 async def import_(place: Place, file: Path, tenant: str | None, only: tuple[str, ...]) -> int:
     """Make the resources and memberships that FILE holds, with the same ids and times.
 
+    Every line is held against the schemas first: if one is wrong it is named, and nothing is made.
+
     A whole file goes into an empty tenant. Cut short, run the same command again: what is there and equal is passed
     over. At the end the tenant is counted and compared with the file; exit code 1 if they differ.
 
@@ -41,6 +44,7 @@ async def import_(place: Place, file: Path, tenant: str | None, only: tuple[str,
     async with place.opened() as opened:
         if missing := unknown_schemas(place.registry(), dump):
             say(place, f"Not declared here, so kept as it is: {', '.join(missing)}.")
+        vet(dump, place.registry(), only or None)
         if only:
             return await _restore(place, opened, dump, into, only)
         return await _import(place, opened, dump, into)
