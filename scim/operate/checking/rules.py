@@ -118,7 +118,11 @@ def _difference(document: Document, resource_type: ResourceType) -> str:
         return f"its document is not what its schema allows: {error.detail}"
     if _text(wanted) == _text(document):
         return ""
-    names = (name for name in {**document, **wanted} if _text(document.get(name)) != _text(wanted.get(name)))
+    names = (
+        name
+        for name in {**document, **wanted}
+        if name not in wanted or _text(document.get(name)) != _text(wanted[name])
+    )
     return f"its document is not in canonical form: {next(names, '')}"
 
 
