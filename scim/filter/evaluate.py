@@ -202,10 +202,10 @@ def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
     compare: Callable[[Any, Any], bool] = (
         _TEXT.get(op) or _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     )
-    return lambda value: isinstance(value, str) and compare(_folded(value, attribute), wanted)
+    return lambda value: isinstance(value, str) and compare(_fold_text(value, attribute), wanted)
 
 
-def _folded(text: str, attribute: Attribute) -> str:
+def _fold_text(text: str, attribute: Attribute) -> str:
     """The text as it is compared. A long one is paid for by its length, and folded once for all terms about it."""
     if len(text) < _LONG:
         return fold(text, attribute)

@@ -131,7 +131,7 @@ def _single_valued(document: Document, operation: Operation) -> None:
             assign(document, Target(target.urn, target.name, attribute), None)  # the old $ref is not the new one's
     elif attribute.type == "complex" and target.sub is None and not empty(operation.value):
         container = document if target.urn is None else document.get(target.urn, {})
-        value = _merged(container.get(target.name, {}), operation.value, value, attribute) or None
+        value = _merge(container.get(target.name, {}), operation.value, value, attribute) or None
     assign(document, target, value)
 
 
@@ -145,7 +145,7 @@ def _names_present(document: Document, operation: Operation) -> bool:
         return True
     container = document if target.urn is None else document.get(target.urn, {})
     present = [container[target.name]] if target.name in container else []
-    return not without_named(present, [_named(value, target)], attribute)
+    return not without_named(present, [_parse_named(value, target)], attribute)
 
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
@@ -155,7 +155,7 @@ def _says_anything(value: object, attribute: Attribute) -> bool:
     return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
 
 
-def _merged(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
+def _merge(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
     sent = _single(sent)
@@ -179,32 +179,34 @@ def _multi_valued(document: Document, operation: Operation) -> None:
     present: list[Any] = list(container.get(target.name) or [])
     whole = Target(target.urn, target.name, attribute)
     if operation.filter is not None:
-        elements = _filtered(present, operation)
+        elements = _change_filtered(present, operation)
     elif target.sub is not None:
-        elements = _every(present, operation, target.sub)
+        elements = _change_every(present, operation, target.sub)
     elif operation.op == "remove":
-        elements = _removed(present, operation.value, whole)
+        elements = _remove(present, operation.value, whole)
     elif empty(operation.value):
         elements = present if operation.op == "add" else []
     else:
         if operation.op == "replace":
             refuse_unknown_list(operation.value, attribute, target.path)
         new = canonical_value(operation.value, whole) or []
-        elements = _added(present, new, attribute) if operation.op == "add" else new
+        elements = _add(present, new, attribute) if operation.op == "add" else new
     assign(document, whole, elements or None)
 
 
-def _removed(present: list[Any], value: object, whole: Target) -> list[Any]:
+def _remove(present: list[Any], value: object, whole: Target) -> list[Any]:
     """The elements after `remove` of a whole attribute: without those that are listed (Entra's form); none of them if
     nothing is said, as in the RFC. An empty list names nothing, so all stay."""
     attribute = whole.attribute
     assert attribute is not None
     if value is None or value == "":
         return []
-    return without_named(present, [_named(element, whole) for element in listed(unwrap(value, whole.name))], attribute)
+    return without_named(
+        present, [_parse_named(element, whole) for element in listed(unwrap(value, whole.name))], attribute
+    )
 
 
-def _named(element: object, whole: Target) -> tuple[Any, set[str]]:
+def _parse_named(element: object, whole: Target) -> tuple[Any, set[str]]:
     """An element that a removal names, in canonical form, and the sub-attributes that it was said not to have. Raises
     400 invalidValue if it cannot be told which one is meant: what is not known might be what tells it."""
     attribute = whole.attribute
@@ -216,7 +218,7 @@ def _named(element: object, whole: Target) -> tuple[Any, set[str]]:
     return known, said_empty(element, attribute)
 
 
-def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
+def _add(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
     """The union. An element of the same `value` and type is that element, with what is new about it; one that is sent
     without a type is the one with its value, whatever its type."""
     elements, primary = list(present), None
@@ -236,7 +238,7 @@ def _added(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any
     return single_primary(elements, primary)
 
 
-def _filtered(present: list[Any], operation: Operation) -> list[Any]:
+def _change_filtered(present: list[Any], operation: Operation) -> list[Any]:
     """The elements after an operation behind a value path."""
     target, attribute = operation.target, operation.target.attribute
     assert attribute is not None and operation.filter is not None
@@ -246,7 +248,7 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
     hits: Collection[int] = dict.fromkeys(found)  # in order, and quick to look into
     if operation.op == "remove" or empty(operation.value):
         _hold_sub(present, hits, operation.sub, None, target.name)
-        return _cleared(present, hits, operation.sub, attribute)
+        return _clear(present, hits, operation.sub, attribute)
     value = _element_value(operation)
     _hold_sub(present, hits, operation.sub, value, target.name)
     if not hits:
@@ -261,11 +263,11 @@ def _filtered(present: list[Any], operation: Operation) -> list[Any]:
             elements[i] = elements[i] if value is None else value
         return elements
     for i in hits:
-        elements[i] = _changed(elements[i], operation, value, attribute)
+        elements[i] = _change_element(elements[i], operation, value, attribute)
     elements = _one_primary(elements, hits, attribute, husks=operation.whole)
     if operation.whole and value is not None:
         return elements
-    return [e for i, e in enumerate(elements) if i not in hits or not _emptied(present[i], e, attribute)]
+    return [e for i, e in enumerate(elements) if i not in hits or not _is_emptied(present[i], e, attribute)]
 
 
 def _one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute, *, husks: bool) -> list[Any]:
@@ -277,12 +279,12 @@ def _one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute,
     return [s if counted else e for e, s, counted in zip(elements, single, counts, strict=True)]
 
 
-def _emptied(before: Document, after: Document, attribute: Attribute) -> bool:
+def _is_emptied(before: Document, after: Document, attribute: Attribute) -> bool:
     """Whether an element has lost what it said: what was never there is no loss, its operation may come next."""
     return set(after) < set(before) and is_husk(after, attribute)
 
 
-def _changed(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
+def _change_element(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
     """One element after an addition or replacement of itself or of one of its sub-attributes. What a replacement does
     not name stays, unless the connection is strict; another reference is another element."""
     if operation.sub is not None:
@@ -291,7 +293,7 @@ def _changed(element: Document, operation: Operation, value: Any, attribute: Att
     if operation.op == "replace" and value is not None and (operation.whole or another):
         assert operation.filter is not None
         return {**_terms(operation.filter, attribute, attribute.name, strict=False), **value}
-    return _merged(element, operation.value, value, attribute)
+    return _merge(element, operation.value, value, attribute)
 
 
 def _element_value(operation: Operation) -> Any:
@@ -311,7 +313,7 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
         raise immutable(f"{name}.{sub.name}")
 
 
-def _cleared(present: list[Any], hits: Collection[int], sub: Attribute | None, attribute: Attribute) -> list[Any]:
+def _clear(present: list[Any], hits: Collection[int], sub: Attribute | None, attribute: Attribute) -> list[Any]:
     """The elements without those that were hit, or these without a sub-attribute; what then says nothing goes."""
     if sub is None:
         return [element for i, element in enumerate(present) if i not in hits]
@@ -325,17 +327,17 @@ def _cleared(present: list[Any], hits: Collection[int], sub: Attribute | None, a
     return elements
 
 
-def _every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
+def _change_every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
     """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
     assert operation.target.attribute is not None
     if operation.op == "remove":
         hits = _of_value(present, operation, sub)
         _hold_sub(present, hits, sub, None, operation.target.name)
-        return _cleared(present, hits, sub, operation.target.attribute)
+        return _clear(present, hits, sub, operation.target.attribute)
     value = canonical_value(operation.value, operation.target)
     _hold_sub(present, range(len(present)), sub, value, operation.target.name)
     if value is None:
-        return _cleared(present, range(len(present)), sub, operation.target.attribute)
+        return _clear(present, range(len(present)), sub, operation.target.attribute)
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
 
 

@@ -25,7 +25,7 @@ _TEXT = 200
 def expect(document: Document, operation: Operation, size: int) -> int:
     """Count what the operation will look at in the document, of `size` characters when the PATCH began; how many values
     its attribute has. Raises TooDear."""
-    units, present = _OPERATION, _present(document, operation)
+    units, present = _OPERATION, _find_present(document, operation)
     if operation.target.attribute is None:
         units += len(document) + len(document.get(operation.target.urn or "", ())) + size // _TEXT
     sent = len(operation.value) if isinstance(operation.value, list | dict) else 1
@@ -36,12 +36,12 @@ def expect(document: Document, operation: Operation, size: int) -> int:
 
 def hold(document: Document, operation: Operation, resource_type: ResourceType, before: int) -> None:
     """Raise 400 invalidValue if the operation has left more values than an attribute may have."""
-    present = _present(document, operation)
+    present = _find_present(document, operation)
     if isinstance(present, list) and len(present) > before:
         hold_number(present, operation.target.name, resource_type)
 
 
-def _present(document: Document, operation: Operation) -> Any:
+def _find_present(document: Document, operation: Operation) -> Any:
     """What the operation's attribute has."""
     target = operation.target
     if target.urn is None:

@@ -45,7 +45,7 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
         if operation.target.sub is not None or operation.op == "replace":
             return None
         if operation.filter is not None:
-            ids = _named(operation.filter) if operation.op == "remove" and operation.sub is None else None
+            ids = _list_named(operation.filter) if operation.op == "remove" and operation.sub is None else None
             if ids is None:
                 return None
         elif operation.op == "remove" and operation.value in (None, ""):
@@ -163,7 +163,7 @@ def identified(value: object, target: Target) -> list[Document]:
     return members
 
 
-def _named(filter: Filter) -> set[str] | None:
+def _list_named(filter: Filter) -> set[str] | None:
     """The ids that a filter of `value eq` terms names."""
     ids: set[str] = set()
     for term in _alternatives(filter):

@@ -47,9 +47,9 @@ def apply_undeclared(document: Document, operation: Operation) -> None:
         return
     inside = own_name(container, head)
     if dot and name not in container and isinstance(container.get(inside), dict | list):
-        assign(document, Target(urn, inside), _every(container[inside], operation, sub))
+        assign(document, Target(urn, inside), _change_every(container[inside], operation, sub))
         return
-    assign(document, Target(urn, name), _changed(container.get(name), operation))
+    assign(document, Target(urn, name), _change_attribute(container.get(name), operation))
 
 
 def _attribute_there(document: Document, urn: str) -> Target | None:
@@ -71,7 +71,7 @@ def _change_extension(document: Document, urn: str, operation: Operation) -> Non
     spellings = {name.lower(): name for name in container}
     for name, value in operation.value.items():
         known = spellings.setdefault(name.lower(), name)
-        changed = _changed(container.get(known), Operation(operation.op, Target(urn, known), value))
+        changed = _change_attribute(container.get(known), Operation(operation.op, Target(urn, known), value))
         if changed is None:
             container.pop(known, None)
         else:
@@ -79,17 +79,17 @@ def _change_extension(document: Document, urn: str, operation: Operation) -> Non
     assign_container(document, urn, container)
 
 
-def _changed(present: Any, operation: Operation) -> Any:
+def _change_attribute(present: Any, operation: Operation) -> Any:
     """Return an attribute's value after an operation; None if it has none."""
     if operation.filter is not None:
-        return _filtered(present, operation, operation.filter)
+        return _change_filtered(present, operation, operation.filter)
     if operation.op == "remove":
         return _without(present, operation)
     if operation.value == {}:
         return present
     value = undeclared(operation.value)
     if isinstance(value, dict) and (present is None or isinstance(present, dict)):
-        return _merged(present or {}, value) or None
+        return _merge(present or {}, value) or None
     if isinstance(value, list) and not any(map(_parts, value)):
         if operation.op == "add":
             return present
@@ -100,12 +100,12 @@ def _changed(present: Any, operation: Operation) -> Any:
         present = _elements(present)
     if operation.op != "add" or not isinstance(present, list):
         return value
-    there = {_written(item) for item in present}
+    there = {_write(item) for item in present}
     new = [] if value is None else listed(value)
-    return present + [item for item in new if _written(item) not in there]
+    return present + [item for item in new if _write(item) not in there]
 
 
-def _merged(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+def _merge(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """Return a complex value with the parts that were sent; what is not named stays (RFC 7644 §3.5.2.3)."""
     merged = {**present, **{own_name(present, name): item for name, item in value.items()}}
     return {name: item for name, item in merged.items() if not empty(item)}
@@ -123,7 +123,7 @@ def _without(present: Any, operation: Operation) -> Any:
         raise unclear_removal(unclear, operation.target.path)
     elements = [(item, _parts(item)) for item in _elements(present)]
     charge(len(elements) * len(named), Work.OPERATIONS)
-    return _kept(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
+    return _restore_form(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
 
 
 def _names(named: dict[str, str], parts: dict[str, str]) -> bool:
@@ -141,17 +141,17 @@ def _parts(element: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _written(value)
+    return value if isinstance(value, str) else _write(value)
 
 
-def _written(value: Any) -> str:
+def _write(value: Any) -> str:
     """Return a value as JSON text, which is counted: a list may hold lists, as long as they like."""
     text = json.dumps(value, sort_keys=True)
     charge(len(text) // (_NESTED if isinstance(value, list | dict) else _TEXT), Work.OPERATIONS)
     return text
 
 
-def _every(present: Any, operation: Operation, sub: str) -> Any:
+def _change_every(present: Any, operation: Operation, sub: str) -> Any:
     """Return the value after an operation on one part of all its elements. A removal with values is of theirs alone."""
     wanted = None
     if operation.op == "remove" and operation.value not in (None, ""):
@@ -164,10 +164,10 @@ def _every(present: Any, operation: Operation, sub: str) -> Any:
             elements.append(element)
         elif (changed := _element_after(element, operation, sub)) is not None:
             elements.append(changed)
-    return _kept(present, elements)
+    return _restore_form(present, elements)
 
 
-def _filtered(present: Any, operation: Operation, filter: Filter) -> Any:
+def _change_filtered(present: Any, operation: Operation, filter: Filter) -> Any:
     """Return the value after an operation behind a value path. If it matches nothing, an addition or replacement makes
     the element that its `eq` terms describe."""
     subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in names(filter)}]
@@ -185,8 +185,8 @@ def _filtered(present: Any, operation: Operation, filter: Filter) -> Any:
         if (changed := _element_after(element, operation, sub)) is not None:
             elements.append(changed)
     if hit or operation.op == "remove" or empty(operation.value) or operation.value == {}:
-        return _kept(present, elements)
-    made = _element_after(_described(filter, operation.target.path), operation, sub)
+        return _restore_form(present, elements)
+    made = _element_after(_describe(filter, operation.target.path), operation, sub)
     if elements and not any(isinstance(element, dict) for element in elements):
         made = made.get("value", made)
     return [*elements, made]
@@ -205,14 +205,14 @@ def _element_after(element: Any, operation: Operation, sub: str | None) -> Any:
         value = value[0]
     if isinstance(element, dict):
         new = {sub: value} if sub else value if isinstance(value, dict) else {"value": value}
-        return _merged(element, new) or None
+        return _merge(element, new) or None
     if isinstance(value, dict):
         value = next((item for name, item in value.items() if name.lower() == "value"), value)
         return element if value == {} else value
     return element if sub and sub.lower() != "value" else value
 
 
-def _described(filter: Filter, path: str) -> dict[str, Any]:
+def _describe(filter: Filter, path: str) -> dict[str, Any]:
     """Return the element that a filter of `eq` terms describes. Raises 400 noTarget for any other filter."""
     element: dict[str, Any] = {}
     for term in filter.terms if isinstance(filter, And) else (filter,):
@@ -235,7 +235,7 @@ def _elements(present: Any) -> list[Any]:
     return [] if present is None else listed(present)
 
 
-def _kept(present: Any, elements: list[Any]) -> Any:
+def _restore_form(present: Any, elements: list[Any]) -> Any:
     """Return elements in the form that the attribute had: a list, or one plain value."""
     if not elements:
         return None

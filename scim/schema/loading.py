@@ -58,7 +58,7 @@ def load(added: Path | None = None) -> Registry:
                 types[document.id] = document
                 if file.parent == added:
                     added_types.add(document.id)
-    types = _extended(types, schemas)
+    types = _extend(types, schemas)
     registry = Registry((_resource_type(t, schemas, common) for t in types.values()), common)
     _check_types(registry.resource_types)
     return registry
@@ -84,7 +84,7 @@ def _documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
             raise SchemaError(f"{file.name}: {where}: {first['msg']}") from None
 
 
-def _extended(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
+def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
     """The resource types with the schemas that extend them by their URN."""
     named = {t.schema_ for t in types.values()} | {e.schema_ for t in types.values() for e in t.schema_extensions}
     result = dict(types)

@@ -20,7 +20,7 @@ def drop_passwords(document: dict[str, Any], resource_type: ResourceType) -> Non
         if _is_one(urn):
             del document[urn]
             continue
-        document[urn] = _without(document[urn])
+        document[urn] = _remove_passwords(document[urn])
         if document[urn] in ({}, None):
             del document[urn]
 
@@ -29,9 +29,9 @@ def _is_one(name: str) -> bool:
     return name.casefold().strip().endswith(_NAME)
 
 
-def _without(value: Any) -> Any:
+def _remove_passwords(value: Any) -> Any:
     """The value without passwords; what becomes empty by that is left out too. Bodies have a greatest depth."""
     if isinstance(value, dict):
-        kept = {name: _without(item) for name, item in value.items() if not _is_one(name)}
+        kept = {name: _remove_passwords(item) for name, item in value.items() if not _is_one(name)}
         return {name: item for name, item in kept.items() if item not in ({}, []) or item == value[name]}
-    return [_without(item) for item in value] if isinstance(value, list) else value
+    return [_remove_passwords(item) for item in value] if isinstance(value, list) else value

@@ -86,7 +86,7 @@ class Projection:
                     continue
                 rule = self._rules[name] = self._rule(None, attribute)
             declared, shown, keep = rule
-            if shown and (keep is None or (value := _kept(value, keep))):
+            if shown and (keep is None or (value := _keep_subs(value, keep))):
                 result[declared] = value
         return result
 
@@ -125,7 +125,7 @@ class Projection:
                     continue
                 rule = self._rules[urn, name] = self._rule(urn, attribute)
             declared, shown, keep = rule
-            if shown and (keep is None or (item := _kept(item, keep))):
+            if shown and (keep is None or (item := _keep_subs(item, keep))):
                 container[declared] = item
         return container
 
@@ -162,7 +162,7 @@ def _names(resource_type: ResourceType, text: str) -> Wanted:
     return wanted
 
 
-def _kept(value: Any, keep: frozenset[str]) -> Any:
+def _keep_subs(value: Any, keep: frozenset[str]) -> Any:
     """A complex value, or a list of them, with these sub-attributes alone."""
     if isinstance(value, list):
         return [kept for element in value if (kept := _only(element, keep))]

@@ -88,15 +88,15 @@ def _simple(attribute: Attribute, suffix: str) -> Validator:
 
     def validate(value: object, path: str) -> Any:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not attribute.multi_valued:
-            value = _unwrapped(value[0], value)
+            value = _unwrap(value[0], value)
         elif isinstance(value, dict) and attribute.multi_valued:
-            value = _unwrapped(value, None)
+            value = _unwrap(value, None)
         return None if empty(value) else cast(value, attribute, path + suffix)
 
     return validate
 
 
-def _unwrapped(value: dict[str, Any], without: object) -> object:
+def _unwrap(value: dict[str, Any], without: object) -> object:
     """What stands in `value`; `without` where there is no such member."""
     return next((item for name, item in value.items() if name.lower() == "value"), without)
 

@@ -137,11 +137,11 @@ def fold(text: str, attribute: Attribute) -> str:
 
 def folded(text: str, *, case_exact: bool) -> str:
     """The same, for what is known of the attribute."""
-    text = _composed(text)
-    return text if case_exact else _composed(text.lower().replace("\u03c2", "\u03c3"))
+    text = _compose(text)
+    return text if case_exact else _compose(text.lower().replace("\u03c2", "\u03c3"))
 
 
-def _composed(text: str) -> str:
+def _compose(text: str) -> str:
     """`text` in NFC. Of a long one, pieces: what stands behind one letter is sorted in a time that grows with its
     square, so half a million accents would take ten seconds."""
     if len(text) <= _LONG:
