@@ -3,3 +3,6 @@
 Nothing in this package knows Azure Functions: function_app.py hands it requests and takes its responses.
 docs/architecture.md shows the floors; imports only ever run downwards.
 """
+
+__version__ = "0.1.0"
+"""The version whose changes CHANGELOG.md lists (semantic versioning)."""
