@@ -16,11 +16,14 @@ from dev.azurite import Azurite
 from dev.credentials import SEALS, new_key
 from scim.app import Application
 from scim.operate.tool.main import main
+from scim.store import keys
 from scim.store.table import Table
 from tests.conftest import TABLE
 from tests.support import Client
 
 OTHER_TABLE = "other"
+TOLD = (f"{keys.OUTBOX} ", keys.FEED, f"{keys.LOG} ", f"{keys.ABOUT} ")
+"""What the keys begin with of rows that tell what was changed: a copy has its own."""
 
 
 @dataclass

@@ -222,7 +222,7 @@ async def test_files_that_are_none(operator: Operator, client: Client, backed_up
         "stands behind the end": [*whole, whole[2]],
         "not where the members of": [*whole[:-1], whole[membership], whole[-1]],
         "no resource and no membership": [*whole[:3], b'{"id": 5}\n', *whole[3:]],
-        "a type that no schema here has": [
+        "its type is one that no schema here has": [
             whole[0],
             b'{"type":"Car","id":"car-a","created":"","modified":"","document":{}}\n',
             b'{"resources":{"Car":1},"memberships":0,"finished":""}\n',
