@@ -90,6 +90,10 @@ class Memory:
                 there = self._partitions[partition]
         return ["" if write.kind == "delete" else there[write.key].etag for write in writes]
 
+    async def partitions(self, after: str = "") -> AsyncIterator[str]:
+        for name in sorted(name for name, rows in self._partitions.items() if rows and name > after):
+            yield name
+
     async def close(self) -> None:
         pass
 
