@@ -386,6 +386,7 @@ async def test_housekeeping_removes_old_bookmarks(
 ) -> None:
     await fill(client, 9)
     await page(client, "/Users", startIndex=1, count=3)
+    await process.housekeep()  # what the feed does is done
     assert age(memory, client.tenant, "b ", at=ago(minutes)) == 1
     others = len(memory.rows(client.tenant)) - 1
     await process.housekeep()
