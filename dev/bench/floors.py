@@ -115,7 +115,8 @@ class Floor:
     async def post(self, number: int) -> None:
         """A new user: its row, its index rows, a receipt and a row of the outbox, at once."""
         rows = self._new(number)
-        await self._table.write([Change("insert", row) for row in [*rows, self._told(rows[0]["doc0"])]])
+        document = next(str(row["doc0"]) for row in rows if "doc0" in row)
+        await self._table.write([Change("insert", row) for row in [*rows, self._told(document)]])
 
     async def get(self, number: int) -> None:
         """A user and the groups that it is in."""

@@ -33,7 +33,7 @@ FIELDS = {
     "sink": {"event", "sink", "tenant", "state", "lag", "tries", "status", "error"},
     "sink_recovered": {"event", "sink", "tenant", "since"},
     "housekeeping": {"event", "finished", "failed", "whole", "ms"},
-    "cycle_overdue": {"event", "tenant", "connection", "last", "expected", "minutes"},
+    "cycle_overdue": {"event", "tenant", "connection", "last_request", "expected", "minutes"},
     "credential_expiring": {"event", "connection", "tenant", "credential", "days", "threshold", "expires"},
 }  # fmt: skip
 """The fields of each event that the app logs."""

@@ -153,7 +153,8 @@ class Log:
             number = 0
             async for page in self._table.pages(tenant, *keys.log_range(-1), size=_FORGOTTEN_AT_ONCE):
                 for row in page:
-                    if properties.parse_written_time(row.etag) >= until:
+                    written = properties.parse_written_time(row.etag)
+                    if not written or written >= until:
                         break
                     old += [*filter(None, str(row.values.get("about", "")).split("\n")), row.key]
                     number += 1

@@ -59,7 +59,7 @@ class Keeping:
             fields = {
                 "tenant": tenant,
                 "connection": name,
-                "last": last.isoformat(),
+                "last_request": last.isoformat(),
                 "expected": expected.isoformat(),
                 "minutes": (now - last) // timedelta(minutes=1),
             }

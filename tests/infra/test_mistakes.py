@@ -73,7 +73,7 @@ QUERIES = {
     "field of another event": ("line.error", "line.days", "days is no field of request or token; correct the name"),
     "unknown event": ('event == "token" and', 'event == "tokens" and', "the app logs no event tokens; it is one of "
                       "request, change, token, revoked_credential, mass_change, quota, sink, sink_recovered, "
-                      "housekeeping, credential_expiring"),
+                      "housekeeping, cycle_overdue, credential_expiring"),
     "lines that are no JSON": ('| where message startswith "{"\n', "", "parses lines that are no JSON too; "
                                'write | where message startswith "{" before'),
     "blank line": ("| order by", "\n| order by", "is blank, which ends a query in the portal; remove the line"),

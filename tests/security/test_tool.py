@@ -408,7 +408,7 @@ async def test_refusals_say_why_and_change_nothing(place: Place, known: dict[str
 
 USAGE = [
     (),
-    ("remove", "x"),
+    ("remove",),
     ("add", "x", "--kind", "password"),
     ("add", "x", "y"),
     ("show",),
@@ -437,6 +437,7 @@ COMMANDS = (
     "grant",
     "pause",
     "resume",
+    "remove",
     "rotate-signing-keys",
     "seals",
     "rotate-seals",
