@@ -372,9 +372,10 @@ class Custom:
         present = extension.get(self.name)
         if self.op == "remove" or self.value in NO_VALUE:
             extension.pop(self.name, None)
-        elif self.op == "add" and isinstance(present, list):
+        elif self.op == "add" and present is not None and isinstance(self.value, list) | isinstance(present, list):
+            there = present if isinstance(present, list) else [present]  # one value becomes a list by adding a list
             new = self.value if isinstance(self.value, list) else [self.value]
-            extension[self.name] = present + [item for item in new if item not in present]
+            extension[self.name] = there + [item for item in new if item not in there]
         else:
             extension[self.name] = self.value
         if not extension:

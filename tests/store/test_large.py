@@ -53,6 +53,7 @@ def with_group(number: int) -> MemoryTable:
             "id": GROUP,
             **TIMES,
             **named,
+            "n": 1,
             **properties.split_document(document),
         }
     }
@@ -83,7 +84,7 @@ async def test_large_group_is_what_the_store_writes() -> None:
     )
     assert await problems(table, TENANT, REGISTRY) == []
     shape = {row.key: sorted(row.values) for row in table.rows(TENANT)}
-    left = [row for row in posted.rows(TENANT) if not row.key.startswith("w ")]
+    left = [row for row in posted.rows(TENANT) if not row.key.startswith(("w ", "e "))]
     assert {row.key.replace(made.id, GROUP): sorted(row.values) for row in left} == shape
 
 
@@ -360,7 +361,7 @@ async def test_patch_of_5000_members(client: Client, wire: Wire, real: AzureTabl
     wire.reset()
     response = await client.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": values(10, 5_010)})
     assert response.status == 204
-    assert wire.trips == ["POST $batch"] * (2 + math.ceil((5_000 - 96) / 49))
+    assert wire.trips == ["POST $batch"] * (2 + math.ceil((5_000 - 94) / 48))
     assert await held(client, group) == [member(n) for n in range(5_010)]
     report = await is_clean(real, client.tenant)
     assert (report.memberships, report.pending) == (5_010, 0)
@@ -385,4 +386,6 @@ async def test_life_of_a_group_of_10000(client: Client, application: Application
     assert (await client.get(path)).status == 404
     await application.housekeep(everything=True)
     report = await is_clean(real, client.tenant)
-    assert (report.rows, report.pending) == (1, 0)  # the census stays
+    left = [row.key async for page in real.pages(client.tenant, "", "\uffff") for row in page]
+    told = ("e ", "h feed", "v ", "a ")
+    assert ([key[:2] for key in left if not key.startswith(told)], report.pending) == (["i "], 0)  # the census stays
