@@ -11,10 +11,13 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import HTTPServer
 from pathlib import Path
+from threading import Timer
 from types import ModuleType
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -67,6 +70,7 @@ def served(azurite: Azurite) -> Iterator[tuple[subprocess.Popen[str], str]]:
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_SEALS": SEALS,
+        "HALT": "1000000 before",
     }
     with running(sys.executable, "-m", "tests.serve", **settings) as process:
         assert process.stdout
@@ -122,14 +126,15 @@ def copied(copy: Any) -> tuple[dict[str, Any], set[tuple[str, str]]]:
 def test_a_consumer_ends_with_what_scim_shows(azurite: Azurite, tmp_path: Path) -> None:
     dice, path = random.Random(17), str(tmp_path / "copy.db")
     consumer = (sys.executable, "examples/consumer.py", path)
-    for number in range(3):
+    for number in range(4):
         with served(azurite) as (app, url), running(*consumer, FEED_URL=url, FEED_TOKEN=KEYS["follower"]) as follower:
-            if number == 1:  # the consumer is killed while the app works, then the app
-                time.sleep(dice.uniform(0.2, 0.8))
-                follower.kill()
+            kills = [Timer(dice.uniform(0.3, 1.0), follower.kill), Timer(dice.uniform(0.3, 1.0), app.kill)]
+            for kill in kills[: number % 3]:
+                kill.start()
             work(url, dice, number)
+            for kill in kills:
+                kill.cancel()
             time.sleep(dice.uniform(0, 0.5))
-            app.kill()
     module = load("consumer")
     copy = module.Copy(path)
     with served(azurite) as (_, url):
@@ -150,9 +155,6 @@ def test_a_consumer_ends_with_what_scim_shows(azurite: Azurite, tmp_path: Path) 
 
 def receive(receiver: Any, module: Any, path: str, service: Any, page: Any) -> Any:
     """A copy that got all events as messages of a few, each of them twice, and one of a stranger's."""
-    import threading
-    from http.server import HTTPServer
-
     secret, events = "whsec_" + base64.b64encode(b"k" * 32).decode(), page["events"]
     epoch = page["next"].partition("_")[0]
     server: list[HTTPServer] = []
