@@ -26,7 +26,12 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS cursors (tenant TEXT PRIMARY KEY, cursor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS resources (tenant TEXT, id TEXT, type TEXT, document TEXT, PRIMARY KEY (tenant, id));
 CREATE TABLE IF NOT EXISTS members (tenant TEXT, grp TEXT, member TEXT, PRIMARY KEY (tenant, grp, member));
+CREATE VIEW IF NOT EXISTS memberships AS SELECT * FROM members AS m
+    WHERE EXISTS (SELECT 1 FROM resources AS r WHERE r.tenant = m.tenant AND r.id = m.grp)
+    AND EXISTS (SELECT 1 FROM resources AS r WHERE r.tenant = m.tenant AND r.id = m.member);
 """
+"""`memberships` are those that count: both ends are there. A user who is deleted while it is added to a group may be in
+`members` after that."""
 APART = ("meta", "groups", "members")
 """What a GET shows and an event's `data` has not."""
 

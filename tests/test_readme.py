@@ -79,10 +79,11 @@ def test_the_walk_works_as_printed(served: dict[str, tuple[str, str]]) -> None:
     url, token = served["contoso"]
     script = re.sub(r"^URL=.*$", f"URL={url}", script, flags=re.MULTILINE)
     script = re.sub(r"^TOKEN=.*$", f"TOKEN={token}", script, flags=re.MULTILINE)
+    script = re.sub(r"^APPLICATION=.*$", f"APPLICATION={served['application'][1]}", script, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) if line else None for line in done.stdout.splitlines()]
-    empty, created, by_mail, read, patched, added, renamed, group, disabled, deleted, left, gone = answers
+    empty, created, by_mail, read, patched, added, renamed, group, disabled, told, deleted, left, gone = answers
     assert empty["totalResults"] == 0
     assert created["id"] == read["id"] == by_mail["Resources"][0]["id"]
     assert patched["addresses"] == [{"type": "work", "locality": "Bellevue", "country": "United States"}]
@@ -92,6 +93,8 @@ def test_the_walk_works_as_printed(served: dict[str, tuple[str, str]]) -> None:
     assert disabled["active"] is False
     assert disabled["groups"][0]["value"] == group["id"]
     assert "members" not in left
+    (event,) = told["events"]
+    assert (event["type"], event["changed"], event["resource"]["id"]) == ("user.deactivated", ["active"], created["id"])
 
 
 def test_an_application_reads_as_printed(served: dict[str, tuple[str, str]]) -> None:

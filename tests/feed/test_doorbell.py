@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue import QueueClient
+
+from dev import azurite
+from dev.azurite import find_node, free_port
 from scim.feed.sequencer import Sequencer
 from scim.feed.sinks.doorbell import Doorbell, Queue
 from scim.store.store import Store
@@ -12,6 +21,7 @@ from tests.core import REGISTRY, USER_TYPE
 from tests.store.memory import MemoryTable, create
 
 TENANT = "contoso"
+_MAIN = azurite._MAIN.parents[1] / "queue/main.js"
 
 
 class Kept(Queue):
@@ -26,6 +36,36 @@ class Kept(Queue):
         if self.away:
             raise OSError("nobody there")
         self.sent.append(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[str]:
+    """The connection string of a real queue service."""
+    port = free_port()
+    command = [find_node(), str(_MAIN), "--inMemoryPersistence", "--queueHost", "127.0.0.1", "--queuePort", str(port)]
+    command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    while "successfully listens" not in (line := process.stdout.readline()):
+        assert line, "Azurite's queue service did not start"
+    account = azurite._ACCOUNT
+    yield f"AccountName={account};AccountKey={azurite._KEY};QueueEndpoint=http://127.0.0.1:{port}/{account};"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+async def test_a_message_in_a_real_queue(storage: str) -> None:
+    """As the queue trigger of Azure Functions takes it: base64. The queue is the deployment's: it is not made here."""
+    bell = Queue("scim-feed", connection_string=storage)
+    with pytest.raises(ResourceNotFoundError):
+        await bell.send("{}")
+    with QueueClient.from_connection_string(storage, "scim-feed") as queue:
+        queue.create_queue()
+        await bell.send('{"tenant": "contoso", "seq": 1}')
+        [message] = queue.receive_messages()
+        assert json.loads(base64.b64decode(message.content)) == {"tenant": "contoso", "seq": 1}
+    await bell.close()
 
 
 async def change(table: MemoryTable, name: str) -> None:

@@ -118,7 +118,7 @@ def shown(service: Any) -> tuple[dict[str, Any], set[tuple[str, str]]]:
 
 def copied(copy: Any) -> tuple[dict[str, Any], set[tuple[str, str]]]:
     rows = copy.database.execute("SELECT id, document FROM resources WHERE tenant = ?", (TENANT,))
-    members = copy.database.execute("SELECT grp, member FROM members WHERE tenant = ?", (TENANT,))
+    members = copy.database.execute("SELECT grp, member FROM memberships WHERE tenant = ?", (TENANT,))
     return {id: json.loads(text) for id, text in rows}, set(members)
 
 
