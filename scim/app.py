@@ -21,22 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 from scim import budget, deadline, health, trace
 from scim.address import UNKNOWN, find_address
-from scim.counters import Counters
 from scim.errors import (
     INTERNAL,
     INVALID_SYNTAX,
     MISDIRECTED,
     NOT_FOUND,
-    TOO_LARGE,
-    UNAVAILABLE,
     URL_TOO_LONG,
     ScimError,
-    with_request,
 )
+from scim.failing import explain_failure, refuse
 from scim.health import Health
 from scim.http import CONTENT_TYPE, FEED, MANAGE, ROOT, TENANTS, Request, Response
 from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
+from scim.observer import Observer
 from scim.refusals import AddressLimits, Sample
 from scim.request_log import log_request
 from scim.told import NO_ADDRESS
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
+    from scim.counters import Counters
     from scim.feed.following import Following
     from scim.insight.keeping import Keeping
     from scim.insight.recorder import Recorder
@@ -63,9 +62,6 @@ _OPERATORS = {TENANTS, FEED, MANAGE}
 """The operator's doors, which are not there for anybody else."""
 _LOGGED = {ROOT, "oauth2", *_OPERATORS}
 """The doors whose requests leave a line in the log."""
-_OAUTH = {"oauth2", ".well-known"}
-"""The doors whose errors have OAuth's form (RFC 6749 §5.2)."""
-_RETRY_AFTER = {"Retry-After": "30"}
 _OWN_HOST = "WEBSITE_HOSTNAME"
 """Where the platform says by which name it reaches the app, also behind a proxy that SCIM_PUBLIC_URL names."""
 _MOST_URL = 65_536
@@ -121,10 +117,7 @@ class Application:
         self._parts: _Parts | None = None
         self._following: Following | None = None
         self._changes = MassChanges()
-        self._counters = Counters()
-        self._flushed = 0.0
-        """Until when (time.monotonic) what is counted is about to be written anyway."""
-        self._recorder: Recorder | None = None
+        self._observer = Observer(self._open_recorder)
         self._keeping: Keeping | None = None
         self._sample = Sample()
         self._warnings = Bucket(10, 0.2)
@@ -142,9 +135,10 @@ class Application:
             response = await self._answer(read)
         except ScimError as error:
             trace.broken(error)
-            response = self._refusal(request, error, request_id)
+            response = refuse(request, error, request_id)
         except Exception as error:
-            response = self._refusal(request, self._failure(error, request_id, gathered), request_id)
+            tells = gathered.admitted or self._warnings.take(time.monotonic())
+            response = refuse(request, explain_failure(error, request_id, tells=tells), request_id)
         if not gathered.admitted:
             response = self._charged(request, response, gathered)
         response.headers.setdefault("Content-Type", CONTENT_TYPE)
@@ -170,42 +164,18 @@ class Application:
             log_request(request, response, gathered, milliseconds=milliseconds, registry=registry, count=count)
 
     def _note(self, request: Request, response: Response, gathered: Trace, milliseconds: float) -> None:
-        """Count the request of a customer; and have it recorded, behind its response, if it was refused: only then is
-        anything loaded for it."""
+        """Have the request of a customer counted, and recorded if it was refused."""
         parts = self._parts
-        if parts is None or gathered.tenant is None or request.root in _OPERATORS:
-            return
-        if not (every := parts.settings.insight_seconds):
-            return
-        loop = asyncio.get_running_loop()
-        if request.root == ROOT:
-            self._counters.count(request, response, gathered, milliseconds)
-            if (now := time.monotonic()) >= self._flushed:
-                self._flushed = now + every
-                loop.call_later(every, self._flush_counters)
-        if response.status >= 400 or gathered.failed:
-            loop.call_soon(self._record, request, response, gathered, time.time())
+        if parts is not None and request.root not in _OPERATORS:
+            self._observer.note(request, response, gathered, milliseconds, parts.settings.insight_seconds)
 
-    def _flush_counters(self) -> None:
-        if (recorder := self._find_recorder()) is not None:
-            recorder.flush()
+    def _open_recorder(self, counters: Counters) -> Recorder | None:
+        """Load what writes behind the responses; None once the app is closed."""
+        if (parts := self._parts) is None:
+            return None
+        from scim.insight.recorder import Recorder
 
-    def _record(self, request: Request, response: Response, gathered: Trace, at: float) -> None:
-        if (recorder := self._find_recorder()) is None:
-            return
-        try:
-            recorder.record(request, response, gathered, at)
-        except Exception:  # it must not end the loop's turn with noise of another kind
-            log.exception("the refusal of request %s was not recorded", gathered.request)
-
-    def _find_recorder(self) -> Recorder | None:
-        """What writes behind the responses, loaded now; None once the app is closed."""
-        if self._recorder is None and (parts := self._parts) is not None:
-            from scim.insight.recorder import Recorder
-
-            store = parts.store
-            self._recorder = Recorder(store.table, parts.registry, store.tenants, self._counters)
-        return self._recorder
+        return Recorder(parts.store.table, parts.registry, parts.store.tenants, counters)
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
         """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
@@ -216,7 +186,7 @@ class Application:
         try:
             parts.addresses.check(gathered.address or UNKNOWN)
         except ScimError as error:
-            return self._refusal(request, error, gathered.request)
+            return refuse(request, error, gathered.request)
         return response
 
     @property
@@ -271,9 +241,7 @@ class Application:
     async def close(self) -> None:
         """Give back the connections to the table."""
         parts, self._parts = self._parts, None
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            await recorder.settle()
+        await self._observer.settle()
         following, self._following = self._following, None
         if following is not None:
             await following.settle()
@@ -457,47 +425,3 @@ class Application:
             return AzureTable.with_key(settings.table_connection_string, name, self._policies)
         except ValueError:  # its text may quote the string, which holds a key
             raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None
-
-    @staticmethod
-    def _refusal(request: Request, error: ScimError, request_id: str) -> Response:
-        """The error in the form of the door that the request came to."""
-        if request.root not in _OAUTH:
-            return Response(error.kind.status, error.body(request_id), error.headers)
-        code = "temporarily_unavailable" if error.kind is UNAVAILABLE else "server_error"
-        body = {
-            "error": "invalid_request" if error.kind.status < 500 else code,
-            "error_description": with_request(error.detail, request_id),
-        }
-        return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
-
-    def _failure(self, error: Exception, request_id: str, gathered: Trace) -> ScimError:
-        """503 for what passes by itself or awaits the operator, 500 for a fault of ours, whose cause the log has: each
-        time if the caller is known, else now and then."""
-        from scim.schema.loading import SchemaError
-        from scim.security.seals import NoSeals
-        from scim.security.signing_keys import NoSigningKeys
-        from scim.security.unavailable import SecretsUnavailable
-        from scim.settings import SettingsError
-        from scim.store.table import TableUnavailable, TooLarge
-
-        tells = gathered.admitted or self._warnings.take(time.monotonic())
-        if isinstance(error, TooLarge):
-            kind, detail = TOO_LARGE, "The change is too large for one transaction; send it in smaller requests"
-        elif isinstance(error, TableUnavailable):
-            if tells:
-                log.warning("storage unavailable (request %s): %s", request_id, error)
-            kind, detail = UNAVAILABLE, "Storage does not answer at the moment; nothing was lost. Send again later"
-        elif isinstance(error, SecretsUnavailable):
-            if tells:
-                log.warning("caller not looked up (request %s): %s", request_id, error)
-            kind, detail = UNAVAILABLE, "Who may call cannot be looked up at the moment; send again later"
-        elif isinstance(error, SettingsError | SchemaError | NoSigningKeys | NoSeals):
-            if tells:
-                log.error("misconfigured (request %s): %s", request_id, error)
-            kind, detail = UNAVAILABLE, "This service is not configured; its operator finds the setting in the log"
-        else:
-            if tells:
-                log.exception("request %s failed", request_id, exc_info=error)
-            kind, detail = INTERNAL, "The service failed on this request; its operator finds the cause in the log"
-        headers = _RETRY_AFTER if kind is UNAVAILABLE else {}
-        return ScimError(kind, f"{detail}.", headers)

@@ -82,7 +82,7 @@ class Place:
     async def settle(self) -> None:
         """Have everything written that waits behind responses."""
         await asyncio.sleep(0)
-        recorder = self.application._recorder or self.application._find_recorder()
+        recorder = self.application._observer._recorder or self.application._observer._find_recorder()
         assert recorder is not None
         await recorder.settle()
 

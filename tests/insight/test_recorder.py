@@ -156,7 +156,7 @@ async def test_a_refusal_costs_two_trips_behind_its_response_and_a_success_none(
     await place.client().post("/Users", {"userName": "diego", "active": "perhaps"})
     assert place.table.trips == []
     await asyncio.sleep(0)
-    recorder = place.application._recorder
+    recorder = place.application._observer._recorder
     assert recorder is not None
     assert recorder._worker is not None
     await recorder._worker
@@ -164,10 +164,10 @@ async def test_a_refusal_costs_two_trips_behind_its_response_and_a_success_none(
 
 
 async def test_no_more_than_so_many_rows_go_at_once_and_tenants_take_turns(place: Place) -> None:
-    recorder = place.application._find_recorder()
+    recorder = place.application._observer._find_recorder()
     assert recorder is None  # nothing was built yet
     await place.client().get("/Users")
-    recorder = place.application._find_recorder()
+    recorder = place.application._observer._find_recorder()
     assert recorder is not None
     for number in range(ROWS_A_SECOND * 3):
         failure = Failure("User", f"user{number}", "2026-01-01T00:00:00Z", "POST Users", 400, "", "", "contoso")
@@ -179,7 +179,7 @@ async def test_no_more_than_so_many_rows_go_at_once_and_tenants_take_turns(place
 
 async def test_as_many_rows_as_subjects_however_many_cycles_fail(place: Place) -> None:
     await place.client().get("/Users")
-    recorder = place.application._find_recorder()
+    recorder = place.application._observer._find_recorder()
     assert recorder is not None
     for cycle in range(3):
         time = f"2026-01-0{cycle + 1}T00:00:00Z"
