@@ -98,6 +98,12 @@ def unique_range(resource_type: ResourceType, index: Index) -> tuple[str, str]:
     return key_range(f"{UNIQUE} {resource_type.id_prefix} {index.key} ")
 
 
+def _until(prefix: str, until: str | None) -> tuple[str, str]:
+    """The keys that start with `prefix`; only those before `until` behind it, if that is given."""
+    start, end = key_range(prefix)
+    return start, f"{prefix}{until}" if until else end
+
+
 def unique_key(resource_type: ResourceType, index: Index, value: str) -> str:
     return f"{UNIQUE} {resource_type.id_prefix} {index.key} {encode(fold(value, index.attribute))}"
 
@@ -180,8 +186,7 @@ def receipt_key(time: str) -> str:
 
 def receipts_range(until: str | None) -> tuple[str, str]:
     """The key range of the receipts from before `until`, or of all."""
-    start, end = key_range(f"{RECEIPT} ")
-    return start, f"{RECEIPT} {until}" if until else end
+    return _until(f"{RECEIPT} ", until)
 
 
 def linked_range(other: str, start: str | None, end: str | None, *, of_group: bool) -> tuple[str, str]:
@@ -203,8 +208,7 @@ def pending_key(due: str) -> str:
 
 def pending_range(until: str | None) -> tuple[str, str]:
     """The key range of the pending rows that are due before `until`, or of all."""
-    start, end = key_range(f"{PENDING} ")
-    return start, f"{PENDING} {until}" if until else end
+    return _until(f"{PENDING} ", until)
 
 
 def bookmark_key(connection: str, query: str, start: int) -> str:
@@ -294,8 +298,7 @@ def minute_key(minute: str, connection: str, process: str) -> str:
 
 def minute_range(until: str = "") -> tuple[str, str]:
     """The key range of all minutes, or of those before `until`."""
-    start, end = key_range(f"{COUNTERS} m ")
-    return start, f"{COUNTERS} m {until}" if until else end
+    return _until(f"{COUNTERS} m ", until)
 
 
 def hour_key(hour: str, connection: str) -> str:
@@ -305,8 +308,8 @@ def hour_key(hour: str, connection: str) -> str:
 
 def hour_range(since: str = "", until: str = "") -> tuple[str, str]:
     """The key range of all hours, of those from `since` on, or of those before `until`."""
-    start, end = key_range(f"{COUNTERS} h ")
-    return start + since, f"{COUNTERS} h {until}" if until else end
+    start, end = _until(f"{COUNTERS} h ", until)
+    return start + since, end
 
 
 def counters_range(since_hour: str) -> tuple[str, str]:
