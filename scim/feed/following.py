@@ -8,7 +8,6 @@ it got there. Sinks, which bring events to somebody, are driven in the same thre
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import math
 import time
@@ -19,6 +18,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from scim import deadline
+from scim.behind import Rounds
 from scim.deadline import OutOfTime
 from scim.feed.log import MOST, Log, Page
 from scim.feed.sequencer import Sequencer
@@ -73,8 +73,7 @@ class Following:
         self._sequencer = Sequencer(table, registry)
         self._every = every
         self._days = days
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
+        self._rounds = Rounds()
         self._ran: dict[str, float] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -82,28 +81,19 @@ class Following:
 
     def wake(self, tenant: str) -> None:
         """Something was written to the tenant's outbox. Returns at once."""
-        if not self._every:
-            return
-        if tenant in self._tasks:
-            self._again.add(tenant)
-            return
-        # A context of its own: what it costs is not the request's, nor does it end with its deadline.
-        self._tasks[tenant] = asyncio.create_task(self._drive(tenant), context=contextvars.Context())
+        if self._every:
+            self._rounds.call(tenant, lambda: self._bring_in_turn(tenant), lambda: self._pause(tenant))
 
-    async def _drive(self, tenant: str) -> None:
-        try:
-            while True:
-                await asyncio.sleep(self._ran.get(tenant, -math.inf) + self._every - time.monotonic())
-                self._again.discard(tenant)
-                self._ran.pop(tenant, None)
-                self._ran[tenant] = time.monotonic()
-                forget_oldest(self._ran, _MOST_KNOWN)
-                async with self._places:
-                    await self._bring(tenant, expected=True)
-                if tenant not in self._again:
-                    return
-        finally:
-            del self._tasks[tenant]
+    def _pause(self, tenant: str) -> float:
+        """Return the seconds until the sequencer may run for a tenant again."""
+        return self._ran.get(tenant, -math.inf) + self._every - time.monotonic()
+
+    async def _bring_in_turn(self, tenant: str) -> None:
+        self._ran.pop(tenant, None)
+        self._ran[tenant] = time.monotonic()
+        forget_oldest(self._ran, _MOST_KNOWN)
+        async with self._places:
+            await self._bring(tenant, expected=True)
 
     async def read(self, tenant: str, after: str | None = None, most: int = MOST) -> Page:
         """Read events behind a cursor, what was written a moment ago among them. Raises BadCursor, Gone,
@@ -133,10 +123,7 @@ class Following:
 
     async def settle(self) -> None:
         """Stop what runs behind requests: what it leaves, others bring."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rounds.stop()
         for sink in self.sinks:
             await sink.close()
 

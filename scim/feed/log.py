@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scim import deadline
+from scim.clock import format_time
 from scim.feed.events import Event
 from scim.feed.sequencer import Head
 from scim.store import keys, properties
@@ -147,14 +148,13 @@ class Log:
     async def forget(self, tenant: str, days: int) -> bool:
         """Remove events that are older than so many days, 100 rows a transaction, until the time of the work at hand is
         over; whether none is left."""
-        until = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        until = format_time(datetime.now(UTC) - timedelta(days=days))
         while deadline.left() > 0:
             old: list[str] = []
             number = 0
             async for page in self._table.pages(tenant, *keys.log_range(-1), size=_FORGOTTEN_AT_ONCE):
                 for row in page:
-                    written = properties.parse_written_time(row.etag)
-                    if not written or written >= until:
+                    if not properties.was_written_before(row.etag, until):
                         break
                     old += [*filter(None, str(row.values.get("about", "")).split("\n")), row.key]
                     number += 1

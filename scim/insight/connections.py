@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scim.clock import show_time
 from scim.insight import counts
 from scim.insight.counts import Minutes
-from scim.insight.cycles import Cycle, shown, split_cycles
+from scim.insight.cycles import Cycle, split_cycles
 from scim.insight.failures import CONNECTION, Failure, read_failures
 from scim.security.connections import Connection
 from scim.store.table import Table
@@ -40,12 +41,12 @@ class Heard:
         """Return why nobody gets in by it now, in a sentence; None if somebody does."""
         if self.connection is not None:
             if self.connection.revoked is not None:
-                return f"Connection {self.name} was revoked on {shown(self.connection.revoked)}."
+                return f"Connection {self.name} was revoked on {show_time(self.connection.revoked)}."
             if self.connection.paused is not None:
-                return f"Connection {self.name} is paused since {shown(self.connection.paused)}."
+                return f"Connection {self.name} is paused since {show_time(self.connection.paused)}."
             ends = self.connection.last_end()
             if ends is not None and ends <= now:
-                return f"Connection {self.name} expired on {shown(ends)}."
+                return f"Connection {self.name} expired on {show_time(ends)}."
         if self.refused is not None and (not self.cycles or self.cycles[-1].is_refused):
             return (
                 f"Connection {self.name} is refused since {self.refused.first[:16].replace('T', ' ')} UTC: "

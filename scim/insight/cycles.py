@@ -8,9 +8,10 @@ more than 40 % of what it sends fails, or more than 40,000 fail; from 60,000 on 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from scim.clock import show_time
 from scim.counters import Counts
 from scim.insight.counts import Minutes, time_of_minute, total
 
@@ -79,8 +80,7 @@ def advise(cycle: Cycle, subjects: int, now: datetime) -> Iterator[str]:
     elif failed >= MOST or (failed >= STATISTICAL and (percent > RATE or failed > MANY)):
         yield (
             f"{failed:,} of what Entra sent failed ({percent:g} %): it puts the job into quarantine, tries once a day, "
-            "and switches it off after four weeks. Mend the commonest cause first, then restart "
-            " provisioning."
+            "and switches it off after four weeks. Mend the commonest cause first, then restart provisioning."
         )
     elif percent > RATE / 2 and failed >= 10:
         yield (
@@ -89,14 +89,9 @@ def advise(cycle: Cycle, subjects: int, now: datetime) -> Iterator[str]:
         )
     if is_overdue(cycle, now):
         yield (
-            f"The cycle that was expected at {shown(expect_next(cycle))} has not come. In Entra, look whether "
+            f"The cycle that was expected at {show_time(expect_next(cycle))} has not come. In Entra, look whether "
             "provisioning is stopped, or in quarantine (then it tries once a day)."
         )
-
-
-def shown(moment: datetime) -> str:
-    """A time for people."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class Progress(NamedTuple):

@@ -7,12 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from scim import deadline
+from scim.clock import format_time
 from scim.events import event
 from scim.insight import counts
 from scim.insight.cycles import expect_next, is_overdue, split_cycles
 from scim.limits import Seldom
 from scim.store import keys
-from scim.store.properties import parse_written_time
+from scim.store.properties import was_written_before
 from scim.store.table import Partition, Table
 from scim.store.transactions import remove_rows
 
@@ -67,17 +68,16 @@ class Keeping:
 
     async def forget_failures(self, tenant: str, before: datetime) -> int:
         """Remove the failures that came last before then, and those that are too many; how many."""
-        until = before.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        until = format_time(before)
         seen = removed = 0
         async for page in self._table.pages(tenant, *keys.failure_range(), keys_only=True):
             deadline.check()
-            old = [row.key for at, row in enumerate(page, seen) if _is_old(row.etag, until) or at >= MOST_FAILURES]
+            old = [
+                row.key
+                for at, row in enumerate(page, seen)
+                if was_written_before(row.etag, until) or at >= MOST_FAILURES
+            ]
             await remove_rows(Partition(self._table, tenant), old)
             seen += len(page) - len(old)
             removed += len(old)
         return removed
-
-
-def _is_old(etag: str, until: str) -> bool:
-    written = parse_written_time(etag)
-    return written != "" and written < until

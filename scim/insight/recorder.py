@@ -8,14 +8,13 @@ dropped: the client's own retry brings it again. Nothing here delays a request o
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import secrets
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
 
+from scim.behind import start_apart
+from scim.clock import format_time
 from scim.counters import Counters
 from scim.http import Request, Response
 from scim.insight import counts
@@ -56,7 +55,9 @@ class Recorder:
         tenant = trace.tenant
         if tenant is None:
             return
-        for failure in find_failures(request, response, trace, self._registry, _shown(at)):
+        for failure in find_failures(
+            request, response, trace, self._registry, format_time(datetime.fromtimestamp(at, UTC))
+        ):
             if failure.kind == CONNECTION:
                 mark = (tenant, failure.subject, failure.reason)
                 if not self._connections.take(mark, time.monotonic()):
@@ -67,12 +68,12 @@ class Recorder:
             if failure.key in waiting or len(waiting) < _MOST_OF_TENANT:
                 waiting[failure.key] = failure.after(waiting.get(failure.key))
         if self._waiting and (self._worker is None or self._worker.done()):
-            self._worker = _apart(self._work())
+            self._worker = start_apart(self._work())
 
     def flush(self) -> None:
         """Write what was counted. Returns at once."""
         if self._flush is None or self._flush.done():
-            self._flush = _apart(self.write_counts())
+            self._flush = start_apart(self.write_counts())
 
     async def settle(self) -> None:
         """Write what waits, for as long as that is quick."""
@@ -132,12 +133,3 @@ class Recorder:
             )
             writes = [each.after(old).write() for each, old in zip(part, before, strict=True)]
             await commit_surely(Partition(self._table, tenant), writes)
-
-
-def _shown(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _apart(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run it in a context of its own: what it costs is not the request's."""
-    return asyncio.create_task(work, context=contextvars.Context())

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from scim.clock import show_time
 from scim.insight.connections import Heard, LookUp, read_connections
-from scim.insight.cycles import Cycle, advise, expect_next, is_overdue, measure_progress, shown
+from scim.insight.cycles import Cycle, advise, expect_next, is_overdue, measure_progress
 from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failures
 from scim.store import keys, properties
 from scim.store.keys import SHARED
@@ -71,7 +72,7 @@ class Status:
 
     def lines(self) -> list[str]:
         """The status in words."""
-        lines = [f"Tenant {self.tenant} at {shown(self.now)}."]
+        lines = [f"Tenant {self.tenant} at {show_time(self.now)}."]
         for heard in self.connections:
             lines += self._describe(heard)
         if self.subjects:
@@ -94,7 +95,7 @@ class Status:
         if ends is not None and self.now < ends <= self.now + _EXPIRES_SOON:
             days = (ends - self.now).days
             texts.append(
-                f"The credential expires in {days} days, on {shown(ends)}: make another one with python -m scim "
+                f"The credential expires in {days} days, on {show_time(ends)}: make another one with python -m scim "
                 f"connections rotate {heard.name}, and enter it in Entra before."
             )
         return texts
@@ -122,10 +123,10 @@ class Status:
         if not heard.cycles:
             return [f"{heard.name}: no request in 30 days."]
         cycle = heard.cycles[-1]
-        state = "goes on" if cycle.is_running(self.now) else f"ended {shown(cycle.last)}"
-        lines = [f"{heard.name}: last cycle from {shown(cycle.first)}, {state}: {_counted(cycle)}."]
+        state = "goes on" if cycle.is_running(self.now) else f"ended {show_time(cycle.last)}"
+        lines = [f"{heard.name}: last cycle from {show_time(cycle.first)}, {state}: {_counted(cycle)}."]
         if not cycle.is_running(self.now):
-            lines.append(f"{heard.name}: next cycle expected at {shown(expect_next(cycle))}.")
+            lines.append(f"{heard.name}: next cycle expected at {show_time(expect_next(cycle))}.")
         if cycle.counts.get("creates") and (cycle.is_running(self.now) or self.expected is not None):
             progress = measure_progress(cycle, self.expected)
             text = f"{heard.name}: {progress.created:,} created, {progress.a_minute:g} a minute"

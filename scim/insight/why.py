@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from scim.clock import show_time
 from scim.feed.log import Mention
 from scim.insight import remedies
 from scim.insight.connections import Heard, LookUp, read_connections
-from scim.insight.cycles import shown
 from scim.insight.failures import Failure, read_failure
 from scim.insight.finding import MOST, Found, find, read_resource
 from scim.insight.history import Change, History
@@ -260,7 +260,7 @@ class Why:
             newest = max(working, key=lambda each: each.last or now)
             answer.text = (
                 f"Entra never tried: nothing was ever asked for {text} in 30 days, though connection {newest.name} was "
-                f"heard of on {shown(newest.last or now)}."
+                f"heard of on {show_time(newest.last or now)}."
             )
             if troubles:
                 answer.text += f" Beside it: {' '.join(each for _, each in troubles)}"

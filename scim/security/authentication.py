@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from scim import told, trace
+from scim.clock import show_time
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
 from scim.security.connections import ENTRA_PREFIX, Connection, Credential
 from scim.security.keys import fingerprint, matches, parse_key
@@ -62,7 +63,7 @@ def admit(connection: Connection, credential: Credential | None, security: Secur
     if connection.paused is not None:
         raise ScimError(
             UNAVAILABLE,
-            told.PAUSED.format(name=connection.name, at=shown(connection.paused)),
+            told.PAUSED.format(name=connection.name, at=show_time(connection.paused)),
             _PAUSE,
             reason="paused",
         )
@@ -101,7 +102,7 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
     if claims is None:
         raise _unknown("unknown")
     if claims.expired(datetime.now(UTC)):
-        raise _refused(told.ACCESS_TOKEN_EXPIRED.format(at=shown(claims.expires)), "expired")
+        raise _refused(told.ACCESS_TOKEN_EXPIRED.format(at=show_time(claims.expires)), "expired")
     connection = await security.connections.get(claims.connection, claims.suit)
     note(connection)
     if connection is None or not claims.suit(connection):
@@ -163,7 +164,7 @@ def revoked(connection: Connection, key: str) -> Fault | None:
     if not at:
         return None
     text = told.CREDENTIAL_REPLACED if _is_usable(connection) else told.CREDENTIAL_REVOKED
-    return text.format(name=connection.name, at=shown(at[0])), "revoked"
+    return text.format(name=connection.name, at=show_time(at[0])), "revoked"
 
 
 def _is_usable(connection: Connection) -> bool:
@@ -189,11 +190,11 @@ def knows(connection: Connection, key: str) -> bool:
 def ended(connection: Connection, credential: Credential | None) -> Fault | None:
     """Why a connection, or a credential of it, is over; None if both are in force."""
     if connection.revoked is not None:
-        return told.CONNECTION_REVOKED.format(name=connection.name, at=shown(connection.revoked)), "revoked"
+        return told.CONNECTION_REVOKED.format(name=connection.name, at=show_time(connection.revoked)), "revoked"
     ends = connection.ends(credential)
     if ends is not None and datetime.now(UTC) >= ends:
         text = told.CONNECTION_EXPIRED if ends == connection.expires else told.CREDENTIAL_EXPIRED
-        return text.format(name=connection.name, at=shown(ends)), "expired"
+        return text.format(name=connection.name, at=show_time(ends)), "expired"
     return None
 
 
@@ -211,10 +212,6 @@ def tell_ended(connection: Connection, credential: Credential | None, security: 
     if fault is not None and fault[1] == "revoked":
         security.usage.tell_revoked(connection, used_id(connection, credential))
     return fault
-
-
-def shown(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _token(header: str) -> str:

@@ -7,8 +7,6 @@ there is time, since the client of an expired credential is refused, and Entra t
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 import math
 import time
@@ -16,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from scim import trace
+from scim.behind import Background
 from scim.events import event
 from scim.limits import Seldom
 from scim.security.connections import Connection
@@ -60,7 +59,7 @@ class Usage:
         self._log = log
         self._seconds = minutes * 60.0
         self._noted: dict[tuple[str, str], float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._told = Seldom(_TELL_EVERY, _MOST_TOLD)
 
     def note(self, connection: Connection, credential: str, ends: datetime | None) -> None:
@@ -69,12 +68,7 @@ class Usage:
         if not self._seconds or now - self._noted.get(key, -math.inf) < self._seconds:
             return
         self._noted[key] = now
-        # A context of its own: what it costs is not the request's.
-        task = asyncio.create_task(
-            self._write(connection, credential, ends, datetime.now(UTC)), context=contextvars.Context()
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(self._write(connection, credential, ends, datetime.now(UTC)))
 
     def tell_revoked(self, connection: Connection, credential: str) -> None:
         """Log that somebody used a credential that was revoked, as a thief does who does not know: once a minute for
@@ -93,7 +87,7 @@ class Usage:
 
     async def close(self) -> None:
         """Wait for what is being written."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.settle()
 
     async def _write(self, connection: Connection, credential: str, ends: datetime | None, now: datetime) -> None:
         try:

@@ -9,7 +9,6 @@ connection's. The SDKs are imported here only, when a vault is configured.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import math
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets.aio import SecretClient
 
+from scim.behind import Background, start_apart
 from scim.limits import forget_oldest
 from scim.security.cached import KEPT, Cached
 from scim.security.connections import Accept, Connection, Revocations, Revoked, read_connection
@@ -183,7 +183,7 @@ class VaultConnections:
     def __init__(self, vault: Vault, revocations: Revocations, minutes: int) -> None:
         self._vault = vault
         self._revocations = revocations
-        self._marking: set[asyncio.Task[None]] = set()
+        self._marking = Background()
         self._lasting = minutes * 60.0
         self._marked: dict[str, tuple[float, list[Revoked]]] = {}
         """When the marks of a connection were read, and what they were."""
@@ -193,12 +193,12 @@ class VaultConnections:
         return await self._cached.get(name, accept)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._marking, return_exceptions=True)
+        await self._marking.settle()
         await self._vault.close()
 
     async def _read(self, name: str) -> Connection | None:
-        # At the same time, so that nobody waits longer, and in a context of its own: it is no trip of the request.
-        marks = asyncio.create_task(self._read_marks(name), context=contextvars.Context())
+        # At the same time, so that nobody waits longer, and apart: it is no trip of the request.
+        marks = start_apart(self._read_marks(name))
         secret, marked = await asyncio.gather(self._vault.read(CONNECTION + name), marks)
         if secret is None:
             return None
@@ -242,9 +242,7 @@ class VaultConnections:
             except Exception as error:  # whatever it is, the next look tries again
                 log.warning("a revoked credential of %s was not marked: %s", connection.name, error)
 
-        task = asyncio.create_task(mark(), context=contextvars.Context())
-        self._marking.add(task)
-        task.add_done_callback(self._marking.discard)
+        self._marking.start(mark())
 
 
 def _disabled(error: HttpResponseError) -> bool:

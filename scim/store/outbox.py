@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from scim import trace
+from scim.clock import format_time
 from scim.schema.validation import Document
 from scim.store import keys, properties
 from scim.store.table import Write
@@ -150,7 +151,7 @@ class OutboxRow:
     ) -> None:
         time = datetime.now(UTC)
         self._key = keys.outbox_key(time.strftime("%Y%m%dT%H%M%S%f"))
-        self._at = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._at = format_time(time)
         self._by = caller() if by is None else dict(by)
         self._changes = list(changes)
         self._group = group

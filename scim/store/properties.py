@@ -49,6 +49,12 @@ def parse_written_time(etag: str) -> str:
     return f"{found[1].replace('%3A', ':').replace('%3a', ':')}.{(found[2] or '')[:3]:0<3}Z"
 
 
+def was_written_before(etag: str, time: str) -> bool:
+    """Return whether a row was written before a time as meta shows it; not if its ETag does not say when."""
+    written = parse_written_time(etag)
+    return written != "" and written < time
+
+
 def parse_written_instant(etag: str) -> str:
     """Return the same time as exactly as the service has it (100 ns), in a form that sorts."""
     found = _TIME.search(etag)

@@ -10,8 +10,6 @@ nobody has measured yet has no quota. Bytes are those of documents and keys, abo
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 import time
 from dataclasses import asdict, dataclass, field
@@ -19,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any, NamedTuple
 
+from scim.behind import Background
 from scim.events import event
 from scim.limits import forget_oldest
 from scim.store import keys, properties
@@ -108,7 +107,7 @@ class Quotas:
         self._shared = Partition(table, SHARED)
         self.quota = quota
         self._known: dict[str, _Known] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def find_size(self, tenant: str) -> Size | None:
         """About how much the tenant has; None if it is not known, or nobody asks. Returns at once: the figures are read
@@ -120,10 +119,7 @@ class Quotas:
             known = self._known[tenant] = known or _Known(0.0)
             known.read = time.monotonic()
             forget_oldest(self._known, _MOST_KNOWN)
-            # A context of its own: what it costs is not the request's.
-            task = asyncio.create_task(self._refresh(tenant), context=contextvars.Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.start(self._refresh(tenant))
         return known.total()
 
     def add_written(self, tenant: str, added: Size) -> None:
@@ -142,7 +138,7 @@ class Quotas:
 
     async def settle(self) -> None:
         """Wait for what is being read."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.settle()
 
     async def _refresh(self, tenant: str) -> None:
         try:

@@ -7,6 +7,7 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 
+from scim.clock import format_time
 from scim.store import keys
 from scim.store.keys import SHARED
 from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
@@ -51,7 +52,7 @@ class Tenants:
     async def list_all(self) -> list[str]:
         """Return the tenants that may have rows for housekeeping, in the order of their names. Those that had none for
         long are forgotten on the way."""
-        old = (datetime.now(UTC) - _FORGET_AFTER).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        old = format_time(datetime.now(UTC) - _FORGET_AFTER)
         found = []
         async for page in self._shared.pages(*keys.tenants_range()):
             for row in page:

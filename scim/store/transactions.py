@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from scim import trace
+from scim.clock import format_time
 from scim.store import keys
 from scim.store.outbox import OutboxRow
 from scim.store.table import MAX_WRITES, PARALLEL_READS, TRIP_SECONDS, Partition, Refused, Row, TableUnavailable, Write
@@ -119,7 +120,7 @@ _PAST = re.compile('~[0-9a-f]{16}"$')
 
 def now() -> str:
     """Return the time as meta shows it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_time(datetime.now(UTC))
 
 
 Unit = Sequence[Write]

@@ -137,7 +137,7 @@ class Deployment:
     async def settle(self) -> None:
         """Wait for what the app marks behind a request."""
         source = self.application._built().security.connections
-        await asyncio.gather(*source._marking)  # type: ignore[attr-defined]
+        await source._marking.settle()  # type: ignore[attr-defined]
 
     async def token(self, url: str = TOKEN_URL, headers: dict[str, str] | None = None, **form: str) -> Response:
         """POST a form to the token endpoint."""

@@ -9,7 +9,6 @@ killed before it did. Messages are base64, as the queue trigger of Azure Functio
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import importlib
 import json
 import logging
@@ -17,6 +16,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from scim.behind import Rounds
 from scim.feed.log import cursor
 from scim.feed.sequencer import Head
 from scim.feed.sinks.state import Overtaken, read_state, write_state
@@ -90,48 +90,38 @@ class Doorbell:
         self._table = table
         self._queue = queue
         self._every = every
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
+        self._rounds = Rounds()
         self._rung: dict[str, tuple[str, float]] = {}
         """By tenant, the cursor that was rung last and when."""
         self._told = Seldom(_TELL_EVERY, _MOST_KNOWN)
 
     def follow(self, tenant: str) -> None:
         """Ring if there is news. Returns at once."""
-        if tenant in self._tasks:
-            self._again.add(tenant)
-        else:
-            self._tasks[tenant] = asyncio.create_task(self._drive(tenant), context=contextvars.Context())
+        self._rounds.call(tenant, lambda: self._ring_surely(tenant), lambda: self._pause(tenant))
 
     async def finish(self, seconds: float) -> None:
         """Wait until what has begun is done, so many seconds at the most."""
-        if tasks := [*self._tasks.values()]:
-            await asyncio.wait(tasks, timeout=max(0.0, seconds))
+        await self._rounds.wait(seconds)
 
     async def close(self) -> None:
         """Stop."""
-        tasks = [*self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rounds.stop()
         await self._queue.close()
 
-    async def _drive(self, tenant: str) -> None:
+    def _pause(self, tenant: str) -> float:
+        """Return the seconds until the bell may be rung for a tenant again."""
+        _, at = self._rung.get(tenant, ("", 0.0))
+        return at + self._every - time.monotonic()
+
+    async def _ring_surely(self, tenant: str) -> None:
+        """Ring if there is news; if that fails, the next change or the timer rings."""
         try:
-            while True:
-                _, at = self._rung.get(tenant, ("", 0.0))
-                await asyncio.sleep(at + self._every - time.monotonic())
-                self._again.discard(tenant)
-                await self._ring(tenant)
-                if tenant not in self._again:
-                    return
+            await self._ring(tenant)
         except (NewerFormat, TableUnavailable, Overtaken) as error:
             log.info("the doorbell of %s rings later: %s", tenant, error)
-        except Exception as error:  # whatever it is, the next change or the timer rings
+        except Exception as error:
             if self._told.take("", time.monotonic()):
                 log.warning("the doorbell cannot be rung: %s", f"{type(error).__name__}: {error}".split("\n")[0][:200])
-        finally:
-            del self._tasks[tenant]
 
     async def _ring(self, tenant: str) -> None:
         head = await Head.read(self._table, tenant)

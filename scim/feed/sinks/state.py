@@ -61,11 +61,6 @@ class State:
         return not self.stopped and parse_instant(self.due) <= now
 
 
-def show_instant(time: datetime) -> str:
-    """Return an instant as rows hold it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def parse_instant(text: str) -> datetime:
     """Return the instant of such a text; long ago for none."""
     try:

@@ -13,7 +13,6 @@ What waits is tried again after the times that Standard Webhooks 1.0 gives, then
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import random
 import secrets
@@ -21,13 +20,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from scim.behind import Background, Rounds
+from scim.clock import format_time
 from scim.events import event
 from scim.feed.log import Gone, Log, Page
 from scim.feed.sinks.client import Refusal, WebhookClient
 from scim.feed.sinks.document import SinkDocument, SinkSource
 from scim.feed.sinks.messages import Message, build_message, sign
-from scim.feed.sinks.state import MOST_EVENTS, Overtaken, State, parse_instant, read_state, show_instant, write_state
+from scim.feed.sinks.state import MOST_EVENTS, Overtaken, State, parse_instant, read_state, write_state
 from scim.limits import Seldom
 from scim.security.unavailable import SecretsUnavailable
 from scim.store.properties import NewerFormat
@@ -67,34 +69,26 @@ class Webhooks:
         self._client = client
         self._now = now
         self._owner = secrets.token_hex(8)
-        self._asking: set[asyncio.Task[None]] = set()
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._again: set[tuple[str, str]] = set()
+        self._asking = Background()
+        self._rounds = Rounds()
         self._places: dict[str, asyncio.Semaphore] = {}
         self._silent: dict[str, float] = {}
         self._told = Seldom(_TELL_EVERY, _MOST_KNOWN)
 
     def follow(self, tenant: str) -> None:
         """Begin to bring what is in the tenant's log. Returns at once."""
-        # A context of its own: what it costs is not the request's, nor does it end with its deadline.
-        task = asyncio.create_task(self._begin(tenant), context=contextvars.Context())
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking.start(self._begin(tenant))
 
     async def finish(self, seconds: float) -> None:
         """Wait until what has begun is done, so many seconds at the most."""
         until = time.monotonic() + seconds
-        for tasks in (self._asking, self._tasks.values()):
-            if some := [*tasks]:
-                await asyncio.wait(some, timeout=max(0.0, until - time.monotonic()))
+        for tasks in (self._asking, self._rounds):
+            await tasks.wait(until - time.monotonic())
 
     async def close(self) -> None:
         """Stop. Whatever was under way is sent again by others."""
-        for tasks in (self._asking, self._tasks.values()):
-            some = [*tasks]
-            for task in some:
-                task.cancel()
-            await asyncio.gather(*some, return_exceptions=True)
+        for tasks in (self._asking, self._rounds):
+            await tasks.stop()
         await self._client.close()
 
     async def _begin(self, tenant: str) -> None:
@@ -106,24 +100,8 @@ class Webhooks:
                 log.warning("webhooks wait for the vault: %s", error)
             return
         for sink in sinks.values():
-            at = sink.name, tenant
-            if not sink.reaches(tenant):
-                continue
-            if at in self._tasks:
-                self._again.add(at)
-            else:
-                self._tasks[at] = asyncio.create_task(self._drive(sink, tenant))
-
-    async def _drive(self, sink: SinkDocument, tenant: str) -> None:
-        at = sink.name, tenant
-        try:
-            while True:
-                self._again.discard(at)
-                await self._serve(sink, tenant)
-                if at not in self._again:
-                    return
-        finally:
-            del self._tasks[at]
+            if sink.reaches(tenant):
+                self._rounds.call((sink.name, tenant), partial(self._serve, sink, tenant))
 
     async def _serve(self, sink: SinkDocument, tenant: str) -> None:
         """Bring a sink what there is, unless others do. What goes wrong is logged, and the next run tries again."""
@@ -242,7 +220,7 @@ class Webhooks:
         wait = SCHEDULE[min(state.tries, len(SCHEDULE) - 1)]
         asked = min(refusal.wait or 0.0, float(SCHEDULE[-1]))
         spread = wait * random.uniform(1.0, 1.1)  # so that tenants that failed together do not all come together
-        due = show_instant(self._now() + timedelta(seconds=max(spread, asked)))
+        due = format_time(self._now() + timedelta(seconds=max(spread, asked)))
         return replace(free, tries=state.tries + 1, due=due, most=state.most if refusal.status else halved)
 
     def _left(self, state: State) -> float | None:
@@ -251,7 +229,7 @@ class Webhooks:
         return None if state.stopped or left > _SOON else max(0.0, left)
 
     def _stamp(self) -> str:
-        return show_instant(self._now())
+        return format_time(self._now())
 
     def _tell_waiting(self, sink: SinkDocument, tenant: str, state: State) -> None:
         if (state.stopped or state.tries) and self._told.take((sink.name, tenant), time.monotonic()):

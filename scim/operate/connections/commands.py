@@ -11,12 +11,12 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from scim.clock import show_time
 from scim.operate.connections.kept import Changed, Kept
 from scim.operate.connections.lifetimes import default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, rotation
 from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
 from scim.operate.errors import CommandError
-from scim.security.authentication import shown
 from scim.security.connections import (
     MOST_TENANTS,
     Connection,
@@ -328,8 +328,8 @@ def _living(name: str, connection: Connection | None) -> Connection:
     connection = _there(name, connection)
     if connection.revoked is not None:
         raise CommandError(
-            f"Connection {name} was revoked as a whole on {shown(connection.revoked)}, for good: nobody gets in, and"
-            f" there is nothing to pause or resume. To begin anew, run: {_anew(connection)}"
+            f"Connection {name} was revoked as a whole on {show_time(connection.revoked)}, for good: nobody gets in,"
+            f" and there is nothing to pause or resume. To begin anew, run: {_anew(connection)}"
         )
     return connection
 
@@ -353,8 +353,8 @@ def _refuse_rotation(connection: Connection) -> None:
         raise CommandError(f"Connection {name} has no secret of ours: its issuer rotates the keys by itself.")
     if connection.revoked is not None:
         raise CommandError(
-            f"Connection {name} was revoked as a whole on {shown(connection.revoked)}, for good. To begin anew, run:"
-            f" {_anew(connection)}"
+            f"Connection {name} was revoked as a whole on {show_time(connection.revoked)}, for good. To begin anew,"
+            f" run: {_anew(connection)}"
         )
     if len(connection.keys) > 1:
         ids = " and ".join(key.id for key in connection.keys)

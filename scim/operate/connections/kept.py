@@ -17,13 +17,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from scim.clock import show_time
 from scim.feed.sinks import document as sinks
 from scim.feed.sinks.document import Sinks
 from scim.operate.connections.merging import merge
 from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
 from scim.security import seals
-from scim.security.authentication import shown
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
 from scim.security.roots import R
@@ -169,7 +169,7 @@ class KeptInVault:
         kept = await self._vault.read_deleted(CONNECTION + name)
         if kept is None:
             return ""
-        until = f"until {shown(kept.purged)}" if kept.purged else "for as long as its soft delete says"
+        until = f"until {show_time(kept.purged)}" if kept.purged else "for as long as its soft delete says"
         return (
             f"The vault keeps the deleted secret {CONNECTION}{name} with its older versions {until}: whoever recovers"
             " it there brings a revoked connection back, and nothing works with it."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from scim.security.authentication import shown
+from scim.clock import show_time
 from scim.security.connections import Connection, Credential
 from scim.security.usage import EVERY, Used
 
@@ -48,7 +48,7 @@ def rotation(connection: Connection, used: Sequence[Used] | None, now: datetime)
     elif last is None:
         safe, advice = True, "safe to revoke: the new one is in use, the old one never was"
     elif now - last < _QUIET:
-        safe, advice = False, f"not yet: the old one was used not long ago; look again after {shown(last + _QUIET)}"
+        safe, advice = False, f"not yet: the old one was used not long ago; look again after {show_time(last + _QUIET)}"
     else:
         safe, advice = True, "safe to revoke: the new one is in use, the old one no more"
     return Rotation(old, new, first, last, safe, advice)

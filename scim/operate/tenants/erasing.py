@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from scim.clock import show_time
 from scim.operate.connections.kept import Kept
 from scim.operate.errors import CommandError
 from scim.operate.tenants.measure import EVERYTHING
 from scim.operate.tenants.steps import Step, unseen
-from scim.security.authentication import shown
 from scim.security.connections import Connection
 from scim.store import keys
 from scim.store.keys import SHARED
@@ -60,7 +60,7 @@ def require_quiet(connections: Sequence[Connection], kept: Kept) -> None:
         if since + kept.quiet_after > now:
             raise CommandError(
                 f"Connection {connection.name} was paused a moment ago, and requests of it may be under way until"
-                f" {shown(since + kept.quiet_after)}: run this again then."
+                f" {show_time(since + kept.quiet_after)}: run this again then."
             )
 
 
