@@ -370,8 +370,13 @@ class Custom:
     def apply(self, user: Json) -> None:
         extension = user.setdefault(CUSTOM, {})
         present = extension.get(self.name)
+        says_nothing = isinstance(self.value, list) and all(item in NO_VALUE for item in self.value)
         if self.op == "remove" or self.value in NO_VALUE:
             extension.pop(self.name, None)
+        elif says_nothing and self.op == "replace":
+            raise Refused(self.name)
+        elif says_nothing:
+            pass  # nobody is named
         elif self.op == "add" and present is not None and isinstance(self.value, list) | isinstance(present, list):
             there = present if isinstance(present, list) else [present]  # one value becomes a list by adding a list
             new = self.value if isinstance(self.value, list) else [self.value]
