@@ -59,6 +59,7 @@ def load(added: Path | None = None) -> Registry:
                 if file.parent == added:
                     added_types.add(document.id)
     types = _extend(types, schemas)
+    _name_member_types(types, schemas)
     registry = Registry((_resource_type(t, schemas, common) for t in types.values()), common)
     _check_types(registry.resource_types)
     return registry
@@ -98,6 +99,24 @@ def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) 
         extensions = (*result[name].schema_extensions, SchemaExtension.model_validate({"schema": urn}))
         result[name] = result[name].model_copy(update={"schema_extensions": extensions})
     return result
+
+
+def _name_member_types(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> None:
+    """Have the schema of each type that has members say of which types they can be: those that show what they are a
+    member of, and those that have members themselves."""
+    able = tuple(t.name for t in types.values() if t.storage.member_of or t.storage.members)
+    for document in types.values():
+        schema = schemas.get(document.schema_)
+        if schema is None or (name := document.storage.members) is None:
+            continue
+        attributes = tuple(_with_types(a, able) if a.name.lower() == name.lower() else a for a in schema.attributes)
+        schemas[schema.id] = schema.model_copy(update={"attributes": attributes})
+
+
+def _with_types(members: Attribute, names: tuple[str, ...]) -> Attribute:
+    told = {"$ref": {"reference_types": names}, "type": {"canonical_values": names}}
+    subs = tuple(sub.model_copy(update=told.get(sub.name, {})) for sub in members.sub_attributes)
+    return members.model_copy(update={"sub_attributes": subs})
 
 
 def _resource_type(

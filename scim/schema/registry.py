@@ -113,10 +113,10 @@ class ResourceType:
 
     @cached_property
     def references(self) -> list[tuple[str | None, str]]:
-        """(URN or None, name) of each single-valued attribute that points at another resource, like manager."""
+        """(URN or None, name) of each attribute that points at other resources, like manager, and shows no edges."""
         extended = [(urn, a) for urn, attributes in self.extension_attributes.items() for a in attributes.values()]
         every = [(None, attribute) for attribute in self.core.attributes] + extended
-        return [(urn, a.name) for urn, a in every if a.is_reference and not a.multi_valued]
+        return [(urn, a.name) for urn, a in every if a.is_reference and (urn, a.name) != (None, self.edges)]
 
     @cached_property
     def core_attributes(self) -> dict[str, Attribute]:

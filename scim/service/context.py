@@ -12,6 +12,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import Document
 from scim.service import strict
+from scim.service.references import References
 from scim.settings import Settings
 from scim.store.resource_rows import Stored
 from scim.store.tenant_store import TenantStore
@@ -85,34 +86,15 @@ class Context:
         }
         schemas = [resource_type.core.id, *extensions]
         resource = {"schemas": schemas, "id": stored.id, **stored.document, "meta": meta}
-        for urn, name in resource_type.references:
-            self._add_ref(resource, urn, name)
+        self.references.add(resource_type, resource)
         if edges and (attribute := resource_type.edges):
             resource[attribute] = list(edges)
         return resource
 
-    def drop_own_refs(self, resource_type: ResourceType, document: Document) -> Document:
-        """The document without the $ref of ids of ours: the server makes it, so a client that sends it back changes
-        nothing."""
-        for urn, name in resource_type.references:
-            container = document if urn is None else document.get(urn, {})
-            value = container.get(name)
-            if value and "$ref" in value and self.build_reference(value.get("value", "")):
-                container[name] = {inner: item for inner, item in value.items() if inner != "$ref"}
-        return document
-
-    def _add_ref(self, resource: Document, urn: str | None, name: str) -> None:
-        """Give a reference its $ref where its value is an id of ours and the client sent none."""
-        container = resource if urn is None else resource.get(urn, {})
-        value = container.get(name)
-        if value and "value" in value and "$ref" not in value and (reference := self.build_reference(value["value"])):
-            value = {**value, "$ref": reference}
-            resource.update({name: value} if urn is None else {urn: {**container, name: value}})
-
-    def build_reference(self, id: str) -> str | None:
-        """The absolute URL of the resource of that id; None for an id that cannot be ours."""
-        resource_type = self.registry.by_id(id)
-        return self.build_location(resource_type, id) if resource_type else None
+    @property
+    def references(self) -> References:
+        """The references between the tenant's resources."""
+        return References(self.registry, self.base_url)
 
     def build_response(
         self,

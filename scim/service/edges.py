@@ -140,8 +140,9 @@ async def _read_between(
         async for group, member in context.store.members.read_members(first, last):
             yield group, build_member_value(context, member)
     elif resource_type.member_of:
+        references = context.references
         async for id, group in context.store.members.read_groups(first, last):
-            yield id, _drop_none({"value": group, "$ref": context.build_reference(group), "type": "direct"})
+            yield id, _drop_none({"value": group, "$ref": references.build(group), "type": "direct"})
 
 
 def build_member_value(context: Context, member: Member) -> Document:
@@ -150,7 +151,7 @@ def build_member_value(context: Context, member: Member) -> Document:
     return _drop_none(
         {
             "value": member.value,
-            "$ref": context.build_reference(member.value),
+            "$ref": context.references.build(member.value),
             "type": resource_type.name if resource_type else member.type,
             "display": member.display,
         }

@@ -63,6 +63,7 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
     projection = Projection(resource_type, context.request.query)
     listed = await resources.read_operations(context, resource_type)
     on_document, on_members = split(listed, resource_type)
+    on_document = context.references.read_operations(resource_type, on_document)
     number = _count_named(on_members)
     if number > (most := resources.find_most_members(context)):
         raise ScimError(TOO_LARGE, f"The PATCH names {number} members; at most {most} are read. Split it.")
@@ -77,6 +78,7 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
 
         async def change(old: Stored) -> tuple[Document, Changes]:
             document = await in_turns(steps(old.document, on_document, resource_type))
+            document = context.references.drop_own(resource_type, document)
             if changes is not None:
                 return document, changes if is_roomy else await _look_up(context, id, changes)
             present = await _read_present(context, id)

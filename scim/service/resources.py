@@ -78,12 +78,12 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
     projection = Projection(resource_type, context.request.query)
-    listed = await read_operations(context, resource_type)
+    listed = context.references.read_operations(resource_type, await read_operations(context, resource_type))
     projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         document = await in_turns(steps(old.document, listed, resource_type))
-        return context.drop_own_refs(resource_type, document), Changes()
+        return context.references.drop_own(resource_type, document), Changes()
 
     return await _update_and_answer(context, resource_type, id, change, projection)
 
@@ -94,7 +94,9 @@ async def read_document(context: Context, resource_type: ResourceType) -> Docume
     if resource_type.members and (number := count_longest(body)) > (most := find_most_members(context)):
         detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
         raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
-    return context.drop_own_refs(resource_type, await call(_count_values(body), canonical, body, resource_type))
+    references = context.references
+    body = references.read_body(resource_type, body)
+    return references.drop_own(resource_type, await call(_count_values(body), canonical, body, resource_type))
 
 
 def find_most_members(context: Context) -> int:

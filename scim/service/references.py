@@ -1,0 +1,130 @@
+"""References to other resources, like a user's manager or an agent's owners, and who makes their `$ref`.
+
+A reference is kept as the `value` alone where that is an id of ours: its `$ref` is made when the resource is shown, so
+it is always our own absolute URL, whatever a client sent. A client may name a resource by the `$ref` alone, if that is
+a URL below the tenant URL or relative to it; the value is then taken from it. A value that is not ours keeps the `$ref`
+that it came with. Members and groups are edges, not references in this sense (edges.py shows them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scim.filter.tree import And, Compare, Filter, Literal, Not, Or
+from scim.patch.entra import Operation
+from scim.patch.members import id_of
+from scim.schema.registry import Registry, ResourceType, Target
+from scim.schema.validation import Document
+from scim.schema.validators import empty
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """References as the resources of a registry have them below a tenant URL (`base_url`, without a slash at its
+    end)."""
+
+    registry: Registry
+    base_url: str
+
+    def build(self, id: str) -> str | None:
+        """Return the absolute URL of the resource of that id; None for an id that cannot be ours."""
+        resource_type = self.registry.by_id(id)
+        return f"{self.base_url}{resource_type.document.endpoint}/{id}" if resource_type else None
+
+    def find_id(self, url: object) -> str | None:
+        """Return the id of the resource that a URL names; None for a URL that is neither relative nor below the tenant
+        URL, or does not end in a resource of ours."""
+        if not isinstance(url, str):
+            return None
+        ours = url.lower().startswith(f"{self.base_url.lower()}/") or ("://" not in url and not url.startswith("//"))
+        return id_of(url, self.registry) if ours else None
+
+    def read_body(self, resource_type: ResourceType, body: object) -> object:
+        """Return a POST's or PUT's body with a value in each reference that names one of our resources by its `$ref`
+        alone."""
+        if not isinstance(body, dict):
+            return body
+        return {name: self._read_named(resource_type, name, value) for name, value in body.items()}
+
+    def _read_named(self, resource_type: ResourceType, name: str, value: object) -> object:
+        if not isinstance(value, dict | list) or not (target := resource_type.resolve(name)):
+            return value
+        if not target.name and target.urn and isinstance(value, dict):
+            return {n: self._read_named(resource_type, f"{target.urn}:{n}", inner) for n, inner in value.items()}
+        return self._read_value(resource_type, target, value)
+
+    def read_operations(self, resource_type: ResourceType, operations: list[Operation]) -> list[Operation]:
+        """Return a PATCH's operations, the same for the references that they set, and with an id in the place of each
+        `$ref` that their paths name."""
+        return [self._read_operation(resource_type, operation) for operation in operations]
+
+    def _read_operation(self, resource_type: ResourceType, operation: Operation) -> Operation:
+        target = operation.target
+        if target.attribute is None or not self._is_reference(resource_type, target):
+            return operation
+        if target.sub is not None and target.sub.name == "$ref" and (id := self.find_id(operation.value)):
+            operation = replace(operation, target=replace(target, sub=target.attribute.sub("value")), value=id)
+        elif target.sub is None and operation.sub is None:
+            operation = replace(operation, value=self._read_value(resource_type, target, operation.value))
+        return replace(operation, filter=self._read_filter(operation.filter)) if operation.filter else operation
+
+    def _read_filter(self, tree: Filter) -> Filter:
+        match tree:
+            case And(terms):
+                return And(tuple(map(self._read_filter, terms)))
+            case Or(terms):
+                return Or(tuple(map(self._read_filter, terms)))
+            case Not(term):
+                return Not(self._read_filter(term))
+            case Compare(path, "eq" | "ne" as operator, value) if path.lower() == "$ref":
+                id = self.find_id(value.text)
+                return Compare("value", operator, Literal(id)) if id else tree
+        return tree
+
+    def _is_reference(self, resource_type: ResourceType, target: Target) -> bool:
+        return (target.urn, target.name) in resource_type.references
+
+    def _read_value(self, resource_type: ResourceType, target: Target, value: object) -> object:
+        return _change_each(value, self._with_value) if self._is_reference(resource_type, target) else value
+
+    def _with_value(self, element: object) -> object:
+        if not isinstance(element, dict):
+            return element
+        said = {name.lower(): item for name, item in element.items()}
+        if not empty(said.get("value")) or not (id := self.find_id(said.get("$ref"))):
+            return element
+        rest = {name: item for name, item in element.items() if name.lower() not in ("value", "$ref")}
+        return {"value": id, **rest}
+
+    def drop_own(self, resource_type: ResourceType, document: Document) -> Document:
+        """Return the document without the `$ref` of ids of ours: a client that sends back what it read changes
+        nothing."""
+        for urn, name in resource_type.references:
+            container = document if urn is None else document.get(urn, {})
+            if value := container.get(name):
+                container[name] = _change_each(value, self._without_own)
+        return document
+
+    def _without_own(self, value: Document) -> Document:
+        ours = "$ref" in value and self.registry.by_id(value.get("value", ""))
+        return {inner: item for inner, item in value.items() if inner != "$ref"} if ours else value
+
+    def add(self, resource_type: ResourceType, resource: Document) -> None:
+        """Give each reference of a shown resource its `$ref`, if its value is an id of ours. The stored document
+        is left as it is."""
+        for urn, name in resource_type.references:
+            container = resource if urn is None else resource.get(urn, {})
+            if value := container.get(name):
+                value = _change_each(value, self._with_ref)
+                resource.update({name: value} if urn is None else {urn: {**container, name: value}})
+
+    def _with_ref(self, value: Document) -> Document:
+        reference = self.build(value["value"]) if "value" in value and "$ref" not in value else None
+        return {**value, "$ref": reference} if reference else value
+
+
+def _change_each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a reference, or each of several, changed."""
+    return [change(item) for item in value] if isinstance(value, list) else change(value)
