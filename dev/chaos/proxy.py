@@ -127,6 +127,8 @@ class Proxy:
                     return
                 with self._counted():
                     if upstream is None or upstream[0].at_eof() or upstream[0].exception():  # the table was restarted
+                        if upstream is not None:
+                            upstream[1].close()
                         upstream = await asyncio.open_connection("127.0.0.1", self._target, limit=_LIMIT)
                     answer = await self._exchange(request, *upstream)
                 if fault.kind in ("hung after", "held after"):
@@ -138,8 +140,10 @@ class Proxy:
             pass
         finally:
             self._tasks.discard(task)
-            for each in filter(None, (writer, upstream[1] if upstream else None)):
+            writers = [writer, upstream[1]] if upstream else [writer]
+            for each in writers:  # all of them, before the first wait, which may be cancelled
                 each.close()
+            for each in writers:
                 with contextlib.suppress(*_LOST):
                     await each.wait_closed()
 
