@@ -7,7 +7,7 @@ Vault the other; both answer the same one question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -30,6 +30,8 @@ Right = Literal["feed", "read", "manage"]
 EVERY_TENANT = "*"
 MOST_TENANTS = 200
 """Tenants that an operator's connection names: a document in the vault has 25 KB."""
+MOST_REVOKED = 40
+"""Revoked credentials that a document names, if the table has marks of those before: some 5 KB of those 25."""
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
 
@@ -236,6 +238,13 @@ class Connection(BaseModel):
         if whole is None and len(every) == len(self.revoked_keys):
             return self
         return self.changed(revoked_keys=tuple(every.values()), revoked=whole.at if whole else self.revoked)
+
+    def without_old_revoked(self, marked: Collection[str]) -> Connection:
+        """Return the connection with its newest MOST_REVOKED revoked credentials, and of the older ones those whose
+        values are not among `marked`: what a mark tells need not stand in the document for ever."""
+        by_age = sorted(self.revoked_keys, key=lambda each: each.at)
+        left = [each for each in by_age[:-MOST_REVOKED] if each.value not in marked or each.value == self.making]
+        return self.changed(revoked_keys=(*left, *by_age[-MOST_REVOKED:])) if len(by_age) > MOST_REVOKED else self
 
     def changed(self, **members: object) -> Connection:
         """Return the connection with other members. It is made anew, so that its rules hold."""

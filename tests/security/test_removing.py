@@ -91,6 +91,8 @@ async def test_name_is_used_again(deployment: Deployment) -> None:
     # And the old document in the place of the new one brings neither it nor the connection back.
     shown = await deployment.tool("show", name)
     assert digest(old)[7:15] in [each["id"] for each in shown["revokedCredentials"]]
+    _, text, _ = await deployment.command("show", name)
+    assert "was revoked on" not in text  # it is no credential of this connection
 
 
 async def test_connection_in_force_is_not_removed(deployment: Deployment) -> None:

@@ -17,7 +17,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from dev.azurite import Azurite
 from dev.credentials import new_key
-from scim.security.connections import Connection, Revoked, read_connection
+from scim.security.connections import MOST_REVOKED, Connection, Revoked, read_connection
 from scim.security.keys import digest, fingerprint
 from scim.security.unavailable import SecretsUnavailable
 from scim.store.credentials import Credentials
@@ -269,6 +269,33 @@ async def test_connection_that_was_revoked_as_a_whole_stays_so(
     kept = await connections.get(name, lambda _: True)
     assert kept is not None and kept.revoked is None and bool(kept.keys) == (not kind)
     assert (await deployment.tool("show", name))["state"] == "active"
+
+
+async def test_a_document_names_no_more_revoked_credentials_than_fit(deployment: Deployment, with_table: None) -> None:
+    """Rotated for years: the marks in the table hold those that the document names no more."""
+    name = deployment.name()
+    first = (await deployment.tool("add", name))["enter"]["Secret Token"]
+    document = deployment.kept(name)
+    secrets = [new_key(name) for _ in range(3 * MOST_REVOKED)]
+    revoked = [
+        Revoked(value=digest(each), at=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number))
+        for number, each in enumerate(secrets)
+    ]
+    deployment.keep(name, {**document, "revoked_keys": [each.model_dump(mode="json") for each in revoked]})
+    for secret in (secrets[0], secrets[-1]):
+        assert await calls(deployment, name, secret) == (401, True)
+    await deployment.settle()  # the app has marked them, as it does with those that only the document names
+    added = (await deployment.tool("rotate", name))["enter"]["Secret Token"]
+    await deployment.tool("revoke", name, "--credential", fingerprint(first))
+    named = [each["value"] for each in deployment.kept(name)["revoked_keys"]]
+    assert len(named) == MOST_REVOKED and {digest(first), digest(secrets[-1])} <= set(named)
+    assert digest(secrets[0]) not in named
+    deployment.later(60)
+    for secret in (secrets[0], first):
+        assert await calls(deployment, name, secret) == (401, True)
+    deployment.keep(name, {**deployment.kept(name), "keys": [secrets[0], added]})
+    deployment.later(60)
+    assert [await calls(deployment, name, each) for each in (secrets[0], added)] == [(401, True), (200, False)]
 
 
 def test_revoked_wins_in_one_document() -> None:

@@ -115,13 +115,15 @@ class Commands:
         except (ValueError, ValidationError) as error:
             raise CommandError(f"Connection {name} cannot be made: {error}") from None
 
+        marked = await self._read_marks(name) if replace else frozenset()
+
         def change(before: Connection | None) -> Connection:
             if before is None:
                 return made
             if not replace:
                 raise _taken(name)
             _refuse_other_side(before, made)
-            return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now)))
+            return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now))).without_old_revoked(marked)
 
         if made.kind in ("oauth", "federation") and not await self.kept.signing_keys():
             await self.kept.put_signing_keys(rotated(()))
@@ -177,6 +179,7 @@ class Commands:
         """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
         was to live, unless `expires` says otherwise."""
         revoked = (await self.show(name)).connection.revoked_keys
+        marked = await self._read_marks(name)
         seal = await find_seal(self.kept)
         secret = new_key(name, seal)
 
@@ -184,7 +187,8 @@ class Commands:
             connection = _there(name, before).with_revoked(revoked)
             _refuse_rotation(connection)
             ends = read_expiry(expires, default_expiry(connection))
-            return connection.changed(keys=(*connection.keys, _credential(secret, ends, recoverable, seal)))
+            keys = (*connection.keys, _credential(secret, ends, recoverable, seal))
+            return connection.changed(keys=keys).without_old_revoked(marked)
 
         connection = self._told(await self.kept.change(name, change))
         if not _holds(connection, secret):
@@ -219,14 +223,15 @@ class Commands:
         if whole:
             revoked += (Revoked(value=view.connection.making, at=now),)
         await self._mark(name, revoked)
+        marked = await self._read_marks(name)
 
         def change(before: Connection | None) -> Connection:
             connection = _there(name, before)
             also = _revoked([key for key in connection.keys if whole or key.id in ended], now)
             changed = connection.with_revoked((*view.connection.revoked_keys, *revoked, *also))
             if whole and changed.revoked is None:  # it was made anew meanwhile
-                return changed.with_revoked([Revoked(value=changed.making, at=now)])
-            return changed
+                changed = changed.with_revoked([Revoked(value=changed.making, at=now)])
+            return changed.without_old_revoked(marked)
 
         connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
@@ -291,6 +296,15 @@ class Commands:
                 log.info("revoked credentials are not marked: %s", error)
         if _UNMARKED not in self.remarks:
             self.remarks.append(_UNMARKED)
+
+    async def _read_marks(self, name: str) -> frozenset[str]:
+        """The digests that are marked as revoked where the app looks for them; none if that is not known."""
+        if not self.kept.marks or self.notes is None:
+            return frozenset()
+        try:
+            return frozenset(each.value for each in await self.notes.read_revoked(name))
+        except SecretsUnavailable:
+            return frozenset()
 
     def _told(self, changed: Changed) -> Connection:
         if changed.others:

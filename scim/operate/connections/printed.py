@@ -95,7 +95,7 @@ def details(view: View, now: datetime) -> str:
     if connection.trust is not None:
         lines.append(f"  issuer {connection.trust.issuer}, audience {connection.trust.audience}")
         lines.append(f"    {_uses(view, connection.trust.id)}")
-    lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in _revoked(connection)[-_SHOWN:]]
+    lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in _own_revoked(connection)]
     if view.rotation is not None:
         lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
         lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
@@ -182,8 +182,18 @@ def moment(at: datetime | None, otherwise: str = "") -> str:
 
 
 def _revoked(connection: Connection) -> list[Revoked]:
-    """Its revoked credentials, without what stands for the whole."""
-    return [each for each in connection.revoked_keys if each.value != connection.making]
+    """Its revoked credentials, oldest first, without what stands for the whole."""
+    return sorted((each for each in connection.revoked_keys if each.value != connection.making), key=_find_time)
+
+
+def _find_time(revoked: Revoked) -> datetime:
+    return revoked.at
+
+
+def _own_revoked(connection: Connection) -> list[Revoked]:
+    """The newest of them, and none of an earlier connection of the same name."""
+    own = [each for each in _revoked(connection) if connection.created is None or each.at >= connection.created]
+    return own[-_SHOWN:]
 
 
 def _each(connection: Connection) -> Sequence[Any]:

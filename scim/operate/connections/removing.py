@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from scim.operate.connections.commands import Commands, View
 from scim.operate.connections.printed import state
 from scim.operate.errors import CommandError
-from scim.security.connections import Revoked
+from scim.security.connections import Connection, Revoked
 from scim.security.keys import digested
 from scim.security.unavailable import SecretsUnavailable
 from scim.store.table import TableUnavailable
@@ -72,7 +72,7 @@ async def remove(commands: Commands, name: str, view: View | None) -> Removed:
         if commands.kept.marks:
             ended = await commands.revoke(name, None, force=True)
             await _mark(commands, View(ended, None, None))
-            marks = len(ended.revoked_keys)
+            marks = await _count_marks(commands, ended)
         left = await commands.kept.remove(name)
     try:
         uses = await notes.forget_uses(name) if notes is not None else 0
@@ -81,6 +81,16 @@ async def remove(commands: Commands, name: str, view: View | None) -> Removed:
             f"Connection {name} is removed, but not what the table notes of its use ({error}): run this again."
         ) from None
     return Removed(stood, uses, marks, left)
+
+
+async def _count_marks(commands: Commands, connection: Connection) -> int:
+    """How many marks the table has of it, of which its document may name fewer."""
+    if commands.notes is None:
+        return len(connection.revoked_keys)
+    try:
+        return len(await commands.notes.read_revoked(connection.name))
+    except SecretsUnavailable:
+        return len(connection.revoked_keys)
 
 
 async def _mark(commands: Commands, view: View) -> None:
