@@ -62,6 +62,9 @@ class Target:
         object.__setattr__(self, "key", path.lower())
 
 
+ReferenceNames = dict[str, "ReferenceNames | None"]
+
+
 class Index(NamedTuple):
     """An attribute whose values have rows of their own; unique ones have one row for each value."""
 
@@ -117,6 +120,21 @@ class ResourceType:
         extended = [(urn, a) for urn, attributes in self.extension_attributes.items() for a in attributes.values()]
         every = [(None, attribute) for attribute in self.core.attributes] + extended
         return [(urn, a.name) for urn, a in every if a.is_reference and (urn, a.name) != (None, self.edges)]
+
+    @cached_property
+    def named_references(self) -> ReferenceNames:
+        """The references by each lower-case name that they may have at the top of a body: None for one, and for an
+        extension those inside it."""
+        names: ReferenceNames = {}
+        for urn, name in self.references:
+            lower = name.lower()
+            if urn is None or lower not in self.core_attributes:
+                names.setdefault(lower, None)
+            names[f"{urn or self.core.id}:{name}".lower()] = None
+            inside = names.setdefault(urn.lower(), {}) if urn else None
+            if inside is not None:
+                inside[lower] = None
+        return names
 
     @cached_property
     def core_attributes(self) -> dict[str, Attribute]:

@@ -15,7 +15,7 @@ from typing import Any
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or
 from scim.patch.entra import Operation
 from scim.patch.members import id_of
-from scim.schema.registry import Registry, ResourceType, Target
+from scim.schema.registry import ReferenceNames, Registry, ResourceType, Target
 from scim.schema.validation import Document
 from scim.schema.validators import empty
 
@@ -44,16 +44,20 @@ class References:
     def read_body(self, resource_type: ResourceType, body: object) -> object:
         """Return a POST's or PUT's body with a value in each reference that names one of our resources by its `$ref`
         alone."""
-        if not isinstance(body, dict):
-            return body
-        return {name: self._read_named(resource_type, name, value) for name, value in body.items()}
+        return self._read_members(body, resource_type.named_references) if isinstance(body, dict) else body
 
-    def _read_named(self, resource_type: ResourceType, name: str, value: object) -> object:
-        if not isinstance(value, dict | list) or not (target := resource_type.resolve(name)):
-            return value
-        if not target.name and target.urn and isinstance(value, dict):
-            return {n: self._read_named(resource_type, f"{target.urn}:{n}", inner) for n, inner in value.items()}
-        return self._read_value(resource_type, target, value)
+    def _read_members(self, container: dict[str, object], names: ReferenceNames) -> dict[str, object]:
+        changed = {
+            name: self._read_member(value, names[name.lower()])
+            for name, value in container.items()
+            if isinstance(value, dict | list) and name.lower() in names
+        }
+        return {**container, **changed} if changed else container
+
+    def _read_member(self, value: object, inside: ReferenceNames | None) -> object:
+        if inside is None:
+            return _change_each(value, self._with_value)
+        return self._read_members(value, inside) if isinstance(value, dict) else value
 
     def read_operations(self, resource_type: ResourceType, operations: list[Operation]) -> list[Operation]:
         """Return a PATCH's operations, the same for the references that they set, and with an id in the place of each
@@ -67,7 +71,7 @@ class References:
         if target.sub is not None and target.sub.name == "$ref" and (id := self.find_id(operation.value)):
             operation = replace(operation, target=replace(target, sub=target.attribute.sub("value")), value=id)
         elif target.sub is None and operation.sub is None:
-            operation = replace(operation, value=self._read_value(resource_type, target, operation.value))
+            operation = replace(operation, value=_change_each(operation.value, self._with_value))
         return replace(operation, filter=self._read_filter(operation.filter)) if operation.filter else operation
 
     def _read_filter(self, tree: Filter) -> Filter:
@@ -85,9 +89,6 @@ class References:
 
     def _is_reference(self, resource_type: ResourceType, target: Target) -> bool:
         return (target.urn, target.name) in resource_type.references
-
-    def _read_value(self, resource_type: ResourceType, target: Target, value: object) -> object:
-        return _change_each(value, self._with_value) if self._is_reference(resource_type, target) else value
 
     def _with_value(self, element: object) -> object:
         if not isinstance(element, dict):
