@@ -324,11 +324,13 @@ class Application:
             if request.root == FEED:
                 from scim.service.feed import answer_feed
 
-                return await answer_feed(request, connection, self.feed, parts.store)
+                origin = parts.settings.find_origin(request.origin)
+                return await answer_feed(request, connection, self.feed, parts.store, origin)
             if request.root == MANAGE:
                 from scim.service.manage import answer_manage
 
-                return await answer_manage(request, connection, parts.registry, parts.store, parts.security)
+                origin = parts.settings.find_origin(request.origin)
+                return await answer_manage(request, connection, parts.registry, parts.store, parts.security, origin)
             return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
 
     @staticmethod
@@ -349,7 +351,7 @@ class Application:
         from scim.security import oauth
 
         if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
-            return oauth.metadata(request, parts.settings.public_origin or request.origin)
+            return oauth.metadata(request, parts.settings.find_origin(request.origin))
         if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
             raise self._nothing(request, parts)
         return await oauth.answer(request, parts.security, parts.limits.check)

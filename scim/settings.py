@@ -265,6 +265,11 @@ class Settings(BaseModel):
         """The public URL without what the tenant URL ends with; None if requests tell it."""
         return None if self.public_url is None else self.public_url.removesuffix("/scim")
 
+    def find_origin(self, asked: str) -> str:
+        """Return where our doors are, scheme, host and the path before them: the public URL's, else the origin that a
+        request `asked`."""
+        return self.public_origin or asked
+
     def wanted_body_limit(self) -> int:
         """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""
         return max(self.max_body_bytes, self.max_group_body_bytes, self.max_bulk_bytes) + _HEAD_ROOM

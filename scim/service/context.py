@@ -47,7 +47,7 @@ class Context:
     @property
     def origin(self) -> str:
         """Where our doors are: scheme, host, and the path before them if the public URL has one."""
-        return self.settings.public_origin or self.request.origin
+        return self.settings.find_origin(self.request.origin)
 
     @property
     def base_url(self) -> str:

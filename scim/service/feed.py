@@ -42,12 +42,14 @@ _GONE = (
 )
 
 
-async def answer_feed(request: Request, connection: Connection, feed: Following | None, store: Store) -> Response:
-    """The answer to an operator's request for changes. Raises 403 for what its connection may not reach, 404, 400 and
-    410."""
+async def answer_feed(
+    request: Request, connection: Connection, feed: Following | None, store: Store, origin: str
+) -> Response:
+    """The answer to an operator's request for changes; `origin` is where our doors are. Raises 403 for what its
+    connection may not reach, 404, 400 and 410."""
     segments = request.segments
     if len(segments) > 1:
-        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=request.origin))
+        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=origin))
     if request.method not in ("GET", "HEAD"):
         raise ScimError(METHOD_NOT_ALLOWED, _ONLY_GET.format(method=request.method[:20]), {"Allow": "GET, HEAD"})
     require_right(connection, "feed", segments[0] if segments else None)

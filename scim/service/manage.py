@@ -29,14 +29,14 @@ _WHOM = (
 
 
 async def answer_manage(
-    request: Request, connection: Connection, registry: Registry, store: Store, security: Security
+    request: Request, connection: Connection, registry: Registry, store: Store, security: Security, origin: str
 ) -> Response:
-    """The answer to a request of an operator's connection. Raises 403 for one without the right or the tenant, 404 for
-    a path that is none, 405."""
+    """The answer to a request of an operator's connection; `origin` is where our doors are. Raises 403 for one without
+    the right or the tenant, 404 for a path that is none, 405."""
     segments = [unquote(segment) for segment in request.path.split("/") if segment]
     operation = _OPERATIONS.get(segments[2].lower()) if len(segments) == 3 else None
     if operation is None:
-        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=request.origin))
+        raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=origin))
     require_right(connection, "manage", segments[1])
     if request.method not in ("GET", "HEAD"):
         detail = f"{request.method} is not possible at {request.path[:200]}; use GET."

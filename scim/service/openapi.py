@@ -42,6 +42,7 @@ _ERRORS = {
     403: "The credential does not allow it, or discovery was to be filtered.",
     404: "There is no such resource.",
     409: "A unique value is taken.",
+    410: "The cursor is older than what is kept, or of a table that was restored; detail says how to begin anew.",
     412: "The resource is not at the version that the precondition names.",
     413: "The request is larger than this service reads or keeps.",
     415: "The body is of a type that is not read.",
@@ -61,6 +62,14 @@ async def read_openapi(context: Context) -> Response:
         from scim.service.openapi_manage import build_manage_paths
 
         body["paths"] = _select_readable(body["paths"]) | build_manage_paths(context.origin, tenant)
+        if context.settings.feed:
+            from scim.service.openapi_feed import EVENT, build_feed_paths, read_event_schema
+
+            body["paths"] |= build_feed_paths(context.origin)
+            body["components"] = {
+                **body["components"],
+                "schemas": {**body["components"]["schemas"], EVENT: read_event_schema()},
+            }
     body["components"] = {
         **body["components"],
         "securitySchemes": _build_security(context.origin, of_operator=of_operator),

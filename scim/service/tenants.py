@@ -35,7 +35,7 @@ async def read_tenant(
     for a tenant of which there is nothing."""
     tenant = request.tenant
     if tenant is None:
-        origin = settings.public_origin or request.origin
+        origin = settings.find_origin(request.origin)
         raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=origin))
     if not request.reads:
         raise ScimError(FORBIDDEN, _READS_ONLY.format(name=connection.name), reason="read-only")

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
 
 import function_app
 from dev.azurite import Azurite
@@ -383,6 +385,13 @@ async def test_its_openapi_document_has_what_it_may_do(door: Door, made: Any) ->
     every = {(path, name) for path, item in own.json["paths"].items() for name in item if name != "parameters"}
     assert {path for path, _ in every - done} == {"/Users", "/Users/{id}", "/Groups", "/Groups/{id}", "/Bulk"}
     assert not any("tenants" in path for path in own.json["paths"])
+    feed = answer.json["paths"]["/feed/{tenant}"]["get"]
+    assert feed["servers"] == [{"url": ORIGIN}] and "410" in feed["responses"]
+    validate(answer.json)
+    page = (await door.get("follower", "/feed/op-contoso?max=5")).json
+    schema = feed["responses"]["200"]["content"]["application/json"]["schema"]
+    validator = Draft202012Validator({**schema, "components": answer.json["components"]})
+    assert page["events"] and not list(validator.iter_errors(page))
 
 
 async def test_its_configuration_says_that_it_only_reads(door: Door, made: Any) -> None:
