@@ -114,7 +114,7 @@ def _with_ids(filter: Filter, registry: Registry) -> Filter:
     if isinstance(filter, Or):
         return Or(tuple(_with_ids(term, registry) for term in filter.terms))
     if isinstance(filter, Compare) and (filter.path.lower(), filter.operator) == ("value", "eq"):
-        if id := id_of(filter.value.text, registry):
+        if id := registry.find_id(filter.value.text):
             return replace(filter, value=replace(filter.value, text=id))
     return filter
 
@@ -122,11 +122,11 @@ def _with_ids(filter: Filter, registry: Registry) -> Filter:
 def _with_id(element: object, registry: Registry) -> object:
     """A member to add with its id for a value."""
     if isinstance(element, str):
-        return id_of(element, registry) or element
+        return registry.find_id(element) or element
     if not isinstance(element, dict):
         return element
     own = {
-        n: i for n, v in element.items() if n.lower() == "value" and isinstance(v, str) and (i := id_of(v, registry))
+        n: i for n, v in element.items() if n.lower() == "value" and isinstance(v, str) and (i := registry.find_id(v))
     }
     return {**element, **own} if own else element
 
@@ -134,23 +134,13 @@ def _with_id(element: object, registry: Registry) -> object:
 def _named_by_url(element: object, registry: Registry) -> object:
     """A member to remove with its id for a value, if only a URL names it."""
     if isinstance(element, str):
-        return id_of(element, registry) or element
+        return registry.find_id(element) or element
     if not isinstance(element, dict):
         return element
     said = {name.lower(): item for name, item in element.items()}
     name = "$ref" if empty(said.get("value")) else "value"
-    id = id_of(said[name], registry) if isinstance(said.get(name), str) else None
+    id = registry.find_id(said[name]) if isinstance(said.get(name), str) else None
     return {"value": id} if id else element
-
-
-def id_of(url: str, registry: Registry) -> str | None:
-    """Return the id that ends a URL of a resource of ours, `…/Users/u-…`, or has blanks around it; None for any other
-    text."""
-    if (id := url.strip()) != url and registry.by_id(id):
-        return id
-    head, _, id = id.rstrip("/").rpartition("/")
-    resource_type = registry.by_endpoint(head.rpartition("/")[2]) if head else None
-    return id if resource_type and registry.by_id(id) is resource_type else None
 
 
 def identified(value: object, target: Target) -> list[Document]:

@@ -265,3 +265,12 @@ class Registry:
         """The type that an id of ours belongs to; None for an id that cannot be ours."""
         prefix, dash, _ = id.partition("-")
         return self._by_prefix.get(prefix) if dash else None
+
+    def find_id(self, url: str) -> str | None:
+        """Return the id that ends a URL of a resource of ours, `…/Users/u-…`, or has blanks around it; None for any
+        other text."""
+        if (id := url.strip()) != url and self.by_id(id):
+            return id
+        head, _, id = id.rstrip("/").rpartition("/")
+        resource_type = self.by_endpoint(head.rpartition("/")[2]) if head else None
+        return id if resource_type and self.by_id(id) is resource_type else None

@@ -13,7 +13,7 @@ from scim.errors import INVALID_VALUE, TOO_LARGE, TOO_MANY, UNAVAILABLE, ScimErr
 from scim.http import Response
 from scim.patch.apply import apply, steps
 from scim.patch.entra import Operation
-from scim.patch.members import Delta, delta, id_of, identified, read_members, sets_all, split
+from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType, Target
 from scim.schema.validation import Document, hold_immutable
@@ -63,7 +63,6 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
     projection = Projection(resource_type, context.request.query)
     listed = await resources.read_operations(context, resource_type)
     on_document, on_members = split(listed, resource_type)
-    on_document = context.references.read_operations(resource_type, on_document)
     number = _count_named(on_members)
     if number > (most := resources.find_most_members(context)):
         raise ScimError(TOO_LARGE, f"The PATCH names {number} members; at most {most} are read. Split it.")
@@ -172,7 +171,7 @@ def _parse_members(context: Context, values: Iterable[Document]) -> dict[str, Me
                 )
     members: dict[str, Member] = {}
     for value in values:
-        id = id_of(value["value"], context.registry) or value["value"]
+        id = context.registry.find_id(value["value"]) or value["value"]
         members[id] = Member(id, value.get("display"), None if context.registry.by_id(id) else value.get("type"))
     return members
 

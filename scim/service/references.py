@@ -9,13 +9,10 @@ that it came with. Members and groups are edges, not references in this sense (e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from scim.filter.tree import And, Compare, Filter, Literal, Not, Or
-from scim.patch.entra import Operation
-from scim.patch.members import id_of
-from scim.schema.registry import ReferenceNames, Registry, ResourceType, Target
+from scim.schema.registry import ReferenceNames, Registry, ResourceType
 from scim.schema.validation import Document
 from scim.schema.validators import empty
 
@@ -39,7 +36,7 @@ class References:
         if not isinstance(url, str):
             return None
         ours = url.lower().startswith(f"{self.base_url.lower()}/") or ("://" not in url and not url.startswith("//"))
-        return id_of(url, self.registry) if ours else None
+        return self.registry.find_id(url) if ours else None
 
     def read_body(self, resource_type: ResourceType, body: object) -> object:
         """Return a POST's or PUT's body with a value in each reference that names one of our resources by its `$ref`
@@ -56,41 +53,11 @@ class References:
 
     def _read_member(self, value: object, inside: ReferenceNames | None) -> object:
         if inside is None:
-            return _change_each(value, self._with_value)
+            return _change_each(value, self.with_value)
         return self._read_members(value, inside) if isinstance(value, dict) else value
 
-    def read_operations(self, resource_type: ResourceType, operations: list[Operation]) -> list[Operation]:
-        """Return a PATCH's operations, the same for the references that they set, and with an id in the place of each
-        `$ref` that their paths name."""
-        return [self._read_operation(resource_type, operation) for operation in operations]
-
-    def _read_operation(self, resource_type: ResourceType, operation: Operation) -> Operation:
-        target = operation.target
-        if target.attribute is None or not self._is_reference(resource_type, target):
-            return operation
-        if target.sub is not None and target.sub.name == "$ref" and (id := self.find_id(operation.value)):
-            operation = replace(operation, target=replace(target, sub=target.attribute.sub("value")), value=id)
-        elif target.sub is None and operation.sub is None:
-            operation = replace(operation, value=_change_each(operation.value, self._with_value))
-        return replace(operation, filter=self._read_filter(operation.filter)) if operation.filter else operation
-
-    def _read_filter(self, tree: Filter) -> Filter:
-        match tree:
-            case And(terms):
-                return And(tuple(map(self._read_filter, terms)))
-            case Or(terms):
-                return Or(tuple(map(self._read_filter, terms)))
-            case Not(term):
-                return Not(self._read_filter(term))
-            case Compare(path, "eq" | "ne" as operator, value) if path.lower() == "$ref":
-                id = self.find_id(value.text)
-                return Compare("value", operator, Literal(id)) if id else tree
-        return tree
-
-    def _is_reference(self, resource_type: ResourceType, target: Target) -> bool:
-        return (target.urn, target.name) in resource_type.references
-
-    def _with_value(self, element: object) -> object:
+    def with_value(self, element: object) -> object:
+        """Return an element with the id for a value, if its `$ref` alone names one of our resources."""
         if not isinstance(element, dict):
             return element
         said = {name.lower(): item for name, item in element.items()}

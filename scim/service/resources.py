@@ -15,6 +15,7 @@ from scim.http import Response
 from scim.ids import new_id
 from scim.patch.apply import steps
 from scim.patch.entra import Operation, reading
+from scim.patch.references import read_references
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical, hold_immutable
@@ -78,7 +79,7 @@ async def replace(context: Context, resource_type: ResourceType, id: str) -> Res
 async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
     projection = Projection(resource_type, context.request.query)
-    listed = context.references.read_operations(resource_type, await read_operations(context, resource_type))
+    listed = await read_operations(context, resource_type)
     projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
@@ -120,7 +121,9 @@ async def read_operations(context: Context, resource_type: ResourceType) -> list
     """The operations of a PATCH. Raises 400 or 413."""
     body = await context.read_body(resource_type)
     most = context.settings.max_patch_operations
-    return await in_turns(reading(body, resource_type, most, strict=context.strict))
+    listed = await in_turns(reading(body, resource_type, most, strict=context.strict))
+    references = context.references
+    return read_references(listed, resource_type, references.find_id, references.with_value)
 
 
 def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
