@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from scim.feed.following import Following
     from scim.insight.keeping import Keeping
     from scim.insight.recorder import Recorder
+    from scim.policy.kept import Policies
     from scim.schema.registry import Registry
     from scim.security.security import Security
     from scim.settings import Settings
@@ -82,6 +83,7 @@ class _Parts:
     hosts: frozenset[str]
     """The hosts that requests may come for; none if any may."""
     identity: AsyncTokenCredential | None
+    policies: Policies
 
 
 @contextmanager
@@ -248,6 +250,7 @@ class Application:
         if parts is not None:
             await parts.security.close()
             await parts.store.quotas.settle()
+            await parts.policies.settle()
             await parts.store.table.close()
             if parts.identity is not None:
                 await parts.identity.close()
@@ -309,6 +312,8 @@ class Application:
             strict=connection.mode == "strict",
         )
         with budget.granted(self._budget(parts, tenant)):
+            if not request.reads:
+                context = replace(context, policy=await parts.policies.find(tenant))
             return await route(context)
 
     async def _serve_operator(self, request: Request, parts: _Parts) -> Response:
@@ -370,6 +375,7 @@ class Application:
         return self._parts
 
     def _build(self) -> _Parts:
+        from scim.policy.kept import Policies
         from scim.schema.loading import load
         from scim.security.security import Security
         from scim.settings import Settings, find_body_limit_problem, unknown
@@ -397,6 +403,7 @@ class Application:
             AddressLimits(settings.address_refusals),
             self._hosts(settings),
             identity,
+            Policies(store.table, registry),
         )
 
     @staticmethod

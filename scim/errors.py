@@ -31,6 +31,9 @@ Rule = Literal[
     "limit",
     "budget",
     "quota",
+    "policy",  # a policy that is none
+    "domain",
+    "protected",
     "never-returned",
     "complex",
     "operator",

@@ -23,6 +23,7 @@ FLOORS = [
     {"service"},
     {"insight"},
     {"feed"},
+    {"policy"},
     {"store", "patch"},
     {"filter"},
     {"settings"},

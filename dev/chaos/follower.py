@@ -59,7 +59,7 @@ class Follower:
             members = self._members.setdefault(id, set())
             members.update(event["added"])
             members.difference_update(event["removed"])
-        else:
+        elif "data" in event:  # others tell of the tenant, or of seats
             self._documents[id] = event["data"]
 
     def compare(self, resources: dict[str, list[Document]]) -> Iterator[Finding]:

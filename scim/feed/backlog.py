@@ -62,7 +62,7 @@ class Item:
             yield self.id, mark
 
 
-def _item_of(row: Row, *, whole: bool) -> Item | None:
+def parse_item(row: Row, *, whole: bool) -> Item | None:
     """Return what a row's marks tell; None, and a line in the log, if it cannot be read. Raises NewerFormat."""
     properties.check_format(row)
     kind, *parts = str(row.values.get("marks", "")).split(" ")
@@ -107,7 +107,7 @@ async def _read(table: Table, tenant: str, *, kept_bytes: int = KEPT_BYTES) -> t
         pages += 1
         for row in page:
             kept_bytes -= properties.measure_document(row.values)
-            if (item := _item_of(row, whole=kept_bytes >= 0)) is not None:
+            if (item := parse_item(row, whole=kept_bytes >= 0)) is not None:
                 items.append(item)
     return items, pages <= 1
 

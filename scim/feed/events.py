@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from scim.policy.draft import Draft, Event
 from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.values import fold
@@ -19,16 +20,6 @@ MOST_IDS_BYTES = 40_000
 """Bytes of the ids of members in one event; more of them are told in several."""
 NAMED_BY = ("userName", "displayName")
 """The attributes that people know a resource by, in the order in which they count."""
-
-Event = dict[str, Any]
-
-
-class Draft(NamedTuple):
-    """An event without its place in the log. `subjects` are what it is found by: the resource's id, and its names
-    if it got or lost them, each behind a `=`."""
-
-    event: Event
-    subjects: tuple[str, ...]
 
 
 class Cause(NamedTuple):

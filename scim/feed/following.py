@@ -23,6 +23,7 @@ from scim.deadline import OutOfTime
 from scim.feed.log import MOST, Log, Page
 from scim.feed.sequencer import Sequencer
 from scim.limits import Seldom, forget_oldest
+from scim.policy.relinking import forget_gone
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.keys import SHARED
@@ -163,6 +164,7 @@ class Following:
         if note is None or note.values.get("tidied") == today:
             return
         try:
+            await forget_gone(Partition(self._table, tenant))
             if await self.log.forget(tenant, self._days):
                 await commit_surely(Partition(self._table, SHARED), [Write("merge", note.key, {"tidied": today})])
         except Exception as error:  # whatever it is, it must not stop the others

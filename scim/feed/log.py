@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from scim import deadline
 from scim.clock import format_time
-from scim.feed.events import Event
 from scim.feed.sequencer import Head
+from scim.policy.draft import Event
 from scim.store import keys, properties
 from scim.store.keys import SHARED
 from scim.store.table import PAGE_ROWS, Partition, Table

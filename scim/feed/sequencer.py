@@ -10,16 +10,22 @@ new group the member up to which its members are (`reached`), and which members 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scim import deadline
-from scim.feed.backlog import Item, read_backlog
-from scim.feed.events import Cause, Draft, draft, draft_members, placed
+from scim.clock import format_time
+from scim.feed.backlog import Item, parse_item, read_backlog
+from scim.feed.events import Cause, draft, draft_members, placed
+from scim.policy.deciding import Decider, open_decider
+from scim.policy.draft import Draft
+from scim.policy.kept import read_policy
 from scim.schema.registry import Registry
 from scim.store import keys, properties
 from scim.store.keys import SHARED
@@ -44,6 +50,8 @@ class Head(NamedTuple):
     seq: int
     etag: str = ""
     """"" of one that is not in the table yet."""
+    policy: str = ""
+    """What was decided by the tenant's policy (scim/policy/state.py); "" if there is nothing to know."""
 
     @staticmethod
     async def read(table: Table, tenant: str) -> Head | None:
@@ -52,10 +60,10 @@ class Head(NamedTuple):
         if row is None:
             return None
         properties.check_format(row)
-        return Head(str(row.values["epoch"]), int(row.values["seq"]), row.etag)
+        return Head(str(row.values["epoch"]), int(row.values["seq"]), row.etag, str(row.values.get("policy", "")))
 
     def write(self) -> Write:
-        values = {"v": properties.FORMAT, "epoch": self.epoch, "seq": str(self.seq)}
+        values = {"v": properties.FORMAT, "epoch": self.epoch, "seq": str(self.seq), "policy": self.policy}
         return Write("merge", keys.FEED, values, self.etag) if self.etag else Write("insert", keys.FEED, values)
 
 
@@ -76,18 +84,28 @@ class _Batch:
     log: list[Write] = field(default_factory=list)
     events: int = 0
     bytes: int = 4000
+    policy: str = ""
+    """The state of the policy after what is in here."""
 
-    def fits(self, item: Item, writes: Sequence[Write], size: int = 0) -> bool:
-        """Whether there is room for rows of the log that come from a row of the outbox."""
-        rows = self.items.keys() | self.warned.keys() | item.warns.keys() | {item.key}
-        return 1 + len(rows) + len(self.log) + len(writes) <= MAX_WRITES and self.bytes + size <= TRANSACTION_BYTES
+    @property
+    def is_empty(self) -> bool:
+        return not self.items and not self.log and not self.events
 
-    def add(self, item: Item, write: Write, writes: Sequence[Write] = (), events: int = 0, size: int = 0) -> None:
-        self.items[item.key] = write
-        self.warned |= item.warns
+    def fits(self, item: Item | None, writes: Sequence[Write], size: int = 0, derived: int = 0) -> bool:
+        """Whether there is room for rows of the log that come from a row of the outbox, beside so many that follow from
+        decisions."""
+        rows = self.items.keys() | self.warned.keys() | (item.warns.keys() | {item.key} if item else set())
+        number = 1 + len(rows) + len(self.log) + len(writes) + derived
+        return number <= MAX_WRITES and self.bytes + size <= TRANSACTION_BYTES
+
+    def add(self, item: Item | None, write: Write | None, writes: Sequence[Write] = (), events: int = 0) -> None:
+        """Put in what becomes of a row of the outbox, and rows of the log."""
+        if item is not None and write is not None:
+            self.items[item.key] = write
+            self.warned |= item.warns
         self.log += writes
         self.events += events
-        self.bytes += size + 1500
+        self.bytes += sum(map(measure_write, writes)) + 1500
 
     def build_items(self) -> list[Write]:
         """Return what becomes of rows of the outbox. One that is written keeps the time of its commit: it has another
@@ -128,7 +146,7 @@ class Sequencer:
             await self._table.commit(tenant, [head._replace(epoch=_make_epoch()).write()])
 
     async def _has_work(self, tenant: str) -> bool:
-        async for page in self._table.pages(tenant, *keys.outbox_range(), size=1, keys_only=True):
+        async for page in self._table.pages(tenant, *keys.waiting_range(), size=1, keys_only=True):
             if page:
                 return True
         return False
@@ -142,19 +160,63 @@ class _Run:
         self._registry = registry
         self._tenant = tenant
         self._head = Head("", 0)
+        self._decider: Decider
         self.moved = 0
 
     async def go(self) -> None:
         """Raises Refused if another sequencer was faster."""
-        found = await Head.read(self._table, self._tenant)
+        found, decider = await self._open()
         items = await read_backlog(self._table, self._tenant)
-        if not items:
+        if not items and not decider.has_work():
             return
+        self._decider = decider
         self._head = found or await self._begin()
-        batch = _Batch()
+        batch = _Batch(policy=self._head.policy)
+        batch = await self._catch_up(batch)
         for item in items:
             batch = await self._take(item, batch)
+        batch = await self._catch_up(batch)
         await self._commit(batch)
+
+    async def _open(self) -> tuple[Head | None, Decider]:
+        """Return the head of the log, and who decides by the tenant's policy."""
+        found, kept = await asyncio.gather(Head.read(self._table, self._tenant), read_policy(self._table, self._tenant))
+        state = found.policy if found else ""
+        return found, open_decider(Partition(self._table, self._tenant), kept, state, self._registry)
+
+    async def _catch_up(self, batch: _Batch) -> _Batch:
+        """Follow a policy that was changed, and end a hold whose time has come; the batch that is open then."""
+        decider = self._decider
+        now = format_time(datetime.now(UTC))
+        if decider.is_releasing(now):
+            batch = await self._release(batch, decider, now)
+        async for drafts in decider.catch_up(now):
+            batch = await self._put(batch, None, None, drafts)
+        return batch
+
+    async def _release(self, batch: _Batch, decider: Decider, now: str) -> _Batch:
+        """Let what is held go into the log, in its order."""
+        async for page in self._table.pages(self._tenant, *keys.held_range(), size=100):
+            for row in page:
+                item = parse_item(row, whole=True)
+                if item is not None:
+                    batch = await self._take(item, batch, released=True)
+        return await self._put(batch, None, None, decider.end_hold(now))
+
+    async def _put(self, batch: _Batch, item: Item | None, write: Write | None, drafts: Sequence[Draft]) -> _Batch:
+        """Put what a step decided into the batch, or into the next one if it does not fit; the one that is open
+        then."""
+        decider = self._decider
+        writes = self._log_rows(drafts, self._head.seq + batch.events)
+        size = sum(map(measure_write, writes)) + decider.rows.measure()
+        if not batch.fits(item, writes, size, decider.rows.count()):
+            await self._commit(batch)
+            batch = _Batch(policy=batch.policy)
+            writes = self._log_rows(drafts, self._head.seq)
+        batch.add(item, write, writes, len(drafts))
+        decider.rows.accept()
+        batch.policy = decider.state.dump()
+        return batch
 
     async def _begin(self) -> Head:
         """Return the head of a new log, once the tenant is among those that have one."""
@@ -165,7 +227,7 @@ class _Run:
             last = max([last, *(keys.parse_number(row.key) for row in page)])
         return Head(_make_epoch(), last)
 
-    async def _take(self, item: Item, batch: _Batch) -> _Batch:
+    async def _take(self, item: Item, batch: _Batch, *, released: bool = False) -> _Batch:
         """Put the events of a row into the batch; the batch that is open then."""
         row = item.row or await self._table.read(self._tenant, item.key)
         if row is None:
@@ -178,42 +240,56 @@ class _Run:
         except Exception:
             log.exception("row %r of the outbox of %s cannot be read and stays where it is", item.key, self._tenant)
             return batch
-        async for step in self._steps(item, row, changes, cause, time):
-            writes = self._log_rows(step, self._head.seq + batch.events)
-            size = sum(map(measure_write, writes))
-            if not batch.fits(item, writes, size):
-                await self._commit(batch)
-                batch = _Batch()
-                writes = self._log_rows(step, self._head.seq)
-            batch.add(item, Write("merge", item.key, step.progress), writes, len(step.drafts), size)
-        if not batch.fits(item, []):
-            await self._commit(batch)
-            batch = _Batch()
-        batch.add(item, Write("delete", item.key))
-        return batch
+        decider = self._decider
+        if not released and "done" not in row.values:
+            kept, told = await decider.hold(item.ids, changes, row.values, cause.time)
+            if kept is None:
+                return await self._put(batch, item, Write("delete", item.key), told)
+            if told:
+                batch = await self._put(batch, None, None, told)
+            changes = kept
+        if changes:
+            async for step in self._steps(item, row, changes, cause, time):
+                drafts = [each for one in step.drafts for each in await decider.decide(one)]
+                write = None if released else Write("merge", item.key, step.progress)
+                if released:
+                    decider.rows.put(item.key, step.progress)
+                batch = await self._put(batch, item, write, drafts)
+        if released:
+            await decider.release(item.ids, item.key)
+        return await self._put(batch, item, None if released else Write("delete", item.key), [])
 
     async def _steps(
         self, item: Item, row: Row, changes: Sequence[dict[str, Any]], cause: Cause, time: str
     ) -> AsyncIterator[_Step]:
         """Make what a row tells and is not in the log yet, in pieces that each go into one transaction."""
-        done, kept = int(row.values.get("done", 0)), {"time": time, "settles": " ".join(item.settles)}
-        drafts = [one for change in changes if change["op"] != "edges" for one in draft(change, cause, self._registry)]
+        # How an event is split stays as it was when the row was first taken up, though the policy may be another now.
+        size = int(row.values.get("size", self._decider.find_size(changes[-1]["id"])))
+        done, kept = int(row.values.get("done", 0)), {"time": time, "settles": " ".join(item.settles), "size": size}
+        drafts = [
+            part
+            for change in changes
+            if change["op"] != "edges"
+            for one in draft(change, cause, self._registry)
+            for part in self._decider.split(one, size)
+        ]
         settling = await self._settled(item, changes, cause)
         for number, one in enumerate(drafts, 1):
             if number > done:
-                together = [one, *settling] if number == len(drafts) else [one]
+                together = [one, *settling] if number == len(drafts) and not size else [one]
                 yield _Step(together, {**kept, "done": number})
+        if size:  # said once more if this is cut short, which is no harm: it says how it is now
+            for part in [part for one in settling for part in self._decider.split(one, size)]:
+                yield _Step([part], {**kept, "done": len(drafts)})
         if changes[-1]["op"] == "edges":
             reached = str(row.values.get("reached", ""))
-            async for step in self._edges(changes[-1]["id"], reached, cause):
+            async for step in self._edges(changes[-1]["id"], reached, cause, size or _MEMBERS):
                 yield step._replace(progress={**kept, "done": len(drafts), **step.progress})
 
-    async def _edges(self, group: str, reached: str, cause: Cause) -> AsyncIterator[_Step]:
+    async def _edges(self, group: str, reached: str, cause: Cause, size: int) -> AsyncIterator[_Step]:
         """Tell the members of a new group that were written before it: all that it has now."""
         start, end = keys.members_range(group)
-        async for page in self._table.pages(
-            self._tenant, keys.id_after(reached) if reached else start, end, size=_MEMBERS
-        ):
+        async for page in self._table.pages(self._tenant, keys.id_after(reached) if reached else start, end, size=size):
             if page:
                 drafts = list(draft_members(group, [row.values["member"] for row in page], [], cause, self._registry))
                 yield _Step(drafts, {"reached": page[-1].key})
@@ -234,10 +310,10 @@ class _Run:
             (removed if edge is None else added).append(member)
         return list(draft_members(item.id, added, removed, cause, self._registry))
 
-    def _log_rows(self, step: _Step, seq: int) -> list[Write]:
+    def _log_rows(self, drafts: Sequence[Draft], seq: int) -> list[Write]:
         """Return the rows of the log for events that follow the one with that number."""
         writes = []
-        for number, one in enumerate(step.drafts, seq + 1):
+        for number, one in enumerate(drafts, seq + 1):
             event = placed(one, self._tenant, self._head.epoch, number)
             names = [keys.about_key(subject, number) for subject in dict.fromkeys(one.subjects)]
             values = {
@@ -253,12 +329,14 @@ class _Run:
         return writes
 
     async def _commit(self, batch: _Batch) -> None:
-        if not batch.items:
+        derived = self._decider.rows.build()
+        if batch.is_empty and not derived and batch.policy == self._head.policy:
             return
         deadline.check()
-        after = self._head._replace(seq=self._head.seq + batch.events)
-        writes = [after.write(), *batch.build_items(), *batch.log]
+        after = self._head._replace(seq=self._head.seq + batch.events, policy=batch.policy)
+        writes = [after.write(), *batch.build_items(), *batch.log, *derived]
         etags = await self._table.commit(self._tenant, writes)
+        self._decider.rows.commit()
         self._head = after._replace(etag=etags[0])
         self.moved += batch.events
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scim.feed.events import NAMED_BY, Event
+from scim.feed.events import NAMED_BY
 from scim.feed.log import Log, Mention
+from scim.policy.draft import Event
 from scim.schema.registry import ResourceType
 from scim.schema.values import fold
 from scim.store import keys, properties

@@ -6,6 +6,7 @@ happens only if nothing of what it was made from has changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from scim.operate.checking.findings import Finding, Repair
 from scim.operate.checking.looks import Looks
 from scim.operate.checking.survey import LATE, Survey
 from scim.operate.tenants.steps import Step, unseen
+from scim.policy.document import parse_policy
+from scim.schema.loading import load
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.keys import SHARED
@@ -89,7 +92,8 @@ async def examine(
     survey.finish()
     looks = Looks(table, tenant, registry, survey)
     await survey.feed.look(table, tenant)
-    findings = [*survey.findings, *survey.feed.findings, *await looks.findings()]
+    await survey.policy.look(table, tenant)
+    findings = [*survey.findings, *survey.feed.findings, *survey.policy.findings, *await looks.findings()]
     announcement = await table.read(SHARED, keys.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
@@ -133,6 +137,8 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
         case ["f", _]:
             known = row.key == keys.feed_key(str(row.values.get("tenant", "")))
             return "" if known else "is the note of another tenant's change feed", None
+        case ["y", _]:
+            return _policy_fault(row), None
         case ["q", _]:
             known = row.key == keys.quota_key(str(row.values.get("tenant", "")))
             return "" if known else "is the size of another tenant", None
@@ -159,6 +165,16 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
             )
         case _:
             return "is a row of no known kind", None
+
+
+def _policy_fault(row: Row) -> str:
+    if row.key != keys.policy_key(str(row.values.get("tenant", ""))):
+        return "is the policy of another tenant"
+    try:
+        parse_policy(json.loads(row.values["policy"]), load())
+    except (KeyError, TypeError, ValueError) as error:
+        return f"is a policy that cannot be followed: {str(error)[:200]}"
+    return ""
 
 
 def _tenant_fault(row: Row) -> str:

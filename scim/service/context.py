@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scim.body import read
 from scim.budget import FEW, call
@@ -16,6 +17,9 @@ from scim.service.references import References
 from scim.settings import Settings
 from scim.store.resource_rows import Stored
 from scim.store.tenant_store import TenantStore
+
+if TYPE_CHECKING:
+    from scim.policy.document import Policy
 
 VALUE_BYTES = 16
 """Bytes of a value in a body, at the least."""
@@ -36,6 +40,8 @@ class Context:
     """Whether the connection holds to the interoperability profile; see strict.py."""
     data: object | None = None
     """The body of an operation inside a bulk request."""
+    policy: Policy | None = None
+    """What the vendor says of the tenant's users and groups; None if nothing, or if the request only reads."""
     new_id: str | None = None
     """The id that a bulk request has promised to a POST."""
 

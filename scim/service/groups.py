@@ -37,6 +37,7 @@ async def create(context: Context, resource_type: ResourceType) -> Response:
     document = await resources.read_document(context, resource_type)
     projection.written(resources.list_set_attributes(document))
     members = await _pop_members(context, document, resource_type)
+    document = resources.fill_defaults(context, resource_type, document)
     stored = await resources.create_stored(context, resource_type, document, members)
     return context.build_response(resource_type, stored, projection, 201, _build_values(context, members))
 

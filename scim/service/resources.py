@@ -49,7 +49,7 @@ async def create(context: Context, resource_type: ResourceType) -> Response:
     projection = Projection(resource_type, context.request.query)
     document = await read_document(context, resource_type)
     projection.written(list_set_attributes(document))
-    stored = await create_stored(context, resource_type, document)
+    stored = await create_stored(context, resource_type, fill_defaults(context, resource_type, document))
     return context.build_response(resource_type, stored, projection, 201)
 
 
@@ -143,6 +143,7 @@ async def delete(context: Context, resource_type: ResourceType, id: str) -> Resp
         _require_match(context, stored)
         note_deletion()
         try:
+            require_allowed(context, resource_type, stored, None)
             with book(context, measure_deletion(stored.document)):
                 await context.store.resources.delete(resource_type, stored)
             return Response(204)
@@ -169,7 +170,8 @@ async def create_stored(
 async def try_creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
     """What a POST would make; None where it would be refused."""
     try:
-        return Creation(id, resource_type, await read_document(context, resource_type))
+        document = await read_document(context, resource_type)
+        return Creation(id, resource_type, fill_defaults(context, resource_type, document))
     except ScimError:
         return None
 
@@ -187,6 +189,7 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
         note_members(changes)
         if not changes and not stored.changing and _are_same(document, stored.document):
             return stored
+        require_allowed(context, resource_type, stored, document)
         require_room(context, measure_update(stored.document, document, changes) + measure_leaving(changes))
         try:
             with book(context, measure_update(stored.document, document, changes)):
@@ -197,6 +200,28 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
             if stored.changing:  # the wait was for another request's members, and is over
                 until = _find_deadline()
             await _wait_before_retry(context, stored, until)
+
+
+def fill_defaults(context: Context, resource_type: ResourceType, document: Document) -> Document:
+    """Return a new resource's document with what the tenant's policy says of new ones. Raises 400 if it does not allow
+    it."""
+    if context.policy is None:
+        return document
+    from scim.policy import guard
+
+    guard.require_domains(context.policy, resource_type, document)
+    return guard.fill_defaults(context.policy, resource_type, document)
+
+
+def require_allowed(context: Context, resource_type: ResourceType, stored: Stored, document: Document | None) -> None:
+    """Raise 400 if the tenant's policy does not allow that a resource becomes this document, or is deleted (None)."""
+    if context.policy is None:
+        return
+    from scim.policy import guard
+
+    guard.require_unprotected(context.policy, resource_type, stored.id, stored.document, document)
+    if document is not None:
+        guard.require_domains(context.policy, resource_type, document, stored.document)
 
 
 def _are_same(one: Document, other: Document) -> bool:

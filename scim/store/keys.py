@@ -17,6 +17,11 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     v <number>                                   an event of the log
     a <id> <number>, a =<name> <number>          what the log says about a resource
     s <sink>                                     how far a webhook, or the doorbell, has come
+    n <user>                                     which seats a user has or waits for (scim/policy)
+    q <licence> <number>                         a place in the line for a seat
+    eh <number>                                  a row of the outbox that is held back
+    z <id>                                       what is held back of a resource
+    d =<name>, d <externalId>                    who was deleted and may come back
     i <digest>, i done <index>                   the census: which indexes are kept by whom (census.py)
     f <type> <name or id>                        who was refused, and why (scim/insight)
     k m <minute> <connection> <process>          what a connection did in a minute, as one process counted it
@@ -30,6 +35,7 @@ The shared partition, which is no tenant's, has:
     v <connection> <digest>                      the mark that a credential was revoked
     j <expiry> <digest>                          an assertion that was seen and may not come again
     f <tenant>                                   a tenant that has a log
+    y <tenant>                                   the policy of a tenant
     k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
@@ -357,6 +363,62 @@ def sink_key(name: str) -> str:
 
 def sinks_range() -> tuple[str, str]:
     return key_range(f"{SINK} ")
+
+
+def seat_key(user: str) -> str:
+    """Which seats a user has or waits for."""
+    return f"n {encode(user)}"
+
+
+def seats_range() -> tuple[str, str]:
+    return key_range("n ")
+
+
+def line_key(licence: str, number: int) -> str:
+    """A place in the line for a seat of a licence."""
+    return f"q {encode(licence)} {number:016}"
+
+
+def line_range(licence: str | None = None) -> tuple[str, str]:
+    """The keys of the line for a licence, or of all lines."""
+    return key_range("q " if licence is None else f"q {encode(licence)} ")
+
+
+def held_key(number: int) -> str:
+    """A row of the outbox that is held back, by the order in which they were."""
+    return f"eh {number:016}"
+
+
+def held_range() -> tuple[str, str]:
+    return key_range("eh ")
+
+
+def waiting_range() -> tuple[str, str]:
+    """The keys of the outbox, and of what is held back."""
+    return outbox_range()[0], held_range()[1]
+
+
+def withheld_key(id: str) -> str:
+    """What is held back of a resource, whose later changes wait behind it."""
+    return f"z {encode(id)}"
+
+
+def gone_key(name: str) -> str:
+    """Who was deleted, by a name of theirs, for as long as they may come back."""
+    return f"d {encode(name)}"
+
+
+def gone_range() -> tuple[str, str]:
+    return key_range("d ")
+
+
+def policy_key(tenant: str) -> str:
+    """In the shared partition: the policy of a tenant."""
+    return f"y {encode(tenant)}"
+
+
+def policies_range() -> tuple[str, str]:
+    return key_range("y ")
 
 
 def feed_key(tenant: str) -> str:

@@ -42,7 +42,7 @@ class Reader:
             members = self._members.setdefault(id, set())
             members.update(event["added"])
             members.difference_update(event["removed"])
-        else:
+        elif "data" in event:  # others tell of the tenant, or of seats
             self._documents[id] = event["data"]
 
     def state(self) -> State:

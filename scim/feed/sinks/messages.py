@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import orjson
 
-from scim.feed.events import Event
 from scim.feed.log import cursor
 from scim.feed.sinks.document import PREFIX
+from scim.policy.draft import Event
 
 MOST_BYTES = 64_000
 """Bytes of one message."""

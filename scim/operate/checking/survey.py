@@ -16,6 +16,7 @@ from scim.operate.checking import rules
 from scim.operate.checking.feed import FeedSurvey
 from scim.operate.checking.findings import Edge, Finding, Repair, Suspects
 from scim.operate.checking.insight import find_insight_fault
+from scim.operate.checking.policy import KINDS, PolicySurvey
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import census, keys
 from scim.store.positions import FRESH
@@ -83,6 +84,7 @@ class Survey:
         self.chaff: list[Write] = []
         """What removes the rows that are too old."""
         self.feed = FeedSurvey(now - LATE)
+        self.policy = PolicySurvey()
         self._lookups: dict[str, object] = {}
         """By key, the id that a lookup row holds; None for the id at the key's end, which is nearly every one."""
         self._names: dict[str, str] = {}
@@ -109,6 +111,7 @@ class Survey:
             keys.FAILURE: self._insight,
             keys.COUNTERS: self._insight,
             **dict.fromkeys(("a", "e", "h", "s", "v"), self.feed.take),
+            **dict.fromkeys(KINDS, self.policy.take),
         }
 
     def take(self, row: Row) -> None:

@@ -107,7 +107,10 @@ async def _remove(table: Table, partition: str, keys: Sequence[str]) -> None:
 
 async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:
     """The keys that the partition that is nobody's has of a tenant and its connections."""
-    about = [await table.read(SHARED, key(tenant)) for key in (keys.tenant_key, keys.quota_key, keys.feed_key)]
+    about = [
+        await table.read(SHARED, key(tenant))
+        for key in (keys.tenant_key, keys.quota_key, keys.feed_key, keys.policy_key)
+    ]
     found = [row.key for row in about if row]
     for connection in connections:
         pages = table.pages(SHARED, *keys.usage_range(connection), keys_only=True)

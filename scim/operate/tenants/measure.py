@@ -26,6 +26,7 @@ _KINDS = {
     keys.FAILURE: "insight",
     keys.COUNTERS: "insight",
     **dict.fromkeys((keys.OUTBOX, keys.LOG, keys.ABOUT, keys.SINK, keys.FEED.partition(" ")[0]), "feed"),
+    **dict.fromkeys(("d", "eh", "n", "q", "z"), "policy"),
 }
 _ETAG_TIME = re.compile(r"datetime'(\d{4}-\d\d-\d\dT\d\d)(?:%3A|:)(\d\d)(?:%3A|:)(\d\d)")
 

@@ -1,0 +1,69 @@
+"""Who was deleted and comes back: for some hours a new user of the same userName or externalId is told to take the
+place of the old one, so that the product keeps the person's data. A row for each name says whose it was
+(`d =<userName>`, `d <externalId>`); they are looked up only while there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from scim import deadline
+from scim.clock import format_time
+from scim.policy.draft import Event
+from scim.policy.rows import Rows
+from scim.policy.state import State
+from scim.schema.registry import Registry
+from scim.schema.values import fold
+from scim.store import keys
+from scim.store.table import Partition
+from scim.store.transactions import remove_rows
+
+
+class Relinking:
+    """Remembers and recognises for one run."""
+
+    def __init__(self, rows: Rows, hours: int, registry: Registry) -> None:
+        self._rows = rows
+        self._hours = hours
+        self._registry = registry
+
+    def remember(self, state: State, event: Event) -> tuple[State, Event]:
+        """Return the deletion of a user with the time after which the product may purge what it has of them."""
+        until = format_time(datetime.fromisoformat(event["time"]) + timedelta(hours=self._hours))
+        event = {**event, "purgeAfter": until}
+        if not self._hours:
+            return state, event
+        for key in self._list_keys(event):
+            self._rows.put(key, {"id": event["resource"]["id"], "until": until})
+        return state.changed(gone_until=max(state.gone_until, until)), event
+
+    async def recognise(self, state: State, event: Event) -> Event:
+        """Return the creation of a user with the id of the one whose place it takes, if somebody of the same name was
+        deleted and is not to be purged yet."""
+        if event["time"] >= state.gone_until:
+            return event
+        replaced = None
+        for key in self._list_keys(event):
+            gone = await self._rows.read(key)
+            if gone is not None:
+                self._rows.remove(key)
+                if replaced is None and str(gone["until"]) > event["time"]:
+                    replaced = str(gone["id"])
+        return event if replaced is None else {**event, "replaces": replaced}
+
+    def _list_keys(self, event: Event) -> Iterator[str]:
+        users, resource = self._registry.by_endpoint("users"), event["resource"]
+        if users is not None and (name := resource.get("userName")):
+            yield keys.gone_key(f"={fold(name, users.core_attributes['username'])}")
+        if external := resource.get("externalId"):
+            yield keys.gone_key(external)
+
+
+async def forget_gone(partition: Partition) -> None:
+    """Remove the rows about those who cannot be recognised any more. Raises TableUnavailable."""
+    now = format_time(datetime.now(UTC))
+    async for page in partition.pages(*keys.gone_range()):
+        await remove_rows(partition, [row.key for row in page if str(row.values.get("until", "")) < now])
+        if deadline.left() <= 0:
+            return
