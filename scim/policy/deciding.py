@@ -305,6 +305,8 @@ class Decider:
         return self.state.used.get(licence, 0) < self._limits.get(licence, 0)
 
     def _count(self, licence: str, by: int) -> None:
+        if licence not in self._limits:  # it was not limited any more before the seat was given up
+            return
         self.state = self.state.changed(used={**self.state.used, licence: self.state.used.get(licence, 0) + by})
 
     @staticmethod
@@ -426,7 +428,10 @@ class Decider:
         document = properties.join_document(dict(values))
         known = await self._seats.read(user) or Holder()
         holder = Holder(known.seats, known.groups, self._list_own(document), document.get("active") is not False)
-        told, seats = [], {licence: seat for licence, seat in known.seats.items() if licence in self._limits}
+        told, seats = [], {licence: seat for licence, seat in known.seats.items() if licence not in licences}
+        for licence, seat in known.seats.items():  # from when it was limited before
+            if licence in licences and seat != ASSIGNED:
+                self._seats.leave(licence, int(seat))
         for licence in holder.list_wanted(self._limits):
             if licence in licences and licence not in seats:
                 seats[licence] = ASSIGNED

@@ -47,7 +47,7 @@ class Relinking:
         for key in self._list_keys(event):
             gone = await self._rows.read(key)
             if gone is not None:
-                self._rows.remove(key)
+                self._rows.put(key, {"id": gone["id"], "until": ""})  # whether the table has it is not known: it ends
                 if replaced is None and str(gone["until"]) > event["time"]:
                     replaced = str(gone["id"])
         return event if replaced is None else {**event, "replaces": replaced}

@@ -39,7 +39,7 @@ class Rows:
         self._pending[key] = values
 
     def remove(self, key: str) -> None:
-        """Take a row away."""
+        """Take away a row that was read before, or put as a new one: a row that is not there cannot be removed."""
         self._pending[key] = None
 
     def changed(self) -> dict[str, Values | None]:

@@ -96,7 +96,7 @@ ADDED_ROWS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "twin alone": ("g x {group}", {"group": "{group}", "member": "x"}, ["g x {group}: has no twin m {group} x"]),
     "edge at another's key": ("m {group} x", {"group": "{group}", "member": "unknown"}, ["which belong at"]),
     "edge without a member": ("m {group} x", {"group": "{group}"}, ["lacks group or member"]),
-    "unknown kind": ("z 1", {}, ["z 1: is a row of no known kind"]),
+    "unknown kind": ("% 1", {}, ["% 1: is a row of no known kind"]),
     "kind alone": ("r", {}, ["r: is a row of no known kind"]),
     "empty key": ("", {}, [": is a row of no known kind"]),
     "pending row of no kind": (

@@ -21,6 +21,7 @@ class PolicySurvey:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self._head: Row | None = None
         self._assigned: Counter[str] = Counter()
         self._waiting: dict[str, str] = {}
         """By the key of a place in line, the user whose row names it."""
@@ -40,8 +41,12 @@ class PolicySurvey:
                 if not isinstance(row.values.get("keys"), str):
                     self._say(row.key, "says not what is held back of a resource")
             case _:
-                if not isinstance(row.values.get("id"), str) or rules.time_of(row.values.get("until")) is None:
+                if not isinstance(row.values.get("id"), str) or not _is_until(row.values.get("until")):
                     self._say(row.key, "says not who was deleted, or until when they may come back")
+
+    def take_head(self, row: Row) -> None:
+        """Look at the head of the log, which says how many seats are taken."""
+        self._head = row
 
     def _take_holder(self, row: Row) -> None:
         holder = _read_holder(row)
@@ -80,23 +85,36 @@ class PolicySurvey:
 
     async def _look_at_numbers(self, table: Table, tenant: str) -> None:
         """Compare how many seats are taken, unless the log moved on while they were counted again."""
+        if self._head is None or _read_used(self._head) == _limited(self._head, self._assigned):
+            return
         head = await table.read(tenant, keys.FEED)
-        if head is None or _read_used(head) == +self._assigned:
+        if head is None:
             return
         counted: Counter[str] = Counter()
         async for page in table.pages(tenant, *keys.seats_range()):
             for holder in filter(None, map(_read_holder, page)):
                 counted.update(licence for licence, seat in holder.seats.items() if seat == ASSIGNED)
         after = await table.read(tenant, keys.FEED)
-        if after is not None and after.etag == head.etag and _read_used(head) != +counted:
-            self._say(keys.FEED, f"says that other seats are taken than are: {dict(_read_used(head))}, {dict(counted)}")
+        if after is not None and after.etag == head.etag and _read_used(head) != _limited(head, counted):
+            used, taken = dict(_read_used(head)), dict(_limited(head, counted))
+            self._say(keys.FEED, f"says that other seats are taken ({used}) than are ({taken})")
 
     def _say(self, key: str, rule: str) -> None:
         self.findings.append(Finding(key, rule))
 
 
+def _is_until(text: object) -> bool:
+    return text == "" or rules.time_of(text) is not None
+
+
 def _read_used(head: Row) -> Counter[str]:
     return +Counter(State.load(str(head.values.get("policy", ""))).used)
+
+
+def _limited(head: Row, counted: Counter[str]) -> Counter[str]:
+    """Return the counts of the licences that are limited: of others, rows may tell how it was before."""
+    limits = State.load(str(head.values.get("policy", ""))).limits
+    return Counter({licence: number for licence, number in counted.items() if licence in limits and number})
 
 
 def _read_holder(row: Row) -> Holder | None:

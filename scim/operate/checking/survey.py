@@ -110,7 +110,8 @@ class Survey:
             keys.RECEIPT: self._receipt,
             keys.FAILURE: self._insight,
             keys.COUNTERS: self._insight,
-            **dict.fromkeys(("a", "e", "h", "s", "v"), self.feed.take),
+            **dict.fromkeys(("a", "e", "s", "v"), self.feed.take),
+            "h": self._head,
             **dict.fromkeys(KINDS, self.policy.take),
         }
 
@@ -131,6 +132,10 @@ class Survey:
             self._say(row.key, f"cannot be looked at: {type(error).__name__}: {text[:200]}")
             if kind == keys.RESOURCES:
                 self.unread.add(keys.parse_id(row.key))
+
+    def _head(self, row: Row) -> None:
+        self.feed.take(row)
+        self.policy.take_head(row)
 
     def finish(self) -> None:
         """All rows were there: whatever still waits for its counterpart is suspect."""
