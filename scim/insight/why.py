@@ -18,6 +18,7 @@ from scim.insight.connections import Heard, LookUp, read_connections
 from scim.insight.failures import Failure, read_failure
 from scim.insight.finding import MOST, Found, find, read_resource
 from scim.insight.history import Change, History
+from scim.insight.policies import explain_policy
 from scim.schema.registry import Registry, ResourceType
 from scim.store import keys
 from scim.store.resource_rows import Stored
@@ -30,6 +31,8 @@ Verdict = Literal[
     "deleted",
     "member",
     "not-a-member",  # of the group that was asked about
+    "waiting",  # for a seat
+    "held",  # what changed is held back
     "several",  # the name is the beginning of several
     "connection",  # a connection is paused, expired, revoked or refused
     "nobody-calls",  # no connection has sent anything for 30 days
@@ -198,6 +201,10 @@ class Why:
             newest = max(open_failures, key=lambda each: each.last)
             answer.text += f" But the last change was refused on {_time(newest.last)}: {newest.detail}"
             answer.remedy = remedies.find_remedy(newest)
+        elif (policy := await explain_policy(self._table, self._registry, self._tenant, stored)) is not None:
+            answer.verdict = policy.verdict or answer.verdict
+            answer.text += f" {policy.text}"
+            answer.remedy = policy.remedy
         elif is_off:
             answer.remedy = (
                 "The identity provider switched it off: in Entra, look whether the user is still assigned, in scope "

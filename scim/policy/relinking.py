@@ -48,7 +48,8 @@ class Relinking:
             gone = await self._rows.read(key)
             if gone is not None:
                 self._rows.put(key, {"id": gone["id"], "until": ""})  # whether the table has it is not known: it ends
-                if replaced is None and str(gone["until"]) > event["time"]:
+                is_other = str(gone["id"]) != event["resource"]["id"]  # it may be restored
+                if replaced is None and is_other and str(gone["until"]) > event["time"]:
                     replaced = str(gone["id"])
         return event if replaced is None else {**event, "replaces": replaced}
 

@@ -12,7 +12,8 @@ _STRING: Json = {"type": "string"}
 _TEXTS: Json = {"type": "array", "items": _STRING}
 _THINGS: Json = {"type": "array", "items": {"type": "object"}}
 _VERDICTS = (
-    *("refused", "there", "disabled", "deleted", "member", "not-a-member", "several", "connection", "nobody-calls"),
+    *("refused", "there", "disabled", "deleted", "member", "not-a-member", "waiting", "held", "several", "connection"),
+    "nobody-calls",
     "never-tried",
 )
 _ANSWER: Json = {

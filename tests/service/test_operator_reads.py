@@ -397,3 +397,32 @@ async def test_its_openapi_document_has_what_it_may_do(door: Door, made: Any) ->
 async def test_its_configuration_says_that_it_only_reads(door: Door, made: Any) -> None:
     config = (await door.get("everywhere", at("op-contoso", "/ServiceProviderConfig"))).json
     assert [config[name]["supported"] for name in ("patch", "bulk", "filter", "etag")] == [False, False, True, True]
+
+
+# Steering.
+
+
+async def test_an_operator_sets_and_tries_a_policy(door: Door, made: Any) -> None:
+    path = "/manage/op-contoso/policy"
+    seats = {"seats": {"licenses": {"Voice": 5}}}
+    assert (await door.get("everywhere", path)).status == 403
+    assert (await door.get("op-contoso", path)).status == 404
+    before = await door.get("master", path)
+    assert (before.status, before.json["policy"], "etag" in before.headers) == (200, {}, False)
+    wrong = await door.ask("master", "PUT", path, {"seat": 1})
+    assert (wrong.status, wrong.json["scimType"]) == (400, "invalidValue")
+    assert "seat: is no part of a policy" in wrong.json["detail"]
+    first = await door.ask("master", "PUT", path, seats, {"If-None-Match": "*"})
+    assert (first.status, first.json["policy"], first.json["by"]) == (200, seats, "master")
+    assert (await door.ask("master", "PUT", path, {}, {"If-None-Match": "*"})).status == 412
+    second = await door.ask("master", "PUT", path, {}, {"If-Match": first.headers["etag"]})
+    assert (second.status, second.json["policy"]) == (200, {})
+    stale = await door.ask("master", "PUT", path, seats, {"If-Match": first.headers["etag"]})
+    assert (stale.status, "was changed meanwhile" in stale.json["detail"]) == (412, True)
+    body = {"user": {"userName": "new"}, "policy": {"defaults": {"userType": "Member"}}}
+    tried = await door.ask("master", "POST", "/manage/op-contoso/policy-test", body)
+    assert tried.json["document"]["userType"] == "Member"
+    assert tried.json["events"][0]["effects"] == {"defaults": ["userType"]}
+    assert (await door.ask("master", "POST", "/manage/op-contoso/release")).json["held"] is False
+    refused = await door.ask("master", "DELETE", path)
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, PUT")

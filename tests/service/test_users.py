@@ -108,7 +108,9 @@ async def test_index_rows_follow_the_document(client: Client, application: Appli
     await client.delete(f"/Users/{user['id']}")
     await application.housekeep(everything=True)
     left = [row.key async for page in application.table.pages(client.tenant, "", "\uffff") for row in page]
-    assert [key for key in left if key.partition(" ")[0] not in ("i", "a", "d", "e", "h", "v")] == []  # what was told stays
+    assert [
+        key for key in left if key.partition(" ")[0] not in ("i", "a", "d", "e", "h", "v")
+    ] == []  # what was told stays
 
 
 TRIPS: list[tuple[str, Any, int]] = [

@@ -18,6 +18,8 @@ from scim.operate.tool import deployment, insight, removal, roots, shown, tenant
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
 from scim.operate.tool.feed import feed
+from scim.operate.tool.people import users
+from scim.operate.tool.policy import policy
 from scim.schema.loading import SchemaError
 from scim.security.unavailable import SecretsUnavailable
 from scim.settings import SettingsError
@@ -52,6 +54,8 @@ for command in (removal.remove, *roots.COMMANDS):
     connections.add_command(command)
 scim.add_command(connections)
 scim.add_command(tenants.group)
+scim.add_command(users)
+scim.add_command(policy)
 scim.add_command(feed)
 scim.add_command(deployment.group)
 for command in insight.COMMANDS:

@@ -1,0 +1,63 @@
+"""What a tenant's policy has to do with somebody: a seat that is waited for, a change that is held back, protection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, NamedTuple
+
+from scim.feed.sequencer import Head
+from scim.policy.guard import is_protected
+from scim.policy.kept import make_policy, read_policy
+from scim.policy.seats import ASSIGNED, find_place, parse_holder
+from scim.policy.state import TOTAL, State
+from scim.schema.registry import Registry
+from scim.store import keys
+from scim.store.resource_rows import Stored
+from scim.store.table import Partition, Table
+
+_RAISE = "Raise the limit in the policy, or wait until somebody who has one is disabled or deleted."
+_RELEASE = "Look what the identity provider did, then run: python -m scim policy release {tenant}"
+
+
+class Explained(NamedTuple):
+    """What a policy has to do with somebody. `verdict` is None if it is no reason why they are not there."""
+
+    verdict: Literal["waiting", "held"] | None
+    text: str
+    remedy: str = ""
+
+
+async def explain_policy(table: Table, registry: Registry, tenant: str, stored: Stored) -> Explained | None:
+    """Return what the policy has to do with a user or group; None for nothing. Raises TableUnavailable."""
+    partition = Partition(table, tenant)
+    withheld, seat, kept, head = await asyncio.gather(
+        partition.read(keys.withheld_key(stored.id)),
+        partition.read(keys.seat_key(stored.id)),
+        read_policy(table, tenant),
+        Head.read(table, tenant),
+    )
+    state = State.load(head.policy if head else "")
+    if withheld is not None and state.hold is not None:
+        text = (
+            f"What changed is held back since {state.hold.since[:16].replace('T', ' ')} UTC, with {{}} changes in all."
+        )
+        return Explained("held", text.format(state.hold.number), _RELEASE.format(tenant=tenant))
+    if seat is not None:
+        for licence, place in parse_holder(seat.values).seats.items():
+            if place != ASSIGNED and licence in state.limits:
+                number = await find_place(partition, licence, int(place))
+                what = "a seat" if licence == TOTAL else f"a seat of {licence}"
+                limit = state.limits[licence]
+                used = state.used.get(licence, 0)
+                text = f"Waiting for {what}, {_ordinal(number)} in line: {used} of {limit} are taken."
+                return Explained("waiting", text, _RAISE)
+    resource_type = registry.by_id(stored.id)
+    policy = make_policy(kept, registry, tenant)
+    if policy and resource_type and is_protected(policy, resource_type.name, stored.id, stored.document):
+        return Explained(None, "It is protected by the policy: SCIM cannot disable, rename or delete it.")
+    return None
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

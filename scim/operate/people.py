@@ -1,0 +1,192 @@
+"""One person: made again after a deletion, or forgotten everywhere.
+
+What is kept of somebody who was deleted is in the change feed, for as long as it reaches: the last document. Restoring
+makes the same id again from it. Erasing removes the user, and takes out of the feed, the failures and what policies
+keep all that says who it was: events stay at their numbers, without names and values, so that the log has no gap. At
+the end every row is read once more, and whatever still has one of the person's names is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from scim.feed.log import Log
+from scim.feed.sequencer import Sequencer
+from scim.operate.errors import CommandError
+from scim.operate.tenants.measure import EVERYTHING
+from scim.schema.registry import Registry, ResourceType
+from scim.schema.values import fold
+from scim.store import keys, properties
+from scim.store.keys import SHARED
+from scim.store.resource_rows import Creation
+from scim.store.resources import Taken
+from scim.store.store import Store
+from scim.store.table import Partition, Row, Table, Write
+from scim.store.transactions import commit_surely, remove_rows
+
+_KEPT = ("id", "seq", "tenant", "time", "type", "resource", "connection", "credential", "request", "added", "removed")
+"""What an event about somebody who was erased still says; of the resource, its type and id."""
+_MOST_EVENTS = 100_000
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What became of an erasure. `left` are the keys of rows that still have one of the names."""
+
+    user: str
+    existed: bool
+    events: int = 0
+    rows: int = 0
+    left: list[str] = field(default_factory=list)
+
+
+async def restore_user(table: Table, registry: Registry, tenant: str, id: str) -> str:
+    """Make a deleted user again, with the same id; return the userName. Its memberships come back with the identity
+    provider's next changes of the groups. Raises CommandError if nothing is known of it, or a name is taken."""
+    users = _find_users(registry, id)
+    store = Store(table, registry).of(tenant)
+    if await store.resources.read(id) is not None:
+        raise CommandError(f"User {id} is there: nothing was done.")
+    await _catch_up(table, registry, tenant)
+    document = await _find_last_document(table, tenant, id)
+    if document is None:
+        raise CommandError(
+            f"Nothing is kept of user {id}: the change feed reaches {id} no more, or its last document was too large. "
+            f"A file of tenants export can bring it back: tenants import FILE --only {id}."
+        )
+    try:
+        from scim.store.transactions import now
+
+        time = now()
+        await store.resources.restore(Creation(id, users, document), created=time, modified=time)
+    except Taken as taken:
+        owner = f" by {taken.id}" if taken.id else ""
+        raise CommandError(f"User {id} cannot be restored: its {taken.index.path} is taken{owner}.") from None
+    await _catch_up(table, registry, tenant)
+    return str(document.get("userName", id))
+
+
+async def _find_last_document(table: Table, tenant: str, id: str) -> dict[str, Any] | None:
+    for mention in reversed(await Log(table).mentions(tenant, id, _MOST_EVENTS)):
+        if mention.type != "user.deleted":
+            continue
+        row = await table.read(tenant, keys.log_key(mention.number))
+        event = properties.join_document(row.values) if row else {}
+        if "data" in event:
+            return {name: value for name, value in event["data"].items() if name not in ("schemas", "id")}
+        return None
+    return None
+
+
+async def erase_user(table: Table, registry: Registry, tenant: str, id: str) -> Forgotten:
+    """Forget one user everywhere. Cut short, it is run again. Raises TableUnavailable."""
+    users = _find_users(registry, id)
+    store = Store(table, registry).of(tenant)
+    stored = await store.resources.read(id)
+    names = _Names(users)
+    forgotten = Forgotten(id, stored is not None)
+    if stored is not None:
+        names.add_document(stored.document)
+        await store.resources.delete(users, stored)
+    await _catch_up(table, registry, tenant)
+    partition = Partition(table, tenant)
+    numbers = [mention.number for mention in await Log(table).mentions(tenant, id, _MOST_EVENTS)]
+    for number in numbers:
+        row = await partition.read(keys.log_key(number))
+        if row is not None:
+            names.add_event(properties.join_document(row.values))
+    for number in numbers:
+        forgotten.events += await _strip_event(partition, number, id)
+    own = [key async for key in _find_rows(partition, users, id, names)]
+    await remove_rows(partition, own)
+    forgotten.rows = len(own)
+    forgotten.left = [key async for key in _find_left(table, tenant, names)]
+    return forgotten
+
+
+async def _strip_event(partition: Partition, number: int, id: str) -> int:
+    """Take out of an event what says who it is about; how many were changed."""
+    row = await partition.read(keys.log_key(number))
+    if row is None:
+        return 0
+    event = properties.join_document(row.values)
+    if event["resource"]["id"] != id or "erased" in event:
+        return 0
+    kept = {name: value for name, value in event.items() if name in _KEPT}
+    kept["resource"] = {"type": event["resource"]["type"], "id": id}
+    kept |= {name: [] for name in ("changed",) if name in event} | {name: {} for name in ("previous",) if name in event}
+    kept["erased"] = True
+    about = [key for key in str(row.values.get("about", "")).split("\n") if key == keys.about_key(id, number)]
+    values = {"v": row.values["v"], "about": "\n".join(about), **properties.split_document(kept, "The event")}
+    gone = [key for key in str(row.values.get("about", "")).split("\n") if key and key not in about]
+    writes = [Write("replace", row.key, values, row.etag), *(Write("delete", key) for key in gone)]
+    await commit_surely(partition, writes)
+    return 1
+
+
+async def _find_rows(partition: Partition, users: ResourceType, id: str, names: _Names) -> AsyncIterator[str]:
+    """The keys of other rows about the person: failures, what policies keep."""
+    candidates = [keys.seat_key(id), keys.withheld_key(id)]
+    candidates += [keys.failure_key(users.name, subject) for subject in (id, *names.folded)]
+    candidates += [keys.gone_key(f"={name}") for name in names.folded] + [keys.gone_key(name) for name in names.texts]
+    for key in dict.fromkeys(candidates):
+        if await partition.read(key) is not None:
+            yield key
+    async for page in partition.pages(*keys.failure_range()):
+        for row in page:
+            if row.key not in candidates and names.are_in(row):
+                yield row.key
+
+
+async def _find_left(table: Table, tenant: str, names: _Names) -> AsyncIterator[str]:
+    """Read every row once more: the keys of those that have one of the names."""
+    for partition in (tenant, SHARED):
+        async for page in table.pages(partition, *EVERYTHING):
+            for row in page:
+                if names.are_in(row):
+                    yield row.key
+
+
+async def _catch_up(table: Table, registry: Registry, tenant: str) -> None:
+    while await Sequencer(table, registry).run(tenant, expected=True):
+        pass
+
+
+def _find_users(registry: Registry, id: str) -> ResourceType:
+    users = registry.by_id(id)
+    if users is None or users.name != "User":
+        raise CommandError(f"{id} is no user's id: users find, or why, tells it.")
+    return users
+
+
+class _Names:
+    """What somebody is known by: userName, externalId and e-mail addresses."""
+
+    def __init__(self, users: ResourceType) -> None:
+        self._users = users
+        self.texts: set[str] = set()
+
+    @property
+    def folded(self) -> list[str]:
+        attribute = self._users.core_attributes["username"]
+        return sorted({fold(text, attribute) for text in self.texts} | self.texts)
+
+    def add_document(self, document: dict[str, Any]) -> None:
+        self._add(document.get(name) for name in ("userName", "externalId"))
+        self._add(email.get("value") for email in document.get("emails", ()) if isinstance(email, dict))
+
+    def add_event(self, event: dict[str, Any]) -> None:
+        for part in (event.get("resource", {}), event.get("data", {}), event.get("previous", {})):
+            self.add_document(part)
+
+    def _add(self, values: Iterable[object]) -> None:
+        self.texts |= {value for value in values if isinstance(value, str) and len(value) > 2}
+
+    def are_in(self, row: Row) -> bool:
+        """Whether a row's key or one of its values has one of the names."""
+        texts = [row.key, *(str(value) for value in row.values.values())]
+        forms = {form for name in self.folded for form in (name, keys.encode(name), json.dumps(name)[1:-1])}
+        return any(form in text for text in texts for form in forms)

@@ -1,0 +1,70 @@
+"""`python -m scim users`: one person made again, or forgotten."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from scim.operate.errors import CommandError
+from scim.operate.people import erase_user, restore_user
+from scim.operate.place import Place
+from scim.operate.tool.command import Noun, Verb, argument, option, placed
+from scim.operate.tool.shown import done, say
+from scim.operate.tool.tenants.group import tenant_argument
+
+
+@click.group(cls=Noun)
+def users() -> None:
+    """One user of a tenant, by id: `why` and `history` tell the id."""
+
+
+@users.command("restore", cls=Verb, short_help="Make a deleted user again, with the same id.")
+@placed
+@tenant_argument
+@argument("id", "the user's id, which begins with u-")
+async def restore(place: Place, tenant: str, id: str) -> None:
+    """Make a deleted user again from the last document that the change feed has, with the same id, so that your
+    application's data of the person fits again. It is refused if the userName, or another unique value, is taken.
+
+    Memberships are not restored: the identity provider sends them with its next change of each group.
+    """
+    async with place.opened() as opened:
+        name = await restore_user(opened.needed_table(), place.registry(), tenant, id)
+    done(place, {"tenant": tenant, "id": id, "userName": name}, f"User {name} is there again, as {id}.")
+
+
+@users.command("erase", cls=Verb, short_help="Forget one user everywhere, and prove it.")
+@placed
+@tenant_argument
+@argument("id", "the user's id, also of one who was deleted")
+@option("--confirm", metavar="ID", help="the id again, instead of the question, for scripts")
+async def erase(place: Place, tenant: str, id: str, confirm: str | None) -> int:
+    """Remove a user, and all that is kept of the person: in the change feed, the history, the failures and what
+    policies keep. Events stay at their numbers, without names and values, and say that they were erased. There is no
+    way back.
+
+    At the end every row of the tenant is read once more: exit code 0 means that none has the userName, the externalId
+    or an e-mail address. What your application took from the feed before is your application's to erase.
+    """
+    async with place.opened() as opened:
+        table = opened.needed_table()
+        say(place, f"Erasing user {id} of {tenant}, and all that is kept of the person.")
+        _confirm(id, confirm)
+        gone = await erase_user(table, place.registry(), tenant, id)
+    data = {"tenant": tenant, "id": id, "existed": gone.existed, "events": gone.events, "rows": gone.rows}
+    proof = "A last look at every row found none with a name of the person."
+    if gone.left:
+        proof = f"{len(gone.left)} rows still have a name of the person, such as {', '.join(gone.left[:3])}."
+    text = f"User {id} is erased: {gone.events} events without names, {gone.rows} other rows removed. {proof}"
+    done(place, {**data, "left": gone.left}, text)
+    return 1 if gone.left else 0
+
+
+def _confirm(id: str, confirm: str | None) -> None:
+    if confirm is None:
+        if not sys.stdin.isatty():
+            raise CommandError(f"Nothing was removed: give --confirm {id}.")
+        confirm = click.prompt("Type the user's id to go on", err=True)
+    if confirm != id:
+        raise CommandError(f"Nothing was removed: {confirm} is not {id}.")

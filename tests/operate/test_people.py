@@ -1,0 +1,97 @@
+"""One person, made again or forgotten; and the policy's side of why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scim.insight.why import Why
+from scim.operate.errors import CommandError
+from scim.operate.people import erase_user, restore_user
+from tests.core import REGISTRY
+from tests.policy.tenant import Tenant
+
+MAIL = [{"value": "ada.lovelace@contoso.example"}]
+
+
+async def test_a_deleted_user_is_made_again_with_the_same_id() -> None:
+    tenant = Tenant()
+    ada = await tenant.create("ada", externalId="x-1", emails=MAIL, title="Countess")
+    before = (await tenant.client.get(f"/Users/{ada}")).json
+    await tenant.delete(f"/Users/{ada}")
+    assert await restore_user(tenant.table, REGISTRY, tenant.name, ada) == "ada"
+    after = (await tenant.client.get(f"/Users/{ada}")).json
+    assert {**after, "meta": None} == {**before, "meta": None}
+    events = await tenant.events()
+    assert [event["type"] for event in events] == ["user.created", "user.deleted", "user.created"]
+    assert "replaces" not in events[-1]
+    with pytest.raises(CommandError, match="is there"):
+        await restore_user(tenant.table, REGISTRY, tenant.name, ada)
+    await tenant.delete(f"/Users/{ada}")
+    await tenant.create("ADA")
+    with pytest.raises(CommandError, match="its userName is taken"):
+        await restore_user(tenant.table, REGISTRY, tenant.name, ada)
+    with pytest.raises(CommandError, match="Nothing is kept of user"):
+        await restore_user(tenant.table, REGISTRY, tenant.name, "u-aaaaaaaaaaaaaaaaaaaaaaaa")
+    assert await tenant.problems() == []
+
+
+@pytest.mark.parametrize("deleted_before", [False, True])
+async def test_one_person_is_forgotten_everywhere(*, deleted_before: bool) -> None:
+    tenant = Tenant()
+    await tenant.set(seats={"total": 1})
+    eve = await tenant.create("eve@contoso.example")
+    ada = await tenant.create("Ada.Lovelace@contoso.example", externalId="emp-4711", emails=MAIL)
+    await tenant.create_group("Mathematicians", ada, eve)
+    await tenant.patch(f"/Users/{ada}", {"op": "replace", "path": "userName", "value": "ada.king@contoso.example"})
+    await tenant.sequence()
+    if deleted_before:
+        await tenant.delete(f"/Users/{ada}")
+    gone = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
+    assert (gone.existed, gone.events, gone.left) == (not deleted_before, 3, [])
+    text = json.dumps([[row.key, dict(row.values)] for row in tenant.table.rows(tenant.name)], default=str).lower()
+    for name in ("lovelace", "emp-4711", "ada.king"):
+        assert name not in text
+    assert "eve@contoso.example" in text and eve in text
+    events = [event for event in await tenant.events() if event["resource"]["id"] == ada and "erased" in event]
+    assert len(events) == 3
+    assert all("data" not in event for event in events) and await tenant.problems() == []
+    assert (await tenant.client.get(f"/Users/{ada}")).status == 404
+    again = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
+    assert (again.existed, again.events, again.left) == (False, 0, [])
+
+
+async def test_why_says_what_the_policy_does() -> None:
+    tenant = Tenant()
+    await tenant.set(
+        seats={"total": 1}, protected={"users": ["ada"]}, massChange={"hold": "on", "atLeast": 1, "percent": 1}
+    )
+    ids = [await tenant.create(name) for name in ("ada", "bob", "eve", "joe")]
+    await tenant.sequence()
+
+    async def look_up(names: object) -> list[object]:
+        return []
+
+    why = Why(tenant.table, REGISTRY, tenant.name, look_up)  # type: ignore[arg-type]
+    answers = [await why.ask(name) for name in ("ada", "bob", "joe")]
+    assert [answer.verdict for answer in answers] == ["there", "waiting", "waiting"]
+    assert "is protected by the policy" in answers[0].text
+    assert "Waiting for a seat, 3rd in line: 1 of 1 are taken." in answers[2].text
+    for id in ids[1:]:
+        await tenant.enable(id, active=False)
+    await tenant.sequence()
+    held = await why.ask("joe")
+    assert (held.verdict, "policy release" in held.remedy) == ("held", True)
+    await tenant.release()
+    assert (await why.ask("joe")).verdict == "disabled"
+
+
+async def test_what_is_restored_is_told_in_order() -> None:
+    tenant = Tenant()
+    ada = await tenant.create("ada")
+    await tenant.delete(f"/Users/{ada}")
+    await restore_user(tenant.table, REGISTRY, tenant.name, ada)
+    await tenant.patch(f"/Users/{ada}", {"op": "replace", "path": "title", "value": "Dr"})
+    types = [event["type"] for event in await tenant.events()]
+    assert types == ["user.created", "user.deleted", "user.created", "user.updated"]
