@@ -26,6 +26,9 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS cursors (tenant TEXT PRIMARY KEY, cursor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS resources (tenant TEXT, id TEXT, type TEXT, document TEXT, PRIMARY KEY (tenant, id));
 CREATE TABLE IF NOT EXISTS members (tenant TEXT, grp TEXT, member TEXT, PRIMARY KEY (tenant, grp, member));
+CREATE TABLE IF NOT EXISTS grants (tenant TEXT, id TEXT, given TEXT, PRIMARY KEY (tenant, id));
+CREATE TABLE IF NOT EXISTS seats (tenant TEXT, user TEXT, license TEXT, seat TEXT, PRIMARY KEY (tenant, user, license));
+CREATE TABLE IF NOT EXISTS effects (tenant TEXT, id TEXT, effect TEXT, PRIMARY KEY (tenant, id));
 CREATE VIEW IF NOT EXISTS memberships AS SELECT * FROM members AS m
     WHERE EXISTS (SELECT 1 FROM resources AS r WHERE r.tenant = m.tenant AND r.id = m.grp)
     AND EXISTS (SELECT 1 FROM resources AS r WHERE r.tenant = m.tenant AND r.id = m.member);
@@ -83,12 +86,20 @@ class Copy:
         cursor = service.get(f"/feed/{tenant}", after="now")["next"]
         with self.database:
             self.database.execute("BEGIN IMMEDIATE")
-            for table in ("resources", "members"):
+            for table in ("resources", "members", "grants", "seats", "effects"):
                 self.database.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))
             for name in ("Users", "Groups"):
                 for resource in service.resources(tenant, name):
                     self._keep(tenant, name.removesuffix("s"), resource)
                     self._add(tenant, resource["id"], [each["value"] for each in resource.get("members", [])])
+            after: str | None = ""
+            while after is not None:
+                page = service.get(f"/feed/{tenant}/seats", after=after)
+                for group, given in page.get("grants", {}).items():
+                    self._put("grants", tenant, group, given)
+                for one in page["seats"]:
+                    self._seat(tenant, one["user"], one.get("license", ""), one["seat"])
+                after = page["next"]
             self._move(tenant, cursor)
 
     def apply(self, service: Service, tenant: str, page: Any) -> None:
@@ -103,7 +114,16 @@ class Copy:
         """Each of these may be done twice, so an event that comes again does no harm."""
         resource, (_, _, what) = event["resource"], event["type"].partition(".")
         id = resource["id"]
+        if event["type"].startswith("seat."):
+            self._seat(tenant, id, event.get("license", ""), what)
+            return
+        if "grants" in event:  # of a user, or of a group to each of its members
+            self._put("grants", tenant, id, event["grants"])
+        if resource["type"] == "User" and "data" in event:
+            self._put("effects", tenant, id, event.get("effects", {}))
         if what == "deleted":
+            for table in ("grants", "effects"):
+                self.database.execute(f"DELETE FROM {table} WHERE tenant = ? AND id = ?", (tenant, id))
             self.database.execute("DELETE FROM resources WHERE tenant = ? AND id = ?", (tenant, id))
             self.database.execute("DELETE FROM members WHERE tenant = ? AND ? IN (grp, member)", (tenant, id))
         elif what == "members":
@@ -123,6 +143,37 @@ class Copy:
     def _add(self, tenant: str, group: str, members: list[str]) -> None:
         rows = [(tenant, group, member) for member in members]
         self.database.executemany("INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows)
+
+    def _put(self, table: str, tenant: str, id: str, content: Any) -> None:
+        self.database.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (tenant, id, json.dumps(content)))
+
+    def _seat(self, tenant: str, user: str, licence: str, seat: str) -> None:
+        row = (tenant, user, licence)
+        self.database.execute("DELETE FROM seats WHERE tenant = ? AND user = ? AND license = ?", row)
+        if seat != "freed":
+            self.database.execute("INSERT INTO seats VALUES (?, ?, ?, ?)", (*row, seat))
+
+    def entitle(self, tenant: str) -> dict[str, Any]:
+        """Return, by userName, what your application gives to each user: roles, seats, values (docs/policies.md)."""
+        users = self.database.execute(
+            "SELECT id, document FROM resources WHERE tenant = ? AND type = 'User'", (tenant,)
+        )
+        given = {}
+        for id, document in users.fetchall():
+            grants = self.database.execute(
+                "SELECT given FROM grants WHERE tenant = ? AND (id = ? OR id IN "
+                "(SELECT grp FROM memberships WHERE tenant = ? AND member = ?))",
+                (tenant, id, tenant, id),
+            )
+            roles = sorted({role for (text,) in grants for role in json.loads(text).get("roles", [])})
+            seats = "SELECT license, seat FROM seats WHERE tenant = ? AND user = ? ORDER BY license"
+            effects = self.database.execute("SELECT effect FROM effects WHERE tenant = ? AND id = ?", (tenant, id))
+            given[json.loads(document)["userName"]] = {
+                "roles": roles,
+                "seats": dict(self.database.execute(seats, (tenant, id)).fetchall()),
+                **json.loads((effects.fetchone() or ("{}",))[0]).get("values", {}),
+            }
+        return given
 
     def _move(self, tenant: str, cursor: str) -> None:
         self.database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (tenant, cursor))

@@ -132,7 +132,7 @@ class Decider:
         grants = self._grants_of(group)
         if not grants and not is_told:
             return [draft]
-        event["grants"] = _join(grant.given() for grant in grants)
+        event["grants"] = join_grants(grant.given() for grant in grants)
         following: list[Draft] = []
         licences = [one for grant in grants for one in grant.licenses]
         if is_told or any(one in self._limits for one in licences):
@@ -174,7 +174,7 @@ class Decider:
             effects["values"] = values
         if fallbacks:
             effects["fallbacks"] = fallbacks
-        grants = _join(grant.given() for grant in self._grants_for(roles))
+        grants = join_grants(grant.given() for grant in self._grants_for(roles))
         return ({"effects": effects} if effects else {}) | ({"grants": grants} if grants else {})
 
     def _map_values(self, data: Mapping[str, Any]) -> tuple[Event, list[str]]:
@@ -215,7 +215,7 @@ class Decider:
         return [grant for grant in self.policy.grants if grant.group and self._find_bound(grant.group) == group]
 
     def _find_bound(self, name: GroupName) -> str | None:
-        return name.id or self.state.bound.get(_name_group(name))
+        return bound_group(name, self.state)
 
     def _bind(self, event: Event, what: str) -> None:
         """Follow the groups that the policy names: one that was found once keeps its place through renames, until it is
@@ -449,6 +449,11 @@ def open_decider(partition: Partition, kept: Kept, state: str, registry: Registr
     return Decider(partition, policy, kept.version, State.load(state), registry)
 
 
+def bound_group(name: GroupName, state: State) -> str | None:
+    """Return the id of the group that a policy names; None if none was found yet."""
+    return name.id or state.bound.get(_name_group(name))
+
+
 def _name_group(name: GroupName) -> str:
     if name.display_name is not None:
         return f"displayName={name.display_name.casefold()}"
@@ -461,7 +466,7 @@ def _digest(grants: Iterable[Grant]) -> str:
     return hashlib.sha256(given.encode()).hexdigest()[:16] if given != "[]" else ""
 
 
-def _join(grants: Iterable[Mapping[str, Any]]) -> Event:
+def join_grants(grants: Iterable[Mapping[str, Any]]) -> Event:
     """Return what several grants give together."""
     joined: Event = {}
     for grant in grants:

@@ -2,6 +2,7 @@
 
 GET /feed?after=<tenant>&max=100            the tenants that have a feed, and the number of their newest event
 GET /feed/<tenant>?after=<cursor>&max=500   the events behind a cursor, at once whatever was written a moment ago
+GET /feed/<tenant>/seats?after=<user>       who has a seat or waits for one, and what groups give, to begin anew with
 """
 
 from __future__ import annotations
@@ -48,13 +49,19 @@ async def answer_feed(
     """The answer to an operator's request for changes; `origin` is where our doors are. Raises 403 for what its
     connection may not reach, 404, 400 and 410."""
     segments = request.segments
-    if len(segments) > 1:
+    lists_seats = len(segments) == 2 and segments[1].lower() == "seats"
+    if len(segments) > 1 and not lists_seats:
         raise ScimError(NOT_FOUND, _NO_DOOR.format(path=request.path[:200], origin=origin))
     if request.method not in ("GET", "HEAD"):
         raise ScimError(METHOD_NOT_ALLOWED, _ONLY_GET.format(method=request.method[:20]), {"Allow": "GET, HEAD"})
     require_right(connection, "feed", segments[0] if segments else None)
     if feed is None:
         raise ScimError(NOT_FOUND, _OFF)
+    if lists_seats:
+        from scim.service.steering import list_seats
+
+        after = request.query.get("after", "")
+        return Response(200, await list_seats(store.table, segments[0], after), dict(_JSON))
     if segments:
         return await _read_events(request, segments[0], feed, store)
     return await _list_tenants(request, connection, feed)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from scim.feed.sequencer import Head, Sequencer
-from scim.policy.deciding import Decider
-from scim.policy.document import Policy, PolicyError, parse_policy
+from scim.policy.deciding import Decider, bound_group, join_grants
+from scim.policy.document import GroupName, Policy, PolicyError, parse_policy
 from scim.policy.draft import Draft
 from scim.policy.guard import fill_defaults, require_domains
 from scim.policy.kept import Kept, Stale, read_policy, write_policy
+from scim.policy.seats import ASSIGNED, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
 from scim.schema.validation import canonical
@@ -36,6 +37,34 @@ async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
     hold = state.hold and {"hold": state.hold.kind, "since": state.hold.since, "until": state.hold.until}
     held = {**hold, "held": state.hold.number, "releasing": state.hold.releasing} if hold and state.hold else None
     return kept, {"seats": seats, "hold": held, "lostWithinAnHour": sum(state.recent.values())}
+
+
+async def list_seats(table: Table, tenant: str, after: str = "") -> dict[str, Any]:
+    """Return a page of who has a seat or waits for one, by user; behind a user, if one is given. On the first page,
+    what groups give to their members, as the last events said. Raises TableUnavailable."""
+    start, end = keys.seats_range()
+    found: list[dict[str, Any]] = []
+    following: str | None = None
+    async for page in table.pages(tenant, keys.id_after(keys.seat_key(after)) if after else start, end):
+        for row in page:
+            user = keys.parse_id(row.key)
+            for licence, seat in parse_holder(row.values).seats.items():
+                told = {"license": licence} if licence != TOTAL else {}
+                found.append({"user": user, **told, "seat": "assigned" if seat == ASSIGNED else "waiting"})
+            following = user
+        if page:
+            break
+    kept, state = await read_policy(table, tenant), await read_state(table, tenant)
+    grants: dict[str, Any] = {}
+    for grant in kept.data.get("grants", ()) if not after else ():
+        if (group := _find_group(grant.get("group"), state)) is not None:
+            given = {name: part for name, part in grant.items() if name != "group"}
+            grants[group] = join_grants([grants.get(group, {}), given])
+    return {"tenant": tenant, "seats": found, **({"grants": grants} if not after else {}), "next": following}
+
+
+def _find_group(name: dict[str, str] | None, state: State) -> str | None:
+    return bound_group(GroupName.model_validate(name), state) if name else None
 
 
 async def read_state(table: Table, tenant: str) -> State:

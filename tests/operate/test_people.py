@@ -49,13 +49,13 @@ async def test_one_person_is_forgotten_everywhere(*, deleted_before: bool) -> No
     if deleted_before:
         await tenant.delete(f"/Users/{ada}")
     gone = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
-    assert (gone.existed, gone.events, gone.left) == (not deleted_before, 3, [])
+    assert (gone.existed, gone.events, gone.left) == (not deleted_before, 4, [])
     text = json.dumps([[row.key, dict(row.values)] for row in tenant.table.rows(tenant.name)], default=str).lower()
     for name in ("lovelace", "emp-4711", "ada.king"):
         assert name not in text
     assert "eve@contoso.example" in text and eve in text
     events = [event for event in await tenant.events() if event["resource"]["id"] == ada and "erased" in event]
-    assert len(events) == 3
+    assert len(events) == 4
     assert all("data" not in event for event in events) and await tenant.problems() == []
     assert (await tenant.client.get(f"/Users/{ada}")).status == 404
     again = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
