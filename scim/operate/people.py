@@ -4,11 +4,14 @@ What is kept of somebody who was deleted is in the change feed, for as long as i
 makes the same id again from it. Erasing removes the user, and takes out of the feed, the failures and what policies
 keep all that says who it was: events stay at their numbers, without names and values, so that the log has no gap. At
 the end every row is read once more, and whatever still has one of the person's names is told.
+
+Names are learned from the events, so these are stripped last: a run that was cut short is repeated with all of them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,11 +27,15 @@ from scim.store.keys import SHARED
 from scim.store.resource_rows import Creation
 from scim.store.resources import Taken
 from scim.store.store import Store
-from scim.store.table import Partition, Row, Table, Write
-from scim.store.transactions import commit_surely, remove_rows
+from scim.store.table import Partition, Refused, Row, Table, Write
+from scim.store.transactions import commit_surely, now, remove_rows
 
-_KEPT = ("id", "seq", "tenant", "time", "type", "resource", "connection", "credential", "request", "added", "removed")
-"""What an event about somebody who was erased still says; of the resource, its type and id."""
+_KEPT = (
+    *("id", "seq", "tenant", "time", "type", "resource", "connection", "credential", "request"),
+    *("license", "purgeAfter", "replaces"),
+)
+"""What an event about somebody who was erased still says; of the resource, its type and id. Which seat it was stays,
+for who counts seats."""
 _MOST_EVENTS = 100_000
 
 
@@ -57,10 +64,8 @@ async def restore_user(table: Table, registry: Registry, tenant: str, id: str) -
             f"Nothing is kept of user {id}: the change feed reaches {id} no more, or its last document was too large. "
             f"A file of tenants export can bring it back: tenants import FILE --only {id}."
         )
+    time = now()
     try:
-        from scim.store.transactions import now
-
-        time = now()
         await store.resources.restore(Creation(id, users, document), created=time, modified=time)
     except Taken as taken:
         owner = f" by {taken.id}" if taken.id else ""
@@ -98,13 +103,38 @@ async def erase_user(table: Table, registry: Registry, tenant: str, id: str) -> 
         row = await partition.read(keys.log_key(number))
         if row is not None:
             names.add_event(properties.join_document(row.values))
-    for number in numbers:
-        forgotten.events += await _strip_event(partition, number, id)
-    own = [key async for key in _find_rows(partition, users, id, names)]
+    withheld = await partition.read(keys.withheld_key(id))
+    for key in _list_held(withheld):
+        await _strip_held(partition, key, id, names)
+    own = [key async for key in _find_rows(partition, users, id, names, is_held=withheld is not None)]
     await remove_rows(partition, own)
     forgotten.rows = len(own)
+    for number in numbers:
+        forgotten.events += await _strip_event(partition, number, id)
     forgotten.left = [key async for key in _find_left(table, tenant, names)]
     return forgotten
+
+
+def _list_held(withheld: Row | None) -> list[str]:
+    """The keys of the rows that a hold keeps of somebody."""
+    return [f"eh {number}" for number in str(withheld.values["keys"]).replace("eh ", "").split()] if withheld else []
+
+
+async def _strip_held(partition: Partition, key: str, id: str, names: _Names) -> None:
+    """Take out of what a hold keeps what says who it is about. It is told without that, once the hold ends."""
+    row = await partition.read(key)
+    if row is None:
+        return
+    changes = properties.join_document(row.values)["changes"]
+    for change in changes:
+        if change["id"] == id and "resource" in change:
+            names.add_event(change)
+            for name in ("data", "previous", "changed"):
+                change.pop(name, None)
+            change["resource"] = {}
+    values = {name: value for name, value in row.values.items() if not name.startswith("doc")}
+    values |= properties.split_document({"changes": changes}, "The change")
+    await commit_surely(partition, [Write("replace", row.key, values, row.etag)])
 
 
 async def _strip_event(partition: Partition, number: int, id: str) -> int:
@@ -123,13 +153,21 @@ async def _strip_event(partition: Partition, number: int, id: str) -> int:
     values = {"v": row.values["v"], "about": "\n".join(about), **properties.split_document(kept, "The event")}
     gone = [key for key in str(row.values.get("about", "")).split("\n") if key and key not in about]
     writes = [Write("replace", row.key, values, row.etag), *(Write("delete", key) for key in gone)]
-    await commit_surely(partition, writes)
+    try:
+        await commit_surely(partition, writes)
+    except Refused:
+        if await partition.read(row.key) is None:  # it was too old to be kept any longer
+            return 0
+        raise
     return 1
 
 
-async def _find_rows(partition: Partition, users: ResourceType, id: str, names: _Names) -> AsyncIterator[str]:
-    """The keys of other rows about the person: failures, what policies keep."""
-    candidates = [keys.seat_key(id), keys.withheld_key(id)]
+async def _find_rows(
+    partition: Partition, users: ResourceType, id: str, names: _Names, *, is_held: bool
+) -> AsyncIterator[str]:
+    """The keys of other rows about the person: failures, what policies keep. If a change is held, the seat is taken
+    until that is let go."""
+    candidates = [] if is_held else [keys.seat_key(id)]
     candidates += [keys.failure_key(users.name, subject) for subject in (id, *names.folded)]
     candidates += [keys.gone_key(f"={name}") for name in names.folded] + [keys.gone_key(name) for name in names.texts]
     for key in dict.fromkeys(candidates):
@@ -158,7 +196,7 @@ async def _catch_up(table: Table, registry: Registry, tenant: str) -> None:
 def _find_users(registry: Registry, id: str) -> ResourceType:
     users = registry.by_id(id)
     if users is None or users.name != "User":
-        raise CommandError(f"{id} is no user's id: users find, or why, tells it.")
+        raise CommandError(f"{id} is no user's id: why and history tell it.")
     return users
 
 
@@ -168,6 +206,7 @@ class _Names:
     def __init__(self, users: ResourceType) -> None:
         self._users = users
         self.texts: set[str] = set()
+        self._compiled: tuple[int, re.Pattern[str] | None] = (0, None)
 
     @property
     def folded(self) -> list[str]:
@@ -186,7 +225,15 @@ class _Names:
         self.texts |= {value for value in values if isinstance(value, str) and len(value) > 2}
 
     def are_in(self, row: Row) -> bool:
-        """Whether a row's key or one of its values has one of the names."""
-        texts = [row.key, *(str(value) for value in row.values.values())]
-        forms = {form for name in self.folded for form in (name, keys.encode(name), json.dumps(name)[1:-1])}
-        return any(form in text for text in texts for form in forms)
+        """Whether a row's key or one of its values has one of the names, whole: adele is not in adele.vance."""
+        found = self._pattern
+        return found is not None and any(map(found.search, (row.key, *(str(value) for value in row.values.values()))))
+
+    @property
+    def _pattern(self) -> re.Pattern[str] | None:
+        if self._compiled[0] != len(self.texts):
+            forms = {form for name in self.folded for form in (name, keys.encode(name), json.dumps(name)[1:-1])}
+            either = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+            before, after = r"(?<![\w.@+-])", r"(?![\w@+!~-]|\.\w)"
+            self._compiled = len(self.texts), re.compile(f"{before}(?:{either}){after}", re.IGNORECASE)
+        return self._compiled[1]

@@ -51,10 +51,10 @@ def require_domains(
     What was there before is let be, so that such a user can be disabled."""
     if not policy.domains or resource_type.name != "User":
         return
-    known = set(_addresses(before)) if before else set()
+    known = {(path, value.casefold()) for path, value in _addresses(before)} if before else set()
     for path, value in _addresses(document):
         domain = value.rpartition("@")[2].strip().lower()
-        if "@" in value and domain not in policy.domains and (path, value) not in known:
+        if "@" in value and domain not in policy.domains and (path, value.casefold()) not in known:
             allowed = ", ".join(policy.domains[:10])
             detail = _DOMAIN.format(path=path, value=value[:100], domain=domain[:100], allowed=allowed)
             raise ScimError(INVALID_VALUE, detail, attribute=path, rule="domain")
@@ -71,7 +71,8 @@ def _addresses(document: Document) -> Iterator[tuple[str, str]]:
 def require_unprotected(
     policy: Policy, resource_type: ResourceType, id: str, before: Document, after: Document | None
 ) -> None:
-    """Raise 400 mutability if a protected user or group would be disabled, renamed or deleted (`after` is None)."""
+    """Raise 400 mutability if a protected user or group would be disabled, renamed or deleted (`after` is None), or
+    lose the externalId by which it is protected."""
     if resource_type.name == "User":
         names, identity, word = policy.protected.users, "userName", "User"
     elif resource_type.name == "Group":
@@ -87,9 +88,11 @@ def require_unprotected(
         what = "disabled"
     elif after.get(identity) != before.get(identity):
         what = "renamed"
+    elif after.get("externalId") != before.get("externalId") and _is_named(names, [before.get("externalId")]):
+        what = "given another externalId"  # by which it is protected
     if what:
         shown = str(before.get(identity, id))[:100]
-        attribute = {"disabled": "active", "renamed": identity}.get(what)
+        attribute = {"disabled": "active", "renamed": identity, "deleted": None}.get(what, "externalId")
         detail = _PROTECTED.format(name=word, shown=shown, what=what)
         raise ScimError(MUTABILITY, detail, attribute=attribute, rule="protected")
 

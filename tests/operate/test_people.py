@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
 from scim.insight.why import Why
 from scim.operate.errors import CommandError
 from scim.operate.people import erase_user, restore_user
+from scim.store import keys
+from scim.store.table import TableUnavailable, Write
 from tests.core import REGISTRY
 from tests.policy.tenant import Tenant
+from tests.store.memory import MemoryTable
 
 MAIL = [{"value": "ada.lovelace@contoso.example"}]
 
@@ -60,6 +64,51 @@ async def test_one_person_is_forgotten_everywhere(*, deleted_before: bool) -> No
     assert (await tenant.client.get(f"/Users/{ada}")).status == 404
     again = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
     assert (again.existed, again.events, again.left) == (False, 0, [])
+
+
+async def test_an_erasure_takes_nothing_of_others_and_is_whole_when_it_is_run_again() -> None:
+    tenant = Tenant()
+    ada = await tenant.create("ada", externalId="emp-4711")
+    for name in ("ada", "ada.byron"):  # somebody else was refused, too, whose name begins like hers
+        tenant.table.load(tenant.name, {keys.failure_key("User", name): {"name": name}})
+    await tenant.sequence()
+
+    class Cut(MemoryTable):
+        """Dies at the first event that would be stripped."""
+
+        def __init__(self, table: MemoryTable) -> None:
+            self.__dict__ = table.__dict__
+
+        async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+            if any(write.key.startswith("v ") and write.kind == "replace" for write in writes):
+                raise TableUnavailable("cut")
+            return await super().commit(partition, writes)
+
+    with pytest.raises(TableUnavailable), pytest.MonkeyPatch.context() as patched:
+        patched.setattr("scim.store.transactions._TRIES", 1)
+        await erase_user(Cut(tenant.table), REGISTRY, tenant.name, ada)
+    gone = await erase_user(tenant.table, REGISTRY, tenant.name, ada)
+    assert (gone.events, gone.left) == (2, [])
+    assert [row.key for row in tenant.table.rows(tenant.name) if row.key.startswith("f ")] == [
+        keys.failure_key("User", "ada.byron")
+    ]
+    assert [row.key for row in tenant.table.rows(tenant.name) if "emp-4711" in f"{row}"] == []
+
+
+async def test_who_is_held_is_forgotten_too() -> None:
+    tenant = Tenant()
+    await tenant.set(seats={"total": 9}, massChange={"hold": "on", "atLeast": 1, "percent": 1})
+    ids = [await tenant.create(f"{name}@contoso.example", externalId=f"x-{name}") for name in ("bob", "eve", "ada")]
+    await tenant.sequence()
+    for id in ids[:2]:
+        await tenant.enable(id, active=False)
+    await tenant.enable(ids[2], active=False)
+    gone = await erase_user(tenant.table, REGISTRY, tenant.name, ids[2])
+    assert gone.left == [] and "ada@contoso" not in f"{tenant.table.rows(tenant.name)}"
+    await tenant.release()
+    events = [event for event in await tenant.events() if event["resource"]["id"] == ids[2]]
+    assert [event["type"] for event in events][-3:] == ["user.deactivated", "seat.freed", "user.deleted"]
+    assert await tenant.used() == {"": (0, 0)} and await tenant.problems() == []
 
 
 async def test_why_says_what_the_policy_does() -> None:

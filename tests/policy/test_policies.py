@@ -390,6 +390,9 @@ async def test_protected_accounts_and_groups() -> None:
     assert put.status == 400
     bulk = {"Operations": [{"method": "DELETE", "path": f"/Users/{breakglass}"}]}
     assert (await tenant.client.post("/Bulk", bulk)).json["Operations"][0]["status"] == "400"
+    await tenant.set(protected={"users": ["bg"]})  # what it is protected by cannot be taken away first
+    error = await tenant.patch(f"/Users/{breakglass}", {"op": "remove", "path": "externalId"}, status=400)
+    assert (error["scimType"], "another externalId" in error["detail"]) == ("mutability", True)
     await tenant.patch(f"/Users/{breakglass}", {"op": "replace", "path": "title", "value": "Emergency"})
     await tenant.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": breakglass}]})
 
@@ -403,7 +406,8 @@ async def test_domains() -> None:
     assert "emails.value" in await tenant.create("a@contoso.com", status=400, emails=[{"value": "x@evil.example"}])
     await tenant.create("ada@CONTOSO.com", emails=[{"value": "x@fabrikam.com"}])
     await tenant.create("no-address")
-    await tenant.enable(old, active=False)
+    put = {"userName": "OLD@other.example", "emails": [{"value": "Old@Other.example"}], "active": False}
+    assert (await tenant.client.put(f"/Users/{old}", put)).status == 200
     await tenant.delete(f"/Users/{old}")
 
 
