@@ -203,6 +203,17 @@ class _Run:
                     batch = await self._take(item, batch, released=True)
         return await self._put(batch, None, None, decider.end_hold(now))
 
+    async def _let_go(self, batch: _Batch, held: Sequence[str]) -> _Batch:
+        """Let single rows that are held go into the log, though the hold goes on."""
+        await self._commit(batch)  # they may have been held a moment ago
+        batch = _Batch(policy=batch.policy)
+        for key in held:
+            row = await self._table.read(self._tenant, key)
+            item = parse_item(row, whole=True) if row is not None else None
+            if item is not None:
+                batch = await self._take(item, batch, released=True)
+        return batch
+
     async def _put(self, batch: _Batch, item: Item | None, write: Write | None, drafts: Sequence[Draft]) -> _Batch:
         """Put what a step decided into the batch, or into the next one if it does not fit; the one that is open
         then."""
@@ -242,11 +253,13 @@ class _Run:
             return batch
         decider = self._decider
         if not released and "done" not in row.values:
-            kept, told = await decider.hold(item.ids, changes, row.values, cause.time)
+            kept, told, before = await decider.hold(item.ids, changes, row.values, cause.time)
             if kept is None:
                 return await self._put(batch, item, Write("delete", item.key), told)
             if told:
                 batch = await self._put(batch, None, None, told)
+            if before:
+                batch = await self._let_go(batch, before)
             changes = kept
         if changes:
             async for step in self._steps(item, row, changes, cause, time):

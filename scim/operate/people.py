@@ -117,7 +117,7 @@ async def erase_user(table: Table, registry: Registry, tenant: str, id: str) -> 
 
 def _list_held(withheld: Row | None) -> list[str]:
     """The keys of the rows that a hold keeps of somebody."""
-    return [f"eh {number}" for number in str(withheld.values["keys"]).replace("eh ", "").split()] if withheld else []
+    return keys.parse_held(str(withheld.values["keys"])) if withheld else []
 
 
 async def _strip_held(partition: Partition, key: str, id: str, names: _Names) -> None:

@@ -34,8 +34,19 @@ _LOST = {"user.deactivated", "user.deleted"}
 class Decider:
     """Decides for one run. `state` is as of the last decision."""
 
-    def __init__(self, partition: Partition, policy: Policy, version: str, state: State, registry: Registry) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        policy: Policy,
+        version: str,
+        state: State,
+        registry: Registry,
+        *,
+        is_known: bool = True,
+    ) -> None:
+        """`is_known` is false if there is a policy that this version of the app cannot read: then a hold goes on."""
         self.policy = policy
+        self._is_known = is_known
         self._version = version
         self.state = state
         self.rows = Rows(partition)
@@ -61,11 +72,11 @@ class Decider:
     def is_releasing(self, now: str) -> bool:
         """Whether what is held goes into the log now."""
         hold = self.state.hold
-        return hold is not None and (hold.releasing or now >= hold.until)
+        return hold is not None and self._is_known and self.holding.is_over(hold, now)
 
     async def release(self, ids: Sequence[str], key: str) -> None:
         """A row that was held goes into the log."""
-        await self.holding.release(ids, key)
+        self.state = await self.holding.release(self.state, ids, key)
 
     def end_hold(self, now: str) -> list[Draft]:
         """End the hold, and tell it."""
@@ -445,8 +456,9 @@ class Decider:
 def open_decider(partition: Partition, kept: Kept, state: str, registry: Registry) -> Decider:
     """Return who decides by a policy that is kept, from the state that the last decision left. If there is no policy
     any more, or none that this version of the app can read, it is one that says nothing."""
-    policy = make_policy(kept, registry, partition.name) or Policy()
-    return Decider(partition, policy, kept.version, State.load(state), registry)
+    policy = make_policy(kept, registry, partition.name)
+    is_known = policy is not None or not kept.version
+    return Decider(partition, policy or Policy(), kept.version, State.load(state), registry, is_known=is_known)
 
 
 def bound_group(name: GroupName, state: State) -> str | None:

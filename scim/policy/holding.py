@@ -3,6 +3,10 @@
 What is held leaves the outbox for rows of its own (`eh <number>`), so that no run reads it again and again; `z <id>`
 says what is held of a resource, whose later changes wait behind it. A disable that is held and the enable that follows
 it cancel each other. When the hold ends, by hand or by its time, what is held goes into the log in its order.
+
+A name that somebody gives up by what is held may be taken by somebody else, who is not held: a user that was deleted
+and comes back. Then what is held of the one goes into the log before the other, or readers would see the name twice.
+`d <name>` says whose it is (relinking.py).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Any, NamedTuple
 from scim.clock import format_time
 from scim.policy.document import MassChange
 from scim.policy.draft import Draft
+from scim.policy.relinking import list_gone_keys
 from scim.policy.rows import Rows
 from scim.policy.state import Hold, State
 from scim.schema.registry import Registry
@@ -26,11 +31,12 @@ _HOUR = timedelta(hours=1)
 
 
 class Taken(NamedTuple):
-    """What becomes of a row of the outbox: the changes that go into the log now (None: it is held back), and events
-    that tell of it first."""
+    """What becomes of a row of the outbox: the changes that go into the log now (None: it is held back), events that
+    tell of it first, and the keys of rows that are held and go into the log before it."""
 
     changes: list[dict[str, Any]] | None
     told: list[Draft]
+    before: Sequence[str] = ()
 
 
 class Holding:
@@ -39,6 +45,7 @@ class Holding:
     def __init__(self, rows: Rows, rule: MassChange, registry: Registry) -> None:
         self._rows = rows
         self._rule = rule
+        self._registry = registry
         self._users = registry.by_endpoint("users")
 
     async def take(
@@ -63,8 +70,33 @@ class Holding:
                 return state.changed(hold=_with_number(hold, hold.number - 1)), Taken(cancelled, told)
         is_held = state.hold.kind == "all" or marker is not None or (lost and self._is_past(state))
         if not is_held:
-            return state, Taken(changes, told)
+            return state, Taken(changes, told, await self._find_before(ids, changes))
+        for change in changes:
+            self._note_names(change, state.hold)
         return self._keep(state, ids, marker, values, time), Taken(None, told)
+
+    def _note_names(self, change: Change, hold: Hold) -> None:
+        """Note whose names these are, which a change that is held gives up."""
+        given_up = change.get("resource", {}) if change["op"] == "deleted" else change.get("previous", {})
+        if self._is_user(str(change["id"])):
+            for key in list_gone_keys(given_up, self._registry):
+                self._rows.put(key, {"id": change["id"], "until": hold.until, "held": True})
+
+    async def _find_before(self, ids: Sequence[str], changes: Sequence[Change]) -> list[str]:
+        """Return the keys of what is held of somebody whose name is taken by these changes."""
+        found: list[str] = []
+        for change in changes:
+            if change["op"] == "created" or {"userName", "externalId"} & {*change.get("changed", ())}:
+                for key in list_gone_keys(change["resource"], self._registry) if self._is_user(change["id"]) else ():
+                    gone = await self._rows.read(key)
+                    if gone is not None and gone.get("held") and gone["id"] not in ids:
+                        found += await self.find_held(str(gone["id"]))
+        return list(dict.fromkeys(found))
+
+    async def find_held(self, id: str) -> list[str]:
+        """Return the keys of what is held of a resource, in its order."""
+        marker = await self._rows.read(keys.withheld_key(id))
+        return keys.parse_held(str(marker["keys"])) if marker is not None else []
 
     def _keep(
         self, state: State, ids: Sequence[str], marker: Mapping[str, Any] | None, values: Mapping[str, Any], time: str
@@ -80,8 +112,8 @@ class Holding:
 
     async def _cancel(self, marker: Mapping[str, Any], changes: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         """Return what is left of an enable and the disable that is held; None if more than that is held."""
-        key = str(marker["keys"])
-        held = await self._rows.read(key) if " eh " not in key else None
+        key, *more = keys.parse_held(str(marker["keys"]))
+        held = await self._rows.read(key) if not more else None
         if held is None or len(changes) != 1:
             return None
         before = properties.join_document(dict(held))["changes"]
@@ -96,13 +128,20 @@ class Holding:
         previous.pop("active", None)
         return [{**changes[0], "op": "updated", "changed": changed, "previous": previous}]
 
-    async def release(self, ids: Sequence[str], key: str) -> None:
+    async def release(self, state: State, ids: Sequence[str], key: str) -> State:
         """A row that was held goes into the log."""
         self._rows.remove(key)
         for id in ids:
             marker = await self._rows.read(keys.withheld_key(id))
             if marker is not None and marker["last"] == key:
                 self._rows.remove(keys.withheld_key(id))
+        hold = state.hold
+        return state if hold is None else state.changed(hold=_with_number(hold, hold.number - 1))
+
+    def is_over(self, hold: Hold, now: str) -> bool:
+        """Whether a hold ends now: by hand, by its time, or since the policy says no more that this is held."""
+        rule = self._rule.hold
+        return hold.releasing or now >= hold.until or rule == "off" or (hold.kind == "all" and rule == "on")
 
     def end(self, state: State, time: str) -> tuple[State, list[Draft]]:
         """Return the state without its hold, and the event that tells."""

@@ -5,8 +5,9 @@ place of the old one, so that the product keeps the person's data. A row for eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from scim import deadline
 from scim.clock import format_time
@@ -34,7 +35,7 @@ class Relinking:
         event = {**event, "purgeAfter": until}
         if not self._hours:
             return state, event
-        for key in self._list_keys(event):
+        for key in list_gone_keys(event["resource"], self._registry):
             self._rows.put(key, {"id": event["resource"]["id"], "until": until})
         return state.changed(gone_until=max(state.gone_until, until)), event
 
@@ -44,7 +45,7 @@ class Relinking:
         if event["time"] >= state.gone_until:
             return event
         replaced = None
-        for key in self._list_keys(event):
+        for key in list_gone_keys(event["resource"], self._registry):
             gone = await self._rows.read(key)
             if gone is not None:
                 self._rows.put(key, {"id": gone["id"], "until": ""})  # whether the table has it is not known: it ends
@@ -53,12 +54,14 @@ class Relinking:
                     replaced = str(gone["id"])
         return event if replaced is None else {**event, "replaces": replaced}
 
-    def _list_keys(self, event: Event) -> Iterator[str]:
-        users, resource = self._registry.by_endpoint("users"), event["resource"]
-        if users is not None and (name := resource.get("userName")):
-            yield keys.gone_key(f"={fold(name, users.core_attributes['username'])}")
-        if external := resource.get("externalId"):
-            yield keys.gone_key(external)
+
+def list_gone_keys(names: Mapping[str, Any], registry: Registry) -> Iterator[str]:
+    """The keys of the rows that say who gave up a user's names."""
+    users = registry.by_endpoint("users")
+    if users is not None and (name := names.get("userName")):
+        yield keys.gone_key(f"={fold(name, users.core_attributes['username'])}")
+    if external := names.get("externalId"):
+        yield keys.gone_key(external)
 
 
 async def forget_gone(partition: Partition) -> None:

@@ -389,6 +389,11 @@ def held_key(number: int) -> str:
     return f"eh {number:016}"
 
 
+def parse_held(text: str) -> list[str]:
+    """The keys in a list of those of rows that are held back, with spaces between."""
+    return [held_key(int(number)) for number in text.split()[1::2]]
+
+
 def held_range() -> tuple[str, str]:
     return key_range("eh ")
 

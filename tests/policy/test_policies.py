@@ -323,6 +323,50 @@ async def test_a_hold_keeps_what_is_past_the_threshold() -> None:
     assert await tenant.problems() == []
 
 
+async def test_no_hold_delays_once_the_policy_has_none() -> None:
+    tenant = Tenant()
+    for kind, then, held in (("on", "off", 2), ("all", "on", 3), ("on", "all", 0)):
+        await tenant.set(massChange={"hold": kind, "atLeast": 1, "percent": 1})
+        ids = [await tenant.create(f"{kind}-{then}-{number}") for number in range(3)]
+        await tenant.sequence()
+        await lose(tenant, ids)
+        before = [one for one in await tenant.told() if "deactivated" in one]
+        await tenant.set(massChange={"hold": then, "atLeast": 1000})
+        after = [one for one in await tenant.told() if "deactivated" in one]
+        assert (len(before) + len(after), len(after)) == (3 if held else 1, held)
+    await tenant.release()
+    assert await tenant.problems() == []
+
+
+async def test_who_was_deleted_and_held_comes_back_under_the_same_name() -> None:
+    """Nobody sees the name twice: what is held of the old one is told before the new one."""
+    tenant = Tenant()
+    await tenant.set(massChange={"hold": "on", "atLeast": 1, "percent": 1})
+    ids = [await tenant.create(f"u{number}", externalId=f"x{number}") for number in range(6)]
+    await tenant.events()
+    await lose(tenant, ids[:3])
+    await tenant.delete(f"/Users/{ids[2]}")
+    await tenant.delete(f"/Users/{ids[3]}")
+    await tenant.patch(f"/Users/{ids[1]}", {"op": "replace", "path": "userName", "value": "other"})
+    await tenant.create("U2", externalId="x2")
+    await tenant.patch(f"/Users/{ids[4]}", {"op": "replace", "path": "userName", "value": "u1"})
+    events = await tenant.events()
+    assert [(e["type"], e["resource"].get("userName"), e.get("replaces")) for e in events] == [
+        ("user.deactivated", "u0", None),
+        ("mass.change", None, None),
+        ("hold.started", None, None),
+        ("user.deactivated", "u2", None),
+        ("user.deleted", "u2", None),
+        ("user.created", "U2", ids[2]),
+        ("user.deactivated", "u1", None),
+        ("user.updated", "other", None),
+        ("user.updated", "u1", None),
+    ]
+    assert (await tenant.state())["hold"]["held"] == 1 and await tenant.problems() == []
+    assert await tenant.release() == 1
+    assert await tenant.told() == ["user.deleted u3", "hold.ended"] and await tenant.problems() == []
+
+
 async def test_a_hold_of_all_shows_nothing_until_it_is_released() -> None:
     tenant = Tenant()
     await tenant.set(massChange={"hold": "all"})
