@@ -139,12 +139,12 @@ var rules = [
     title: 'SCIM: many users of a tenant are disabled or deleted'
     description: 'A stolen credential, or a scope in Entra that became too small. Pause the connection if nobody meant it (query changes says who).'
     query: loadTextContent('../queries/mass-changes.kql')
-    clause: ''
-    column: 'changes'
+    clause: '| extend many = toint(alarms > 0 or changes >= ${massChanges})'
+    column: 'many'
     dimension: 'tenant'
     aggregation: 'Maximum'
     operator: 'GreaterThanOrEqual'
-    threshold: massChanges
+    threshold: 1
     severity: 1
     frequency: 'PT15M'
     window: 'PT1H'

@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.clock import format_time
+from scim.events import event
 from scim.feed.backlog import Item, parse_item, read_backlog
 from scim.feed.events import Cause, draft, draft_members, placed
 from scim.policy.deciding import Decider, open_decider
-from scim.policy.draft import Draft
+from scim.policy.draft import Draft, Event
+from scim.policy.holding import MASS_CHANGE
 from scim.policy.kept import read_policy
 from scim.schema.registry import Registry
 from scim.store import keys, properties
@@ -86,6 +88,8 @@ class _Batch:
     bytes: int = 4000
     policy: str = ""
     """The state of the policy after what is in here."""
+    alarms: list[Event] = field(default_factory=list)
+    """What is told in the log of the app, too."""
 
     @property
     def is_empty(self) -> bool:
@@ -225,6 +229,7 @@ class _Run:
             batch = _Batch(policy=batch.policy)
             writes = self._log_rows(drafts, self._head.seq)
         batch.add(item, write, writes, len(drafts))
+        batch.alarms += [one.event for one in drafts if one.event["type"] == MASS_CHANGE]
         decider.rows.accept()
         batch.policy = decider.state.dump()
         return batch
@@ -352,6 +357,16 @@ class _Run:
         self._decider.rows.commit()
         self._head = after._replace(etag=etags[0])
         self.moved += batch.events
+        for alarm in batch.alarms:
+            self._warn(alarm)
+
+    def _warn(self, alarm: Event) -> None:
+        """Log that many were disabled or deleted, as scim/mass_changes.py does: whoever watches the app reads no
+        feed."""
+        named = {name: alarm.get(name) for name in ("request", "connection", "credential")}
+        deleted = alarm["deleted"]
+        numbers = {"disabled": alarm["number"] - deleted, "deleted": deleted, "limit": alarm["threshold"]}
+        event("mass_change", {**named, "tenant": self._tenant, **numbers}, logging.WARNING)
 
 
 def _make_epoch() -> str:

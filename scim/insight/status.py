@@ -1,6 +1,6 @@
 """How the connections of a tenant do: last cycle, next one, failures beside Entra's rules, and what there is.
 
-Three trips for a tenant, one more for each 1,000 subjects that were refused.
+Four trips for a tenant, one more for each 1,000 subjects that were refused.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from scim.clock import show_time
+from scim.feed.sequencer import Head
 from scim.insight.connections import Heard, LookUp, read_connections
 from scim.insight.cycles import Cycle, advise, expect_next, is_overdue, measure_progress
 from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failures
+from scim.policy.state import State
 from scim.store import keys, properties
 from scim.store.keys import SHARED
 from scim.store.table import PAGE_ROWS, Table
@@ -44,6 +46,7 @@ class Status:
     subjects: int
     causes: list[Cause]
     size: dict[str, Any] | None
+    policy: State
     expected: int | None = None
 
     def data(self) -> dict[str, Any]:
@@ -54,6 +57,8 @@ class Status:
             "failingSubjects": self.subjects,
             "causes": [each._asdict() for each in self.causes],
             "size": self.size,
+            "massChange": self._mass_change(),
+            "hold": self._hold(),
             "connections": [self._connection(heard) for heard in self.connections],
             "advice": self.advice(),
         }
@@ -63,12 +68,33 @@ class Status:
         found = [trouble for heard in self.connections if (trouble := heard.find_trouble(self.now))]
         for heard in self.connections:
             found += [f"{heard.name}: {text}" for text in self._advise(heard)]
+        if (alarmed := self._mass_change()) is not None:
+            found.append(
+                f"Many users were disabled or deleted within an hour on {alarmed.replace('T', ' ')} UTC. If nobody "
+                "meant it, pause the connection, look at the scope and the assignments in Entra, and see query changes."
+            )
+        if (hold := self._hold()) is not None:
+            since = hold["since"][:16].replace("T", " ")
+            found.append(
+                f"{hold['held']:,} changes are held back from the change feed since {since} UTC. Look what the "
+                f"identity provider did, then run: python -m scim policy release {self.tenant}"
+            )
         if not any(heard.cycles for heard in self.connections):
             found.append(
                 f"No identity provider has sent a request for tenant {self.tenant} in 30 days. In Entra, look whether "
                 "provisioning is started, and whether Test connection reaches this tenant's URL."
             )
         return found
+
+    def _mass_change(self) -> str | None:
+        """When a mass change was told last, if that is no longer than a day ago."""
+        since = f"{self.now - timedelta(days=1):%Y-%m-%dT%H:%M}"
+        return self.policy.alarmed if self.policy.alarmed > since else None
+
+    def _hold(self) -> dict[str, Any] | None:
+        if (hold := self.policy.hold) is None:
+            return None
+        return {"hold": hold.kind, "since": hold.since, "until": hold.until, "held": hold.number}
 
     def lines(self) -> list[str]:
         """The status in words."""
@@ -146,10 +172,12 @@ async def read_status(
 ) -> Status:
     """Read how a tenant does. Raises TableUnavailable."""
     now = now or datetime.now(UTC)
-    heard, size = await asyncio.gather(read_connections(table, tenant, look_up, now), _read_size(table, tenant))
+    heard, size, head = await asyncio.gather(
+        read_connections(table, tenant, look_up, now), _read_size(table, tenant), Head.read(table, tenant)
+    )
     begins = [each.cycles[-1].first for each in heard if each.cycles]
     subjects, causes = await _read_subjects(table, tenant, max(begins)) if begins else (0, [])
-    return Status(tenant, now, heard, subjects, causes, size, expected)
+    return Status(tenant, now, heard, subjects, causes, size, State.load(head.policy if head else ""), expected)
 
 
 async def _read_subjects(table: Table, tenant: str, since: datetime) -> tuple[int, list[Cause]]:

@@ -11,6 +11,7 @@ and comes back. Then what is held of the one goes into the log before the other,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ from scim.schema.registry import Registry
 from scim.store import keys, properties
 
 Change = Mapping[str, Any]
+MASS_CHANGE = "mass.change"
+"""The type of the event that tells of one."""
 _LOST = ("deactivated", "deleted")
 _HOUR = timedelta(hours=1)
 
@@ -55,7 +58,7 @@ class Holding:
         told: list[Draft] = []
         state, lost = await self._count(state, changes, time)
         if lost and self._is_mass(state):
-            state, told = self._tell(state, time)
+            state, told = self._tell(state, time, json.loads(str(values.get("by", "{}"))))
         if state.hold is None and self._rule.hold == "all" and not state.seen_all:
             state, begun = self._begin(state.changed(seen_all=True), "all", time)
             told += begun
@@ -146,23 +149,26 @@ class Holding:
     def end(self, state: State, time: str) -> tuple[State, list[Draft]]:
         """Return the state without its hold, and the event that tells."""
         event = {"time": time, "type": "hold.ended", "resource": _TENANT}
-        return state.changed(hold=None, recent={}), [Draft(event, ())]
+        return state.changed(hold=None, recent={}, deleted={}), [Draft(event, ())]
 
     # Counting ------------------------------------------------------------------------------------------------------
 
     async def _count(self, state: State, changes: Sequence[Change], time: str) -> tuple[State, bool]:
         """Count users who come and go; whether a user is lost by these changes."""
         ops = [str(one["op"]) for one in changes if self._is_user(str(one["id"]))]
-        lost = sum(op in _LOST for op in ops)
+        lost, deleted = sum(op in _LOST for op in ops), ops.count("deleted")
         if lost and state.users is None:
             state = state.changed(users=await self._count_users())
         if state.users is not None:
             state = state.changed(users=max(0, state.users + ops.count("created") - ops.count("deleted")))
         if lost:
             since = _minute(time, _HOUR)
-            recent = {minute: number for minute, number in state.recent.items() if minute >= since}
             now = _minute(time)
-            state = state.changed(recent={**recent, now: recent.get(now, 0) + lost})
+            recent, before = (_forget(numbers, since) for numbers in (state.recent, state.deleted))
+            recent[now] = recent.get(now, 0) + lost
+            if deleted:
+                before[now] = before.get(now, 0) + deleted
+            state = state.changed(recent=recent, deleted=before)
         return state, bool(lost)
 
     async def _count_users(self) -> int:
@@ -184,11 +190,12 @@ class Holding:
     def _is_mass(self, state: State) -> bool:
         return self._is_past(state) and (self._rule.alarm or self._rule.hold == "on")
 
-    def _tell(self, state: State, time: str) -> tuple[State, list[Draft]]:
+    def _tell(self, state: State, time: str, by: Mapping[str, str]) -> tuple[State, list[Draft]]:
+        """Say that many were disabled or deleted, and by whom the last one was."""
         told: list[Draft] = []
         if self._rule.alarm and state.alarmed < _minute(time, _HOUR):
-            number = sum(state.recent.values())
-            event = {"time": time, "type": "mass.change", "resource": _TENANT, "number": number}
+            numbers = {"number": sum(state.recent.values()), "deleted": sum(state.deleted.values())}
+            event = {"time": time, "type": MASS_CHANGE, "resource": _TENANT, **by, **numbers}
             told.append(Draft({**event, "threshold": self._find_threshold(state)}, ()))
             state = state.changed(alarmed=_minute(time))
         if self._rule.hold == "on" and state.hold is None:
@@ -208,6 +215,10 @@ _TENANT = {"type": "Tenant", "id": "tenant"}
 
 def _with_number(hold: Hold, number: int) -> Hold:
     return replace(hold, number=number)
+
+
+def _forget(numbers: Mapping[str, int], since: str) -> dict[str, int]:
+    return {minute: number for minute, number in numbers.items() if minute >= since}
 
 
 def _minute(time: str, before: timedelta = timedelta(0)) -> str:

@@ -46,6 +46,8 @@ class State:
     """Of a licence that was not limited before, the id up to which those who have it are counted."""
     recent: dict[str, int] = field(default_factory=dict)
     """Disables and deletes by the minute, of the last hour."""
+    deleted: dict[str, int] = field(default_factory=dict)
+    """How many of them are deletes."""
     users: int | None = None
     """How many users there are, once somebody has asked."""
     alarmed: str = ""

@@ -47,6 +47,8 @@ _STATUS: Json = {
         "failingSubjects": {"type": "integer", "minimum": 0},
         "causes": _THINGS,
         "size": {"type": ["object", "null"]},
+        "massChange": {"type": ["string", "null"]},
+        "hold": {"type": ["object", "null"]},
         "connections": _THINGS,
         "advice": _TEXTS,
     },

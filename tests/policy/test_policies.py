@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
 import pytest
 
+from scim.insight.status import read_status
 from scim.policy.document import PolicyError, parse_policy
+from scim.security.connections import Connection
 from scim.service.steering import try_policy
 from scim.store.table import Table
 from tests.core import REGISTRY
 from tests.policy.tenant import Event, Tenant
+from tests.test_request_log import lines
 
 VOICE = {"entitlements": [{"type": "license", "value": "Voice"}]}
 
@@ -274,16 +278,45 @@ async def lose(tenant: Tenant, ids: list[str]) -> None:
         await tenant.enable(id, active=False)
 
 
-async def test_a_mass_change_is_told() -> None:
+async def test_a_mass_change_is_told(caplog: pytest.LogCaptureFixture) -> None:
     tenant = Tenant()
     ids = [await tenant.create(f"u{number}") for number in range(40)]
     await tenant.sequence()
-    await lose(tenant, ids[:25])
+    await lose(tenant, ids[:24])
+    await tenant.delete(f"/Users/{ids[24]}")
     assert not of(await tenant.events(), "mass.change")
     await lose(tenant, ids[25:30])
-    (event,) = of(await tenant.events(), "mass.change")
-    assert (event["number"], event["threshold"]) == (26, 25)
+    events = await tenant.events()
+    (event,) = of(events, "mass.change")
+    last = of(events, "user.deactivated")[0]
+    assert (event["number"], event["deleted"], event["threshold"]) == (26, 1, 25)
+    named = {name: last[name] for name in ("connection", "credential", "request")}
+    assert {name: event[name] for name in named} == named
+    numbers = {"disabled": 25, "deleted": 1, "limit": 25}
+    assert lines(caplog, "mass_change") == [{"event": "mass_change", "tenant": tenant.name, **named, **numbers}]
     assert (await tenant.state())["hold"] is None
+
+
+async def test_status_says_that_many_went_and_what_is_held() -> None:
+    tenant = Tenant()
+
+    async def look_up(names: Iterable[str]) -> list[Connection]:
+        return []
+
+    async def advice() -> str:
+        return " ".join((await read_status(tenant.table, tenant.name, look_up)).advice())
+
+    await tenant.set(massChange={"hold": "on", "atLeast": 1, "percent": 1})
+    ids = [await tenant.create(f"u{number}") for number in range(4)]
+    await lose(tenant, ids[:1])
+    await tenant.sequence()
+    assert "Many users" not in await advice() and "held back" not in await advice()
+    await lose(tenant, ids)
+    await tenant.sequence()
+    assert "Many users were disabled or deleted within an hour on 20" in await advice()
+    assert "3 changes are held back" in await advice() and f"policy release {tenant.name}" in await advice()
+    await tenant.release()
+    assert "held back" not in await advice()
 
 
 async def test_a_hold_keeps_what_is_past_the_threshold() -> None:
