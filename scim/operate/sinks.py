@@ -124,10 +124,11 @@ async def list_standings(table: Table, sink: SinkDocument, tenant: str | None = 
     async for each in Log(table).tenants():
         if sink.reaches(each) and tenant in (None, each):
             state, head = await read_state(table, each, sink.name), await Head.read(table, each)
-            yield Standing(each, state, _count_behind(state, head))
+            yield Standing(each, state, count_behind(state, head))
 
 
-def _count_behind(state: State, head: Head | None) -> int:
+def count_behind(state: State, head: Head | None) -> int:
+    """Return how many events a sink has not taken."""
     epoch, _, number = state.after.partition("_")
     if head is None:
         return 0

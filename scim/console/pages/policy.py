@@ -1,0 +1,89 @@
+"""A tenant's policy: what it came to (seats, who waits, what is held), the document to edit, and a try on a user."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scim.console.rendering import link, show_json
+from scim.console.visit import Answer, Page, Redirect, Visit
+from scim.console.words import WORDS
+from scim.errors import ScimError
+from scim.policy.kept import Kept
+from scim.service.steering import PolicyError, Stale, release, set_policy, show_policy, try_policy
+
+_USER = {
+    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+    "userName": "adele.vance@contoso.example",
+    "active": True,
+}
+
+
+async def show(visit: Visit) -> Answer:
+    """The policy, and what it came to."""
+    return await _page(visit)
+
+
+async def save(visit: Visit) -> Answer:
+    """Keep a policy, unless somebody else has changed it since it was shown."""
+    try:
+        data = _parse(visit.sent("policy"), WORDS.policy.edit)
+        version = visit.sent("version", 200)
+        await set_policy(visit.parts.table, visit.parts.registry, visit.tenant, data, visit.person.name, version)
+    except PolicyError as error:
+        return await _page(visit, str(error))
+    except Stale:
+        return await _page(visit, WORDS.policy.stale)
+    return Redirect(link("tenants", visit.tenant, "policy"))
+
+
+async def test(visit: Visit) -> Answer:
+    """What would become of a user under the policy as it stands in the form; nothing is written."""
+    try:
+        data = _parse(visit.sent("policy"), WORDS.policy.edit)
+        user = _parse(visit.sent("user"), WORDS.policy.user)
+        tried = await try_policy(visit.parts.table, visit.parts.registry, visit.tenant, data, user)
+    except PolicyError as error:
+        return await _page(visit, str(error))
+    except ScimError as error:
+        return await _page(visit, error.detail)
+    return await _page(visit, tried=tried)
+
+
+async def end_hold(visit: Visit) -> Answer:
+    """Let what is held go into the feed."""
+    await release(visit.parts.table, visit.parts.registry, visit.tenant)
+    return Redirect(link("tenants", visit.tenant, "policy"))
+
+
+async def _page(visit: Visit, wrong: str = "", tried: Mapping[str, Any] | None = None) -> Page:
+    kept, state = await show_policy(visit.parts.table, visit.tenant)
+    values = {
+        "tenant": visit.tenant,
+        "tab": "policy",
+        "tab_title": WORDS.tabs["policy"],
+        "wrong": wrong,
+        "may": visit.person.role == "operator",
+        "tried": tried,
+        "text": visit.sent("policy") or show_json(kept.data),
+        "user": visit.sent("user") or show_json(_USER),
+        **_describe(kept),
+        "seats": [{"license": "", **each} for each in state["seats"]],
+        "hold": state["hold"],
+    }
+    return Page("policy.html", values, 400 if wrong else 200)
+
+
+def _describe(kept: Kept) -> dict[str, str]:
+    return {"version": kept.version, "changed": kept.changed, "by": kept.by}
+
+
+def _parse(text: str, what: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise PolicyError(WORDS.policy.no_json.format(what, error)) from None
+    if not isinstance(data, dict):
+        raise PolicyError(WORDS.policy.no_json.format(what, "it must be an object, such as {}"))
+    return data
