@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from scim.console.pages import audit, connection, connections, feed, log, people, policy, status, tenants
-from scim.console.visit import Handler
+from scim.console.visit import Handler, Person
 
 Right = Literal["look", "change", "operate"]
 """What somebody needs: any role; operator or a customer's admin; operator alone."""
@@ -30,6 +30,11 @@ class Route:
     right: Right = "look"
     fresh: bool = False
     audited: str = ""
+
+    def admits(self, person: Person) -> bool:
+        """Whether somebody of that role may ask for it; which tenant they reach is looked at by the page."""
+        allowed: dict[Right, bool] = {"look": True, "change": person.may_change, "operate": person.role == "operator"}
+        return allowed[self.right]
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """Return the values of the names in braces; None if the address is another one."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from scim.operate.connections.commands import Commands, Notes
 from scim.operate.connections.kept import Kept
 from scim.schema.registry import Registry
+from scim.security.keys import CONNECTION_NAME
 from scim.store.table import Table
 
 Role = Literal["operator", "reader", "admin"]
@@ -92,9 +93,10 @@ class Visit:
 
     @property
     def tenant(self) -> str:
-        """The tenant that the page is about. Raises NotThere if it is none of the visitor's."""
+        """The tenant that the page is about. Raises NotThere if it is none of the visitor's, or no tenant's name: the
+        table has partitions that are no tenant's."""
         tenant = self.path["tenant"]
-        if self.person.tenant not in (None, tenant):
+        if self.person.tenant not in (None, tenant) or not CONNECTION_NAME.fullmatch(tenant):
             raise NotThere(tenant)
         return tenant
 

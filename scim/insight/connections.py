@@ -77,11 +77,16 @@ class Heard:
         }
 
 
-async def read_connections(table: Table, tenant: str, look_up: LookUp, now: datetime) -> list[Heard]:
-    """Read how the connections of a tenant do: two trips, or three if nothing was heard for days."""
-    minutes = await counts.read_minutes(table, tenant, now - _LATELY)
-    if not minutes:
-        minutes = await counts.read_minutes(table, tenant, now - _LONG)
+async def read_connections(
+    table: Table, tenant: str, look_up: LookUp, now: datetime, counted: dict[str, Minutes] | None = None
+) -> list[Heard]:
+    """Read how the connections of a tenant do: two trips, or three if nothing was heard for days. Whoever has read what
+    was counted in thirty days gives it (`counted`), and it is not read again."""
+    if counted is not None:
+        minutes = _since(counted, now - _LATELY) or counted
+    else:
+        minutes = await counts.read_minutes(table, tenant, now - _LATELY)
+        minutes = minutes or await counts.read_minutes(table, tenant, now - _LONG)
     refused = {each.subject: each async for page in read_failures(table, tenant, CONNECTION) for each in page}
     names = {*minutes, *refused}
     known = {connection.name: connection for connection in await look_up(sorted(names))}
@@ -89,6 +94,13 @@ async def read_connections(table: Table, tenant: str, look_up: LookUp, now: date
         Heard(name, known.get(name), tuple(split_cycles(_own(minutes, name))), refused.get(name))
         for name in sorted(names | known.keys())
     ]
+
+
+def _since(counted: dict[str, Minutes], since: datetime) -> dict[str, Minutes]:
+    """What was counted since then; no connection without any."""
+    first = int(since.timestamp() // 60)
+    parts = {name: {at: each for at, each in own.items() if at >= first} for name, own in counted.items()}
+    return {name: own for name, own in parts.items() if own}
 
 
 def _own(minutes: dict[str, Minutes], name: str) -> Minutes:

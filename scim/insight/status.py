@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from scim.clock import show_time
 from scim.feed.sequencer import Head
 from scim.insight.connections import Heard, LookUp, read_connections
+from scim.insight.counts import Minutes
 from scim.insight.cycles import Cycle, advise, expect_next, is_overdue, measure_progress
 from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failures
 from scim.policy.state import State
@@ -168,12 +169,19 @@ class Status:
 
 
 async def read_status(
-    table: Table, tenant: str, look_up: LookUp, *, now: datetime | None = None, expected: int | None = None
+    table: Table,
+    tenant: str,
+    look_up: LookUp,
+    *,
+    now: datetime | None = None,
+    expected: int | None = None,
+    counted: dict[str, Minutes] | None = None,
 ) -> Status:
-    """Read how a tenant does. Raises TableUnavailable."""
+    """Read how a tenant does; `counted` is what was counted in thirty days, if that was read before. Raises
+    TableUnavailable."""
     now = now or datetime.now(UTC)
     heard, size, head = await asyncio.gather(
-        read_connections(table, tenant, look_up, now), _read_size(table, tenant), Head.read(table, tenant)
+        read_connections(table, tenant, look_up, now, counted), _read_size(table, tenant), Head.read(table, tenant)
     )
     begins = [each.cycles[-1].first for each in heard if each.cycles]
     subjects, causes = await _read_subjects(table, tenant, max(begins)) if begins else (0, [])

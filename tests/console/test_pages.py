@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 import scim.console
 from scim.console.rendering import link
-from scim.console.routes import ROUTES
+from scim.console.routes import ROUTES, Route
 from scim.console.visit import Download, Page, Redirect
 from tests.console.place import ADMIN, OPERATOR, READER, STRANGER, Console, Reading, find_ids
 
@@ -86,6 +87,58 @@ async def test_every_address_of_a_tenant_is_404_for_the_admin_of_another(console
         tried += 1
     assert tried == len(ROUTES) - 1
     assert (await console.parts.commands().show("contoso")).connection.revoked is None
+
+
+@pytest.mark.parametrize("tenant", ["~", "%7E", "..", "a%2Fb", "a%00", "CONTOSO", "%20", "a" * 64, "%F0%9F%98%80"])
+async def test_what_is_no_tenants_name_is_404_for_everybody(console: Console, tenant: str) -> None:
+    """The table has partitions that are no tenant's."""
+    for page in ("status", "connections", "log", "users", "policy", "feed", "audit", "log.csv"):
+        assert (await console.ask(OPERATOR, f"/console/tenants/{tenant}/{page}"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00", "\x00" * 300, "/\\#?", "\U0001f600" * 250, "\ud800", "'", "%", "a b", "9" * 250]
+)
+async def test_whatever_is_asked_for_is_answered(console: Console, text: str) -> None:
+    value = quote(text, errors="surrogatepass")
+    asked = [
+        f"log?person={value}&operation={value}&since={value}",
+        f"log?from={value}",
+        f"log?result=done&before={value}",
+    ]
+    asked += [f"log?result=done&person={value}", f"users?find={value}", f"users?after={value}", f"groups?find={value}"]
+    asked += [f"users/why?name={value}", f"status?expect={value}", f"audit?before={value}"]
+    for url in asked:
+        assert (await console.ask(OPERATOR, f"{CONTOSO}/{url}"))[0] == 200, url
+    for url in (f"log/{value}?subject=x", f"log/User?subject={value}", f"users/{value}", f"connections/{value}"):
+        assert (await console.ask(OPERATOR, f"{CONTOSO}/{url}"))[0] == 404, url
+    for url in (f"tenants?find={value}", f"tenants?after={value}"):
+        assert (await console.ask(OPERATOR, f"/console/{url}"))[0] == 200, url
+
+
+def test_who_may_do_what() -> None:
+    """A reader changes nothing; a customer's admin changes what is theirs, and nothing that an operator decides."""
+    changes = {(route.method, route.pattern) for route in ROUTES if route.method == "POST"}
+    reading = {(route.method, route.pattern) for route in ROUTES if route.admits(READER)}
+    assert changes & reading == {("POST", "tenants/{tenant}/policy/try")}
+    assert all(route.admits(OPERATOR) for route in ROUTES)
+    refused = {route.pattern for route in ROUTES if not route.admits(ADMIN)}
+    assert refused == {
+        "tenants/add",
+        "tenants/{tenant}/policy",
+        "tenants/{tenant}/policy/release",
+        "tenants/{tenant}/feed/replay",
+        "tenants/{tenant}/feed/{name}/resume",
+    }
+    unaudited = {pattern for method, pattern in changes if not _find(method, pattern).audited}
+    assert unaudited == {"tenants/{tenant}/policy/try"}
+    assert all(
+        route.fresh for route in ROUTES if route.pattern.rpartition("/")[2] in ("reveal", "revoke", "revoke-old")
+    )
+
+
+def _find(method: str, pattern: str) -> Route:
+    return next(route for route in ROUTES if (route.method, route.pattern) == (method, pattern))
 
 
 async def test_another_tenants_connection_is_404_below_ones_own_tenant(console: Console) -> None:

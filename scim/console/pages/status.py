@@ -1,12 +1,11 @@
 """How a tenant does: health, cycles, charts, how close Entra is to stopping, and what to do, with where to do it.
 
-Five trips in most cases: what was counted (of three days by read_status, of thirty for the charts), who was refused,
-and what was measured.
+Five trips in most cases: what was counted in thirty days, which connections and then who was refused, what was
+measured, and where the log stands.
 """
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,10 +27,9 @@ async def show_status(visit: Visit) -> Answer:
     tenant = visit.tenant
     expected = int(text) if (text := visit.ask("expect", 9)).isascii() and text.isdecimal() else None
     table = visit.parts.table
-    status, minutes = await asyncio.gather(
-        read_status(table, tenant, looking_up(visit.parts, tenant), now=visit.now, expected=expected),
-        counts.read_minutes(table, tenant, visit.now - _SHOWN),
-    )
+    minutes = await counts.read_minutes(table, tenant, visit.now - _SHOWN)
+    look_up = looking_up(visit.parts, tenant)
+    status = await read_status(table, tenant, look_up, now=visit.now, expected=expected, counted=minutes)
     newest = max((heard.cycles[-1] for heard in status.connections if heard.cycles), key=_end, default=None)
     values: dict[str, Any] = {
         "tenant": tenant,
@@ -79,6 +77,8 @@ def _list_alerts(status: Status) -> list[dict[str, str]]:
 def _find_place(status: Status, text: str) -> dict[str, str]:
     """Return the page on which an advice is followed: the connection that it names, or the log."""
     tenant = status.tenant
+    if status.policy.hold is not None and " held back " in text:
+        return {"address": link("tenants", tenant, "policy"), "act": WORDS.policy.title}
     for heard in sorted(status.connections, key=_length, reverse=True):
         named = text.startswith((f"Connection {heard.name} ", f"{heard.name}: The credential expires"))
         if named and heard.connection is not None:
