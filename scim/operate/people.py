@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,9 @@ from scim.operate.tenants.measure import EVERYTHING
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.values import fold
 from scim.store import keys, properties
+from scim.store.departures import find_groups, keep_groups
 from scim.store.keys import SHARED
+from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation
 from scim.store.resources import Taken
 from scim.store.store import Store
@@ -50,13 +53,44 @@ class Forgotten:
     left: list[str] = field(default_factory=list)
 
 
-async def restore_user(table: Table, registry: Registry, tenant: str, id: str) -> str:
-    """Make a deleted user again, with the same id; return the userName. Its memberships come back with the identity
-    provider's next changes of the groups. Raises CommandError if nothing is known of it, or a name is taken."""
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Who came back, into which groups, and which of those that it was in are not there any more."""
+
+    name: str
+    groups: list[str]
+    gone: list[str]
+
+
+async def restore_user(table: Table, registry: Registry, tenant: str, id: str) -> Restored:
+    """Make a deleted user again, with the same id and in the groups that it was in. Cut short, it is run again: it
+    goes on with the groups. Raises CommandError if nothing is known of it, or a name is taken."""
     users = _find_users(registry, id)
     store = Store(table, registry).of(tenant)
-    if await store.resources.read(id) is not None:
+    partition = Partition(table, tenant)
+    there = await store.resources.read(id)
+    begun = await partition.read(keys.departure_key(id))
+    if there is not None and (begun is None or not begun.values.get("restoring")):
         raise CommandError(f"User {id} is there: nothing was done.")
+    if there is not None:
+        name = str(there.document.get("userName", id))
+    else:
+        name = await _make_again(table, registry, tenant, id, users)
+    groups = await find_groups(partition, id)
+    found: list[str] = []
+    for group in groups:
+        with suppress(Refused):  # it has gone
+            await store.members.change(group, Changes({id: Member(id)}))
+            found.append(group)
+    await remove_rows(partition, [keys.departure_key(id)])
+    await _catch_up(table, registry, tenant)
+    return Restored(name, found, [group for group in groups if group not in found])
+
+
+async def _make_again(table: Table, registry: Registry, tenant: str, id: str, users: ResourceType) -> str:
+    """Make a deleted user again, in no group yet; the userName."""
+    store = Store(table, registry).of(tenant)
+    partition = Partition(table, tenant)
     await _catch_up(table, registry, tenant)
     document = await _find_last_document(table, tenant, id)
     if document is None:
@@ -65,12 +99,12 @@ async def restore_user(table: Table, registry: Registry, tenant: str, id: str) -
             f"A file of tenants export can bring it back: tenants import FILE --only {id}."
         )
     time = now()
+    await keep_groups(partition, id, await find_groups(partition, id), restoring=True)
     try:
         await store.resources.restore(Creation(id, users, document), created=time, modified=time)
     except Taken as taken:
         owner = f" by {taken.id}" if taken.id else ""
         raise CommandError(f"User {id} cannot be restored: its {taken.index.path} is taken{owner}.") from None
-    await _catch_up(table, registry, tenant)
     return str(document.get("userName", id))
 
 
@@ -167,7 +201,7 @@ async def _find_rows(
 ) -> AsyncIterator[str]:
     """The keys of other rows about the person: failures, what policies keep. If a change is held, the seat is taken
     until that is let go."""
-    candidates = [] if is_held else [keys.seat_key(id)]
+    candidates = [keys.departure_key(id), *([] if is_held else [keys.seat_key(id)])]
     candidates += [keys.failure_key(users.name, subject) for subject in (id, *names.folded)]
     candidates += [keys.gone_key(f"={name}") for name in names.folded] + [keys.gone_key(name) for name in names.texts]
     for key in dict.fromkeys(candidates):

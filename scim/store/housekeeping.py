@@ -21,6 +21,7 @@ from scim.events import event
 from scim.store import keys, properties
 from scim.store.credentials import Credentials
 from scim.store.cursor_key import CursorKey
+from scim.store.departures import keep_groups, parse_groups
 from scim.store.keys import SHARED
 from scim.store.pending import GRACE
 from scim.store.sequences import is_stalled
@@ -179,7 +180,10 @@ class Housekeeping:
         id = content["id"]
         if await tenant.partition.read(keys.resource_key(id)) is not None:
             return True
-        return await tenant.members.clear(row.key, content)
+        done = await tenant.members.clear(row.key, content)
+        if done and (last := await tenant.partition.read(row.key)) is not None:
+            await keep_groups(tenant.partition, id, parse_groups(last))
+        return done
 
     async def _find_oldest_start(self, tenant: TenantStore, under_way: Iterable[Row]) -> datetime:
         """Return when the oldest change of members began that is still under way, or was cut short: it may bring in

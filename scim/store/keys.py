@@ -16,6 +16,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     h feed                                       the head of the log: its newest number, and of which epoch that is
     v <number>                                   an event of the log
     a <id> <number>, a =<name> <number>          what the log says about a resource
+    d <name>, d  <id>                            who was deleted, by name; which groups they were in
     s <sink>                                     how far a webhook, or the doorbell, has come
     n <user>                                     which seats a user has or waits for (scim/policy)
     q <licence> <number>                         a place in the line for a seat
@@ -411,6 +412,11 @@ def withheld_key(id: str) -> str:
 def gone_key(name: str) -> str:
     """Who was deleted, by a name of theirs, for as long as they may come back."""
     return f"d {encode(name)}"
+
+
+def departure_key(id: str) -> str:
+    """Which groups a deleted resource was in. No name of theirs begins with a space in a key."""
+    return f"d  {encode(id)}"
 
 
 def gone_range() -> tuple[str, str]:

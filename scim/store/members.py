@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from scim import deadline
 from scim.budget import call
 from scim.store import keys
+from scim.store.departures import MOST_NOTES, note_groups
 from scim.store.outbox import Change, Outbox, tell_edges
 from scim.store.pending import Pending
 from scim.store.sequences import PATIENCE, Busy, Edge, Interrupted, Sequences, make_receipt, touch
@@ -235,6 +236,7 @@ class Members:
 
         It happens under a pending row, whose key is `note`: nothing is done any more once that has gone."""
         ends = asyncio.get_running_loop().time() + min(seconds, deadline.left())
+        notes = 0
         ranges = [(keys.member_of_range(id), _DETACHED_PER_TRANSACTION)]
         if has_members:
             ranges.append((keys.members_range(id), (MAX_WRITES - 1) // 2))
@@ -244,15 +246,18 @@ class Members:
                     if asyncio.get_running_loop().time() > ends:
                         return False
                     try:
-                        await self._remove(id, note, page[at : at + size])
+                        is_noted = self._outbox.is_on and notes < MOST_NOTES
+                        await self._remove(id, note, page[at : at + size], is_noted=is_noted)
+                        notes += 1
                     except Refused:
                         if await self._partition.read(note) is None:
                             return True  # somebody else has done it all
                         raise
         return True
 
-    async def _remove(self, gone: str, note: str, edges: Sequence[Row]) -> None:
+    async def _remove(self, gone: str, note: str, edges: Sequence[Row], *, is_noted: bool) -> None:
         units: list[Unit] = []
+        groups = [edge.values["group"] for edge in edges if edge.values["group"] != gone]
         for edge in edges:
             group, member = edge.values["group"], edge.values["member"]
             units.append(
@@ -260,7 +265,8 @@ class Members:
             )
             if group != gone:
                 units.append([touch(group)])
-        await commit_present(self._partition, [Write("merge", note)], units)
+        noted = note_groups(groups) if is_noted else {}
+        await commit_present(self._partition, [Write("merge", note, noted)], units)
 
     async def _find_remaining(self, group: str, content: dict[str, Any]) -> list[Edge]:
         """Return what a change row says is to do. A member that was deleted in the meantime gets its edges too: the

@@ -208,6 +208,11 @@ class Outbox:
     def __init__(self, *, on: bool = True) -> None:
         self._on = on
 
+    @property
+    def is_on(self) -> bool:
+        """Whether changes are told."""
+        return self._on
+
     def make_row(
         self,
         changes: Sequence[Change | None] = (),

@@ -24,7 +24,7 @@ async def test_a_deleted_user_is_made_again_with_the_same_id() -> None:
     ada = await tenant.create("ada", externalId="x-1", emails=MAIL, title="Countess")
     before = (await tenant.client.get(f"/Users/{ada}")).json
     await tenant.delete(f"/Users/{ada}")
-    assert await restore_user(tenant.table, REGISTRY, tenant.name, ada) == "ada"
+    assert (await restore_user(tenant.table, REGISTRY, tenant.name, ada)).name == "ada"
     after = (await tenant.client.get(f"/Users/{ada}")).json
     assert {**after, "meta": None} == {**before, "meta": None}
     events = await tenant.events()
@@ -38,6 +38,43 @@ async def test_a_deleted_user_is_made_again_with_the_same_id() -> None:
         await restore_user(tenant.table, REGISTRY, tenant.name, ada)
     with pytest.raises(CommandError, match="Nothing is kept of user"):
         await restore_user(tenant.table, REGISTRY, tenant.name, "u-aaaaaaaaaaaaaaaaaaaaaaaa")
+    assert await tenant.problems() == []
+
+
+@pytest.mark.parametrize("housekept", [False, True])
+async def test_who_is_restored_is_in_the_groups_again(*, housekept: bool) -> None:
+    tenant = Tenant()
+    ada, bob = await tenant.create("ada"), await tenant.create("bob")
+    groups = [await tenant.create_group(f"g{number}", ada, bob) for number in range(40)]
+    await tenant.delete(f"/Users/{ada}")
+    await tenant.delete(f"/Groups/{groups[0]}")
+    if housekept:
+        await tenant.door.application.housekeep(everything=True)
+    await tenant.events()
+
+    class Cut(MemoryTable):
+        """Dies when the first group would get its member again."""
+
+        def __init__(self, table: MemoryTable) -> None:
+            self.__dict__ = table.__dict__
+
+        async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
+            if any(write.key.startswith("m ") for write in writes):
+                raise TableUnavailable("cut")
+            return await super().commit(partition, writes)
+
+    with pytest.raises(TableUnavailable), pytest.MonkeyPatch.context() as patched:
+        patched.setattr("scim.store.transactions._TRIES", 1)
+        await restore_user(Cut(tenant.table), REGISTRY, tenant.name, ada)
+    assert (await tenant.client.get(f"/Users/{ada}")).json.get("groups", []) == []
+    restored = await restore_user(tenant.table, REGISTRY, tenant.name, ada)
+    assert (sorted(restored.groups), restored.gone) == (sorted(groups[1:]), groups[:1])
+    shown = (await tenant.client.get(f"/Users/{ada}")).json["groups"]
+    assert sorted(group["value"] for group in shown) == sorted(groups[1:])
+    told = [event for event in await tenant.events() if event["type"] == "group.members"]
+    assert sorted(event["resource"]["id"] for event in told) == sorted(groups[1:])
+    with pytest.raises(CommandError, match="is there"):
+        await restore_user(tenant.table, REGISTRY, tenant.name, ada)
     assert await tenant.problems() == []
 
 

@@ -27,11 +27,15 @@ async def restore(place: Place, tenant: str, id: str) -> None:
     """Make a deleted user again from the last document that the change feed has, with the same id, so that your
     application's data of the person fits again. It is refused if the userName, or another unique value, is taken.
 
-    Memberships are not restored: the identity provider sends them with its next change of each group.
+    It comes back into the groups that it was in and that are still there. Cut short, run the same command again.
     """
     async with place.opened() as opened:
-        name = await restore_user(opened.needed_table(), place.registry(), tenant, id)
-    done(place, {"tenant": tenant, "id": id, "userName": name}, f"User {name} is there again, as {id}.")
+        made = await restore_user(opened.needed_table(), place.registry(), tenant, id)
+    data = {"tenant": tenant, "id": id, "userName": made.name, "groups": made.groups, "gone": made.gone}
+    text = f"User {made.name} is there again, as {id}, in {len(made.groups)} groups."
+    if made.gone:
+        text += f" {len(made.gone)} groups that it was in are gone: {', '.join(made.gone[:10])}."
+    done(place, data, text)
 
 
 @users.command("erase", cls=Verb, short_help="Forget one user everywhere, and prove it.")
