@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +15,8 @@ import scim.console
 from scim.console.rendering import link
 from scim.console.routes import ROUTES, Route
 from scim.console.visit import Download, Page, Redirect
+from scim.feed.log import Log
+from scim.feed.sequencer import Sequencer
 from tests.console.place import ADMIN, OPERATOR, READER, STRANGER, Console, Reading, find_ids
 
 CONTOSO = "/console/tenants/contoso"
@@ -151,6 +155,28 @@ async def test_an_admin_begins_at_their_own_tenant(console: Console) -> None:
     assert (await console.ask(ADMIN, "/console/"))[1] == Redirect("/console/tenants/contoso/status")
     assert "/console/audit" not in await console.read(f"{CONTOSO}/status", ADMIN)
     assert "sign-out" in await console.read(f"{CONTOSO}/status", ADMIN)
+
+
+async def test_full_pages_are_small_and_lead_on_to_the_others(console: Console) -> None:
+    client = console.place.client()
+    for number in range(60):
+        await client.post("/Users", {"userName": f"refused.user{number:02}@contoso.example", "active": "perhaps"})
+        await client.post("/Users", {"userName": f"some.user{number:02}@contoso.example", "externalId": f"e-{number}"})
+    await console.place.settle()
+    await Sequencer(console.parts.table, console.parts.registry).run("contoso")
+    deeds = console.deeds.deeds
+    console.deeds.deeds = [replace(deeds[1], time=f"2026-11-01T10:{number:02}:00.000Z") for number in range(59, -1, -1)]
+    changes = await Log(console.parts.table).head("contoso")
+    shown = {"log": 62, "log?result=done": changes, "users": 65, "audit": 60}
+    for page, number in shown.items():
+        url, rows, pages = f"{CONTOSO}/{page}", 0, 0
+        while url:
+            text = await console.read(url)
+            assert len(text.encode()) <= 30_000, (url, len(text.encode()))
+            rows, pages = rows + text.count("<tr>") - 1, pages + 1
+            further = re.findall(r'<p><a class="button" href="([^"]+)">(?:Older|Next page)</a></p>', text)
+            url = html.unescape(further[0]) if further else ""
+        assert (rows, pages > 1) == (number, True), page
 
 
 async def test_a_key_is_made_shown_once_rotated_and_revoked(console: Console) -> None:

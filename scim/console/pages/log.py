@@ -21,9 +21,11 @@ from scim.insight.remedies import find_remedy
 from scim.insight.subjects import fold_name
 from scim.policy.draft import Event
 from scim.store import keys, properties
-from scim.store.table import PAGE_ROWS
 
-_MOST = 50
+_MOST = 20
+"""Rows of a page: each failure is told with its text and its remedy."""
+_WINDOW = 250
+"""Changes that are looked through in one trip for those that are asked for."""
 _LOOKED_AT = 1000
 _CSV = 1000
 """Rows of one CSV."""
@@ -118,7 +120,7 @@ async def find_changes(visit: Visit, asked: Asked, before: int | None, most: int
         head = await Head.read(visit.parts.table, visit.tenant)
         before = head.seq + 1 if head else 1
     found: list[Event] = []
-    size = most if asked == Asked("", "", "", "") else PAGE_ROWS // 2
+    size = most if asked == Asked("", "", "", "") else _WINDOW
     for _ in range(2):
         start = max(1, before - size)
         events = await _read_events(visit, start, before)
