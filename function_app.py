@@ -49,6 +49,11 @@ async def manage(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)
 
 
+@app.route("console/{*path}", methods=METHODS)
+async def console(req: func.HttpRequest) -> func.HttpResponse:
+    return await answer(req)
+
+
 @app.route("oauth2/token", methods=METHODS)
 async def token(req: func.HttpRequest) -> func.HttpResponse:
     return await answer(req)

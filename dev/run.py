@@ -8,13 +8,16 @@ PORT (7071) is where the app listens, TABLE_PORT (10002) where Azurite does; MEM
 
 Standard output carries one line for each connection, `<tenant> <tenant URL> <token>`, once requests are served, then
 one line for each request. An operator's connection has its own name in place of a tenant's, and `<tenant>` in its URL.
-Everything else goes to standard error. The token is `-` where it is not ours to print: a connection without an API key,
-or with only the key's sha256. Exit code 0 after a signal; 1, and one line, where something is missing or in the way.
+Everything else goes to standard error, a link to the console among it. What the tool or the console changes in
+`local.settings.json` is served a second later. The token is `-` where it is not ours to print: a connection without an
+API key, or with only the key's sha256. Exit code 0 after a signal; 1, and one line, where something is missing or in
+the way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import logging
@@ -36,6 +39,8 @@ from scim.settings import Settings, SettingsError, find_body_limit_problem
 
 _SETTINGS = Path("local.settings.json")
 _SAMPLE = Path("local.settings.sample.json")
+_LIVE = ("SCIM_CONNECTIONS", "SCIM_SEALS", "SCIM_SIGNING_KEYS", "SCIM_SINKS")
+"""Settings that the tool and the console write."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -65,6 +70,7 @@ def _run() -> None:
     azurite = Azurite(port=table_port, memory=memory)
     os.environ["SCIM_TABLE_CONNECTION_STRING"] = azurite.connection_string
     os.environ.pop("SCIM_TABLE_ENDPOINT", None)
+    os.environ.setdefault("SCIM_CONSOLE", "true")
     settings = Settings.from_environment()
     _check_body_limit(settings)
     load(Path(scim.__file__).parent.parent / settings.schemas_folder)  # as the app does at its first request
@@ -105,13 +111,48 @@ async def _serve(settings: Settings, port: int) -> None:
     for connection in settings.connections.values():
         url = f"{base}/scim" if connection.tenant else f"{base}/tenants/<tenant>/scim"
         print(connection.tenant or connection.name, url, _token(connection), flush=True)
+    if settings.console:
+        _say(f"Console, for whoever opens this first: {await _invite(settings, base)}")
+    watching = asyncio.create_task(_watch(function_app))
     await stopped.wait()
+    watching.cancel()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # what follows is short, and a second signal must not cut it off
     await runner.cleanup()
     application = getattr(function_app, "application", None)
     if application is not None:
         await application.close()
+
+
+async def _invite(settings: Settings, base: str) -> str:
+    """The address of a new link that lets an operator into the console once."""
+    from scim.operate.access.sessions import Sessions
+    from scim.store.table.azure import AzureTable
+
+    table = AzureTable.with_key(settings.table_connection_string or "", settings.table_name)
+    try:
+        _, token = await Sessions(table).invite("operator", None, "make run")
+    finally:
+        await table.close()
+    return f"{base}/console/invitation#{token}"
+
+
+async def _watch(function_app: Any) -> None:
+    """Serve what is written into the settings file while the app runs: connections, seals, signing keys, webhooks."""
+    seen = _SETTINGS.stat().st_mtime_ns  # noqa: ASYNC240  a look at a local file
+    while True:
+        await asyncio.sleep(0.5)
+        with contextlib.suppress(OSError, StartError, SettingsError):
+            now = _SETTINGS.stat().st_mtime_ns  # noqa: ASYNC240
+            if now == seen:
+                continue
+            seen = now
+            values = _read_values()
+            os.environ.update({name: values[name] for name in _LIVE if name in values})
+            Settings.from_environment()
+            old, function_app.application = function_app.application, type(function_app.application)()
+            await asyncio.sleep(1)  # for the requests that it has under way
+            await old.close()
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

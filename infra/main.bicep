@@ -181,6 +181,9 @@ param tenantMegabytes int = 20000
 @minValue(0)
 @maxValue(300)
 param insightSeconds int = 5
+@description('Whether the app has the console at /console. Its identity may then write the vault, not only read it.')
+param console bool = false
+
 @description('Whether every change is told to the change feed; what is written while it is off never is.')
 param feed bool = true
 
@@ -347,6 +350,7 @@ module vault 'modules/vault.bicep' = {
     publicAccess: !vnetEnabled
     #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
+    identityWrites: console
     deployerId: principalId
     deployerType: principalType
     workspaceId: monitoring.outputs.workspaceId
@@ -402,6 +406,7 @@ module app 'modules/app.bicep' = {
       SCIM_TENANT_MEMBERS: string(tenantMembers)
       SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
       SCIM_INSIGHT_SECONDS: string(insightSeconds)
+      SCIM_CONSOLE: string(console)
       SCIM_FEED: string(feed)
       SCIM_FEED_DAYS: string(feedDays)
       SCIM_FEED_SECONDS: string(feedSeconds)

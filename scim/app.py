@@ -31,7 +31,7 @@ from scim.errors import (
 )
 from scim.failing import explain_failure, refuse
 from scim.health import Health
-from scim.http import CONTENT_TYPE, FEED, MANAGE, ROOT, TENANTS, Request, Response
+from scim.http import CONSOLE, CONTENT_TYPE, FEED, MANAGE, ROOT, TENANTS, Request, Response
 from scim.limits import Bucket, TenantLimits
 from scim.mass_changes import MassChanges
 from scim.observer import Observer
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
+    from scim.console.console import Console
     from scim.counters import Counters
     from scim.feed.following import Following
     from scim.insight.keeping import Keeping
@@ -118,6 +119,7 @@ class Application:
         self._ca_file = ca_file
         self._parts: _Parts | None = None
         self._following: Following | None = None
+        self._console: Console | None = None
         self._changes = MassChanges()
         self._observer = Observer(self._open_recorder)
         self._keeping: Keeping | None = None
@@ -230,6 +232,8 @@ class Application:
             from scim.insight.keeping import Keeping
 
             self._keeping = Keeping(parts.store.table)
+        if parts.settings.console:
+            await self._open_console().keep()
         try:
             finished = await parts.store.housekeeping.run(everything=everything, also=self._keeping.keep)
         except Exception as error:
@@ -276,6 +280,9 @@ class Application:
         parts = self._built()
         if request.root == ROOT:
             return await self._in_time(self._serve(request, parts), parts.settings.request_seconds)
+        if request.root == CONSOLE and parts.settings.console:
+            console = self._open_console()
+            return await self._in_time(console.handle(request), parts.settings.request_seconds)
         if request.root in _OPERATORS:
             return await self._in_time(self._serve_operator(request, parts), parts.settings.request_seconds)
         return await self._authorize(request, parts)
@@ -337,6 +344,15 @@ class Application:
                 origin = parts.settings.find_origin(request.origin)
                 return await answer_manage(request, connection, parts.registry, parts.store, parts.security, origin)
             return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
+
+    def _open_console(self) -> Console:
+        """The console; made when it is first asked for."""
+        if self._console is None:
+            from scim.console.opening import open_console
+
+            parts = self._built()
+            self._console = open_console(parts.settings, parts.registry, parts.store.table, parts.security.vault)
+        return self._console
 
     @staticmethod
     def _budget(parts: _Parts, tenant: str) -> budget.Budget:

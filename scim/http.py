@@ -22,6 +22,8 @@ from scim.told import MEDIA_TYPE
 CONTENT_TYPE = "application/scim+json"
 ROOT = "scim"
 """What the tenant URL ends with: its only path segment, unless an operator asks for one of its tenants."""
+CONSOLE = "console"
+"""The first path segment of the console's pages."""
 FEED = "feed"
 """The first path segment of an operator's URL of changes, /feed and /feed/<tenant>."""
 MANAGE = "manage"

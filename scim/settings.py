@@ -166,6 +166,11 @@ class Settings(BaseModel):
         default=None,
         description="Webhooks that get the events of the change feed, where there is no Key Vault: made by the tool.",
     )
+    console: bool = Field(
+        default=False,
+        description="Whether /console is there: pages for operators and customers' admins (docs/console.md). The app's "
+        "identity then needs to write the vault.",
+    )
     doorbell_endpoint: str | None = Field(
         default=None,
         pattern=r"^https://[^\s/?#]+/?$",

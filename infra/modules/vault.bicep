@@ -18,6 +18,9 @@ param publicAccess bool
 @description('Object id of the identity of the app.')
 param identityPrincipalId string
 
+@description('Whether the app may write secrets, too: it has the console.')
+param identityWrites bool
+
 @description('Object id of who deploys, empty for nobody.')
 param deployerId string
 
@@ -53,11 +56,13 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
+var identityRole = identityWrites ? keyVaultSecretsOfficer : keyVaultSecretsUser
+
 resource secretsUser 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
-  name: guid(vault.id, identityPrincipalId, keyVaultSecretsUser)
+  name: guid(vault.id, identityPrincipalId, identityRole)
   properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', identityRole)
     principalId: identityPrincipalId
     principalType: 'ServicePrincipal'
   }

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from scim.console.pages import audit, connection, connections, feed, log, people, policy, status, tenants
+from scim.console.pages import audit, connection, connections, feed, invitations, log, people, policy, status, tenants
 from scim.console.visit import Handler, Person
 
-Right = Literal["look", "change", "operate"]
-"""What somebody needs: any role; operator or a customer's admin; operator alone."""
+Right = Literal["look", "change", "oversee", "operate"]
+"""What somebody needs: any role; operator or a customer's admin; operator or reader of all; operator alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,10 @@ def _list_routes() -> Iterator[Route]:
     yield Route("POST", "tenants/add", tenants.add, "operate", audited="added a customer")
     yield Route("GET", "audit", audit.show_all)
     yield Route("GET", "audit.csv", audit.save_all, audited="exported the audit")
+    yield Route("POST", "invite", invitations.invite_colleague, "operate", audited="invited a colleague")
+    yield Route("POST", "links/{id}/take-back", invitations.take_back, "operate", audited="took back a link")
     one = "tenants/{tenant}"
+    yield Route("POST", f"{one}/invite", invitations.invite_admin, "operate", audited="invited an admin")
     yield Route("GET", f"{one}/status", status.show_status)
     yield Route("GET", f"{one}/connections", connections.show_connections)
     yield Route("GET", f"{one}/connections/add", connections.show_add, "change")
@@ -81,11 +84,11 @@ def _list_routes() -> Iterator[Route]:
     yield Route("GET", people_of, people.show_people)
     yield Route("GET", f"{people_of}/why", people.show_why)
     yield Route("GET", f"{people_of}/{{id}}", people.show_person)
-    yield Route("GET", f"{one}/policy", policy.show)
+    yield Route("GET", f"{one}/policy", policy.show, "oversee")
     yield Route("POST", f"{one}/policy", policy.save, "operate", audited="set the policy")
-    yield Route("POST", f"{one}/policy/try", policy.test)
+    yield Route("POST", f"{one}/policy/try", policy.test, "oversee")
     yield Route("POST", f"{one}/policy/release", policy.end_hold, "operate", audited="released what was held")
-    yield Route("GET", f"{one}/feed", feed.show_feed)
+    yield Route("GET", f"{one}/feed", feed.show_feed, "oversee")
     yield Route("POST", f"{one}/feed/replay", feed.replay, "operate", audited="replayed events")
     yield Route("POST", f"{one}/feed/{{name}}/resume", feed.resume, "operate", audited="resumed a sink")
     yield Route("GET", f"{one}/audit", audit.show_tenant)

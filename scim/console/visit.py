@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from scim.operate.access.audit import Deed
+from scim.operate.access.people import Person
+from scim.operate.access.sessions import Sessions
 from scim.operate.connections.commands import Commands, Notes
 from scim.operate.connections.kept import Kept
 from scim.schema.registry import Registry
 from scim.security.keys import CONNECTION_NAME
 from scim.store.table import Table
-
-Role = Literal["operator", "reader", "admin"]
 
 
 class NotThere(Exception):
@@ -26,35 +27,6 @@ class NotThere(Exception):
 
 class Wrong(Exception):
     """What was asked for cannot be done; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is visiting. `tenant` is the one tenant of a customer's admin, None for an operator or reader of all."""
-
-    id: str
-    name: str
-    role: Role
-    tenant: str | None = None
-    fresh: bool = False
-    """Whether they signed in within the last 15 minutes."""
-
-    @property
-    def may_change(self) -> bool:
-        return self.role != "reader"
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """One line of the audit: who did what to what of which tenant, when, and from where."""
-
-    time: str
-    who: str
-    name: str
-    what: str
-    tenant: str = ""
-    about: str = ""
-    address: str = ""
 
 
 class Deeds(Protocol):
@@ -74,6 +46,8 @@ class Parts:
     notes: Notes
     origin: str
     deeds: Deeds
+    sessions: Sessions | None = None
+    """Who may be let in; None if nobody can be."""
 
     def commands(self) -> Commands:
         """What an operator does with connections, for one request."""
@@ -145,3 +119,19 @@ class Download:
 
 Answer = Page | Fragment | Redirect | Download
 Handler = Callable[[Visit], Awaitable[Answer]]
+
+__all__ = [
+    "Answer",
+    "Deed",
+    "Deeds",
+    "Download",
+    "Fragment",
+    "Handler",
+    "NotThere",
+    "Page",
+    "Parts",
+    "Person",
+    "Redirect",
+    "Visit",
+    "Wrong",
+]

@@ -137,6 +137,8 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
         case ["f", _]:
             known = row.key == keys.feed_key(str(row.values.get("tenant", "")))
             return "" if known else "is the note of another tenant's change feed", None
+        case ["s" | "i", _] | ["c", _, _]:  # the console's; what is wrong with one lets nobody in
+            return "", None
         case ["y", _]:
             return _policy_fault(row), None
         case ["q", _]:

@@ -37,6 +37,8 @@ The shared partition, which is no tenant's, has:
     j <expiry> <digest>                          an assertion that was seen and may not come again
     f <tenant>                                   a tenant that has a log
     y <tenant>                                   the policy of a tenant
+    s <digest>, i <digest>                       a session of the console; a link that lets in once
+    c <inverse time> <random>                    the console's audit
     k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
@@ -240,6 +242,37 @@ def tenants_range() -> tuple[str, str]:
 def quota_key(tenant: str) -> str:
     """In the shared partition: how much a tenant has."""
     return f"q {encode(tenant)}"
+
+
+def quotas_range() -> tuple[str, str]:
+    return key_range("q ")
+
+
+def session_key(digest: str) -> str:
+    """In the shared partition: somebody who is signed in to the console."""
+    return f"s {digest}"
+
+
+def sessions_range() -> tuple[str, str]:
+    return key_range("s ")
+
+
+def invitation_key(digest: str) -> str:
+    """In the shared partition: a link that lets somebody into the console once."""
+    return f"i {digest}"
+
+
+def invitations_range() -> tuple[str, str]:
+    return key_range("i ")
+
+
+def audit_key(inverse: str, random: str) -> str:
+    """In the shared partition: what was done in the console; `inverse` falls with time, so the newest come first."""
+    return f"c {inverse} {random}"
+
+
+def audit_range() -> tuple[str, str]:
+    return key_range("c ")
 
 
 def usage_key(connection: str, credential: str) -> str:

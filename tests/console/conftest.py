@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from tests.console.site import client, site  # noqa: F401  fixtures
+
 ROOT = Path(__file__).parents[2]
 
 AXE = ROOT / "dev" / "node_modules" / "axe-core" / "axe.min.js"

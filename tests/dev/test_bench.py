@@ -72,7 +72,8 @@ async def test_floors_write_what_we_write() -> None:
             kinds = {}
             for partition in ("ours", *floors):
                 keys = [row.key async for page in origin.pages(partition, " ", "~") for row in page]
-                kinds[partition] = Counter(key[0] for key in keys)
+                letters = (key[0] for key in keys)
+                kinds[partition] = Counter("w" if letter == "e" else letter for letter in letters)  # as floors tell it
         await origin.close()
     for found in kinds.values():  # a page leaves a bookmark unless ids that are made by chance have it be the last
         assert found.pop("b") in (1, 2)

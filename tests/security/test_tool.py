@@ -214,7 +214,7 @@ async def test_what_is_printed_for_people(place: Place) -> None:
     assert re.search(r"^Token endpoint: +https://x.example/oauth2/token$", text, re.M)
     assert re.search(rf"^Client ID: +{name}$", text, re.M)
     assert "shown this once" in text
-    takes_effect = "start it anew" if isinstance(place, LocalPlace) else "within a minute"
+    takes_effect = "started anew" if isinstance(place, LocalPlace) else "within a minute"
     assert takes_effect in text
     for command in ("rotate", "pause", "resume"):
         assert takes_effect in await place.run(command, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scim.console.csvs import write_csv
+from scim.console.pages.invitations import list_links
 from scim.console.rendering import link
 from scim.console.visit import Answer, Download, NotThere, Page, Visit
 from scim.console.words import WORDS
@@ -40,7 +41,8 @@ async def _page(visit: Visit, tenant: str | None) -> Page:
     here = ("tenants", tenant, "audit") if tenant else ("audit",)
     csv = link(*here[:-1], "audit.csv")
     older = link(*here, before=rows[_MOST - 1].time) if len(rows) > _MOST else None
-    values = {"rows": rows[:_MOST], "tenant": tenant, "csv": csv, "older": older}
+    links = await list_links(visit, tenant)
+    values = {"rows": rows[:_MOST], "tenant": tenant, "csv": csv, "older": older, "links": links}
     if tenant is None:
         return Page("audit_all.html", values)
     return Page("audit.html", {**values, "tab": "audit", "tab_title": WORDS.tabs["audit"]})

@@ -31,6 +31,12 @@
       said.textContent = button.dataset.failed;
     }
   });
+  const invitation = document.querySelector("form[data-fragment]");
+  if (invitation && location.hash.length > 20) {
+    invitation.elements.token.value = location.hash.slice(1);
+    history.replaceState(null, "", location.pathname);
+    invitation.requestSubmit();
+  }
   showTimes(document);
   new MutationObserver(() => showTimes(document)).observe(document.body, { childList: true, subtree: true });
 })();

@@ -246,7 +246,7 @@ class KeptInVault:
 class KeptInSettings:
     """Connections in local.settings.json."""
 
-    takes_effect = "The app reads its settings when it starts: start it anew."
+    takes_effect = "make run reads it within a second; func start has to be started anew."
     local = True
     marks = False
     settles_after = timedelta()

@@ -17,6 +17,7 @@ from scim.operate.escaping import escape_lines
 from scim.operate.tool import deployment, insight, removal, roots, shown, tenants
 from scim.operate.tool.command import Noun
 from scim.operate.tool.connections import connections
+from scim.operate.tool.console import console
 from scim.operate.tool.feed import feed
 from scim.operate.tool.people import users
 from scim.operate.tool.policy import policy
@@ -57,6 +58,7 @@ scim.add_command(tenants.group)
 scim.add_command(users)
 scim.add_command(policy)
 scim.add_command(feed)
+scim.add_command(console)
 scim.add_command(deployment.group)
 for command in insight.COMMANDS:
     scim.add_command(command)

@@ -1,0 +1,1 @@
+"""Who gets into the console, by which link, and what they did there."""

@@ -1,0 +1,75 @@
+"""`python -m scim console`: links that let somebody into the console once."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+
+import click
+
+from scim.clock import show_time
+from scim.operate.access.people import Role
+from scim.operate.access.sessions import Sessions
+from scim.operate.errors import CommandError
+from scim.operate.place import Place
+from scim.operate.tool.command import Noun, Verb, argument, option, placed
+from scim.operate.tool.shown import columns, done, show
+from scim.operate.tool.tenants.group import checked_name
+
+
+@click.group(cls=Noun)
+def console() -> None:
+    """The console (docs/console.md): who gets in. A link lets in once, within three days."""
+
+
+@console.command("invite", cls=Verb, short_help="Make a link for a tenant's admin, an operator or a reader.")
+@placed
+@argument("tenant", "the tenant of the admin who is invited", required=False, callback=checked_name)
+@option("--operator", is_flag=True, help="for an operator, who sees and changes all tenants")
+@option("--reader", is_flag=True, help="for somebody who may look at all tenants")
+@option("--url", metavar="URL", help="where the console is, such as https://console.example.com")
+async def invite(place: Place, tenant: str | None, operator: bool, reader: bool, url: str | None) -> None:
+    """Make a link that lets somebody in once, within three days. Whoever has it is that somebody: send it by a way that
+    nobody else reads.
+    """
+    if sum((tenant is not None, operator, reader)) != 1:
+        raise CommandError("Say who is invited: a TENANT, --operator or --reader.")
+    role: Role = "operator" if operator else "reader" if reader else "admin"
+    async with place.opened() as opened:
+        sessions = Sessions(opened.needed_table())
+        link, token = await sessions.invite(role, tenant, f"{getpass.getuser()} by hand")
+    origin = (url or _find_origin(place)).rstrip("/")
+    address = f"{origin}/console/invitation#{token}"
+    data = {"id": link.id, "role": role, "tenant": tenant, "until": link.until, "url": address}
+    done(place, data, address, f"Good once, until {link.until[:16].replace('T', ' ')} UTC, for {tenant or role}.")
+
+
+@console.command("links", cls=Verb, short_help="The links that nobody has used yet.")
+@placed
+async def links(place: Place) -> None:
+    """List the links that nobody has used yet, and that are still good."""
+    async with place.opened() as opened:
+        found = [link async for link in Sessions(opened.needed_table()).links()]
+    if place.json:
+        done(place, [{"id": each.id, "role": each.role, "tenant": each.tenant, "until": each.until} for each in found])
+        return
+    rows = [
+        (each.id, each.tenant or each.role, each.by, show_time(datetime.fromisoformat(each.until))) for each in found
+    ]
+    show(columns([("id", "for", "by", "until"), *rows]))
+
+
+@console.command("revoke", cls=Verb, short_help="Take a link back.")
+@placed
+@argument("id", "the link's id, as links shows it")
+async def revoke(place: Place, id: str) -> None:
+    """Take back a link that nobody has used."""
+    async with place.opened() as opened:
+        if not await Sessions(opened.needed_table()).revoke_link(id):
+            raise CommandError(f"There is no link {id} that is still good: links shows them.")
+    done(place, {"id": id}, f"Link {id} lets nobody in any more.")
+
+
+def _find_origin(place: Place) -> str:
+    public = place.environment.get("SCIM_PUBLIC_URL", "")
+    return public.removesuffix("/scim") or "http://127.0.0.1:7071"

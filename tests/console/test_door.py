@@ -1,0 +1,231 @@
+"""The console's door: who gets in, what each may see and do, and what the audit says."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dev.host import Host
+from scim.app import Application
+from scim.clock import format_time
+from scim.console.routes import ROUTES, Route
+from scim.feed.sequencer import Sequencer
+from scim.operate.access.audit import Audit
+from scim.operate.access.sessions import Sessions
+from scim.store import keys
+from scim.store.keys import SHARED
+from scim.store.table import TableUnavailable, Write
+from tests.console.site import ORIGIN, Browser, Site
+from tests.core import REGISTRY
+from tests.support import Client
+
+
+async def fill(site: Site, client: Client) -> tuple[str, str]:
+    """Some of everything: the ids of a user and a group."""
+    user = await client.new_user("adele@contoso.example")
+    group = (await client.post("/Groups", {"displayName": "Sales", "members": [{"value": user["id"]}]})).json
+    await client.patch(f"/Users/{user['id']}", {"op": "replace", "path": "title", "value": "<b>Dr</b>"})
+    await client.post("/Users", {"userName": "adele@contoso.example"})
+    await Sequencer(site.application.table, REGISTRY).run("contoso")
+    await site.application._observer.settle()
+    return user["id"], group["id"]
+
+
+# Who gets in ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_link_lets_in_once(site: Site) -> None:
+    stranger = Browser(site.host)
+    assert (await stranger.get("/console")).status == 401
+    page = await stranger.get("/console/invitation")
+    assert page.status == 200 and "Sign in" in page.words
+    token = await site.link("operator")
+    first = await stranger.post("/console/invitation", token=f"https://x/console/invitation#{token}", follow=False)
+    assert (first.status, first.headers["location"]) == (303, "/console")
+    cookie = first.headers["set-cookie"]
+    assert cookie.startswith("__Host-scim=") and re.fullmatch(r"__Host-scim=[\w-]+; Path=/; HttpOnly; .*Secure", cookie)
+    assert "Tenants" in (await stranger.get("/console")).words
+    other = Browser(site.host)
+    again = await other.post("/console/invitation", token=token)
+    assert again.status == 403 and "not good any more" in again.words
+    assert (await Browser(site.host, "__Host-scim=made-up").get("/console")).status == 401
+    out = await stranger.post("/console/sign-out", follow=False)
+    assert out.headers["set-cookie"].startswith("__Host-scim=;")
+    stranger.cookie = cookie.partition(";")[0]
+    assert (await stranger.get("/console")).status == 401
+
+
+async def test_sessions_and_links_end(site: Site) -> None:
+    table = site.application.table
+    token = await site.link("reader")
+    browser = await site.enter("reader")
+    for start, name in ((keys.invitations_range(), "until"), (keys.sessions_range(), "seen")):
+        async for page in table.pages(SHARED, *start):
+            past = format_time(datetime.now(UTC) - timedelta(hours=2))
+            for row in page:
+                await table.commit(SHARED, [Write("merge", row.key, {name: past})])
+    assert (await browser.get("/console")).status == 401
+    assert (await Browser(site.host).post("/console/invitation", token=token)).status == 403
+    await site.application.housekeep()
+    assert [link async for link in Sessions(table).links()] == []
+    assert [row async for page in table.pages(SHARED, *keys.invitations_range()) for row in page] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": ORIGIN}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({}, 403),
+        ({"Origin": ORIGIN}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+    ],
+)
+async def test_forms_of_other_sites_do_nothing(site: Site, said: dict[str, str], status: int) -> None:
+    browser = await site.enter("operator")
+    headers = {"Host": "console.test", "Cookie": browser.cookie, **said}
+    answer = await site.host.request("POST", f"{ORIGIN}/console/sign-out", headers, b"x=1")
+    assert answer.status == status
+
+
+async def test_the_console_is_off_unless_it_is_turned_on(host: Host, application: Application) -> None:
+    answer = await host.request("GET", "http://scim.test/console", {"Host": "scim.test"}, b"")
+    assert (answer.status, b"tenant URL ends with /scim" in answer.body) == (404, True)
+
+
+# What each may see ----------------------------------------------------------------------------------------------------
+
+
+async def test_every_answer_has_the_headers(site: Site, client: Client) -> None:
+    user, group = await fill(site, client)
+    browser = await site.enter("operator")
+    here = "/console/tenants/contoso"
+    pages = (
+        "/status",
+        "/connections",
+        "/connections/add",
+        "/connections/contoso",
+        "/log",
+        "/users",
+        "/groups",
+        "/policy",
+    )
+    every = [here + each for each in (*pages, "/feed", "/audit", f"/users/{user}", f"/groups/{group}")]
+    for path in ("/console/tenants", "/console/audit", *every):
+        page = await browser.get(path)
+        assert page.status == 200, (path, page.text)
+        assert len(page.text) < 30_000, path
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; ")
+        assert page.headers["cache-control"] == "no-store" and page.headers["referrer-policy"] == "same-origin"
+        for name in set(re.findall(r"/console/static/[^\"]+", page.text)):
+            file = await browser.get(name)
+            assert file.status == 200 and "immutable" in file.headers["cache-control"]
+    for path in ("/console/static/x/console.css", "/console/static/x/..%2Fconsole.py", "/console/nothing"):
+        assert (await browser.get(path)).status == 404
+
+
+VALUES = {"tenant": "contoso", "name": "contoso", "id": "u-x", "people:users|groups": "users", "kind": "User"}
+
+
+def address(route: Route) -> str:
+    return "/console/" + re.sub(r"\{([^}]+)\}", lambda match: VALUES[match[1]], route.pattern)
+
+
+async def test_an_admin_sees_one_tenant(site: Site, client: Client) -> None:
+    await fill(site, client)
+    admin = await site.enter("admin", "fabrikam")
+    assert (await admin.get("/console")).words.count("contoso") == 0
+    before = site.kept()
+    for route in ROUTES:
+        path = address(route)
+        seen = await (admin.get(path) if route.method == "GET" else admin.post(path))
+        if "{tenant}" in route.pattern:
+            assert seen.status == 404 and "contoso" not in seen.text.replace(path, ""), path
+        elif route.pattern:
+            assert seen.status in (403, 404) or "contoso" not in seen.text, path
+    assert (await admin.get("/console/tenants/fabrikam/connections/contoso")).status == 404
+    assert (await admin.post("/console/tenants/fabrikam/connections/contoso/rotate")).status == 404
+    for name in ("policy", "feed"):
+        assert (await admin.get(f"/console/tenants/fabrikam/{name}")).status == 404
+    assert site.kept() == before
+
+
+async def test_a_reader_changes_nothing(site: Site) -> None:
+    reader = await site.enter("reader")
+    before = site.kept()
+    for route in ROUTES:
+        if route.method == "POST" and not route.pattern.endswith("/try"):
+            assert (await reader.post(address(route), typed="contoso")).status == 403, route.pattern
+    assert (await reader.get("/console/tenants/contoso/status")).status == 200
+    assert site.kept() == before
+
+
+# What they do ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_admin_makes_a_key_and_the_audit_says_so(site: Site) -> None:
+    admin = await site.enter("admin", "fabrikam")
+    here = "/console/tenants/fabrikam/connections"
+    form = await admin.get(f"{here}/add")
+    assert form.status == 200
+    made = await admin.post(f"{here}/add", name="fabrikam", kind="api-key", expires="90d")
+    (secret,) = set(re.findall(r"scim_fabrikam_[0-9A-Za-z_]+", made.words))
+    assert "https://console.test/scim" in made.words and "fabrikam" in site.kept()
+    page = await admin.get(f"{here}/fabrikam")
+    assert secret not in page.text
+    assert (await admin.post(f"{here}/fabrikam/pause")).status == 200
+    deeds = await Audit(site.application.table).read("fabrikam")
+    assert [deed.what for deed in reversed(deeds)][:3] == [
+        "signed in by a link",
+        "added a connection",
+        "paused a connection",
+    ]
+    assert secret not in json.dumps([deed.about for deed in deeds])
+    assert "added a connection" in (await admin.get("/console/tenants/fabrikam/audit")).words
+
+
+async def test_what_ends_access_asks_for_a_fresh_sign_in(site: Site) -> None:
+    admin = await site.enter("admin", "contoso")
+    table = site.application.table
+    async for page in table.pages(SHARED, *keys.sessions_range()):
+        for row in page:
+            past = format_time(datetime.now(UTC) - timedelta(minutes=20))
+            await table.commit(SHARED, [Write("merge", row.key, {"began": past})])
+    before = site.kept()
+    seen = await admin.post("/console/tenants/contoso/connections/contoso/revoke", typed="contoso")
+    assert (seen.status, "within the last 15 minutes" in seen.words, site.kept()) == (403, True, before)
+    assert (await admin.get("/console/tenants/contoso/status")).status == 200
+
+
+async def test_nothing_is_done_that_the_audit_cannot_hold(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = await site.enter("admin", "contoso")
+
+    async def fail(*_: object, **__: object) -> None:
+        raise TableUnavailable("away")
+
+    monkeypatch.setattr(Audit, "write", fail)
+    before = site.kept()
+    seen = await admin.post("/console/tenants/contoso/connections/contoso/pause")
+    assert (seen.status, site.kept()) == (503, before)
+
+
+async def test_an_operator_invites_and_takes_back(site: Site, client: Client) -> None:
+    operator = await site.enter("operator")
+    invited = await operator.post("/console/tenants/contoso/invite")
+    (token,) = set(re.findall(r"/console/invitation#([\w-]+)", invited.words))
+    page = await operator.get("/console/audit")
+    (link,) = re.findall(r"/console/links/(\w+)/take-back", page.text)
+    assert "invited an admin" in page.words
+    await operator.post(f"/console/links/{link}/take-back")
+    assert (await Browser(site.host).post("/console/invitation", token=token)).status == 403
+    colleague = await operator.post("/console/invite", role="reader")
+    (token,) = set(re.findall(r"/console/invitation#([\w-]+)", colleague.words))
+    reader = Browser(site.host)
+    assert (await reader.post("/console/invitation", token=token)).status == 200
+    assert "Make a link" not in (await reader.get("/console/audit")).words
