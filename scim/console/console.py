@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from scim.address import find_address
 from scim.console.rendering import render
-from scim.console.routes import Route, find_route
+from scim.console.routes import find_route
 from scim.console.visit import Answer, Download, Fragment, NotThere, Page, Parts, Person, Redirect, Visit, Wrong
 from scim.console.words import WORDS
 from scim.http import CONSOLE as ROOT
@@ -120,7 +120,7 @@ class Console:
             return _say(404, "nothing", person)
         if route.right == "oversee" and person.tenant is not None:  # the vendor's own business
             return _say(404, "nothing", person)
-        if not _may(person, route):
+        if not route.admits(person):
             return _say(403, "not_yours", person)
         if route.fresh and not person.fresh:
             return _say(403, "not_fresh", person)
@@ -214,15 +214,6 @@ def _serve_static(digest: str, name: str) -> Response:
         return Response(404, b"", {"Content-Type": "text/plain"})
     headers = {"Content-Type": found[1], "Cache-Control": "public, max-age=31536000, immutable"}
     return Response(200, found[0], {**headers, "ETag": f'"{digest}"'})
-
-
-def _may(person: Person, route: Route) -> bool:
-    match route.right:
-        case "change":
-            return person.may_change
-        case "operate":
-            return person.role == "operator"
-    return True
 
 
 def _is_own_form(request: Request, origin: str) -> bool:

@@ -33,7 +33,12 @@ class Route:
 
     def admits(self, person: Person) -> bool:
         """Whether somebody of that role may ask for it; which tenant they reach is looked at by the page."""
-        allowed: dict[Right, bool] = {"look": True, "change": person.may_change, "operate": person.role == "operator"}
+        allowed: dict[Right, bool] = {
+            "look": True,
+            "change": person.may_change,
+            "oversee": person.tenant is None,
+            "operate": person.role == "operator",
+        }
         return allowed[self.right]
 
     def match(self, segments: list[str]) -> dict[str, str] | None:

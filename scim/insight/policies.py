@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Literal, NamedTuple
 
 from scim.feed.sequencer import Head
@@ -28,31 +27,27 @@ class Explained(NamedTuple):
 
 
 async def explain_policy(table: Table, registry: Registry, tenant: str, stored: Stored) -> Explained | None:
-    """Return what the policy has to do with a user or group; None for nothing. Raises TableUnavailable."""
+    """Return what the policy has to do with a user or group; None for nothing. One trip for a tenant without a policy.
+    Raises TableUnavailable."""
     partition = Partition(table, tenant)
-    withheld, seat, kept, head = await asyncio.gather(
-        partition.read(keys.withheld_key(stored.id)),
-        partition.read(keys.seat_key(stored.id)),
-        read_policy(table, tenant),
-        Head.read(table, tenant),
-    )
+    head = await Head.read(table, tenant)
     state = State.load(head.policy if head else "")
-    if withheld is not None and state.hold is not None:
-        text = (
-            f"What changed is held back since {state.hold.since[:16].replace('T', ' ')} UTC, with {{}} changes in all."
-        )
-        return Explained("held", text.format(state.hold.number), _RELEASE.format(tenant=tenant))
-    if seat is not None:
+    if state.hold is not None and await partition.read(keys.withheld_key(stored.id)) is not None:
+        since = state.hold.since[:16].replace("T", " ")
+        text = f"What changed is held back since {since} UTC, with {state.hold.number} changes in all."
+        return Explained("held", text, _RELEASE.format(tenant=tenant))
+    if state.limits and (seat := await partition.read(keys.seat_key(stored.id))) is not None:
         for licence, place in parse_holder(seat.values).seats.items():
             if place != ASSIGNED and licence in state.limits:
                 number = await find_place(partition, licence, int(place))
                 what = "a seat" if licence == TOTAL else f"a seat of {licence}"
-                limit = state.limits[licence]
-                used = state.used.get(licence, 0)
+                used, limit = state.used.get(licence, 0), state.limits[licence]
                 text = f"Waiting for {what}, {_ordinal(number)} in line: {used} of {limit} are taken."
                 return Explained("waiting", text, _RAISE)
+    if not state.version:
+        return None
     resource_type = registry.by_id(stored.id)
-    policy = make_policy(kept, registry, tenant)
+    policy = make_policy(await read_policy(table, tenant), registry, tenant)
     if policy and resource_type and is_protected(policy, resource_type.name, stored.id, stored.document):
         return Explained(None, "It is protected by the policy: SCIM cannot disable, rename or delete it.")
     return None

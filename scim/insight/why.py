@@ -1,7 +1,7 @@
 """Why somebody is not there, or not in a group: one of a few answers, with what to do about it.
 
 An answer is for whoever is called at night: a sentence, a remedy in the words of Entra's pages, and what it rests on.
-The usual one takes up to five trips.
+The usual one takes up to six trips.
 """
 
 from __future__ import annotations

@@ -90,9 +90,9 @@ async def test_nobody_has_no_history(place: Place) -> None:
     assert (told["id"], told["changes"]) == (None, [])
 
 
-async def test_the_usual_answer_takes_five_trips_with_the_feed(place: Place) -> None:
+async def test_the_usual_answer_takes_six_trips_with_the_feed(place: Place) -> None:
     await place.client().new_user(ADELE)
     await ask(place, "why", user=ADELE)
     place.table.reset()
     assert (await place.manage(f"/contoso/why?user={ADELE}")).json["verdict"] == "there"
-    assert len(place.table.trips) == 5, place.table.trips
+    assert len(place.table.trips) == 6, place.table.trips
