@@ -128,9 +128,14 @@ def test_who_may_do_what() -> None:
     assert all(route.admits(OPERATOR) for route in ROUTES)
     refused = {route.pattern for route in ROUTES if not route.admits(ADMIN)}
     assert refused == {
+        "invite",
+        "links/{id}/take-back",
         "tenants/add",
+        "tenants/{tenant}/invite",
         "tenants/{tenant}/policy",
+        "tenants/{tenant}/policy/try",
         "tenants/{tenant}/policy/release",
+        "tenants/{tenant}/feed",
         "tenants/{tenant}/feed/replay",
         "tenants/{tenant}/feed/{name}/resume",
     }
