@@ -12,6 +12,7 @@ import pytest
 from scim.insight.status import read_status
 from scim.policy.document import PolicyError, parse_policy
 from scim.security.connections import Connection
+from scim.service.replaying import replay_policy
 from scim.service.steering import try_policy
 from scim.store.table import Table
 from tests.core import REGISTRY
@@ -495,3 +496,25 @@ async def test_a_policy_is_tried_without_writing() -> None:
     assert made["document"]["entitlements"] == VOICE["entitlements"]
     assert [event["type"] for event in made["events"]] == ["user.created", "seat.waiting"]
     assert tenant.table.rows(tenant.name) == []
+
+
+async def test_the_last_days_are_replayed_without_writing() -> None:
+    tenant = Tenant()
+    ids = [await tenant.create(f"u{number}@contoso.com") for number in range(6)]
+    await tenant.create("x@evil.example")
+    for id in ids[:2]:
+        await tenant.enable(id, active=False)
+    await tenant.sequence()
+    before = tenant.table.rows(tenant.name)
+    policy = {
+        "defaults": VOICE,
+        "domains": ["contoso.com"],
+        "seats": {"licenses": {"Voice": 3}},
+        "massChange": {"atLeast": 1, "percent": 1, "hold": "on"},
+    }
+    made = await replay_policy(tenant.table, REGISTRY, tenant.name, policy)
+    assert made["seats"] == [{"license": "Voice", "limit": 3, "used": 3}]
+    told = made["told"]
+    assert (told["events"], told["refused by domain"], told["seat.assigned"], told["seat.waiting"]) == (9, 1, 4, 3)
+    assert (told["mass.change"], told["hold.started"], told["held"], told["seat.freed"]) == (1, 1, 1, 1)
+    assert tenant.table.rows(tenant.name) == before

@@ -18,6 +18,7 @@ from scim.operate.tool.shown import done
 from scim.operate.tool.tenants.group import tenant_argument
 from scim.policy.document import build_schema
 from scim.policy.kept import read_policy
+from scim.service.replaying import replay_policy
 from scim.service.steering import PolicyError, Stale, release, set_policy, show_policy, try_policy
 
 _FOLLOWS = "The app follows it within a minute."
@@ -32,6 +33,7 @@ Examples:
   set contoso policy.json             in place of the one that is there
   test contoso user.json              what would become of this new user
   test contoso user.json --policy policy.json
+  replay contoso --policy policy.json what it would have made of the last 30 days
   release contoso                     let what is held back go into the change feed
   schema                              the JSON Schema of a policy
 """,
@@ -104,6 +106,24 @@ async def test(place: Place, tenant: str, file: str, other: str | None) -> None:
         except ScimError as error:
             raise CommandError(f"The user would be refused: {error.detail}") from None
     done(place, made, *json.dumps(made, indent=2, ensure_ascii=False).splitlines())
+
+
+@policy.command("replay", cls=Verb, short_help="What a policy would have made of the last 30 days, writing nothing.")
+@placed
+@tenant_argument
+@option("--policy", "other", metavar="FILE", help="try this policy instead of the one in force")
+async def replay(place: Place, tenant: str, other: str | None) -> None:
+    """Run the changes that the change feed has through a policy, and count what it would have told: seats given and
+    waited for, mass changes, what would have been held, users of other domains. It begins with nobody.
+    """
+    async with place.opened() as opened:
+        table = opened.needed_table()
+        data = _read(other) if other else (await read_policy(table, tenant)).data
+        try:
+            made = await replay_policy(table, place.registry(), tenant, data)
+        except PolicyError as error:
+            raise CommandError(str(error)) from None
+    done(place, made, *json.dumps(made, indent=2).splitlines())
 
 
 @policy.command("release", cls=Verb, short_help="Let what is held back go into the change feed.")
