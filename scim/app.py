@@ -317,6 +317,7 @@ class Application:
             store=parts.store.of(tenant),
             writes=connection.access == "write",
             strict=connection.mode == "strict",
+            types=connection.types,
         )
         with budget.granted(self._budget(parts, tenant)):
             if not request.reads:

@@ -148,6 +148,8 @@ class Connection(BaseModel):
     access: Literal["read", "write"] = "write"
     mode: Literal["entra", "strict"] = "entra"
     """`entra` takes everything that Entra sends; `strict` holds to the SCIM 2.0 Interoperability Profile."""
+    types: tuple[str, ...] = Field(default=(), max_length=20)
+    """The resource types that it may use, such as Agent and Group; all if it names none."""
     expires: AwareDatetime | None = None
     """When the connection ends, whatever its credentials say."""
     paused: AwareDatetime | None = None
@@ -182,8 +184,8 @@ class Connection(BaseModel):
             raise ValueError(
                 "operator: kind entra is for a customer: every application of that Entra tenant has its token"
             )
-        elif (self.access, self.mode) != ("write", "entra"):
-            raise ValueError("operator: access and mode are a customer's; an operator's connection has rights")
+        elif (self.access, self.mode, self.types) != ("write", "entra", ()):
+            raise ValueError("operator: access, mode and types are a customer's; an operator's connection has rights")
         return self
 
     @model_validator(mode="after")

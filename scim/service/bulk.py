@@ -233,12 +233,13 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
         return
     wanted: list[tuple[Operation, Creation]] = []
     for operation in batch:
-        if operation.resource_type and operation.new_id and _explain_refusal(operation, posts) is None:
+        kind = operation.resource_type
+        if kind and operation.new_id and context.permits(kind) and _explain_refusal(operation, posts) is None:
             own = replace(context, request=_make_request(context, operation), data=operation.data)
             await pause()
             with contextlib.suppress(TooDear):
                 charge(WORTH, Work.BODY)
-                if creation := await resources.try_creation(own, operation.resource_type, operation.new_id):
+                if creation := await resources.try_creation(own, kind, operation.new_id):
                     wanted.append((operation, creation))
     if len(wanted) < 2:
         return

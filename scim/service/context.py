@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scim.body import read
 from scim.budget import FEW, call
+from scim.errors import FORBIDDEN, ScimError
 from scim.http import Request, Response, version_with
 from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
@@ -21,6 +22,10 @@ from scim.store.tenant_store import TenantStore
 if TYPE_CHECKING:
     from scim.policy.document import Policy
 
+_NOT_ITS_TYPE = (
+    "Connection {name} is not for {type}: it is for {types}. Ask the operator of this service for another one, or take "
+    "{type} out of the mappings."
+)
 VALUE_BYTES = 16
 """Bytes of a value in a body, at the least."""
 
@@ -40,6 +45,8 @@ class Context:
     """Whether the connection holds to the interoperability profile; see strict.py."""
     data: object | None = None
     """The body of an operation inside a bulk request."""
+    types: tuple[str, ...] = ()
+    """The resource types that the connection may use; all if there are none."""
     policy: Policy | None = None
     """What the vendor says of the tenant's users and groups; None if nothing, or if the request only reads."""
     new_id: str | None = None
@@ -59,6 +66,16 @@ class Context:
     def base_url(self) -> str:
         """The tenant URL for locations and references; an operator's, if it asks."""
         return self.origin + self.request.base_path
+
+    def permits(self, resource_type: ResourceType) -> bool:
+        """Whether the connection may use a resource type."""
+        return not self.types or resource_type.name in self.types
+
+    def require_permitted(self, resource_type: ResourceType) -> None:
+        """Raise 403 for a resource type that the connection may not use."""
+        if not self.permits(resource_type):
+            detail = _NOT_ITS_TYPE.format(name=self.connection, type=resource_type.name, types=", ".join(self.types))
+            raise ScimError(FORBIDDEN, detail)
 
     async def read_body(self, resource_type: ResourceType | None = None) -> object:
         """The request's JSON. A resource with members may be larger than others."""

@@ -68,6 +68,7 @@ async def route(context: Context) -> Response:
     resource_type = context.registry.by_endpoint(segments[0])
     if resource_type is None or len(segments) > 2 or (len(segments) == 2 and _is_endpoint(context, names[1])):
         raise _make_not_found(context)
+    context.require_permitted(resource_type)
     if len(segments) == 1:
         return await _find_operation(_COLLECTION, method, resource_type)(context, resource_type)
     if names[1] == ".search":

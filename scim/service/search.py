@@ -69,12 +69,16 @@ async def search_by_post(context: Context, resource_type: ResourceType) -> Respo
 
 async def search_root(context: Context) -> Response:
     """GET on the root: all resource types."""
-    return await _run(context, context.registry.resource_types, parse_url(context.request))
+    return await _run(context, _list_permitted(context), parse_url(context.request))
 
 
 async def search_root_by_post(context: Context) -> Response:
     """POST to the root's .search."""
-    return await _run(context, context.registry.resource_types, parse_body(await context.read_body()))
+    return await _run(context, _list_permitted(context), parse_body(await context.read_body()))
+
+
+def _list_permitted(context: Context) -> list[ResourceType]:
+    return [each for each in context.registry.resource_types if context.permits(each)]
 
 
 async def _run(context: Context, types: Sequence[ResourceType], parameters: Mapping[str, str]) -> Response:

@@ -858,3 +858,11 @@ async def test_pinned_claims_without_their_kind(deployment: Deployment) -> None:
 
 async def test_name_of_the_other_kind(deployment: Deployment) -> None:
     await deployment.refused("add", "entra-0a1b2c3d-1111-2222-3333-444455556666")
+
+
+async def test_a_connection_for_some_resource_types(deployment: Deployment) -> None:
+    name = deployment.name()
+    await deployment.tool("add", name, "--types", "User, Group")
+    assert deployment.kept(name)["types"] == ["User", "Group"]
+    for types, text in (("Robot", "there is no resource type Robot; there are User, Group"), ("a b", "with commas")):
+        assert text in await deployment.refused("add", deployment.name(), "--types", types)

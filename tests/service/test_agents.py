@@ -11,9 +11,11 @@ from urllib.parse import quote_plus
 import pytest
 
 import function_app
+from dev.credentials import new_key
 from dev.host import Host
 from scim.app import Application
 from scim.schema.loading import load
+from scim.security.connections import read_connection
 from scim.settings import Settings
 from tests.support import BASE, USER, Client
 
@@ -34,6 +36,24 @@ async def agents(settings: Settings, host: Host, tmp_path_factory: pytest.TempPa
     original, function_app.application = function_app.application, own
     yield
     function_app.application = original
+    await own.close()
+
+
+@pytest.fixture
+async def limited(settings: Settings, host: Host) -> AsyncIterator[Client]:
+    """An agent platform, whose connection may use agents and groups alone."""
+    key = new_key("agents-only")
+    document = {"tenant": "agents-only", "keys": [key], "types": ["Agent", "Group"]}
+    full = new_key("agents-too")
+    connections = {"agents-only": document, "agents-too": {"tenant": "agents-only", "keys": [full]}}
+    made = {name: read_connection(name, each) for name, each in connections.items()}
+    before = function_app.application
+    own = Application(before._built().settings.model_copy(update={"connections": made}))
+    function_app.application = own
+    client = Client(host, "agents-only", full)
+    await make_user(client, "ada")
+    yield Client(host, "agents-only", key)
+    function_app.application = before
     await own.close()
 
 
@@ -180,3 +200,23 @@ def test_the_schema_of_groups_names_the_types_that_are_loaded() -> None:
 @pytest.mark.parametrize("name", sorted(folder.name for folder in OPTIONAL.iterdir() if folder.is_dir()))
 def test_optional_files_load_by_themselves(name: str) -> None:
     assert len(load(OPTIONAL / name).resource_types) >= 2
+
+
+async def test_a_connection_for_some_types_is_refused_the_others(limited: Client) -> None:
+    agent = await make_agent(limited, "bot", [])
+    for method, path in (
+        *(("GET", "/Users"), ("POST", "/Users"), ("GET", "/Users/u-x"), ("PUT", "/Users/u-x"), ("PATCH", "/Users/u-x")),
+        *(("DELETE", "/Users/u-x"), ("POST", "/Users/.search"), ("GET", "/Devices")),
+    ):
+        answer = await limited.request(method, path, {"userName": "x"} if method in ("POST", "PUT", "PATCH") else None)
+        assert answer.status == 403 and "is for Agent, Group" in answer.json["detail"], (method, path)
+    operations = [
+        {"method": "POST", "path": "/Users", "bulkId": str(n), "data": {"schemas": [USER], "userName": f"u{n}"}}
+        for n in range(3)
+    ]
+    operations.append({"method": "PATCH", "path": f"/Agents/{agent['id']}", "data": {"Operations": []}})
+    answer = await limited.post("/Bulk", {"Operations": operations})
+    assert [one["status"] for one in answer.json["Operations"]][:3] == ["403"] * 3
+    found = await limited.get("/")
+    assert [one["meta"]["resourceType"] for one in found.json["Resources"]] == ["Agent"]
+    assert (await limited.post("/Groups", {"displayName": "g", "members": [{"value": agent["id"]}]})).status == 201

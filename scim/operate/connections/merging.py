@@ -13,7 +13,7 @@ from scim.security.connections import Connection, Credential
 
 _IDENTITY = ("tenant", "kind", "trust", "created")
 """Members that only a replacement of the whole connection changes."""
-_SINGLE = ("description", "access", "mode", "expires", "client_id", "operator")
+_SINGLE = ("description", "access", "mode", "types", "expires", "client_id", "operator")
 
 
 def merge(base: Connection, ours: Connection, theirs: Connection, *, ours_is_last: bool) -> Connection:

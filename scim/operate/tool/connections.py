@@ -16,7 +16,15 @@ from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
 from scim.operate.tool.command import ARGUMENTS, Function, Noun, Verb, argument, option, placed
-from scim.operate.tool.members import RIGHTS, USUAL_RIGHTS, read_list, read_members, read_rights, read_tenants
+from scim.operate.tool.members import (
+    RIGHTS,
+    USUAL_RIGHTS,
+    read_list,
+    read_members,
+    read_rights,
+    read_tenants,
+    require_types,
+)
 from scim.security.connections import Connection
 from scim.store.credentials import Credentials
 
@@ -103,6 +111,7 @@ def _unseen(function: Function) -> Function:
 @option("--description", default="", help="up to 200 characters")
 @option("--read-only", is_flag=True, help="it may look, and change nothing")
 @option("--strict", is_flag=True, help="hold to the interoperability profile; not for Entra")
+@option("--types", metavar="LIST", help="it may use these resource types alone, such as Agent,Group")
 @option("--replace", is_flag=True, help="in place of the connection of that name, whose secrets end")
 @option("--accept-replay", is_flag=True, help="let kind entra write, although others can use such a token here")
 @_secret
@@ -116,6 +125,8 @@ def _unseen(function: Function) -> Function:
 @option("--jwks-uri", metavar="URL", section=_PINNED, help="where the issuer's keys are, if it is not known")
 async def add(place: Place, url: str | None, **given: Any) -> None:
     name, members = read_members(given)
+    if members.get("types"):
+        require_types(members["types"], place.registry())
     if "trust" not in members:
         _refuse_unseen(given["print_secret"])
     async with opened(place) as commands:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from scim.operate.connections.commands import TOO_MANY_TENANTS
 from scim.operate.errors import CommandError
+from scim.schema.registry import Registry
 from scim.security.connections import ENTRA_PREFIX, EVERY_TENANT, Operator, Right, entra_name
 from scim.security.keys import CONNECTION_NAME
 from scim.security.trust import GUID, Trust, entra_federation, entra_issued, entra_tenant, federation
@@ -67,6 +68,7 @@ def read_members(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             "tenant": options["tenant"] or name,
             "access": "read" if options["read_only"] else "write",
             "mode": "strict" if options["strict"] else "entra",
+            "types": read_types(options["types"]),
         }
     return name, members if trust is None else {**members, "trust": trust.model_dump()}
 
@@ -102,6 +104,22 @@ def read_tenants(options: dict[str, Any]) -> tuple[str, ...] | None:
     if options["all_tenants"] and listed:
         raise CommandError("--all-tenants and --tenants contradict each other: give one.")
     return (EVERY_TENANT,) if options["all_tenants"] else listed
+
+
+def read_types(text: str | None) -> tuple[str, ...]:
+    """The resource types of a list with commas; none if nothing was given. Raises CommandError."""
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if (text is not None and not names) or not all(name.isalnum() and name.isascii() for name in names):
+        raise CommandError("--types names resource types with commas between, such as Agent,Group.")
+    return names
+
+
+def require_types(names: tuple[str, ...], registry: Registry) -> None:
+    """Raise CommandError for a resource type that the app does not have."""
+    known = [each.name for each in registry.resource_types]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise CommandError(f"--types: there is no resource type {wrong[0][:80]}; there are {', '.join(known)}.")
 
 
 def read_list(option: str, text: str | None) -> tuple[str, ...] | None:
