@@ -90,6 +90,8 @@ def _change_attribute(present: Any, operation: Operation) -> Any:
     value = undeclared(operation.value)
     if isinstance(value, dict) and (present is None or isinstance(present, dict)):
         return _merge(present or {}, value) or None
+    if isinstance(value, dict) and not (value := _merge({}, value)):  # an object of nothing, beside a list
+        return present if operation.op == "add" else None
     if isinstance(value, list) and not any(map(_parts, value)):
         if operation.op == "add":
             return present

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scim.behind import Background
+from scim.behind import Background, start_apart
 from scim.clock import format_time
 from scim.store import keys, properties
 from scim.store.keys import SHARED
@@ -108,7 +108,7 @@ class Policies:
         """Return a tenant's policy; None if it has none. Raises TableUnavailable."""
         read, now = self._read, time.monotonic()
         if read is None or now - read.at > _STALE:
-            read = await self._load()
+            read = await start_apart(self._load())  # it is for all tenants, and no request's own
         elif now - read.at > _FRESH:
             read.at = now  # one at a time
             self._background.start(self._refresh())

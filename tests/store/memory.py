@@ -252,6 +252,11 @@ class Door:
         """The identity provider of the one tenant."""
         return Client(self, self.tenant, self.token)  # type: ignore[arg-type]
 
+    async def warm(self) -> Client:
+        """The same, once the process knows what it reads once: the policies of all tenants."""
+        await self.application._built().policies.find(self.tenant)
+        return self.client
+
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         lower = {name.lower(): value for name, value in headers.items()}
         response = await self.application.handle(Request(method, url, lower, body))

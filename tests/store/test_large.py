@@ -153,7 +153,7 @@ async def test_request_costs_the_same_in_a_large_group(
 ) -> None:
     rows_read: list[int] = []
     for table in (small, large):
-        client = Door(table).client
+        client = await Door(table).warm()
         table.reset()
         response = await ask(client)
         assert response.status == status, response.body
@@ -322,7 +322,7 @@ async def test_request_costs_the_same_among_many_users(
 ) -> None:
     rows_read: list[int] = []
     for table in (few_users, many_users):
-        client = Door(table).client
+        client = await Door(table).warm()
         table.reset()
         response = await ask(client)
         assert response.status == status, response.body
