@@ -97,6 +97,9 @@ class Copy:
                 page = service.get(f"/feed/{tenant}/seats", after=after)
                 for group, given in page.get("grants", {}).items():
                     self._put("grants", tenant, group, given)
+                for one in page["users"]:
+                    self._put("grants", tenant, one["user"], one.get("grants", {}))
+                    self._put("effects", tenant, one["user"], one.get("effects", {}))
                 for one in page["seats"]:
                     self._seat(tenant, one["user"], one.get("license", ""), one["seat"])
                 after = page["next"]

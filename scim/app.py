@@ -338,7 +338,7 @@ class Application:
                 from scim.service.feed import answer_feed
 
                 origin = parts.settings.find_origin(request.origin)
-                return await answer_feed(request, connection, self.feed, parts.store, origin)
+                return await answer_feed(request, connection, self.feed, parts.registry, parts.store, origin)
             if request.root == MANAGE:
                 from scim.service.manage import answer_manage
 

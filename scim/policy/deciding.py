@@ -121,7 +121,7 @@ class Decider:
         if what == "deleted":
             self.state, event = self._relinking.remember(self.state, event)
         elif data is not None:
-            event |= self._describe(data, is_new=what == "created")
+            event |= self.describe(data, is_new=what == "created")
         if what == "created":
             event = await self._relinking.recognise(self.state, event)
         following = []
@@ -170,7 +170,7 @@ class Decider:
         document = properties.join_document(row.values)
         return Holder(own=self._list_own(document), active=document.get("active") is not False)
 
-    def _describe(self, data: Mapping[str, Any], *, is_new: bool) -> Event:
+    def describe(self, data: Mapping[str, Any], *, is_new: bool) -> Event:
         """Return what the policy says of a user's document: what follows from roles and values, and what is a
         default."""
         effects: Event = {}

@@ -2,7 +2,7 @@
 
 GET /feed?after=<tenant>&max=100            the tenants that have a feed, and the number of their newest event
 GET /feed/<tenant>?after=<cursor>&max=500   the events behind a cursor, at once whatever was written a moment ago
-GET /feed/<tenant>/seats?after=<user>       who has a seat or waits for one, and what groups give, to begin anew with
+GET /feed/<tenant>/seats?after=<user>       what the policy makes of who is there, to begin anew with
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scim.errors import GONE, INVALID_CURSOR, INVALID_VALUE, METHOD_NOT_ALLOWED,
 from scim.feed.following import Following
 from scim.feed.log import MOST, START, BadCursor, Gone
 from scim.http import Request, Response
+from scim.schema.registry import Registry
 from scim.security.connections import Connection
 from scim.security.operators import operator_of, require_right
 from scim.store.store import Store
@@ -44,7 +45,12 @@ _GONE = (
 
 
 async def answer_feed(
-    request: Request, connection: Connection, feed: Following | None, store: Store, origin: str
+    request: Request,
+    connection: Connection,
+    feed: Following | None,
+    registry: Registry,
+    store: Store,
+    origin: str,
 ) -> Response:
     """The answer to an operator's request for changes; `origin` is where our doors are. Raises 403 for what its
     connection may not reach, 404, 400 and 410."""
@@ -58,10 +64,10 @@ async def answer_feed(
     if feed is None:
         raise ScimError(NOT_FOUND, _OFF)
     if lists_seats:
-        from scim.service.steering import list_seats
+        from scim.service.steering import list_standings
 
         after = request.query.get("after", "")
-        return Response(200, await list_seats(store.table, segments[0], after), dict(_JSON))
+        return Response(200, await list_standings(store.table, registry, segments[0], after), dict(_JSON))
     if segments:
         return await _read_events(request, segments[0], feed, store)
     return await _list_tenants(request, connection, feed)

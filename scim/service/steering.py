@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scim.feed.sequencer import Head, Sequencer
 from scim.policy.deciding import Decider, bound_group, join_grants
-from scim.policy.document import GroupName, Policy, PolicyError, parse_policy
+from scim.policy.document import Policy, PolicyError, parse_policy
 from scim.policy.draft import Draft
 from scim.policy.guard import fill_defaults, require_domains
-from scim.policy.kept import Kept, Stale, read_policy, write_policy
+from scim.policy.kept import Kept, Stale, make_policy, read_policy, write_policy
 from scim.policy.seats import ASSIGNED, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
 from scim.schema.validation import canonical
 from scim.store import keys
-from scim.store.table import Partition, Refused, Table
+from scim.store.properties import join_document
+from scim.store.table import Partition, Refused, Row, Table
 
 __all__ = ["PolicyError", "Stale", "release", "set_policy", "show_policy", "try_policy"]
 
 _TRIES = 5
+_PAGE = 500
 
 
 async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
@@ -39,32 +41,49 @@ async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
     return kept, {"seats": seats, "hold": held, "lostWithinAnHour": sum(state.recent.values())}
 
 
-async def list_seats(table: Table, tenant: str, after: str = "") -> dict[str, Any]:
-    """Return a page of who has a seat or waits for one, by user; behind a user, if one is given. On the first page,
-    what groups give to their members, as the last events said. Raises TableUnavailable."""
-    start, end = keys.seats_range()
-    found: list[dict[str, Any]] = []
-    following: str | None = None
-    async for page in table.pages(tenant, keys.id_after(keys.seat_key(after)) if after else start, end):
-        for row in page:
-            user = keys.parse_id(row.key)
-            for licence, seat in parse_holder(row.values).seats.items():
-                told = {"license": licence} if licence != TOTAL else {}
-                found.append({"user": user, **told, "seat": "assigned" if seat == ASSIGNED else "waiting"})
-            following = user
+async def list_standings(table: Table, registry: Registry, tenant: str, after: str = "") -> dict[str, Any]:
+    """Return what the policy makes of the users of a page, in the order of their ids, behind one if it is given: who
+    has a seat or waits for one, and their effects and grants, as events tell them. On the first page, what groups give
+    to their members. Raises TableUnavailable."""
+    kept, state = await read_policy(table, tenant), await read_state(table, tenant)
+    policy = make_policy(kept, registry, tenant) or Policy()
+    decider = Decider(Partition(table, tenant), policy, kept.version, state, registry)
+    users = registry.by_endpoint("users")
+    assert users is not None
+    rows: list[Row] = []
+    async for page in table.pages(
+        tenant, *keys.resource_range(users, keys.id_after(after) if after else None), size=_PAGE
+    ):
+        rows = page
         if page:
             break
-    kept, state = await read_policy(table, tenant), await read_state(table, tenant)
-    grants: dict[str, Any] = {}
-    for grant in kept.data.get("grants", ()) if not after else ():
-        if (group := _find_group(grant.get("group"), state)) is not None:
-            given = {name: part for name, part in grant.items() if name != "group"}
-            grants[group] = join_grants([grants.get(group, {}), given])
-    return {"tenant": tenant, "seats": found, **({"grants": grants} if not after else {}), "next": following}
+    standings = [{"user": parse_id(row), **decider.describe(join_document(row.values), is_new=False)} for row in rows]
+    seats = await _read_seats(table, tenant, rows) if rows else []
+    given: dict[str, Any] = {}
+    for grant in policy.grants if not after else ():
+        if grant.group is not None and (group := bound_group(grant.group, state)) is not None:
+            given[group] = join_grants([given.get(group, {}), grant.given()])
+    following = parse_id(rows[-1]) if len(rows) == _PAGE else None
+    told = {"users": [each for each in standings if len(each) > 1], "seats": seats, "next": following}
+    return {"tenant": tenant, **told, **({"grants": given} if not after else {})}
 
 
-def _find_group(name: dict[str, str] | None, state: State) -> str | None:
-    return bound_group(GroupName.model_validate(name), state) if name else None
+async def _read_seats(table: Table, tenant: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The seats of the users of a page, which stand in the same order."""
+    first, last = keys.seat_key(parse_id(rows[0])), keys.id_after(keys.seat_key(parse_id(rows[-1])))
+    found: list[dict[str, Any]] = []
+    async for page in table.pages(tenant, first, last):
+        for row in page:
+            for licence, seat in parse_holder(row.values).seats.items():
+                told = {"license": licence} if licence != TOTAL else {}
+                standing = "assigned" if seat == ASSIGNED else "waiting"
+                found.append({"user": row.key.partition(" ")[2], **told, "seat": standing})
+    return found
+
+
+def parse_id(row: Row) -> str:
+    """The id in a user's row."""
+    return keys.parse_id(row.key)
 
 
 async def read_state(table: Table, tenant: str) -> State:

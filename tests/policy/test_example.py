@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scim.service.steering import list_standings
+from tests.core import REGISTRY
 from tests.feed.test_examples import load
 from tests.policy.tenant import Tenant
 
@@ -20,10 +22,16 @@ def blocks() -> list[Any]:
 
 
 class Pages:
-    """The feed, as the consumer asks for it: nothing else is asked here."""
+    """The feed, as the consumer asks for it. Without answers nothing is asked."""
+
+    def __init__(self, **answers: Any) -> None:
+        self._answers = answers
 
     def get(self, path: str, **query: object) -> Any:
-        raise AssertionError(path)
+        return self._answers[path.rpartition("/")[2]]
+
+    def resources(self, tenant: str, what: str) -> Any:
+        return self._answers[what]
 
 
 async def steps(tenant: Tenant, requests: list[dict[str, Any]]) -> None:
@@ -63,3 +71,20 @@ async def test_the_worked_example_ends_as_it_says(tmp_path: Path) -> None:
             copy.apply(Pages(), tenant.name, {"events": some, "next": str(some[-1]["seq"])})
         assert copy.entitle(tenant.name) == outcome
         copy.database.close()
+
+
+async def test_an_application_that_begins_anew_ends_with_the_same(tmp_path: Path) -> None:
+    policy, requests, outcome = blocks()
+    tenant = Tenant()
+    await tenant.set(**policy)
+    await steps(tenant, requests)
+    await tenant.sequence()
+    resources = {name: (await tenant.client.get(f"/{name}")).json["Resources"] for name in ("Users", "Groups")}
+    standings = await list_standings(tenant.table, REGISTRY, tenant.name)
+    assert standings["next"] is None
+    copy = load("consumer").Copy(str(tmp_path / "anew.sqlite"))
+    copy.begin_anew(Pages(tenant={"next": "now"}, seats=standings, **resources), tenant.name)
+    assert copy.entitle(tenant.name) == outcome
+    copy.database.close()
+    rest = await list_standings(tenant.table, REGISTRY, tenant.name, standings["users"][0]["user"])
+    assert len(rest["users"]) == len(standings["users"]) - 1 and "grants" not in rest
