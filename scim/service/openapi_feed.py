@@ -41,6 +41,18 @@ _TENANTS: Json = {
         "next": {"type": ["string", "null"], "description": "To go on from; null behind the last tenant."},
     },
 }
+_OBJECTS: Json = {"type": "array", "items": {"type": "object"}}
+_STANDINGS: Json = {
+    "type": "object",
+    "required": ["tenant", "users", "seats", "next"],
+    "properties": {
+        "tenant": _STRING,
+        "users": _OBJECTS,
+        "seats": _OBJECTS,
+        "grants": {"type": "object", "description": "By the id of a group; on the first page alone."},
+        "next": {"type": ["string", "null"], "description": "To go on from; null behind the last user."},
+    },
+}
 _REFUSED = (400, 401, 403, 404, 410, 429, 500, 503)
 
 
@@ -61,6 +73,13 @@ def build_feed_paths(origin: str) -> dict[str, Json]:
             "The events of a tenant behind a cursor, in order.",
             _PAGE,
             [tenant, _build_parameter(*_CURSOR), _build_parameter("max", _most(1000), "Events on a page.")],
+        ),
+        "/feed/{tenant}/seats": _build_path(
+            origin,
+            "feed.seats",
+            "What the policy makes of who is there (docs/policies.md), to begin anew with.",
+            _STANDINGS,
+            [tenant, _build_parameter("after", _STRING, "The `next` of the page before.")],
         ),
     }
 
