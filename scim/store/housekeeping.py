@@ -132,7 +132,10 @@ class Housekeeping:
         async for page in tenant.pending.read_due(everything=everything):
             due = [row for row in page if _parse_deletion_time(row) < kept_since]
             for at in range(0, len(due), 100):
-                detached, failure = await self._finish_each(tenant, due[at : at + 100], self._finish_deletion)
+                gone: set[str] = set()
+                finish = partial(self._finish_deletion, gone)
+                detached, failure = await self._finish_each(tenant, due[at : at + 100], finish)
+                await self._keep_groups(tenant, gone & {*detached})
                 await remove_rows(tenant.partition, detached)
                 jobs.number += len(detached)
                 if failure:
@@ -171,19 +174,26 @@ class Housekeeping:
         await tenant.members.sequences.finish(row)
         return True
 
-    async def _finish_deletion(self, tenant: TenantStore, row: Row) -> bool:
-        """Remove the edges that a resource which is gone has left; whether its row may go."""
+    async def _finish_deletion(self, gone: set[str], tenant: TenantStore, row: Row) -> bool:
+        """Remove the edges that a resource which is gone has left; whether its row may go. Its key is added to
+        `gone`, unless the resource is there."""
         properties.check_format(row)
         content = properties.join_document(row.values)
         if content["kind"] != "detach":
             raise ValueError(f"kind {content['kind']!r} is not known")
-        id = content["id"]
-        if await tenant.partition.read(keys.resource_key(id)) is not None:
+        if await tenant.partition.read(keys.resource_key(content["id"])) is not None:
             return True
-        done = await tenant.members.clear(row.key, content)
-        if done and (last := await tenant.partition.read(row.key)) is not None:
-            await keep_groups(tenant.partition, id, parse_groups(last))
-        return done
+        gone.add(row.key)
+        return await tenant.members.clear(row.key, content)
+
+    @staticmethod
+    async def _keep_groups(tenant: TenantStore, pending: set[str]) -> None:
+        """Keep the groups that pending rows of deletions note by now: read together, as most note none."""
+        if pending:
+            async for page in tenant.partition.pages(min(pending), max(pending) + " "):
+                for row in page:
+                    if row.key in pending and (groups := parse_groups(row)):
+                        await keep_groups(tenant.partition, properties.join_document(row.values)["id"], groups)
 
     async def _find_oldest_start(self, tenant: TenantStore, under_way: Iterable[Row]) -> datetime:
         """Return when the oldest change of members began that is still under way, or was cut short: it may bring in

@@ -41,6 +41,7 @@ def test_defaults() -> None:
         "created": None,
         "access": "write",
         "mode": "entra",
+        "types": (),
         "expires": None,
         "paused": None,
         "revoked": None,

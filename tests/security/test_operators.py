@@ -61,8 +61,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "the partition of the service": ({"operator": {"tenants": ["~"], "rights": ["read"]}}, "must be ids of tenants"),
     "too many": ({"operator": {"tenants": [f"t-{n}" for n in range(201)], "rights": ["read"]}}, "operator: "),
     "another member": ({"operator": {**EVERYTHING, "write": True}}, "operator: "),
-    "a customer's access": ({"access": "read"}, "access and mode are a customer's"),
-    "a customer's mode": ({"mode": "strict"}, "access and mode are a customer's"),
+    "a customer's access": ({"access": "read"}, "access, mode and types are a customer's"),
+    "a customer's mode": ({"mode": "strict"}, "access, mode and types are a customer's"),
     "the old name of it": ({"kind": "operator", "operator": None, "tenant": "contoso"}, "kind: "),
     "tokens that any application has": (
         {"kind": "entra", "keys": None, "trust": {**TRUST, "app_id": GUID}},

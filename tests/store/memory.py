@@ -91,8 +91,9 @@ class MemoryTable:
         return list(self._partition(partition).values())
 
     def rows_but_outbox(self, partition: str) -> list[Row]:
-        """All rows but what the change feed is told of: that stays, whatever becomes of the rest."""
-        return [row for row in self.rows(partition) if not row.key.startswith("e ")]
+        """All rows but what stays, whatever becomes of the rest: what the change feed is told of, and the groups that
+        deleted resources were in."""
+        return [row for row in self.rows(partition) if not row.key.startswith(("e ", "d "))]
 
     async def read(self, partition: str, key: str) -> Row | None:
         await self._trip("read")
