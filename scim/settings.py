@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from scim.faults import find_fault
 from scim.security.connections import Connection
 from scim.security.keys import CONNECTION_NAME, parse_key
 from scim.security.seals import Seal, read_seals, sealed
@@ -319,13 +320,11 @@ def find_body_limit_problem(environment: Mapping[str, str], settings: Settings) 
 
 def _line(error: ValidationError) -> str:
     """The first complaint as one line; pydantic's own text would carry the value, which may be a secret."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    name, *inner = (str(part) for part in first["loc"])
+    (name, *inner), text = find_fault(error)
     # What stands where a name belongs may be a secret too: only what can be a name is shown.
     shown = (part if CONNECTION_NAME.fullmatch(part) or part in Connection.model_fields else "…" for part in inner)
     where = PREFIX + name.upper() + (f" ({'.'.join(shown)})" if inner else "")
-    if first["type"] == "missing":
+    if text == "is missing" and not inner:
         return f"{where} is not set."
-    message = first["msg"].removeprefix("Value error, ")
-    joint = " " if message.startswith(("is ", "must ", "holds ")) else ": "
-    return f"{where}{joint}{message}."
+    joint = " " if text.startswith(("is ", "must ", "holds ")) else ": "
+    return f"{where}{joint}{text}."

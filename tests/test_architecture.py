@@ -31,7 +31,7 @@ FLOORS = [
     {"security", "schema"},
     {"http", "body", "health", "request_log", "mass_changes", "counters", "limits", "refusals"},
     {"events", "trace", "deadline", "budget"},
-    {"errors", "told", "address", "ids", "clock", "behind"},
+    {"errors", "told", "address", "ids", "clock", "behind", "faults"},
 ]
 """From the top; a module may import from its own floor (its own folder, or a neighbour) and from those below."""
 

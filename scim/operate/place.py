@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import scim
 from scim.operate.connections.kept import Kept, KeptInSettings, KeptInVault
 from scim.operate.errors import PlaceError
+from scim.operate.running import Run, find_run, find_trouble
 from scim.schema.registry import Registry
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
@@ -63,14 +64,33 @@ class Place:
     ca_file: str | None = None
 
     @cached_property
+    def run(self) -> Run | None:
+        """What `make run` serves beside the local settings. Raises PlaceError."""
+        return find_run(Path(self.local or _SETTINGS).parent, os.environ)
+
+    @cached_property
     def environment(self) -> Mapping[str, str]:
-        """The environment over the Values of the local settings, as the app sees them."""
+        """The environment over the table of `make run`, over the Values of the local settings: what the app there has.
+        Raises PlaceError."""
         try:
             values = json.loads(Path(self.local or _SETTINGS).read_text(encoding="utf-8-sig"))["Values"]
             local = {name: value for name, value in values.items() if isinstance(value, str)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             local = {}  # what is wrong with the file is told where it is needed
+        if self.run is not None:
+            local["SCIM_TABLE_CONNECTION_STRING"] = self.run.connection_string
         return {**local, **os.environ}
+
+    @property
+    def origin(self) -> str | None:
+        """Where the app's doors are, such as https://scim.example.com, without `/scim`; None if nobody said it and the
+        app is not on this machine. Raises PlaceError."""
+        said = self.environment.get("SCIM_TENANT_URL") or self.environment.get("SCIM_PUBLIC_URL")
+        if said:
+            return said.removesuffix("/scim")
+        if self.vault_url:
+            return None
+        return self.run.origin if self.run else "http://127.0.0.1:7071"
 
     @property
     def vault_url(self) -> str | None:
@@ -98,6 +118,9 @@ class Place:
             table = self._table(endpoint, identity)
         except ValueError:  # its text may quote the string, which holds a key
             trouble = "The table is not known: its address is none."
+        if table is not None and endpoint is None and (trouble := find_trouble(table.endpoint)):
+            await table.close()
+            table = None
         ours = bool(vault or self.local or not endpoint)
         try:
             yield Opened(kept, table, ours, trouble)

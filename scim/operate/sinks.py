@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from scim.faults import find_fault
 from scim.feed.log import NOW, Gone, Log, cursor
 from scim.feed.sequencer import Head
 from scim.feed.sinks.document import SinkDocument, Sinks, create_secret, is_local
@@ -65,10 +66,9 @@ async def add_sink(kept: Kept, name: str, url: str, tenants: Sequence[str] | Non
             name=name, url=url, secrets=(create_secret(),), tenants="*" if tenants is None else tuple(tenants)
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        path, text = find_fault(error)
         what = {"name": "NAME must be up to 24 lower-case letters, digits and hyphens, such as crm."}
-        text = f"URL {first['msg'].removeprefix('Value error, ')}."
-        raise CommandError(what.get(str(first["loc"][0]), text)) from None
+        raise CommandError(what.get(path[0], f"URL {text}.")) from None
     if is_local(url) and not kept.local:
         raise CommandError("URL must begin with https://: a deployment cannot reach what is on your machine.")
     sinks = dict(await kept.sinks())

@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from scim.errors import INVALID_VALUE, ScimError
+from scim.faults import find_fault
 from scim.schema.registry import Registry, ResourceType, Target
 from scim.schema.validation import Document, canonical
 
@@ -215,35 +216,10 @@ def _find_users(registry: Registry) -> ResourceType:
     return users
 
 
-_WORDS = {
-    "extra_forbidden": "is no part of a policy",
-    "missing": "is missing",
-    "string_type": "must be a text",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "tuple_type": "must be a list",
-}
-
-
 def _describe(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    context = first.get("ctx", {})
-    text = _WORDS.get(first["type"])
-    if first["type"] == "literal_error":
-        text = f"must be {context['expected']}"
-    elif first["type"] in ("greater_than_equal", "less_than_equal"):
-        text = f"must be {context.get('ge', context.get('le'))} or {'more' if 'ge' in context else 'less'}"
-    elif first["type"] in ("too_long", "string_too_long"):
-        text = f"is too long: at most {context['max_length']}"
-    elif text is None:
-        text = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}." if where else f"The policy {text}."
+    """Return the first fault as one sentence."""
+    path, text = find_fault(error)
+    return f"{'.'.join(path)}: {text}." if path else f"The policy {text}."
 
 
 def build_schema() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from scim.faults import find_fault
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema, SchemaExtension
 from scim.schema.registry import Registry, ResourceType
 
@@ -80,9 +81,8 @@ def _documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
         try:
             yield model.model_validate(known)  # type: ignore[misc]
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise SchemaError(f"{file.name}: {where}: {first['msg']}") from None
+            path, text = find_fault(error)
+            raise SchemaError(f"{file.name}: {'.'.join(path)}: {text}") from None
 
 
 def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:

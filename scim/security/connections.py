@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from scim.faults import find_fault
 from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, parse_client_id
 from scim.security.trust import Trust
 
@@ -34,6 +36,16 @@ MOST_REVOKED = 40
 """Revoked credentials that a document names, if the table has marks of those before: some 5 KB of those 25."""
 ENTRA_PREFIX = "entra-"
 """A connection for tokens that Entra issues is named after its tenant id, the only name that such a token carries."""
+
+
+def _check_name(text: str) -> str:
+    if not CONNECTION_NAME.fullmatch(text):
+        raise ValueError("must be a-z, 0-9 and inner hyphens, 63 characters at most")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""The name of a connection, or the id of a tenant."""
 
 
 class Credential(BaseModel):
@@ -134,8 +146,8 @@ class Connection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str = Field(pattern=f"^{CONNECTION_NAME.pattern}$")
-    tenant: str | None = Field(default=None, pattern=f"^{CONNECTION_NAME.pattern}$")
+    name: Name
+    tenant: Name | None = None
     """The tenant's id, which is the partition of its rows: it never changes while the tenant lives."""
     operator: Operator | None = None
     """If it is the operator's own application's; `kind` says how that one shows who it is, as for everybody."""
@@ -272,10 +284,10 @@ def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()
         connection = Connection.model_validate({**document, "name": name})
         return connection.with_revoked(revoked)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        known = [str(part) for part in first["loc"] if part in Connection.model_fields]
+        path, text = find_fault(error)
+        known = [part for part in path if part in Connection.model_fields]
         where = "".join(f"{part}: " for part in [".".join(known)] if part)
-        raise ValueError(where + first["msg"].removeprefix("Value error, ")) from None
+        raise ValueError(where + text) from None
 
 
 Accept = Callable[[Connection], bool]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
+from scim.faults import find_fault
 from scim.security.cached import Cached
 from scim.security.unavailable import SecretsUnavailable
 
@@ -67,8 +68,9 @@ def read_roots(text: str, kind: type[R], name: str) -> tuple[R, ...]:
     try:
         return TypeAdapter(tuple[kind, ...]).validate_json(text)  # type: ignore[valid-type]
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise ValueError(f"is no list of {name}: {first['msg']}") from None
+        path, text = find_fault(error)
+        known = ".".join(part for part in path if part.isdigit() or part in kind.model_fields)
+        raise ValueError(f"is no list of {name}: {known or 'it'} {text}") from None
 
 
 def write_roots(roots: Sequence[Root]) -> str:

@@ -100,5 +100,5 @@ def federation(issuer: str, audience: str, subject: str, jwks_uri: str | None = 
     """Any other issuer's assertions, Google's among them. ValueError where its keys' address is not known."""
     jwks_uri = jwks_uri or (_GOOGLE_KEYS if issuer == GOOGLE else None)
     if jwks_uri is None:
-        raise ValueError(f"where the keys of {issuer} are is not known here: give its JWKS address")
+        raise ValueError(f"where the keys of {issuer} are is not known here: give --jwks-uri, the address of its keys")
     return Trust(issuer=issuer, audience=audience, subject=subject, jwks_uri=jwks_uri)

@@ -71,7 +71,7 @@ async def test_command_line_that_is_none(
 
 async def test_table_that_does_not_answer(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scim.store.table.azure.TRIP_SECONDS", 0.3)
-    away = "DefaultEndpointsProtocol=http;AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.1:9/x;"
+    away = "DefaultEndpointsProtocol=http;AccountName=x;AccountKey=eA==;TableEndpoint=http://127.0.0.2:9/x;"
     monkeypatch.setenv("SCIM_TABLE_CONNECTION_STRING", away)
     assert "The table does not answer" in await operator.refused("tenants", "list", code=2)
 

@@ -30,7 +30,7 @@ def of(events: list[Event], kind: str) -> list[Event]:
 
 WRONG: list[tuple[Any, str]] = [
     ([], "A policy is a JSON object"),
-    ({"seat": {}}, "seat: is no part of a policy"),
+    ({"seat": {}}, "seat: is not known here"),
     ({"seats": {"licenses": {"Voice": -1}}}, "seats.licenses.Voice: must be 0 or more"),
     ({"seats": {"total": "many"}}, "seats.total: must be a whole number"),
     ({"defaults": {"shoeSize": 42}}, "defaults.shoeSize: is no attribute of a user"),

@@ -342,7 +342,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "issuer whose keys are not known": (
         ("add", "new", "--kind", "federation", "--issuer", "https://x", "--audience", "a", "--subject", "s"),
-        "give its JWKS address",
+        "give --jwks-uri, the address of its keys",
     ),
     "issuer without TLS": (
         (
@@ -362,8 +362,14 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "--issuer is that of another Entra tenant than --tenant-id",
     ),
-    "description that is too long": (("add", "new", "--description", "x" * 201), "description"),
-    "tenant that cannot be one": (("add", "new", "--tenant", "a/b"), "tenant"),
+    "description that is too long": (
+        ("add", "new", "--description", "x" * 201),
+        "Connection new cannot be made: description: is too long: at most 200 characters.",
+    ),
+    "tenant that cannot be one": (
+        ("add", "new", "--tenant", "Bad Tenant"),
+        "Connection new cannot be made: tenant: must be a-z, 0-9 and inner hyphens, 63 characters at most.",
+    ),
     "show what is not there": (("show", "new"), "There is no connection new that is in force: list shows all"),
     "rotate what is not there": (("rotate", "new"), "There is no connection new"),
     "revoke what is not there": (("revoke", "new", "--all"), "There is no connection new"),
@@ -426,6 +432,21 @@ async def test_command_line_that_is_none(deployment: Deployment, arguments: tupl
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 or not arguments
     assert "python -m scim connections" in err
+
+
+@pytest.mark.parametrize(
+    ("url", "mention"),
+    [
+        ("foo", "'foo' is no address that begins with https://."),
+        ("http://x.example/scim", "begins with https://"),
+        ("https://x.example", "must end with /scim, as the tenant URL does"),
+        ("https://x.example/scim?a=b", "must have no ?"),
+    ],
+)
+async def test_tenant_url_that_is_none(deployment: Deployment, url: str, mention: str) -> None:
+    code, out, err = await deployment.command("add", deployment.name(), "--url", url)
+    assert (code, out) == (2, "")
+    assert mention in err
 
 
 COMMANDS = (
@@ -778,7 +799,10 @@ async def test_uses_that_cannot_be_read(deployment: Deployment, monkeypatch: pyt
     name = deployment.name()
     await deployment.run("add", name, *table)
     await deployment.run("rotate", name, *table)
-    assert "uses not known" in await deployment.run("show", name, *table)
+    shown = await deployment.run("show", name, *table)
+    assert "uses not known" in shown and "never used" not in shown
+    assert re.search(r"^  new credential first used: not known$", shown, re.M)
+    assert re.search(r"^  old credential last used: +not known$", shown, re.M)
     assert "not known" in await deployment.run("list", *table)
     assert "not known" in (await deployment.command("revoke", name, "--old", *table))[2]
     assert (await deployment.command("revoke", name, "--old", "--force", *table))[0] == 0

@@ -411,7 +411,7 @@ async def test_an_operator_sets_and_tries_a_policy(door: Door, made: Any) -> Non
     assert (before.status, before.json["policy"], "etag" in before.headers) == (200, {}, False)
     wrong = await door.ask("master", "PUT", path, {"seat": 1})
     assert (wrong.status, wrong.json["scimType"]) == (400, "invalidValue")
-    assert "seat: is no part of a policy" in wrong.json["detail"]
+    assert "seat: is not known here" in wrong.json["detail"]
     first = await door.ask("master", "PUT", path, seats, {"If-None-Match": "*"})
     assert (first.status, first.json["policy"], first.json["by"]) == (200, seats, "master")
     assert (await door.ask("master", "PUT", path, {}, {"If-None-Match": "*"})).status == 412

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from scim.faults import find_fault
 from scim.security.cached import Cached
 from scim.security.unavailable import SecretsUnavailable
 
@@ -105,9 +106,9 @@ def read_sinks(text: str) -> dict[str, SinkDocument]:
         try:
             sinks[name] = SinkDocument.model_validate({**document, "name": name})
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"] if part in SinkDocument.model_fields)
-            raise ValueError(f"sink {name[:40]!a}: {where} {first['msg'].removeprefix('Value error, ')}") from None
+            path, text = find_fault(error)
+            where = ".".join(part for part in path if part in SinkDocument.model_fields)
+            raise ValueError(f"sink {name[:40]!a}: {where} {text}") from None
     return sinks
 
 

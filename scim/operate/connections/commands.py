@@ -113,7 +113,7 @@ class Commands:
                 document["keys"] = [_credential(secret, read_expiry(expires, default_expiry()), recoverable, seal)]
             made = read_connection(name, document)
         except (ValueError, ValidationError) as error:
-            raise CommandError(f"Connection {name} cannot be made: {error}") from None
+            raise CommandError(f"Connection {name} cannot be made: {error}.") from None
 
         marked = await self._read_marks(name) if replace else frozenset()
 

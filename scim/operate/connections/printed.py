@@ -97,8 +97,9 @@ def details(view: View, now: datetime) -> str:
         lines.append(f"    {_uses(view, connection.trust.id)}")
     lines += [f"  credential {each.id} was revoked on {moment(each.at)}" for each in _own_revoked(connection)]
     if view.rotation is not None:
-        lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, 'never')}")
-        lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, 'never')}")
+        otherwise = "not known" if view.used is None else "never"
+        lines.append(f"  new credential first used: {moment(view.rotation.new_first_used, otherwise)}")
+        lines.append(f"  old credential last used:  {moment(view.rotation.old_last_used, otherwise)}")
         lines.append(f"  revoke the old one?        {view.rotation.advice}")
     return "\n".join(map(escape, lines))
 

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -76,6 +77,29 @@ class Option(click.Option):
         self.section = section
 
 
+class Address(click.ParamType[str]):
+    """An https:// address, or an http:// one of this machine if `local`; a slash at its end is taken off. `ending` is
+    what it must end with."""
+
+    name = "URL"
+
+    def __init__(self, ending: str = "", *, local: bool = False) -> None:
+        self._ending = ending
+        self._local = local
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        where = urlsplit(value)
+        here = self._local and where.scheme == "http" and where.hostname in ("127.0.0.1", "localhost")
+        if not (where.hostname and (here or where.scheme == "https")):
+            self.fail(f"{value!r} is no address that begins with https://.", param, ctx)
+        if where.query or where.fragment or any(map(str.isspace, value)):
+            self.fail(f"{value!r} must have no ?, no # and no space in it.", param, ctx)
+        address = value.rstrip("/")
+        if not address.endswith(self._ending):
+            self.fail(f"{value!r} must end with {self._ending}, as the tenant URL does.", param, ctx)
+        return address
+
+
 def argument(name: str, help: str, **options: Any) -> Callable[[Function], Function]:
     """An argument of a command, described in its help."""
     return click.argument(name, cls=Argument, help=help, **options)
@@ -90,11 +114,11 @@ def placed(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Function
     """Make an async function the body of a command: it gets the Place that the options name, before its own options.
     What it returns is the exit code, None being 0."""
 
-    @option("--vault", metavar="URL", section=_WHERE, help="the Key Vault, such as https://NAME.vault.azure.net")
+    @option("--vault", type=Address(), section=_WHERE, help="the Key Vault, such as https://NAME.vault.azure.net")
     @option("--local", metavar="FILE", section=_WHERE, help="a settings file, even if a vault is configured")
     @option(
         "--table",
-        metavar="URL",
+        type=Address(),
         section=_WHERE,
         help="the table endpoint, such as https://NAME.table.core.windows.net; SCIM_TABLE_NAME is the table's name",
     )

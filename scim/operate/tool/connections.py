@@ -15,7 +15,7 @@ from scim.operate.connections.commands import Commands, View
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
-from scim.operate.tool.command import ARGUMENTS, Function, Noun, Verb, argument, option, placed
+from scim.operate.tool.command import ARGUMENTS, Address, Function, Noun, Verb, argument, option, placed
 from scim.operate.tool.members import (
     RIGHTS,
     USUAL_RIGHTS,
@@ -62,7 +62,7 @@ def connections() -> None:
     """
 
 
-_url = option("--url", section="Where it is", help="the tenant URL to print")
+_url = option("--url", type=Address("/scim", local=True), section="Where it is", help="the tenant URL to print")
 
 
 def verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
@@ -291,7 +291,4 @@ def _print_made(place: Place, view: View, secret: str | None, given_url: str | N
 
 def _tenant_url(place: Place, given: str | None) -> str:
     """The tenant URL, as far as it is known here."""
-    known = given or place.environment.get("SCIM_TENANT_URL") or place.environment.get("SCIM_PUBLIC_URL")
-    return known or (
-        "https://<function app>.azurewebsites.net/scim" if place.vault_url else "http://127.0.0.1:7071/scim"
-    )
+    return given or f"{place.origin or 'https://<function app>.azurewebsites.net'}/scim"

@@ -12,7 +12,7 @@ from scim.operate.access.people import Role
 from scim.operate.access.sessions import Sessions
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
-from scim.operate.tool.command import Noun, Verb, argument, option, placed
+from scim.operate.tool.command import Address, Noun, Verb, argument, option, placed
 from scim.operate.tool.shown import columns, done, show
 from scim.operate.tool.tenants.group import checked_name
 
@@ -27,7 +27,7 @@ def console() -> None:
 @argument("tenant", "the tenant of the admin who is invited", required=False, callback=checked_name)
 @option("--operator", is_flag=True, help="for an operator, who sees and changes all tenants")
 @option("--reader", is_flag=True, help="for somebody who may look at all tenants")
-@option("--url", metavar="URL", help="where the console is, such as https://console.example.com")
+@option("--url", type=Address(local=True), help="where the console is, such as https://console.example.com")
 async def invite(place: Place, tenant: str | None, operator: bool, reader: bool, url: str | None) -> None:
     """Make a link that lets somebody in once, within three days. Whoever has it is that somebody: send it by a way that
     nobody else reads.
@@ -71,5 +71,4 @@ async def revoke(place: Place, id: str) -> None:
 
 
 def _find_origin(place: Place) -> str:
-    public = place.environment.get("SCIM_PUBLIC_URL", "")
-    return public.removesuffix("/scim") or "http://127.0.0.1:7071"
+    return place.origin or "https://<function app>.azurewebsites.net"

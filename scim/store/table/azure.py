@@ -78,6 +78,11 @@ class AzureTable:
         """The table at an endpoint, opened with an identity, which stays the caller's to close."""
         return AzureTable(partial(TableClient, endpoint, table, credential=credential), policies)
 
+    @property
+    def endpoint(self) -> str:
+        """The address of the account's tables."""
+        return self._endpoint
+
     async def read(self, partition: str, key: str) -> Row | None:
         response = await self._send(wire.build_read(self._table_url, partition, key), TableUnavailable)
         if response.status_code == 404 and wire.parse_error(response.content)[0] != "TableNotFound":

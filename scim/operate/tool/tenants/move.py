@@ -10,7 +10,7 @@ import click
 from scim.operate.place import Place
 from scim.operate.tenants.erasing import connections_of, require_quiet
 from scim.operate.tenants.moving import move as run
-from scim.operate.tool.command import option
+from scim.operate.tool.command import Address, option
 from scim.operate.tool.shown import bar, counted, done, say
 from scim.operate.tool.tenants.group import tenant_argument, verb
 
@@ -19,7 +19,7 @@ _TO = "Where to (give one of the first two)"
 
 @verb("move", "Copy a tenant to another table, and compare both.")
 @tenant_argument
-@option("--to-endpoint", metavar="URL", section=_TO, help="the other table endpoint, opened as whoever is signed in")
+@option("--to-endpoint", type=Address(), section=_TO, help="the other table endpoint, opened as whoever is signed in")
 @option(
     "--to-connection-string-env",
     metavar="VARIABLE",
