@@ -103,6 +103,10 @@ class Azurite:
         with TableServiceClient.from_connection_string(self.connection_string) as service:
             service.create_table_if_not_exists(name)
 
+    def exit_code(self) -> int | None:
+        """Return the code that it ended with by itself; None while it runs, and before and after it was to run."""
+        return self._process.poll() if self._process else None
+
     def stop(self) -> None:
         """End Azurite, its data saved, and wait for it. Does nothing a second time."""
         if not self._process:

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from dev.azurite import Azurite, StartError
-from dev.run import create_settings
+from dev.run.settings_file import create_settings
 from scim.operate import deployment
 
 _SETTINGS = Path("local.settings.json")

@@ -34,6 +34,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,9 @@ MAX_HEADERS = 32 * 1024
 
 MAX_HEAD = 4 * 1024 * 1024
 """Bytes of the request line and of one header that the server takes: far above any limit of the app's."""
+
+TOLD: ContextVar[dict[str, Any] | None] = ContextVar("told", default=None)
+"""What the app's log said of the request under way, for whoever prints one line for both."""
 
 _log = logging.getLogger(__name__)
 _requests = logging.getLogger(f"{__name__}.requests")
@@ -196,6 +200,7 @@ async def serve(host: Host, port: int, custom_headers: Mapping[str, str] | None 
 
     async def answer(request: web.Request) -> web.Response:
         started = time.perf_counter()
+        TOLD.set({})
         answer = await _receive(host, request)
         path = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
         milliseconds = (time.perf_counter() - started) * 1000

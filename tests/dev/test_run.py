@@ -12,6 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +35,9 @@ class Run:
     """`python -m dev.run` in a folder, on two free ports; `settings` are more environment variables."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
         self.port, self.table_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}/scim"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
         ports = {"PORT": str(self.port), "TABLE_PORT": str(self.table_port)}
         self.process = subprocess.Popen(
@@ -51,6 +54,11 @@ class Run:
         assert self.process.stdout
         return [self.process.stdout.readline().rstrip("\n") for _ in range(count)]
 
+    def errors(self, last: str) -> str:
+        """What standard error has up to the line `last`."""
+        assert self.process.stderr
+        return "".join(iter(self.process.stderr.readline, f"{last}\n"))
+
     def call(self, path: str, token: str, body: object = None) -> tuple[int, bytes]:
         """GET a path under the tenant URL, or POST the body; status and body of the answer."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
@@ -66,8 +74,13 @@ class Run:
         """Send a signal, if one is given, and wait; exit code, and what is left on standard output and error."""
         if number:
             self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
+        assert self.process.stdout and self.process.stderr
+        patience = threading.Timer(20, self.process.kill)
+        patience.start()
+        out, err = self.process.stdout.read(), self.process.stderr.read()  # what lines() has buffered, too
+        code = self.process.wait()
+        patience.cancel()
+        return code, out, err
 
     def kill(self) -> None:
         self.process.kill()
@@ -159,9 +172,18 @@ def test_first_run(number: signal.Signals, folder: Path, start: Callable[..., Ru
     began = time.monotonic()
     code, out, err = run.end(number)
     assert (code, time.monotonic() - began < 3) == (0, True)
-    assert [line.split()[2:5] for line in out.splitlines()] == [
-        ["GET", "/scim/Users", status] for status in ("401", "200", "200")
+    block, _, requests = out.partition("Ctrl-C\n\n")
+    assert f"curl -H 'Authorization: Bearer {tokens['contoso']}' '{run.url}/Users?filter=" in block
+    assert f"make rehearse ARGS='{run.url} {tokens['contoso']}'" in block
+    assert re.search(rf"http://127\.0\.0\.1:{run.port}/console/invitation#\S+", block)
+    told = [re.sub(r"\d+ ms", "N ms", line).split(maxsplit=1)[1] for line in requests.splitlines()]
+    assert told == [
+        "- GET /scim/Users 401 N ms  malformed",
+        "contoso GET /scim/Users 200 N ms",
+        "fabrikam GET /scim/Users 200 N ms",
     ]
+    assert re.search(r"^Ready in [\d.]+ s\.", err, re.M)
+    assert "  connection contoso: secret token, may write, active, never ends\n" in err
     assert "Traceback" not in err and "Unclosed" not in err
     assert "/scim/Users" not in err and not any(token in err for token in tokens.values())
     assert not answers(run.port) and not answers(run.table_port) and not azurites(run.table_port)
@@ -260,6 +282,140 @@ def test_node_is_missing_or_old(version: str | None, complaint: str, tmp_path: P
     code, out, err = start(PATH=str(path)).end()
     assert (code, out, err.count("\n")) == (1, "", 1), err
     assert "Node.js 20 or newer is needed" in err and complaint in err
+
+
+def test_data_is_one_runs_alone(folder: Path, start: Callable[..., Run]) -> None:
+    """A second run would overwrite what the first one saves; with MEMORY=1 it may run beside it."""
+    first = start(MEMORY="")
+    first.lines(1)
+    code, out, err = start(MEMORY="").end()
+    assert (code, out) == (1, "")
+    assert err == (
+        f"another make run (process {first.process.pid}, http://127.0.0.1:{first.port}) uses the data in .azurite:"
+        " stop it, or run beside it with MEMORY=1, PORT and TABLE_PORT\n"
+    )
+    second = start()
+    second.lines(1)
+    runs = {int(file.stem) for file in (folder / ".azurite/runs").iterdir()}
+    assert runs == {first.port, second.port}
+    assert second.end(signal.SIGTERM)[0] == 0
+    first.end(signal.SIGKILL)
+    third = start(MEMORY="")
+    assert third.lines(1)[0].startswith("contoso ")
+    assert third.end(signal.SIGTERM)[0] == 0
+
+
+def run_tool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
+    return subprocess.run(
+        [sys.executable, "-m", "scim", *arguments],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_tool_works_on_what_is_served(folder: Path, start: Callable[..., Run]) -> None:
+    """Whatever the ports are, and the app serves a second later what the tool made."""
+    run = start()
+    _, _, token = run.lines(1)[0].split()
+    user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "babs@example.com"}
+    assert run.call("/Users", token, user)[0] == 201
+    assert "is here since" in run_tool(folder, "why", "contoso", "babs@example.com").stdout
+    made = run_tool(folder, "connections", "add", "acme", "--print-secret")
+    assert run.url in made.stdout, made.stderr
+    key = re.search(r"scim_acme_\w+", made.stdout)
+    assert key and eventually(lambda: run.call("/Users", key[0])[0] == 200)
+    assert run.end(signal.SIGTERM)[0] == 0
+    assert not list((folder / ".azurite/runs").iterdir())
+    after = run_tool(folder, "why", "contoso", "babs@example.com")
+    assert after.returncode == 2 and "is make run under way?" in after.stderr
+
+
+def test_no_connection(folder: Path, start: Callable[..., Run]) -> None:
+    """The sample's settings as they are: ready, and what to do."""
+    shutil.copy(folder / "local.settings.sample.json", folder / "local.settings.json")
+    run = start()
+    assert run.lines(1) == [""]
+    code, out, err = run.end(signal.SIGTERM)
+    assert code == 0 and "Stop" in out
+    assert "There is no connection yet: .venv/bin/python -m scim connections add NAME" in err
+
+
+def test_states_are_told(folder: Path, start: Callable[..., Run]) -> None:
+    """A paused one is marked, and of two tokens in a rotation the newer one is printed."""
+    run = start()
+    run.lines(3)
+    new = run_tool(folder, "connections", "rotate", "contoso", "--recoverable", "--print-secret", "--json")
+    assert run_tool(folder, "connections", "pause", "fabrikam").returncode == 0
+    run.end(signal.SIGTERM)
+    run = start()
+    assert run.lines(1)[0].split()[2] == json.loads(new.stdout)["enter"]["Secret Token"]
+    run.lines(2)
+    _, _, err = run.end(signal.SIGTERM)
+    assert "connection contoso: secret token, may write, rotating" in err and "this is the newer token" in err
+    assert "connection fabrikam: secret token, may write, paused since" in err
+
+
+def test_a_slip_of_the_pen_in_a_setting_is_told_at_start(start: Callable[..., Run]) -> None:
+    run = start(SCIM_PAGESIZE="5", SCIM_COLOUR="red")
+    run.lines(1)
+    _, _, err = run.end(signal.SIGTERM)
+    assert "WARNING: there is no setting SCIM_PAGESIZE: did you mean SCIM_PAGE_SIZE?\n" in err
+    assert "WARNING: there is no setting SCIM_COLOUR: docs/settings.md lists all.\n" in err
+
+
+def test_azurite_that_dies_ends_the_run(start: Callable[..., Run]) -> None:
+    run = start()
+    run.lines(3)
+    (process,) = azurites(run.table_port)
+    os.kill(int(process), signal.SIGKILL)
+    code, _, err = run.end()
+    assert code == 1
+    assert err.endswith(
+        "Azurite ended by itself (exit code -9), and the app has no table without it: start make run again\n"
+    )
+
+
+def test_events_as_the_app_logs_them(start: Callable[..., Run]) -> None:
+    run = start(LOG="json")
+    _, _, token = run.lines(3)[0].split()
+    assert run.call("/Users", token)[0] == 200
+    _, out, err = run.end(signal.SIGTERM)
+    (event,) = (json.loads(line) for line in out.splitlines() if line.startswith("{"))
+    assert (event["event"], event["tenant"], event["operation"], event["status"]) == (
+        *("request", "contoso", "GET Users", 200),
+    )
+    assert '"event"' not in err
+
+
+def test_reload(folder: Path, start: Callable[..., Run]) -> None:
+    """Changed settings and code are served, with the data of before; an app that fails is tried again."""
+    code = folder / "function_app.py"
+    shutil.copy(REPOSITORY / "function_app.py", code)
+    run = start(RELOAD="1")
+    _, _, token = run.lines(1)[0].split()
+    user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "babs@example.com"}
+    assert run.call("/Users", token, user)[0] == 201
+
+    def count() -> int | None:
+        """How many users there are; None while nobody answers."""
+        try:
+            return int(json.loads(run.call("/Users", token)[1])["totalResults"])
+        except OSError:
+            return None
+
+    code.write_text("raise RuntimeError('broken')\n")
+    told = run.errors("The app ended: it is started anew when something changes")
+    assert "function_app.py changed: starting the app anew" in told and "RuntimeError: broken" in told
+    assert count() is None
+    code.write_text((REPOSITORY / "function_app.py").read_text())
+    assert eventually(lambda: count() == 1)
+    exit_code, out, _ = run.end(signal.SIGTERM)
+    assert exit_code == 0 and "http://127.0.0.1" in out and token not in out.partition("Ctrl-C")[2]
+    assert not answers(run.port) and not azurites(run.table_port)
 
 
 def test_azurite() -> None:

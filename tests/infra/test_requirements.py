@@ -15,7 +15,7 @@ from packaging.markers import Marker
 from dev.package import write
 from tests.infra.conftest import ROOT
 
-LOCKS = ("requirements.txt", "requirements-operate.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-operate.txt", "requirements-run.txt", "requirements-dev.txt")
 _PIN = re.compile(r"^(?P<name>[a-z0-9-]+)(?:\[[a-z,]+\])?==(?P<version>[^ ;\\]+)(?: ; (?P<marker>[^\\]+))? \\$")
 
 
