@@ -1,7 +1,8 @@
 """After `azd provision`: make the first connection, and print what to type in Entra.
 
 azd runs this from the project's folder, with the outputs of the deployment in the environment: SCIM_KEY_VAULT_URL,
-SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection is called `entra`, or what `azd env set SCIM_CONNECTION <name>` says.
+SCIM_TENANT_URL, SCIM_VNET_ENABLED. The connection and its tenant, which keeps its name for good, are called what
+`azd env set SCIM_CONNECTION <name>` says, or what is typed when this asks for it; without a name, none is made.
 Where the vault has a connection already, nothing is made. The commands run from the project's virtual environment,
 .venv, which is made where there is none.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -29,6 +31,12 @@ TRIES = 30
 PAUSE = 20
 """Seconds between two tries."""
 
+NAME = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""What connections and tenants are called."""
+QUESTION = (
+    "Whose users come first? The customer's name in a-z, 0-9 and hyphens, such as contoso, names the connection and,\n"
+    "for good, the tenant that its users are kept in. Empty: make no connection now.\nName: "
+)
 PIPELINES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
 """Variables that pipelines set; some of them give their jobs a terminal, and keep what it shows."""
 Run = Callable[["list[str]"], "subprocess.CompletedProcess[str]"]
@@ -46,18 +54,27 @@ def main() -> int:
         python = _environment(Path(".venv"))
     except (OSError, subprocess.CalledProcessError) as error:
         return _fail(1, f"the virtual environment .venv could not be made: {error}")
-    return connect(str(python), os.environ, _run, time.sleep, terminal=sys.stdout.isatty())
+    ask: Callable[[str], str] = input if sys.stdin.isatty() else lambda _: ""
+    return connect(str(python), os.environ, _run, time.sleep, ask, terminal=sys.stdout.isatty())
 
 
 def connect(
-    python: str, environment: Mapping[str, str], run: Run, pause: Callable[[float], object], *, terminal: bool
+    python: str,
+    environment: Mapping[str, str],
+    run: Run,
+    pause: Callable[[float], object],
+    ask: Callable[[str], str],
+    *,
+    terminal: bool,
 ) -> int:
-    """Make a connection unless there is one; the exit code. Its secret is printed to a `terminal` alone."""
+    """Make a connection unless there is one; the exit code. Its name is asked for, and its secret printed, in a
+    `terminal` alone."""
     seen = terminal and not any(environment.get(name) for name in PIPELINES)
     command = [python, "-m", "scim", "connections"]
     vault = ["--vault", environment["SCIM_KEY_VAULT_URL"]]
     url = ["--url", environment["SCIM_TENANT_URL"]]
-    add = [*command, "add", environment.get("SCIM_CONNECTION") or "entra", *vault, *url]
+    name = environment.get("SCIM_CONNECTION")
+    add = [*command, "add", name or "NAME", *vault, *url]
     later = "The app is deployed all the same. Once that is remedied, run:"
     another = " ".join([*command, "add", "NAME", *vault, *url])
     done: subprocess.CompletedProcess[str] | None = None
@@ -76,6 +93,11 @@ def connect(
             print(f"  {shlex.join(add)}")
             return 0
         if done.returncode == 0:
+            name = name or _ask_name(ask)
+            if not name:
+                print(f"No connection was made. To make one:\n  {another}")
+                return 0
+            add = [*command, "add", name, *vault, *url]
             done = run([*add, "--print-secret"])
         if done.returncode == 0:
             print(done.stdout, end="")
@@ -84,6 +106,14 @@ def connect(
         print(f"The vault is closed to this machine. In the virtual network, run:\n  {' '.join(add)}")
         return 0
     return _fail(1, f"no connection was made: {_last_line(done)}. {later}\n  {' '.join(add)}")
+
+
+def _ask_name(ask: Callable[[str], str]) -> str:
+    """The name that is typed; empty if there is to be none."""
+    name = ask(QUESTION).strip()
+    while name and not NAME.fullmatch(name):
+        name = ask(f"{name!r} is no name: use a-z, 0-9 and inner hyphens, 63 characters at most.\nName: ").strip()
+    return name
 
 
 def _environment(folder: Path) -> Path:

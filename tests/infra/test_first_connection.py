@@ -19,9 +19,14 @@ from tests.infra.conftest import ROOT
 
 SCRIPT = ROOT / "infra/hooks/first_connection.py"
 VAULT, URL = "https://kv-x.vault.azure.net", "https://func-x.azurewebsites.net/scim"
-ENVIRONMENT = {"SCIM_KEY_VAULT_URL": VAULT, "SCIM_TENANT_URL": URL, "SCIM_VNET_ENABLED": "false"}
+ENVIRONMENT = {
+    "SCIM_KEY_VAULT_URL": VAULT,
+    "SCIM_TENANT_URL": URL,
+    "SCIM_VNET_ENABLED": "false",
+    "SCIM_CONNECTION": "contoso",
+}
 LIST = ["py", "-m", "scim", "connections", "list", "--vault", VAULT, "--json"]
-ADD = ["py", "-m", "scim", "connections", "add", "entra", "--vault", VAULT, "--url", URL]
+ADD = ["py", "-m", "scim", "connections", "add", "contoso", "--vault", VAULT, "--url", URL]
 FORBIDDEN = (1, "", "Key Vault: HttpResponseError 403: Forbidden")
 EMPTY = (0, "[]", "")
 MADE = (0, "Secret token: x\n", "")
@@ -44,6 +49,10 @@ class Commands:
         self.ran: list[list[str]] = []
         self.paused: list[float] = []
 
+    def ask(self, question: str) -> str:
+        """Nothing was to be asked."""
+        raise AssertionError(question)
+
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         self.ran.append(command)
         code, out, err = next(self._answers)
@@ -52,7 +61,7 @@ class Commands:
 
 def test_first_connection_is_made_and_printed(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(EMPTY, MADE)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, commands.ask, terminal=True) == 0
     assert commands.ran == [LIST, [*ADD, "--print-secret"]]
     assert commands.paused == []
     assert capsys.readouterr().out == "Secret token: x\n"
@@ -74,22 +83,38 @@ def test_a_pipeline_gets_no_secret(
     """The deployment goes on, and says what to run."""
     commands = Commands(EMPTY)
     environment = {**ENVIRONMENT, **variables}
-    assert hook.connect("py", environment, commands.run, commands.paused.append, terminal=terminal) == 0
+    assert hook.connect("py", environment, commands.run, commands.paused.append, commands.ask, terminal=terminal) == 0
     assert commands.ran == [LIST]
     assert " ".join(ADD) in capsys.readouterr().out
 
 
-def test_its_name_may_be_chosen(hook: ModuleType) -> None:
-    commands = Commands(EMPTY, MADE)
-    hook.connect(
-        "py", {**ENVIRONMENT, "SCIM_CONNECTION": "contoso"}, commands.run, commands.paused.append, terminal=True
-    )
-    assert commands.ran[1][5] == "contoso"
+UNNAMED = {name: value for name, value in ENVIRONMENT.items() if name != "SCIM_CONNECTION"}
+
+
+def test_its_name_is_asked_for(hook: ModuleType) -> None:
+    """The name stays for good, as the tenant's: so it is not ours to choose."""
+    commands, typed = Commands(EMPTY, MADE), iter(["Contoso Ltd", " fabrikam "])
+    questions = []
+
+    def ask(question: str) -> str:
+        questions.append(question)
+        return next(typed)
+
+    hook.connect("py", UNNAMED, commands.run, commands.paused.append, ask, terminal=True)
+    assert commands.ran[1][5] == "fabrikam"
+    assert "for good" in questions[0] and "'Contoso Ltd' is no name" in questions[1]
+
+
+def test_no_name_makes_no_connection(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = Commands(EMPTY)
+    assert hook.connect("py", UNNAMED, commands.run, commands.paused.append, lambda _: "", terminal=True) == 0
+    assert commands.ran == [LIST]
+    assert f"add NAME --vault {VAULT} --url {URL}" in capsys.readouterr().out
 
 
 def test_a_second_run_makes_nothing(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands((0, json.dumps([{"name": "contoso"}]), ""))
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, commands.ask, terminal=True) == 0
     assert commands.ran == [LIST]
     out = capsys.readouterr().out
     assert "already (contoso)" in out
@@ -98,7 +123,7 @@ def test_a_second_run_makes_nothing(hook: ModuleType, capsys: pytest.CaptureFixt
 
 def test_a_role_that_does_not_work_yet_is_waited_for(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(FORBIDDEN, FORBIDDEN, EMPTY, FORBIDDEN, EMPTY, MADE)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 0
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, commands.ask, terminal=True) == 0
     assert commands.ran == [LIST, LIST, LIST, [*ADD, "--print-secret"], LIST, [*ADD, "--print-secret"]]
     assert commands.paused == [hook.PAUSE] * 3
     assert "Forbidden: trying again" in capsys.readouterr().err
@@ -106,7 +131,7 @@ def test_a_role_that_does_not_work_yet_is_waited_for(hook: ModuleType, capsys: p
 
 def test_patience_ends_with_the_error_and_the_command(hook: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands(*[FORBIDDEN] * hook.TRIES)
-    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, terminal=True) == 1
+    assert hook.connect("py", ENVIRONMENT, commands.run, commands.paused.append, commands.ask, terminal=True) == 1
     assert sum(commands.paused) >= 9 * 60, "a role may take ten minutes to work"
     last = capsys.readouterr().err.splitlines()[-2:]
     assert "no connection was made: Key Vault: HttpResponseError 403: Forbidden" in last[0]
@@ -119,7 +144,7 @@ def test_a_vault_in_a_virtual_network_does_not_stop_the_deployment(
 ) -> None:
     commands = Commands(FORBIDDEN)
     environment = {**ENVIRONMENT, "SCIM_VNET_ENABLED": "true"}
-    assert hook.connect("py", environment, commands.run, commands.paused.append, terminal=True) == 0
+    assert hook.connect("py", environment, commands.run, commands.paused.append, commands.ask, terminal=True) == 0
     assert commands.paused == [], "a vault that is closed does not open by waiting"
     assert " ".join(ADD) in capsys.readouterr().out
 
