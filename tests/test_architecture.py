@@ -183,3 +183,5 @@ def test_a_change_waits_for_nothing_of_the_feed() -> None:
     assert status == 201
     assert "scim.store.outbox" in loaded
     assert [name for name in loaded if name.startswith("scim.feed")] == []
+    # Whether the tenant has a policy must be known; what policies say is imported for those that have one.
+    assert [name for name in loaded if name.startswith("scim.policy")] == ["scim.policy", "scim.policy.kept"]

@@ -48,8 +48,11 @@ def require_domains(
     policy: Policy, resource_type: ResourceType, document: Document, before: Document | None = None
 ) -> None:
     """Raise 400 invalidValue for a user whose userName or e-mail address is of a domain that the policy does not allow.
-    What was there before is let be, so that such a user can be disabled."""
+    What was there before is let be, and a change that leaves the user disabled is never refused: nobody stays in
+    because of an address."""
     if not policy.domains or resource_type.name != "User":
+        return
+    if before is not None and document.get("active") is False:
         return
     known = {(path, value.casefold()) for path, value in _addresses(before)} if before else set()
     for path, value in _addresses(document):

@@ -487,6 +487,11 @@ async def test_domains() -> None:
     put = {"userName": "OLD@other.example", "emails": [{"value": "Old@Other.example"}], "active": False}
     assert (await tenant.client.put(f"/Users/{old}", put)).status == 200
     await tenant.delete(f"/Users/{old}")
+    leaver = await tenant.create("leaver@contoso.com")
+    renamed = {"op": "replace", "path": "userName", "value": "leaver@evil.example"}
+    assert (await tenant.client.patch(f"/Users/{leaver}", renamed)).status == 400
+    disabled = {"op": "replace", "path": "active", "value": "False"}
+    assert (await tenant.client.patch(f"/Users/{leaver}", renamed, disabled)).json["active"] is False
 
 
 async def test_a_policy_is_tried_without_writing() -> None:
