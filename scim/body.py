@@ -16,7 +16,7 @@ import orjson
 
 from scim.budget import Work, at_once, call, charge, in_turns
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, ScimError
-from scim.schema.values import INT64, check_text, printable
+from scim.text import INT64, check_text, printable
 
 _SHOWN = 200
 """Characters of a name or path that an error shows."""

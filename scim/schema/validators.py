@@ -15,7 +15,8 @@ from scim.errors import INVALID_SYNTAX, ScimError
 from scim.schema.elements import is_husk
 from scim.schema.model import Attribute
 from scim.schema.registry import Target
-from scim.schema.values import cast, check_text, wrong_type
+from scim.schema.values import cast, wrong_type
+from scim.text import check_text
 
 _ROLES = {"roles", "entitlements"}
 """The attributes whose values Entra may write as JSON text."""

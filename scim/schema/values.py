@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scim.errors import INVALID_VALUE, ScimError
+from scim.text import INT64
 from scim.told import WRONG_TYPE
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 40
 """Characters of a value that an error shows."""
-INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,4})?")
 _LONG = 1000
@@ -154,21 +154,3 @@ def _compose(text: str) -> str:
         pieces.append(unicodedata.normalize("NFC", text[start:end]))
         start = end
     return "".join(pieces)
-
-
-def check_text(text: str, path: str) -> None:
-    """Refuse what is not Unicode text (half a surrogate pair) and NUL, which no storage key or log survives."""
-    if "\x00" in text:
-        detail = f"{printable(path)} contains the character U+0000; remove it."
-        raise ScimError(INVALID_VALUE, detail, attribute=path, rule="text")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            detail = f"{printable(path)} contains half a surrogate pair; send whole characters."
-            raise ScimError(INVALID_VALUE, detail, attribute=path, rule="text") from None
-
-
-def printable(name: str) -> str:
-    """A name from a request, fit to stand in an error: short and encodable."""
-    return name[:200].encode("ascii", "backslashreplace").decode()[:200].replace("\x00", "\\0")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from scim.errors import INVALID_COUNT, INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.http import Request
-from scim.schema.values import printable
 from scim.settings import Settings
+from scim.text import printable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LISTS = {"attributes", "excludedattributes"}

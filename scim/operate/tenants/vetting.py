@@ -20,7 +20,8 @@ from scim.operate.tenants.dump import Dump, Membership, Resource
 from scim.operate.tenants.measure import type_name
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import canonical
-from scim.schema.values import check_text, instant
+from scim.schema.values import instant
+from scim.text import check_text
 
 _DEEPEST = 202
 """Levels of a document: what any deployment takes (SCIM_MAX_JSON_DEPTH), and what an extension's name adds."""
