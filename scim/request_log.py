@@ -95,7 +95,7 @@ def _told(deed: Deed, status: int, registry: Registry | None) -> dict[str, objec
     """What was changed, or may have been if the status is a 5xx, and which rule was broken."""
     fields: dict[str, object] = {}
     if deed.rule is not None:
-        path = declared(deed.attribute, registry)
+        path = registry.find_path(deed.attribute) if registry else None
         fields |= {"attribute": path, "rule": deed.rule} if path else {"rule": deed.rule}
     if 400 <= status < 500:
         return fields
@@ -115,14 +115,6 @@ def _told(deed: Deed, status: int, registry: Registry | None) -> dict[str, objec
 def _shortened(names: Sequence[str]) -> list[str]:
     more = len(names) - MOST_NAMES
     return [*names] if more <= 0 else [*names[:MOST_NAMES], f"and {more} more"]
-
-
-def declared(path: str | None, registry: Registry | None) -> str | None:
-    """The attribute of that path as the schemas name it; None if none of them has it."""
-    if path is None or registry is None:
-        return None
-    targets = (resource_type.resolve(path) for resource_type in registry.resource_types)
-    return next((target.path for target in targets if target and (target.attribute or target.sub)), None)
 
 
 def _operation(request: Request, registry: Registry | None) -> str:

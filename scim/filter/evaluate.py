@@ -17,7 +17,7 @@ from scim.budget import Work, charge
 from scim.errors import INVALID_FILTER, ScimError
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, ValuePath
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType, Target
+from scim.schema.registry import Declared, ResourceType, Undeclared
 from scim.schema.validation import Document
 from scim.schema.values import cast, fold, folded, instant, number
 
@@ -54,8 +54,7 @@ def bind(tree: Filter, resource_type: ResourceType, *, foreign: bool = False) ->
 
 def knows(path: str, resource_type: ResourceType) -> bool:
     """Whether a filter's attribute is one of the resource type's."""
-    target = resource_type.resolve(path)
-    return target is not None and target.attribute is not None
+    return isinstance(resource_type.resolve(path), Declared)
 
 
 def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
@@ -63,7 +62,7 @@ def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
     return _bind(tree, lambda name: _sub_target(name, attribute, path))
 
 
-def known(path: str, resource_type: ResourceType) -> Target:
+def known(path: str, resource_type: ResourceType) -> Declared:
     """The attribute that a filter names. Raises 400 invalidFilter with the remedy."""
     target = resource_type.resolve(path)
     if target is None:
@@ -74,27 +73,27 @@ def known(path: str, resource_type: ResourceType) -> Target:
         )
     if not target.name and target.urn in (None, *resource_type.extension_attributes):
         raise ScimError(INVALID_FILTER, f"{path} is a schema; filter on an attribute of it.", rule="not-an-attribute")
-    if target.attribute and (target.attribute.hidden or (target.sub and target.sub.hidden)):
-        detail = f"{path} is never returned, so nothing can be searched by it."
-        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="never-returned")
-    if target.attribute is None:
+    if isinstance(target, Undeclared):
         remedy = "declare the extension's schema on this service to filter on it"
         detail = f"{path} belongs to an extension that is not declared here; {remedy}."
         raise ScimError(INVALID_FILTER, detail, rule="undeclared")
+    if target.attribute.hidden or target.leaf.hidden:
+        detail = f"{path} is never returned, so nothing can be searched by it."
+        raise ScimError(INVALID_FILTER, detail, attribute=path, rule="never-returned")
     return target
 
 
-def _sub_target(name: str, attribute: Attribute, path: str) -> Target:
+def _sub_target(name: str, attribute: Attribute, path: str) -> Declared:
     sub = attribute.sub(name) if attribute.type == "complex" else None
     if sub is None and attribute.type != "complex" and name.lower() == "value":
-        sub = attribute.model_copy(update={"multi_valued": False})  # tags[value eq "a"] on a plain list
+        sub = attribute.change(multi_valued=False)  # tags[value eq "a"] on a plain list
     if sub is None:
         detail = f"{path} has no sub-attribute {name}; filter on one that /Schemas lists."
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="unknown")
-    return Target(None, sub.name, sub)
+    return Declared(None, sub)
 
 
-def _bind(tree: Filter, lookup: Callable[[str], Target | None]) -> Predicate:
+def _bind(tree: Filter, lookup: Callable[[str], Declared | None]) -> Predicate:
     match tree:
         case And(terms):
             predicates = [_bind(term, lookup) for term in terms]
@@ -124,18 +123,16 @@ def _true_of_nothing(tree: Compare) -> bool:
     return tree.operator == ("eq" if tree.value.is_null else "ne")
 
 
-def _value_path(target: Target, path: str, filter: Filter) -> Predicate:
-    attribute = target.sub or target.attribute
-    assert attribute is not None
+def _value_path(target: Declared, path: str, filter: Filter) -> Predicate:
+    attribute = target.leaf
     inner = bind_elements(filter, attribute, path)
     read = _values(target)
     simple = attribute.type != "complex"
     return lambda resource: any(inner({attribute.name: e} if simple else e) for e in read(resource))
 
 
-def _compare(target: Target, path: str, op: str, literal: Literal) -> Predicate:
-    attribute = target.sub or target.attribute
-    assert attribute is not None
+def _compare(target: Declared, path: str, op: str, literal: Literal) -> Predicate:
+    attribute = target.leaf
     if attribute.type == "complex":
         value = attribute.sub("value")
         if value is None:
@@ -158,7 +155,7 @@ def _compare(target: Target, path: str, op: str, literal: Literal) -> Predicate:
     return lambda resource: (values := list(read(resource))) == [] or any(map(test, values))
 
 
-def _values(target: Target) -> _Values:
+def _values(target: Declared) -> _Values:
     """All values that a name has in a resource: none, one, or those of a multi-valued attribute."""
     urn, name, sub = target.urn, target.name, target.sub.name if target.sub else None
 

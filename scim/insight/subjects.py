@@ -17,7 +17,6 @@ import orjson
 from scim.errors import Reason
 from scim.http import Request, Response
 from scim.insight.failures import CONNECTION, MOST_CHARACTERS, REQUEST, Failure
-from scim.request_log import declared
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.values import folded
 from scim.trace import Trace
@@ -131,7 +130,7 @@ def _failure(operation: _Operation, trace: Trace, registry: Registry, at: str, *
         trace.connection or "",
         trace.credential,
         operation.error.get("scimType"),
-        declared(trace.deed.attribute, registry) if alone else None,
+        registry.find_path(trace.deed.attribute) if alone and registry else None,
         trace.deed.rule if alone else None,
         named=named,
     )

@@ -19,7 +19,7 @@ from scim.errors import INVALID_VALUE, MUTABILITY, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Compare, Filter
 from scim.patch import cost
-from scim.patch.entra import Operation
+from scim.patch.entra import Operation, names_sub
 from scim.patch.undeclared import apply_undeclared
 from scim.schema.elements import (
     folded_value,
@@ -37,16 +37,17 @@ from scim.schema.elements import (
 )
 from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
-from scim.schema.registry import ResourceType, Target
+from scim.schema.readers import empty, single_primary
+from scim.schema.registry import Declared, ResourceType, Undeclared
 from scim.schema.validation import (
     Document,
     assign,
     bound,
+    find_container,
     hold_immutable,
     immutable,
     require,
 )
-from scim.schema.validators import canonical_element, canonical_value, empty, single_primary
 
 
 def apply(document: Document, operations: Iterable[Operation], resource_type: ResourceType) -> Document:
@@ -81,36 +82,34 @@ def steps(
 
 def _apply(document: Document, operation: Operation) -> None:
     target = operation.target
-    if target.attribute is None:
-        apply_undeclared(document, operation)
+    if isinstance(target, Undeclared):
+        apply_undeclared(document, operation, target)
     elif target.attribute.multi_valued:
-        _multi_valued(document, operation)
+        _change_multi_valued(document, operation, target)
     else:
-        _single_valued(document, operation)
+        _change_single_valued(document, operation, target)
 
 
 def _tidy(before: Document, after: Document, operations: list[Operation], members: str | None) -> None:
     """Take out of a list that was changed what it must not hold in the end: the same value of one type twice (RFC 7643
     §2.4), and new elements that say nothing. An element may say nothing between two operations, and one that was there
     stays; a member that names nobody is left to be refused."""
-    target, attribute = operations[0].target, operations[0].target.attribute
-    if attribute is None or not attribute.multi_valued:
+    target = operations[0].target
+    if isinstance(target, Undeclared) or not (attribute := target.attribute).multi_valued:
         return
-    containers = (document if target.urn is None else document.get(target.urn, {}) for document in (before, after))
-    old, elements = (container.get(target.name) or [] for container in containers)
+    old, elements = (find_container(document, target).get(target.name) or [] for document in (before, after))
     kept = without_duplicates(elements, attribute)
     if target.name != members and not any(o.whole and o.filter is not None for o in operations):
         kept = [element for element in kept if not is_husk(element, attribute) or element in old]
-        whole = (o for o in operations if o.op == "replace" and o.filter is None and o.target.sub is None)
+        whole = (o for o in operations if o.op == "replace" and o.filter is None and not names_sub(o.target))
         if old and not kept and elements and (last := deque(whole, 1)):
             refuse_husks(last[0].value, attribute, target.path)
     if len(kept) != len(elements):
-        assign(after, Target(target.urn, target.name, attribute), kept or None)
+        assign(after, target.without_sub(), kept or None)
 
 
-def _single_valued(document: Document, operation: Operation) -> None:
-    target, attribute = operation.target, operation.target.attribute
-    assert attribute is not None
+def _change_single_valued(document: Document, operation: Operation, target: Declared) -> None:
+    attribute = target.attribute
     if operation.op == "remove":
         if attribute.required and target.sub is None:
             raise ScimError(
@@ -119,33 +118,31 @@ def _single_valued(document: Document, operation: Operation) -> None:
                 attribute=target.path,
                 rule="required",
             )
-        if attribute.type == "complex" and target.sub is None and not _names_present(document, operation):
+        if attribute.type == "complex" and target.sub is None and not _names_present(document, operation, target):
             return
         assign(document, target, None)
         return
-    value = canonical_value(operation.value, target)
+    value = target.read(operation.value)
     if attribute.is_reference:
         if value is None and not empty(operation.value) and not _says_anything(operation.value, attribute):
             return
         if target.sub is not None and target.sub.name == "value":
-            assign(document, Target(target.urn, target.name, attribute), None)  # the old $ref is not the new one's
+            assign(document, target.without_sub(), None)  # the old $ref is not the new one's
     elif attribute.type == "complex" and target.sub is None and not empty(operation.value):
-        container = document if target.urn is None else document.get(target.urn, {})
-        value = _merge(container.get(target.name, {}), operation.value, value, attribute) or None
+        present = find_container(document, target).get(target.name, {})
+        value = _merge(present, operation.value, value, attribute) or None
     assign(document, target, value)
 
 
-def _names_present(document: Document, operation: Operation) -> bool:
+def _names_present(document: Document, operation: Operation, target: Declared) -> bool:
     """Whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
     already, like the manager before this one, is not there."""
-    target, value = operation.target, _single(unwrap(operation.value, operation.target.name))
-    attribute = target.attribute
-    assert attribute is not None
+    value = _single(unwrap(operation.value, target.name))
     if empty(value):
         return True
-    container = document if target.urn is None else document.get(target.urn, {})
+    container = find_container(document, target)
     present = [container[target.name]] if target.name in container else []
-    return not without_named(present, [_parse_named(value, target)], attribute)
+    return not without_named(present, [_parse_named(value, target)], target.attribute)
 
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
@@ -172,16 +169,13 @@ def _single(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _multi_valued(document: Document, operation: Operation) -> None:
-    target, attribute = operation.target, operation.target.attribute
-    assert attribute is not None
-    container = document if target.urn is None else document.get(target.urn, {})
-    present: list[Any] = list(container.get(target.name) or [])
-    whole = Target(target.urn, target.name, attribute)
+def _change_multi_valued(document: Document, operation: Operation, target: Declared) -> None:
+    attribute, whole = target.attribute, target.without_sub()
+    present: list[Any] = list(find_container(document, target).get(target.name) or [])
     if operation.filter is not None:
-        elements = _change_filtered(present, operation)
+        elements = _change_filtered(present, operation, operation.filter, target)
     elif target.sub is not None:
-        elements = _change_every(present, operation, target.sub)
+        elements = _change_every(present, operation, target, target.sub)
     elif operation.op == "remove":
         elements = _remove(present, operation.value, whole)
     elif empty(operation.value):
@@ -189,29 +183,25 @@ def _multi_valued(document: Document, operation: Operation) -> None:
     else:
         if operation.op == "replace":
             refuse_unknown_list(operation.value, attribute, target.path)
-        new = canonical_value(operation.value, whole) or []
+        new = whole.read(operation.value) or []
         elements = _add(present, new, attribute) if operation.op == "add" else new
     assign(document, whole, elements or None)
 
 
-def _remove(present: list[Any], value: object, whole: Target) -> list[Any]:
+def _remove(present: list[Any], value: object, whole: Declared) -> list[Any]:
     """The elements after `remove` of a whole attribute: without those that are listed (Entra's form); none of them if
     nothing is said, as in the RFC. An empty list names nothing, so all stay."""
-    attribute = whole.attribute
-    assert attribute is not None
     if value is None or value == "":
         return []
-    return without_named(
-        present, [_parse_named(element, whole) for element in listed(unwrap(value, whole.name))], attribute
-    )
+    named = [_parse_named(element, whole) for element in listed(unwrap(value, whole.name))]
+    return without_named(present, named, whole.attribute)
 
 
-def _parse_named(element: object, whole: Target) -> tuple[Any, set[str]]:
+def _parse_named(element: object, whole: Declared) -> tuple[Any, set[str]]:
     """An element that a removal names, in canonical form, and the sub-attributes that it was said not to have. Raises
     400 invalidValue if it cannot be told which one is meant: what is not known might be what tells it."""
     attribute = whole.attribute
-    assert attribute is not None
-    known = canonical_element(element, whole)
+    known = attribute.read_element(element, whole.path)
     described = isinstance(known, dict) and "value" not in known
     if known is None or (described and has_unknown(element, attribute)):
         raise unclear_removal(element, whole.path)
@@ -238,23 +228,22 @@ def _add(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
     return single_primary(elements, primary)
 
 
-def _change_filtered(present: list[Any], operation: Operation) -> list[Any]:
-    """The elements after an operation behind a value path."""
-    target, attribute = operation.target, operation.target.attribute
-    assert attribute is not None and operation.filter is not None
-    matches = bind_elements(operation.filter, attribute, target.path)
+def _change_filtered(present: list[Any], operation: Operation, filter: Filter, target: Declared) -> list[Any]:
+    """Return the elements after an operation behind a value path."""
+    attribute = target.attribute
+    matches = bind_elements(filter, attribute, target.path)
     simple = attribute.type != "complex"
     found = (i for i, e in enumerate(present) if matches({attribute.name: e} if simple else e))
     hits: Collection[int] = dict.fromkeys(found)  # in order, and quick to look into
     if operation.op == "remove" or empty(operation.value):
         _hold_sub(present, hits, operation.sub, None, target.name)
         return _clear(present, hits, operation.sub, attribute)
-    value = _element_value(operation)
+    value = _read_element(operation, target)
     _hold_sub(present, hits, operation.sub, value, target.name)
     if not hits:
         if value is None:
             return present  # nothing that anybody knows, for an element that is not there
-        made = _terms(operation.filter, attribute, target.path, strict=True)
+        made = _describe(filter, attribute, target.path, strict=True)
         present = [*present, None if simple else made]
         hits = [len(present) - 1]
     elements = list(present)
@@ -263,7 +252,7 @@ def _change_filtered(present: list[Any], operation: Operation) -> list[Any]:
             elements[i] = elements[i] if value is None else value
         return elements
     for i in hits:
-        elements[i] = _change_element(elements[i], operation, value, attribute)
+        elements[i] = _change_element(elements[i], operation, filter, value, attribute)
     elements = _one_primary(elements, hits, attribute, husks=operation.whole)
     if operation.whole and value is not None:
         return elements
@@ -284,25 +273,24 @@ def _is_emptied(before: Document, after: Document, attribute: Attribute) -> bool
     return set(after) < set(before) and is_husk(after, attribute)
 
 
-def _change_element(element: Document, operation: Operation, value: Any, attribute: Attribute) -> Document:
+def _change_element(
+    element: Document, operation: Operation, filter: Filter, value: Any, attribute: Attribute
+) -> Document:
     """One element after an addition or replacement of itself or of one of its sub-attributes. What a replacement does
     not name stays, unless the connection is strict; another reference is another element."""
     if operation.sub is not None:
         return {**element, operation.sub.name: value}
     another = attribute.is_reference and value is not None and "value" in value
     if operation.op == "replace" and value is not None and (operation.whole or another):
-        assert operation.filter is not None
-        return {**_terms(operation.filter, attribute, attribute.name, strict=False), **value}
+        return {**_describe(filter, attribute, attribute.name, strict=False), **value}
     return _merge(element, operation.value, value, attribute)
 
 
-def _element_value(operation: Operation) -> Any:
-    """The canonical new value of an element or of its sub-attribute; None where nothing in it is known."""
-    target, attribute = operation.target, operation.target.attribute
-    assert attribute is not None
+def _read_element(operation: Operation, target: Declared) -> Any:
+    """Return the canonical new value of an element or of its sub-attribute; None if nothing in it is known."""
     if operation.sub is not None:
-        return canonical_value(operation.value, Target(target.urn, target.name, attribute, operation.sub))
-    return canonical_element(_single(operation.value), target)
+        return Declared(target.urn, target.attribute, operation.sub).read(operation.value)
+    return target.attribute.read_element(_single(operation.value), target.path)
 
 
 def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, value: Any, name: str) -> None:
@@ -327,36 +315,35 @@ def _clear(present: list[Any], hits: Collection[int], sub: Attribute | None, att
     return elements
 
 
-def _change_every(present: list[Any], operation: Operation, sub: Attribute) -> list[Any]:
+def _change_every(present: list[Any], operation: Operation, target: Declared, sub: Attribute) -> list[Any]:
     """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
-    assert operation.target.attribute is not None
     if operation.op == "remove":
-        hits = _of_value(present, operation, sub)
-        _hold_sub(present, hits, sub, None, operation.target.name)
-        return _clear(present, hits, sub, operation.target.attribute)
-    value = canonical_value(operation.value, operation.target)
-    _hold_sub(present, range(len(present)), sub, value, operation.target.name)
+        hits = _find_named(present, operation, target, sub)
+        _hold_sub(present, hits, sub, None, target.name)
+        return _clear(present, hits, sub, target.attribute)
+    value = target.read(operation.value)
+    _hold_sub(present, range(len(present)), sub, value, target.name)
     if value is None:
-        return _clear(present, range(len(present)), sub, operation.target.attribute)
+        return _clear(present, range(len(present)), sub, target.attribute)
     return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
 
 
-def _of_value(present: list[Any], operation: Operation, sub: Attribute) -> Collection[int]:
+def _find_named(present: list[Any], operation: Operation, target: Declared, sub: Attribute) -> Collection[int]:
     """The elements whose sub-attribute a removal is about: those of the values that it lists, else all."""
     if operation.value is None or operation.value == "":
         return range(len(present))
     charge(len(present), Work.VALUES)
     wanted: list[object] = []
     for item in listed(operation.value):
-        value = canonical_value([item] if isinstance(item, dict) else item, operation.target)
+        value = target.read([item] if isinstance(item, dict) else item)
         if value is None:
-            raise unclear_removal(item, operation.target.path)
+            raise unclear_removal(item, target.path)
         wanted.append(json.dumps(folded_value(value, sub)))
     named = set(wanted)
     return {i: None for i, e in enumerate(present) if json.dumps(folded_value(e.get(sub.name), sub)) in named}
 
 
-def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:
+def _describe(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:
     """The element that a filter of `eq` terms describes. If `strict`, raises 400 noTarget for any other filter."""
     element: Document = {}
     for term in filter.terms if isinstance(filter, And) else (filter,):
@@ -367,7 +354,7 @@ def _terms(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> 
             if sub.mutability == "readOnly":
                 detail = f"{path}.{sub.name} is read only, so no value can be made with it."
                 raise ScimError(INVALID_VALUE, detail, attribute=f"{path}.{sub.name}", rule="read-only")
-            value = canonical_value(term.value.text, Target(None, attribute.name, attribute, sub))
+            value = Declared(None, attribute, sub).read(term.value.text)
             if value is not None:
                 element[sub.name] = value
         elif strict:

@@ -11,8 +11,8 @@ from typing import Any
 
 from scim.budget import Work, charge
 from scim.patch.entra import Operation
-from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, hold_number, own_name
+from scim.schema.registry import Declared, ResourceType, Undeclared
+from scim.schema.validation import Document, find_container, hold_number, own_name
 
 _OPERATION = 5
 """Units of an operation on one value."""
@@ -26,7 +26,7 @@ def expect(document: Document, operation: Operation, size: int) -> int:
     """Count what the operation will look at in the document, of `size` characters when the PATCH began; how many values
     its attribute has. Raises TooDear."""
     units, present = _OPERATION, _find_present(document, operation)
-    if operation.target.attribute is None:
+    if isinstance(operation.target, Undeclared):
         units += len(document) + len(document.get(operation.target.urn or "", ())) + size // _TEXT
     sent = len(operation.value) if isinstance(operation.value, list | dict) else 1
     number = len(present) if isinstance(present, list) else 0
@@ -44,7 +44,7 @@ def hold(document: Document, operation: Operation, resource_type: ResourceType, 
 def _find_present(document: Document, operation: Operation) -> Any:
     """What the operation's attribute has."""
     target = operation.target
-    if target.urn is None:
-        return document.get(target.name)
-    container = document.get(target.urn if target.attribute else own_name(document, target.urn), {})
-    return container.get(target.name if target.attribute else own_name(container, target.name))
+    if target.urn is None or isinstance(target, Declared):
+        return find_container(document, target).get(target.name)
+    container = document.get(own_name(document, target.urn), {})
+    return container.get(own_name(container, target.name))

@@ -18,8 +18,8 @@ from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
 from scim.schema.elements import unclear_removal, unwrap
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType, Target
-from scim.schema.validators import empty
+from scim.schema.readers import empty
+from scim.schema.registry import Declared, ResourceType, Target, Undeclared
 from scim.told import READ_ONLY_ATTRIBUTE
 
 Op = Literal["add", "replace", "remove"]
@@ -147,7 +147,7 @@ def _together(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]
                 raise ScimError(
                     INVALID_SYNTAX, f"{path[:200]} comes twice; send it once.", attribute=path, rule="twice"
                 )
-    return sorted(result, key=lambda one: one.filter is not None or one.target.sub is not None)
+    return sorted(result, key=lambda one: one.filter is not None or names_sub(one.target))
 
 
 def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
@@ -159,7 +159,7 @@ def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operat
     except ScimError:
         return
     target = _target(op, path, value, reader.resource_type)
-    if target is None or _read_only(target):
+    if target is None or (isinstance(target, Declared) and target.is_read_only):
         return
     if not target.name:
         yield from _container(op, path, target.urn, value, reader)
@@ -172,11 +172,10 @@ def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operat
 
 def _has_parts(target: Target) -> bool:
     """Whether an attribute is one complex value, whose parts may be removed each for itself."""
-    attribute = target.attribute
     return (
-        attribute is not None
-        and attribute.type == "complex"
-        and not (attribute.multi_valued or attribute.is_reference or target.sub)
+        isinstance(target, Declared)
+        and target.leaf.type == "complex"
+        and not (target.attribute.multi_valued or target.attribute.is_reference)
     )
 
 
@@ -186,8 +185,8 @@ def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Ope
     target = _target(op, path, value, reader.resource_type)
     if target is None:
         return
-    if _read_only(target):
-        if reader.strict or target.attribute is None or target.attribute.mutability == "readOnly":
+    if isinstance(target, Declared) and target.is_read_only:
+        if reader.strict or target.attribute.mutability == "readOnly":
             raise _refusal(target.path)
         return  # of an attribute that may be set, like manager.displayName, as one that nobody knows
     if not target.name:
@@ -199,7 +198,7 @@ def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Ope
 def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
     """What a path stands for."""
     target = resource_type.resolve(path.attribute)
-    if target and target.attribute is None and path.filter is None and op != "remove":
+    if isinstance(target, Undeclared) and path.filter is None and op != "remove":
         return resource_type.undeclared(target, value)
     return target
 
@@ -218,10 +217,10 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
             for inner, item in value.items():
                 yield from _keyed(op, f"{name}:{inner}", item, reader)
         elif op != "remove":
-            yield Operation(op, Target(urn, ""), {inner: item for inner, item in value.items() if inner})
+            yield Operation(op, Undeclared(urn), {inner: item for inner, item in value.items() if inner})
         else:  # only what is named goes
             for inner, item in value.items():
-                yield Operation(op, Target(urn, inner), item)
+                yield Operation(op, Undeclared(urn, inner), item)
     elif urn is None:
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
     elif op == "remove" and value not in (None, "", []):
@@ -229,23 +228,23 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
     elif op == "remove" and value == []:
         return  # names nothing
     elif op == "remove" or empty(value):
-        yield Operation("remove", Target(urn, ""))
+        yield Operation("remove", Undeclared(urn))
     elif declared:
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
 
 
 def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reader) -> Iterator[Operation]:
-    attribute = target.attribute
     if path.filter is None:
-        whole = attribute and attribute.type == "complex" and not (target.sub or attribute.sub(target.name))
+        whole = isinstance(target, Declared) and target.leaf.type == "complex" and not target.leaf.sub(target.name)
         if whole and target.name != reader.resource_type.members:
             value = unwrap(value, target.name)
         yield Operation(op, target, value, whole=reader.strict)
         return
-    if attribute is None:
+    if isinstance(target, Undeclared):
         sub = Attribute(name=path.sub) if path.sub else None
         yield Operation(op, target, value, path.filter, sub)
         return
+    attribute = target.attribute
     if not attribute.multi_valued or target.sub is not None:
         detail = f"{target.path} is not multi-valued; take the brackets out of the path."
         raise ScimError(INVALID_PATH, detail, attribute=target.path, rule="not-multi-valued")
@@ -259,11 +258,9 @@ def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reade
     yield Operation(op, target, value, path.filter, sub, reader.strict)
 
 
-def _read_only(target: Target) -> bool:
-    attribute, sub = target.attribute, target.sub
-    if attribute is None:
-        return False
-    return attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")
+def names_sub(target: Target) -> bool:
+    """Whether a name is a sub-attribute's."""
+    return isinstance(target, Declared) and target.sub is not None
 
 
 def _refusal(path: str) -> ScimError:

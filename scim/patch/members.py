@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
-from scim.patch.entra import Operation
+from scim.patch.entra import Operation, names_sub
 from scim.schema.elements import listed, refuse_nobody, unwrap
-from scim.schema.registry import Registry, ResourceType, Target
+from scim.schema.readers import empty
+from scim.schema.registry import Declared, Registry, ResourceType
 from scim.schema.validation import Document
-from scim.schema.validators import canonical_value, empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
     """What operations on members come to; None where the present members must be known. Raises 400 invalidValue."""
     result = Delta()
     for operation in operations:
-        if operation.target.sub is not None or operation.op == "replace":
+        target = operation.target
+        if not isinstance(target, Declared) or target.sub is not None or operation.op == "replace":
             return None
         if operation.filter is not None:
             ids = _list_named(operation.filter) if operation.op == "remove" and operation.sub is None else None
@@ -51,7 +52,7 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
         elif operation.op == "remove" and operation.value in (None, ""):
             return None
         else:
-            members = {member["value"]: member for member in identified(operation.value, operation.target)}
+            members = {member["value"]: member for member in identified(operation.value, target)}
             if operation.op == "add":
                 if result.remove & members.keys():
                     return None  # who goes and comes back has lost what was known of them before
@@ -69,7 +70,7 @@ def sets_all(operations: Iterable[Operation]) -> bool:
     """Whether the members after the operations are the same whatever they were before: the first of them replaces or
     removes all."""
     first = next(iter(operations), None)
-    if first is None or first.filter is not None or first.target.sub is not None or first.sub is not None:
+    if first is None or first.filter is not None or names_sub(first.target) or first.sub is not None:
         return False
     return first.op == "replace" or (first.op == "remove" and first.value in (None, ""))
 
@@ -87,7 +88,7 @@ def _read(operation: Operation, registry: Registry) -> Operation:
     target, value = operation.target, operation.value
     if operation.filter is not None:
         return replace(operation, filter=_with_ids(operation.filter, registry))
-    if target.sub is not None or target.attribute is None or empty(value):
+    if not isinstance(target, Declared) or target.sub is not None or empty(value):
         return operation
     if operation.op == "remove":
         value = [_named_by_url(element, registry) for element in listed(unwrap(value, target.name))]
@@ -104,9 +105,9 @@ def _of_whole_members(operation: Operation) -> Operation:
     target = operation.target
     if operation.filter is not None and operation.sub is not None:
         return replace(operation, sub=None) if operation.sub.name == "value" else operation
-    if target.sub is None or target.sub.name != "value" or empty(operation.value):
+    if not isinstance(target, Declared) or target.sub is None or target.sub.name != "value" or empty(operation.value):
         return operation
-    return replace(operation, target=replace(target, sub=None))
+    return replace(operation, target=target.without_sub())
 
 
 def _with_ids(filter: Filter, registry: Registry) -> Filter:
@@ -143,9 +144,9 @@ def _named_by_url(element: object, registry: Registry) -> object:
     return {"value": id} if id else element
 
 
-def identified(value: object, target: Target) -> list[Document]:
+def identified(value: object, target: Declared) -> list[Document]:
     """Members in canonical form, each with its id. Raises 400 invalidValue if one has no value."""
-    members: list[Document] = canonical_value(value, Target(None, target.name, target.attribute)) or []
+    members: list[Document] = target.without_sub().read(value) or []
     for member in members:
         if "value" not in member:
             detail = f"{target.name}.value is missing: each member needs the id of a resource."

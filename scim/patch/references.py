@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or
 from scim.patch.entra import Operation
-from scim.schema.registry import ResourceType
+from scim.schema.registry import Declared, ResourceType
 
 FindId = Callable[[object], str | None]
 """From a URL to the id of the resource of ours that it names; None for any other value."""
@@ -27,16 +27,16 @@ def read_references(
     element its value, if its `$ref` alone names one."""
     named = set(resource_type.references)
     return [
-        _read(operation, find_id, with_value)
-        if (operation.target.urn, operation.target.name) in named and operation.target.attribute
+        _read(operation, operation.target, find_id, with_value)
+        if (operation.target.urn, operation.target.name) in named and isinstance(operation.target, Declared)
         else operation
         for operation in operations
     ]
 
 
-def _read(operation: Operation, find_id: FindId, with_value: Callable[[object], object]) -> Operation:
-    target, value = operation.target, operation.value
-    if target.sub is not None and target.sub.name == "$ref" and target.attribute and (id := find_id(value)):
+def _read(operation: Operation, target: Declared, find_id: FindId, with_value: Callable[[object], object]) -> Operation:
+    value = operation.value
+    if target.sub is not None and target.sub.name == "$ref" and (id := find_id(value)):
         operation = replace(operation, target=replace(target, sub=target.attribute.sub("value")), value=id)
     elif target.sub is None and operation.sub is None:
         value = [with_value(element) for element in value] if isinstance(value, list) else with_value(value)

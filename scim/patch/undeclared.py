@@ -17,18 +17,17 @@ from scim.filter.tree import And, Compare, Filter, names
 from scim.patch.entra import Operation
 from scim.schema.elements import ABOUT, listed, nothing_meant, unclear_removal, unwrap
 from scim.schema.model import Attribute
-from scim.schema.registry import Target
+from scim.schema.readers import empty
+from scim.schema.registry import Undeclared
 from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
-from scim.schema.validators import empty
 
 _TEXT, _NESTED = 200, 32
 """Characters of JSON that are written in a unit: of one text, and of lists and objects."""
 
 
-def apply_undeclared(document: Document, operation: Operation) -> None:
+def apply_undeclared(document: Document, operation: Operation, target: Undeclared) -> None:
     """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
     invalidValue for a removal that does not say what to remove, and for a list of nothing in the place of another."""
-    target = operation.target
     urn = own_name(document, target.urn or "")
     if not target.name and urn not in document and (attribute := _attribute_there(document, urn)):
         operation = replace(operation, target=attribute)
@@ -43,23 +42,24 @@ def apply_undeclared(document: Document, operation: Operation) -> None:
     name = own_name(container, target.name)
     head, dot, sub = name.partition(".")
     if dot and name not in container and (whole := own_name(document, f"{urn}:{head}")) in document:
-        apply_undeclared(document, replace(operation, target=Target(whole, sub)))
+        inner = Undeclared(whole, sub)
+        apply_undeclared(document, replace(operation, target=inner), inner)
         return
     inside = own_name(container, head)
     if dot and name not in container and isinstance(container.get(inside), dict | list):
-        assign(document, Target(urn, inside), _change_every(container[inside], operation, sub))
+        assign(document, Undeclared(urn, inside), _change_every(container[inside], operation, sub))
         return
-    assign(document, Target(urn, name), _change_attribute(container.get(name), operation))
+    assign(document, Undeclared(urn, name), _change_attribute(container.get(name), operation))
 
 
-def _attribute_there(document: Document, urn: str) -> Target | None:
+def _attribute_there(document: Document, urn: str) -> Undeclared | None:
     """Return the attribute that is there already under what looks like the URN of an extension; None if none is."""
     head, _, name = urn.rpartition(":")
     head = own_name(document, head)
     container = document.get(head)
     if not isinstance(container, dict) or (name := own_name(container, name)) not in container:
         return None
-    return Target(head, name)
+    return Undeclared(head, name)
 
 
 def _change_extension(document: Document, urn: str, operation: Operation) -> None:
@@ -71,7 +71,7 @@ def _change_extension(document: Document, urn: str, operation: Operation) -> Non
     spellings = {name.lower(): name for name in container}
     for name, value in operation.value.items():
         known = spellings.setdefault(name.lower(), name)
-        changed = _change_attribute(container.get(known), Operation(operation.op, Target(urn, known), value))
+        changed = _change_attribute(container.get(known), Operation(operation.op, Undeclared(urn, known), value))
         if changed is None:
             container.pop(known, None)
         else:

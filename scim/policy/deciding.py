@@ -21,7 +21,7 @@ from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
 from scim.policy.state import TOTAL, State
-from scim.schema.registry import Registry
+from scim.schema.registry import Declared, Registry
 from scim.store import keys, properties
 from scim.store.table import Partition
 
@@ -208,7 +208,7 @@ class Decider:
         container = data if target.urn is None else data.get(target.urn, {})
         value = container.get(target.name)
         for element in value if isinstance(value, list) else [value]:
-            if target.sub is not None:
+            if isinstance(target, Declared) and target.sub is not None:
                 element = element.get(target.sub.name) if isinstance(element, dict) else None
             if element is not None:
                 return str(element)

@@ -24,7 +24,7 @@ from pydantic.alias_generators import to_camel
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.faults import find_fault
-from scim.schema.registry import Registry, ResourceType, Target
+from scim.schema.registry import Declared, Registry, ResourceType
 from scim.schema.validation import Document, canonical
 
 MOST_BYTES = 30_000
@@ -186,9 +186,9 @@ def canonical_defaults(defaults: dict[str, Any], resource_type: ResourceType) ->
     PolicyError."""
     for name in defaults:
         target = resource_type.resolve(name)
-        if target is None or (target.urn is None and target.attribute is None):
+        if target is None or (target.urn is None and not isinstance(target, Declared)):
             raise PolicyError(f"defaults.{name}: is no attribute of a user; /Schemas lists them.")
-        attribute = target.attribute
+        attribute = target.attribute if isinstance(target, Declared) else None
         if attribute and (attribute.mutability == "readOnly" or attribute.uniqueness != "none"):
             raise PolicyError(f"defaults.{name}: cannot be the same for every user: it is unique, or read only.")
     named = {"userName": "somebody"}  # what every user needs, and no default says
@@ -200,11 +200,11 @@ def canonical_defaults(defaults: dict[str, Any], resource_type: ResourceType) ->
     return document
 
 
-def _find_source(name: str, users: ResourceType, where: str) -> Target:
+def _find_source(name: str, users: ResourceType, where: str) -> Declared:
     target = users.resolve(name)
-    if target is None or target.attribute is None:
+    if not isinstance(target, Declared):
         raise PolicyError(f"{where}: {name} is no attribute of a user; /Schemas lists them.")
-    if (target.sub or target.attribute).type == "complex" or (target.attribute.multi_valued and target.sub is None):
+    if target.leaf.type == "complex" or (target.attribute.multi_valued and target.sub is None):
         raise PolicyError(f"{where}: {name} is not a single value; name an attribute that is.")
     return target
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
-from scim.schema.model import Attribute
 from scim.schema.values import fold
+
+if TYPE_CHECKING:
+    from scim.schema.model import Attribute
 
 ABOUT = frozenset({"type", "primary", "display"})
 """What only says something about an element that has something else."""

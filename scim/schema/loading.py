@@ -97,7 +97,7 @@ def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) 
             remedy = "end its id with the name of one, or name it in a resource type's schemaExtensions"
             raise SchemaError(f"schema {urn} extends no resource type: {remedy}")
         extensions = (*result[name].schema_extensions, SchemaExtension.model_validate({"schema": urn}))
-        result[name] = result[name].model_copy(update={"schema_extensions": extensions})
+        result[name] = result[name].change(schema_extensions=extensions)
     return result
 
 
@@ -110,13 +110,13 @@ def _name_member_types(types: dict[str, ResourceTypeDocument], schemas: dict[str
         if schema is None or (name := document.storage.members) is None:
             continue
         attributes = tuple(_with_types(a, able) if a.name.lower() == name.lower() else a for a in schema.attributes)
-        schemas[schema.id] = schema.model_copy(update={"attributes": attributes})
+        schemas[schema.id] = schema.change(attributes=attributes)
 
 
 def _with_types(members: Attribute, names: tuple[str, ...]) -> Attribute:
     told = {"$ref": {"reference_types": names}, "type": {"canonical_values": names}}
-    subs = tuple(sub.model_copy(update=told.get(sub.name, {})) for sub in members.sub_attributes)
-    return members.model_copy(update={"sub_attributes": subs})
+    subs = tuple(sub.change(**told.get(sub.name, {})) for sub in members.sub_attributes)
+    return members.change(sub_attributes=subs)
 
 
 def _resource_type(

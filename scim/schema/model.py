@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+from scim.schema.readers import Reader, make_element_reader, make_reader
 
 Type = Literal["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"]
 
 
 class _Document(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="forbid")
+
+    def change(self, **fields: Any) -> Self:
+        """Return a copy with other values of these fields. What this one has cached is not in it."""
+        copy = self.model_copy(update=fields)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
 
 class Attribute(_Document):
@@ -30,6 +39,16 @@ class Attribute(_Document):
     canonical_values: tuple[str, ...] = ()
     reference_types: tuple[str, ...] = ()
     sub_attributes: tuple[Attribute, ...] = ()
+
+    @cached_property
+    def read(self) -> Reader:
+        """Return the canonical form of a client's value; None if it is no value. Raises 400 invalidValue."""
+        return make_reader(self)
+
+    @cached_property
+    def read_element(self) -> Reader:
+        """Do the same for one element of a multi-valued attribute."""
+        return make_element_reader(self)
 
     @cached_property
     def _subs(self) -> dict[str, Attribute]:

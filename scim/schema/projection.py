@@ -12,7 +12,7 @@ from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType
+from scim.schema.registry import Declared, ResourceType
 from scim.schema.validation import Document
 
 Wanted = dict[tuple[str | None, str], set[str] | None]
@@ -153,7 +153,7 @@ def _names(resource_type: ResourceType, text: str) -> Wanted:
         if target is None:
             continue
         key = (target.urn, target.name)
-        if target.sub is None:
+        if not isinstance(target, Declared) or target.sub is None:
             wanted[key] = None
         elif (subs := wanted.setdefault(key, set())) is not None:
             subs.add(target.sub.name)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
 
@@ -39,27 +39,69 @@ _REMEMBERED = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a name stands for.
-
-    `urn` is the extension's container, None for the core. `attribute` is None where the extension is not declared:
-    then `name` is the bare attribute name, or "" for the whole container.
-    """
+class Declared:
+    """A declared attribute, or a sub-attribute of one."""
 
     urn: str | None
-    name: str
-    attribute: Attribute | None = None
+    """The extension's URN; None for the core schema and the common attributes."""
+    attribute: Attribute
     sub: Attribute | None = None
+    """The sub-attribute, if the name is one's."""
+    name: str = field(init=False, compare=False)
+    """The attribute's name in its declared case."""
     path: str = field(init=False, compare=False)
-    """The name in its declared case, as errors and indexes show it."""
+    """The whole name in its declared case, as errors and indexes show it."""
     key: str = field(init=False, compare=False)
     """The path in lower case."""
 
     def __post_init__(self) -> None:
-        path = ":".join(part for part in (self.urn, self.name) if part)
-        path = f"{path}.{self.sub.name}" if self.sub else path
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "key", path.lower())
+        name = self.attribute.name
+        path = f"{name}.{self.sub.name}" if self.sub else name
+        _remember_names(self, name, f"{self.urn}:{path}" if self.urn else path)
+
+    @property
+    def leaf(self) -> Attribute:
+        """The sub-attribute if there is one, else the attribute: whose values the name stands for."""
+        return self.sub or self.attribute
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether no client may set it."""
+        return "readOnly" in (self.attribute.mutability, self.leaf.mutability)
+
+    def read(self, value: object) -> Any:
+        """Return the canonical form of a client's value; None if it is no value. Raises 400 invalidValue."""
+        return self.leaf.read(value, self.path)
+
+    def without_sub(self) -> Declared:
+        """Return the attribute itself."""
+        return Declared(self.urn, self.attribute) if self.sub else self
+
+
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """What is no declared attribute: a whole schema, or an attribute of an extension that nobody declared."""
+
+    urn: str | None
+    """The schema's URN; None for the core schema."""
+    name: str = ""
+    """The attribute's name as it came; "" for the whole schema."""
+    path: str = field(init=False, compare=False)
+    """The whole name."""
+    key: str = field(init=False, compare=False)
+    """The path in lower case."""
+
+    def __post_init__(self) -> None:
+        _remember_names(self, self.name, ":".join(part for part in (self.urn, self.name) if part))
+
+
+def _remember_names(target: Target, name: str, path: str) -> None:
+    for member, value in (("name", name), ("path", path), ("key", path.lower())):
+        object.__setattr__(target, member, value)
+
+
+Target = Declared | Undeclared
+"""What a name stands for."""
 
 
 ReferenceNames = dict[str, "ReferenceNames | None"]
@@ -70,7 +112,8 @@ class Index(NamedTuple):
 
     path: str
     attribute: Attribute
-    target: Target
+    """The one that has the values: the sub-attribute, if the path names one."""
+    target: Declared
     unique: bool
 
     @property
@@ -180,36 +223,36 @@ class ResourceType:
         lower = name.lower()
         for urn, container in self._urns:
             if lower == urn:
-                return Target(container, "")
+                return Undeclared(container)
             if lower.startswith(urn + ":") or (lower.startswith(urn + ".") and lower[len(urn) + 1 :][:1].isalpha()):
                 attributes = self.core_attributes if container is None else self.extension_attributes[container]
                 return self._attribute(container, attributes, name[len(urn) + 1 :])
         if _RESERVED.match(name) or self._near_declared.match(lower):
             return None
         if _WHOLE_URN.fullmatch(name):
-            return Target(name, "")
+            return Undeclared(name)
         if (typed := _TYPED.fullmatch(name)) and self._is_type(typed[2]):
-            return Target(typed[1], typed[3])
+            return Undeclared(typed[1], typed[3])
         urn, _, attribute = name.rpartition(":")
         if _NAME.fullmatch(attribute.split(".")[0]) and urn.count(":") > 1 and not _RESERVED.match(urn):
-            return Target(urn, attribute)
-        return Target(name, "") if name.count(":") > 1 else None
+            return Undeclared(urn, attribute)
+        return Undeclared(name) if name.count(":") > 1 else None
 
     def _is_type(self, name: str) -> bool:
         return name.lower() in _TYPES or name.lower() == self.name.lower()
 
-    def undeclared(self, target: Target, value: object) -> Target:
+    def undeclared(self, target: Undeclared, value: object) -> Undeclared:
         """What a name of no declared schema stands for, by the value that it is set to. An object is an extension,
         unless it has a `value`: Entra's custom attributes are never complex, but it wraps their values. Anything else
         is an attribute's, unless the URN ends in a resource type's name, as that of an extension does."""
-        if target.attribute or target.urn is None or target.urn in self.extension_attributes:
+        if target.urn is None or target.urn in self.extension_attributes:
             return target
         if isinstance(value, dict):
             wrapped = any(name.lower() == "value" for name in value)
-            return target if wrapped or not target.name else Target(target.path, "")
-        head, _, name = (target.urn or "").rpartition(":")
+            return target if wrapped or not target.name else Undeclared(target.path)
+        head, _, name = target.urn.rpartition(":")
         plain = not target.name and value not in (None, "", []) and not self._is_type(name)
-        return Target(head, name) if plain and head.count(":") > 1 and not _RESERVED.match(head) else target
+        return Undeclared(head, name) if plain and head.count(":") > 1 and not _RESERVED.match(head) else target
 
     @cached_property
     def _near_declared(self) -> re.Pattern[str]:
@@ -220,17 +263,17 @@ class ResourceType:
         return re.compile("|".join(near))
 
     @staticmethod
-    def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Target | None:
+    def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Declared | None:
         name, dot, sub_name = name.partition(".")
         attribute = attributes.get(name.lower())
         if attribute is None:
             return None
         if not dot:
-            return Target(urn, attribute.name, attribute)
+            return Declared(urn, attribute)
         if attribute.is_value(sub_name):
-            return Target(urn, attribute.name, attribute)
+            return Declared(urn, attribute)
         sub = attribute.sub(sub_name)
-        return Target(urn, attribute.name, attribute, sub) if sub else None
+        return Declared(urn, attribute, sub) if sub else None
 
     @cached_property
     def indexes(self) -> dict[str, Index]:
@@ -244,9 +287,9 @@ class ResourceType:
 
     def _index(self, path: str, *, unique: bool) -> Index:
         target = self.resolve(path)
-        if target is None or target.attribute is None:
+        if not isinstance(target, Declared):
             raise ValueError(f"resource type {self.name}: storage.lookup names {path}, which no schema of it declares")
-        return Index(target.path, target.sub or target.attribute, target, unique)
+        return Index(target.path, target.leaf, target, unique)
 
 
 class Registry:
@@ -265,6 +308,11 @@ class Registry:
         """The type that an id of ours belongs to; None for an id that cannot be ours."""
         prefix, dash, _ = id.partition("-")
         return self._by_prefix.get(prefix) if dash else None
+
+    def find_path(self, name: str | None) -> str | None:
+        """Return the path of an attribute as the schemas have it; None if no resource type has that attribute."""
+        targets = (resource_type.resolve(name) for resource_type in self.resource_types) if name else ()
+        return next((target.path for target in targets if isinstance(target, Declared)), None)
 
     def find_id(self, url: str) -> str | None:
         """Return the id that ends a URL of a resource of ours, `…/Users/u-…`, or has blanks around it; None for any

@@ -17,8 +17,8 @@ from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
 from scim.schema.elements import is_husk, refuse_nobody
 from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
-from scim.schema.registry import ResourceType, Target
-from scim.schema.validators import canonical_value, empty
+from scim.schema.readers import empty
+from scim.schema.registry import Declared, ResourceType, Target, Undeclared
 from scim.told import REQUIRED
 
 Document = dict[str, Any]
@@ -41,23 +41,25 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
     document: Document = {}
     seen: Names = {}
     names: Names = {}
-    flat: list[tuple[Target, object]] = []
+    flat: list[tuple[Declared, object]] = []
     charge(_NAME * len(body), Work.VALUES)
     for name, value in body.items():
         target = resource_type.resolve(name)
-        if target is not None and (target.attribute is None or target.sub is not None):
-            target = _meant(target, value, resource_type)
-        if target is None:
+        if isinstance(target, Undeclared):
+            target = resource_type.undeclared(target, value)
+        if target is None or (isinstance(target, Declared) and target.sub and target.attribute.multi_valued):
             continue
-        declared = target.attribute is not None
+        declared = isinstance(target, Declared)
         if name != target.path or not declared:
             other = target.path if declared and target.path in body else seen.setdefault(target.key, name)
             if other != name:
                 detail = f"{name} and {other} are one attribute; send it once."
                 raise ScimError(INVALID_SYNTAX, detail, attribute=target.path, rule="twice")
-        if target.sub is not None:
+        if isinstance(target, Undeclared):
+            _place(document, names, target, value, resource_type)
+        elif target.sub is not None:
             flat.append((target, value))
-        elif target.urn is None and target.attribute is not None:
+        elif target.urn is None:
             if target.attribute.mutability == "readOnly":
                 continue
             if target.name == resource_type.members:
@@ -65,7 +67,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
             if not (
                 target.attribute.is_text and value and type(value) is str
             ):  # most are text, and a call takes longer
-                value = canonical_value(value, target)
+                value = target.read(value)
             if value is not None:
                 if target.name in document:
                     _hold_once(document, target.name, value, target)
@@ -94,15 +96,6 @@ def _drop_husks(container: Document, attributes: Mapping[str, Attribute], member
             _put(container, name, [element for element in value if not is_husk(element, attribute)] or None)
 
 
-def _meant(target: Target, value: object, resource_type: ResourceType) -> Target | None:
-    """What a member of a body stands for that is no plain attribute; None for what is dropped."""
-    if target.attribute is None:
-        return resource_type.undeclared(target, value)
-    if target.sub is not None and target.attribute is not None and target.attribute.multi_valued:
-        return None
-    return target
-
-
 def _check_schemas(body: Document) -> None:
     schemas = body.get("schemas") or next((value for name, value in body.items() if name.lower() == "schemas"), None)
     listed = schemas is None or (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas))
@@ -112,14 +105,10 @@ def _check_schemas(body: Document) -> None:
 
 def _place(document: Document, names: Names, target: Target, value: object, resource_type: ResourceType) -> None:
     """Put one member of a body where it belongs; a whole extension is placed attribute by attribute."""
-    if target.attribute is not None:
-        if target.attribute.mutability == "readOnly" or (target.sub and target.sub.mutability == "readOnly"):
-            return
-        placed = canonical_value(value, target)
-        if placed is not None:
+    if isinstance(target, Declared):
+        if not target.is_read_only and (placed := target.read(value)) is not None:
             if target.sub is None:
-                container = document if target.urn is None else document.get(target.urn, {})
-                _hold_once(container, target.name, placed, target)
+                _hold_once(find_container(document, target), target.name, placed, target)
             assign(document, target, placed)
     elif not target.name:
         _place_container(document, names, target.urn, value, resource_type)
@@ -163,7 +152,7 @@ def _place_container(
         spelled = {inner.lower(): inner for inner in present}
         new = {spelled.get(n.lower(), str(n)): v for n, v in value.items() if n and undeclared(v) is not None}
         for inner in new.keys() & present.keys():
-            _hold_once(present, inner, new[inner], Target(known, inner))
+            _hold_once(present, inner, new[inner], Undeclared(known, inner))
         assign_container(document, known, {**present, **new})
         return
     for inner, item in value.items():
@@ -260,11 +249,16 @@ def assign_container(document: Document, urn: str, container: Document) -> None:
         document.pop(urn, None)
 
 
+def find_container(document: Document, target: Target) -> Document:
+    """Return what holds the attribute that `target` stands for: the document, or its extension; {} if there is none."""
+    return document if target.urn is None else document.get(target.urn, {})
+
+
 def assign(document: Document, target: Target, value: object) -> None:
     """Set or, where the value is None, clear what `target` stands for. Empty containers do not stay."""
     container = document if target.urn is None else document.setdefault(target.urn, {})
     name = target.name
-    if target.sub is not None:
+    if isinstance(target, Declared) and target.sub is not None:
         inner = dict(container.get(name) or {})
         _put(inner, target.sub.name, value)
         value = inner or None

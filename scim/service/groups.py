@@ -15,7 +15,7 @@ from scim.patch.apply import apply, steps
 from scim.patch.entra import Operation
 from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
-from scim.schema.registry import ResourceType, Target
+from scim.schema.registry import Declared, ResourceType
 from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
 from scim.service.context import Context
@@ -153,7 +153,7 @@ async def _pop_members(context: Context, document: Document, resource_type: Reso
     name = resource_type.members or ""
     attribute = resource_type.core_attributes[name.lower()]
     sent = document.pop(name, [])
-    target = Target(None, name, attribute)
+    target = Declared(None, attribute)
     return await call(len(sent), lambda: list(_parse_members(context, identified(sent, target)).values()))
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from scim.schema.readers import empty
 from scim.schema.registry import ReferenceNames, Registry, ResourceType
 from scim.schema.validation import Document
-from scim.schema.validators import empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from scim.budget import BYTES_EACH, Work, charge, pause
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
-from scim.schema.registry import Index, ResourceType, Target
+from scim.schema.registry import Declared, Index, ResourceType
 from scim.schema.values import fold, instant
 from scim.service.context import Context
 from scim.service.query import Query
@@ -37,7 +37,7 @@ Ids = list[tuple[str, str]]
 class Order(NamedTuple):
     """What each source is sorted by, and the index that has its rows in that order, if one does."""
 
-    targets: list[Target | None]
+    targets: list[Declared | None]
     by: Index | None
 
 
@@ -106,18 +106,18 @@ def _cut(
     return [one for _, one in page], page[-1][0] if more else None
 
 
-def _find_target(resource_type: ResourceType, name: str) -> Target | None:
+def _find_target(resource_type: ResourceType, name: str) -> Declared | None:
     """What the resource type is sorted by; a complex attribute by its value. None where it has no such attribute."""
     target = resource_type.resolve(name)
-    if target is None or target.attribute is None or target.attribute.hidden or target.name == resource_type.edges:
+    if not isinstance(target, Declared) or target.attribute.hidden or target.name == resource_type.edges:
         return None
     if target.attribute.type == "complex" and target.sub is None:
         value = target.attribute.sub("value")
-        return Target(target.urn, target.name, target.attribute, value) if value else None
+        return Declared(target.urn, target.attribute, value) if value else None
     return target
 
 
-def _find_index(resource_type: ResourceType, target: Target | None) -> Index | None:
+def _find_index(resource_type: ResourceType, target: Declared | None) -> Index | None:
     """The index whose rows are in the wanted order and miss no resource."""
     index = resource_type.indexes.get(target.path.lower()) if target else None
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
@@ -206,16 +206,16 @@ async def _read_page(context: Context, resource_type: ResourceType, wanted: Quer
     return page
 
 
-def _make_key(context: Context, resource_type: ResourceType, target: Target | None, stored: Stored) -> list[Any]:
+def _make_key(context: Context, resource_type: ResourceType, target: Declared | None, stored: Stored) -> list[Any]:
     """What a resource is ordered by: those without a value come last when ascending and first when descending."""
     value = _find_value(context.build_resource(resource_type, stored), target) if target else None
-    if target is not None and target.attribute is not None and value is not None:
-        value = _to_comparable(value, target.sub or target.attribute)
+    if target is not None and value is not None:
+        value = _to_comparable(value, target.leaf)
     rank = 0 if isinstance(value, str) else -1  # types may disagree on what a name holds
     return [1, stored.id] if value is None else [rank, value, stored.id]
 
 
-def _find_value(resource: dict[str, Any], target: Target) -> Any:
+def _find_value(resource: dict[str, Any], target: Declared) -> Any:
     """The value to sort by: of several the primary one, else the first."""
     container = resource if target.urn is None else resource.get(target.urn, {})
     value = container.get(target.name) if isinstance(container, dict) else None

@@ -16,7 +16,7 @@ from typing import Any
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.filter.parse import parse_path
 from scim.schema.model import Attribute
-from scim.schema.registry import ResourceType, Target
+from scim.schema.registry import Declared, ResourceType, Target, Undeclared
 
 LEAST_PAGE = 100
 """The count that a client must be granted (§6.4)."""
@@ -43,7 +43,7 @@ def describe_attribute(attribute: Attribute) -> Attribute:
         sub.model_copy(update={"canonical_values": CANONICAL_TYPES}) if sub is kind else sub
         for sub in attribute.sub_attributes
     )
-    return attribute.model_copy(update={"sub_attributes": subs})
+    return attribute.change(sub_attributes=subs)
 
 
 def _check_resource(body: dict[str, Any], resource_type: ResourceType) -> None:
@@ -52,8 +52,8 @@ def _check_resource(body: dict[str, Any], resource_type: ResourceType) -> None:
             _check_schemas(value, resource_type)
             continue
         target = _find_known(name, resource_type)
-        if target.attribute is not None:
-            _check_value(target.sub or target.attribute, value, target.path)
+        if isinstance(target, Declared):
+            _check_value(target.leaf, value, target.path)
         else:
             _check_container(target.urn or resource_type.core.id, value, resource_type)
 
@@ -62,7 +62,7 @@ def _check_container(urn: str, value: object, resource_type: ResourceType) -> No
     """The members of a whole schema's object must be attributes of it."""
     for name, item in value.items() if isinstance(value, dict) else ():
         found = _find_known(f"{urn}:{name}", resource_type)
-        if found.attribute is not None:
+        if isinstance(found, Declared):
             _check_value(found.attribute, item, found.path)
 
 
@@ -77,10 +77,10 @@ def _find_known(name: str, resource_type: ResourceType) -> Target:
     """What a name stands for where it is written in full: an extension's attribute needs its URN."""
     plain = name[:4].lower() != "urn:"
     target = resource_type.resolve(name)
-    declared = target is not None and (target.attribute is not None or not target.name)
-    if target is None or not declared or (plain and target.urn is not None):
+    if target is None or (plain and target.urn is not None):
         raise _make_unknown(name)
-    if target.attribute is None and target.urn is not None and target.urn not in resource_type.extension_attributes:
+    schemas = (None, *resource_type.extension_attributes)
+    if isinstance(target, Undeclared) and (target.name or target.urn not in schemas):
         raise _make_unknown(name)
     return target
 
@@ -111,10 +111,10 @@ def _check_operation(item: object, resource_type: ResourceType) -> Iterable[obje
         raise ScimError(INVALID_SYNTAX, "Each operation needs a path on a strict connection; name the attribute in it.")
     parsed = parse_path(path.strip(), strict=True)
     target = _find_known(parsed.attribute, resource_type)
-    attribute = target.sub or target.attribute
-    if attribute is None:
+    if isinstance(target, Undeclared):
         _check_container(target.urn or resource_type.core.id, value, resource_type)
         return [item]
+    attribute = target.leaf
     if parsed.sub is not None and attribute.sub(parsed.sub) is None:
         raise _make_unknown(f"{target.path}.{parsed.sub}")
     if parsed.sub is None:

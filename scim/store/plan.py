@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scim.filter.tree import And, Compare, Filter, Not, Or, Present, ValuePath
-from scim.schema.registry import Index, ResourceType, Target
+from scim.schema.registry import Declared, Index, ResourceType, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def list_indexes(plan: Plan) -> list[Index]:
 
 def _plan_comparison(path: str, operator: str, text: str, resource_type: ResourceType, without: frozenset[str]) -> Plan:
     target = resource_type.resolve(path)
-    if target is None or target.attribute is None:
+    if not isinstance(target, Declared):
         return Scan() if operator == "ne" else NOTHING  # another type's attribute: no value, and so no match
     if target.path.lower() == "meta.resourcetype" and operator == "eq" and text.lower() != resource_type.name.lower():
         return NOTHING
@@ -97,10 +97,10 @@ def _plan_comparison(path: str, operator: str, text: str, resource_type: Resourc
         return NOTHING  # an empty value is no value
     if target.path == "id" and operator == "eq":
         return ById(text)
-    complex = target.attribute.type == "complex" and target.sub is None
     if names_edge_ids(target, resource_type) and operator == "eq":
         return ByEdge(text)
-    index = resource_type.indexes.get((f"{target.path}.value" if complex else target.path).lower())
+    key = f"{target.key}.value" if target.leaf.type == "complex" else target.key
+    index = resource_type.indexes.get(key)
     if index is None or index.key in without or index.attribute.type not in ("string", "reference"):
         return Scan()  # other types have several texts for one value
     return ByValue(index, text) if operator == "eq" else ByPrefix(index, text)
@@ -109,7 +109,7 @@ def _plan_comparison(path: str, operator: str, text: str, resource_type: Resourc
 def names_edge_ids(target: Target, resource_type: ResourceType) -> bool:
     """Whether a name stands for the ids at the other end of the resource's edges: `members`, `members.value`, …"""
     ours = target.urn is None and target.name in (resource_type.members, resource_type.member_of)
-    return ours and (target.sub is None or target.sub.name == "value")
+    return ours and (not isinstance(target, Declared) or target.sub is None or target.sub.name == "value")
 
 
 def find_edge_ids(tree: Filter, resource_type: ResourceType) -> set[str] | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim.schema.model import Attribute, Schema, StorageHints
-from scim.schema.registry import ResourceType
+from scim.schema.registry import Declared, ResourceType, Undeclared
 from tests.core import (
     CUSTOM,
     DEVICE_TYPE,
@@ -47,7 +47,7 @@ DECLARED = {
 @pytest.mark.parametrize(("name", "path"), cases(DECLARED))
 def test_declared_name(name: str, path: str) -> None:
     target = USER_TYPE.resolve(name)
-    assert target is not None and target.attribute is not None
+    assert isinstance(target, Declared)
     assert target.path == path
     assert (target.urn is not None) == path.startswith(ENTERPRISE)
     assert (target.sub is not None) == ("." in path.removeprefix(ENTERPRISE))  # no declared name holds a dot
@@ -75,7 +75,7 @@ CONTAINERS = {
 @pytest.mark.parametrize(("name", "urn", "attribute"), cases(CONTAINERS))
 def test_schema_and_undeclared_names(name: str, urn: str | None, attribute: str) -> None:
     target = USER_TYPE.resolve(name)
-    assert target is not None and target.attribute is None
+    assert isinstance(target, Undeclared)
     assert (target.urn, target.name) == (urn, attribute)
 
 
@@ -160,7 +160,7 @@ def test_every_attribute_is_found_at_its_path(resource_type: ResourceType) -> No
     for urn, attribute in named:
         path = f"{urn}:{attribute.name}" if urn else attribute.name
         target = resource_type.resolve(path)
-        assert target is not None and (target.urn, target.attribute, target.path) == (urn, attribute, path)
+        assert isinstance(target, Declared) and (target.urn, target.attribute, target.path) == (urn, attribute, path)
 
 
 def test_indexes_of_users() -> None:

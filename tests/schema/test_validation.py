@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ErrorKind, ScimError
+from scim.schema.readers import single_primary
 from scim.schema.validation import canonical
-from scim.schema.validators import single_primary
 from tests.core import (
     BODIES,
     CUSTOM,

@@ -1,6 +1,6 @@
-"""Values as their attributes have them: one validator for each attribute, made from its schema when first used.
+"""How an attribute reads what a client sends for it: one function for each attribute, made when it is first needed.
 
-A validator takes a client's value and the attribute's path, and gives the canonical form of the value or None where it
+Such a reader is given a client's value and the attribute's path. It returns the canonical form of the value; None if it
 is no value. It raises 400 invalidValue for a value of another type.
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scim.budget import Work, charge
 from scim.errors import INVALID_SYNTAX, ScimError
 from scim.schema.elements import is_husk
-from scim.schema.model import Attribute
-from scim.schema.registry import Target
 from scim.schema.values import cast, wrong_type
 from scim.text import check_text
+
+if TYPE_CHECKING:
+    from scim.schema.model import Attribute
 
 _ROLES = {"roles", "entitlements"}
 """The attributes whose values Entra may write as JSON text."""
@@ -31,33 +32,20 @@ _USUAL = 50
 _TEXT = 50
 """Characters of JSON text that are read in a unit, with what is made of them."""
 
-Validator = Callable[[object, str], Any]
-_Known = dict[str, tuple[str, bool, Validator]]
-"""Sub-attributes by name, as declared and in lower case: the name, whether it is one text, the validator."""
-_of_values: dict[int, Validator] = {}
-_of_elements: dict[int, Validator] = {}
-"""By the identity of the attribute, which its validator keeps alive."""
+Reader = Callable[[object, str], Any]
+_Known = dict[str, tuple[str, bool, Reader]]
+"""Sub-attributes by name, as declared and in lower case: the name, whether it is one text, the reader."""
 
 
-def canonical_value(value: object, target: Target) -> Any:
-    """The canonical form of a value for `target` (a declared attribute or sub-attribute), None where it is no value."""
-    attribute = target.sub or target.attribute
-    assert attribute is not None
-    validator = _of_values.get(id(attribute))
-    if validator is None:
-        one = _one(attribute, "")
-        validator = _of_values[id(attribute)] = _many(one, attribute) if attribute.multi_valued else one
-    return validator(value, target.path)
+def make_reader(attribute: Attribute) -> Reader:
+    """Return the reader of all that an attribute has: of a list, if it is multi-valued."""
+    one = make_element_reader(attribute)
+    return _many(one, attribute) if attribute.multi_valued else one
 
 
-def canonical_element(value: object, target: Target) -> Any:
-    """The same for one element of a multi-valued attribute."""
-    attribute = target.attribute
-    assert attribute is not None
-    validator = _of_elements.get(id(attribute))
-    if validator is None:
-        validator = _of_elements[id(attribute)] = _one(attribute, "")
-    return validator(value, target.path)
+def make_element_reader(attribute: Attribute, suffix: str = "") -> Reader:
+    """Return the reader of one value. Its errors add `suffix` to the path that it is given."""
+    return _complex(attribute) if attribute.type == "complex" else _simple(attribute, suffix)
 
 
 def empty(value: object) -> bool:
@@ -78,23 +66,18 @@ def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
     return [{**e, "primary": False} if i in primaries and i != kept else e for i, e in enumerate(elements)]
 
 
-def _one(attribute: Attribute, suffix: str) -> Validator:
-    """The validator of one value; `suffix` is what its errors add to the path that it is given."""
-    return _complex(attribute) if attribute.type == "complex" else _simple(attribute, suffix)
-
-
-def _simple(attribute: Attribute, suffix: str) -> Validator:
+def _simple(attribute: Attribute, suffix: str) -> Reader:
     """A plain value may be wrapped as `{"value": …}`: in a list, as Entra writes what has several values, and where
     there is one value as the only element of a list, as Microsoft's library wrote it."""
 
-    def validate(value: object, path: str) -> Any:
+    def read(value: object, path: str) -> Any:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not attribute.multi_valued:
             value = _unwrap(value[0], value)
         elif isinstance(value, dict) and attribute.multi_valued:
             value = _unwrap(value, None)
         return None if empty(value) else cast(value, attribute, path + suffix)
 
-    return validate
+    return read
 
 
 def _unwrap(value: dict[str, Any], without: object) -> object:
@@ -102,8 +85,8 @@ def _unwrap(value: dict[str, Any], without: object) -> object:
     return next((item for name, item in value.items() if name.lower() == "value"), without)
 
 
-def _many(one: Validator, attribute: Attribute) -> Validator:
-    def validate(value: object, path: str) -> Any:
+def _many(one: Reader, attribute: Attribute) -> Reader:
+    def read(value: object, path: str) -> Any:
         if empty(value):
             return None
         values = value if isinstance(value, list) else [value]
@@ -115,22 +98,22 @@ def _many(one: Validator, attribute: Attribute) -> Validator:
             elements = single_primary(elements, next((i for i in stays if not is_husk(elements[i], attribute)), None))
         return elements or None
 
-    return validate
+    return read
 
 
-def _complex(attribute: Attribute) -> Validator:
+def _complex(attribute: Attribute) -> Reader:
     """Sub-attributes are never complex themselves (loading.py sees to it)."""
     known: _Known = {}
     for sub in attribute.sub_attributes:
         if sub.mutability != "readOnly":
-            one = _one(sub, f".{sub.name}")
-            validator = _many(one, sub) if sub.multi_valued else one
-            known[sub.name] = known[sub.name.lower()] = (sub.name, sub.is_text, validator)
+            one = make_element_reader(sub, f".{sub.name}")
+            reader = _many(one, sub) if sub.multi_valued else one
+            known[sub.name] = known[sub.name.lower()] = (sub.name, sub.is_text, reader)
     if attribute.multi_valued and "display" in known and "displayname" not in known:
         known["displayname"] = (_DISPLAY_NAME, *known["display"][1:])
     is_role = attribute.name in _ROLES and attribute.multi_valued
 
-    def validate(value: object, path: str) -> Any:
+    def read(value: object, path: str) -> Any:
         if not isinstance(value, dict):
             if empty(value):
                 return None
@@ -144,19 +127,19 @@ def _complex(attribute: Attribute) -> Validator:
             found = known.get(name) or known.get(name.lower())
             if found is None:
                 continue
-            inner, is_text, validator = found
+            inner, is_text, read = found
             if inner in result:
                 detail = f"{path}.{inner} appears twice in one value; send it once."
                 raise ScimError(INVALID_SYNTAX, detail, attribute=f"{path}.{inner}", rule="twice")
             if not (is_text and item and type(item) is str):  # most are such text, and a call would take longer
-                item = validator(item, path)
+                item = read(item, path)
             if item is not None:
                 result[inner] = item
         if _DISPLAY_NAME in result:
             result.setdefault("display", result.pop(_DISPLAY_NAME))
         return result or None
 
-    return validate
+    return read
 
 
 def _as_object(value: object, path: str, attribute: Attribute, known: _Known) -> dict[str, Any]:
