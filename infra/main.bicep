@@ -181,8 +181,15 @@ param tenantMegabytes int = 20000
 @minValue(0)
 @maxValue(300)
 param insightSeconds int = 5
-@description('Whether the app has the console at /console. Its identity may then write the vault, not only read it.')
+
+@description('Whether there is the console: a function app of its own, whose identity alone of the two may write the vault.')
 param console bool = false
+
+@description('Where the console is, such as https://console.example.com/console, if it is not on the host of its function app.')
+param consoleUrl string = ''
+
+@description('Addresses that may open the console, such as 203.0.113.7/32, with commas between; empty for all.')
+param consoleAddresses string = ''
 
 @description('Whether every change is told to the change feed; what is written while it is off never is.')
 param feed bool = true
@@ -303,6 +310,18 @@ module identity 'modules/identity.bicep' = {
   }
 }
 
+module consoleIdentity 'modules/identity.bicep' = if (console) {
+  name: 'console-identity'
+  scope: group
+  params: {
+    name: 'id-console-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+var consolePrincipalId = console ? consoleIdentity!.outputs.principalId : ''
+
 // Names of role assignments hold the identity's principal id: one that is made anew gets assignments of its own. what-if does
 // not know that id before and shows these assignments less precisely, which the linter says (what-if-short-circuiting).
 module monitoring 'modules/monitoring.bicep' = {
@@ -316,6 +335,34 @@ module monitoring 'modules/monitoring.bicep' = {
     dailyGb: dailyLogGb
     #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
+    #disable-next-line what-if-short-circuiting // see above monitoring
+    consolePrincipalId: consolePrincipalId
+  }
+}
+
+module host 'modules/host.bicep' = {
+  name: 'host'
+  scope: group
+  params: {
+    name: 'sthost${token}'
+    location: location
+    tags: tags
+    publicAccess: !vnetEnabled
+    #disable-next-line what-if-short-circuiting // see above monitoring
+    identityPrincipalId: identity.outputs.principalId
+  }
+}
+
+module consoleHost 'modules/host.bicep' = if (console) {
+  name: 'console-host'
+  scope: group
+  params: {
+    name: 'stconsole${token}'
+    location: location
+    tags: tags
+    publicAccess: !vnetEnabled
+    #disable-next-line what-if-short-circuiting // see above monitoring
+    identityPrincipalId: consolePrincipalId
   }
 }
 
@@ -332,6 +379,8 @@ module storage 'modules/storage.bicep' = {
     publicAccess: !vnetEnabled
     #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
+    #disable-next-line what-if-short-circuiting // see above monitoring
+    consolePrincipalId: consolePrincipalId
     deployerId: principalId
     deployerType: principalType
     tableLogs: tableLogs
@@ -350,7 +399,8 @@ module vault 'modules/vault.bicep' = {
     publicAccess: !vnetEnabled
     #disable-next-line what-if-short-circuiting // see above monitoring
     identityPrincipalId: identity.outputs.principalId
-    identityWrites: console
+    #disable-next-line what-if-short-circuiting // see above monitoring
+    consolePrincipalId: consolePrincipalId
     deployerId: principalId
     deployerType: principalType
     workspaceId: monitoring.outputs.workspaceId
@@ -364,7 +414,8 @@ module network 'modules/network.bicep' = if (vnetEnabled) {
     token: token
     location: location
     tags: tags
-    hostAccountId: storage.outputs.hostAccountId
+    hostAccountId: host.outputs.accountId
+    consoleHostAccountId: console ? consoleHost!.outputs.accountId : ''
     dataAccountId: storage.outputs.dataAccountId
     vaultId: vault.outputs.id
     doorbell: doorbell
@@ -375,63 +426,105 @@ module app 'modules/app.bicep' = {
   name: 'app'
   scope: group
   params: {
+    service: 'api'
+    part: 'scim'
+    entryFile: ''
     token: token
     location: location
     tags: tags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
-    hostAccountName: storage.outputs.hostAccountName
-    packageContainerUrl: storage.outputs.packageContainerUrl
+    hostAccountName: host.outputs.accountName
+    packageContainerUrl: host.outputs.packageContainerUrl
     componentConnectionString: monitoring.outputs.connectionString
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     entraOnly: entraOnly
-    applicationAddresses: applicationAddresses
+    allowedAddresses: entraOnly ? applicationAddresses : ''
     instanceMemoryMB: instanceMemoryMB
     perInstanceConcurrency: perInstanceConcurrency
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstanceCount: maximumInstanceCount
-    largestBody: max(maxBodyBytes, maxGroupBodyBytes, maxBulkBytes)
+    largestBody: largestBody
     publicUrl: publicUrl
-    settings: {
-      SCIM_TABLE_ENDPOINT: storage.outputs.tableEndpoint
-      SCIM_TABLE_NAME: tableName
-      SCIM_KEY_VAULT_URL: vault.outputs.url
+    consoleUrl: ''
+    settings: union(settings, {
       SCIM_IDENTITY_CLIENT_ID: identity.outputs.clientId
-      SCIM_TOKEN_MINUTES: string(tokenMinutes)
-      SCIM_USAGE_MINUTES: string(usageMinutes)
-      SCIM_OUTAGE_MINUTES: string(outageMinutes)
-      SCIM_ENTRA_KEYS_URL: entraKeysUrl
-      SCIM_TENANT_RATE: string(tenantRate)
-      SCIM_TENANT_RESOURCES: string(tenantResources)
-      SCIM_TENANT_MEMBERS: string(tenantMembers)
-      SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
-      SCIM_INSIGHT_SECONDS: string(insightSeconds)
-      SCIM_CONSOLE: string(console)
-      SCIM_FEED: string(feed)
-      SCIM_FEED_DAYS: string(feedDays)
-      SCIM_FEED_SECONDS: string(feedSeconds)
-      SCIM_DOORBELL_ENDPOINT: doorbell ? storage.outputs.queueEndpoint : ''
-      SCIM_DOORBELL_QUEUE: doorbellQueue
-      SCIM_MASS_CHANGES: string(massChanges)
-      SCIM_ADDRESS_REFUSALS: string(addressRefusals)
-      SCIM_PROXIES: string(proxies)
-      SCIM_REQUEST_SECONDS: string(requestSeconds)
-      SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
-      SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
-      SCIM_MAX_BULK_BYTES: string(maxBulkBytes)
-      SCIM_MAX_BULK_OPERATIONS: string(maxBulkOperations)
-      SCIM_MAX_JSON_DEPTH: string(maxJsonDepth)
-      SCIM_MAX_FILTER_LENGTH: string(maxFilterLength)
-      SCIM_MAX_FILTER_DEPTH: string(maxFilterDepth)
-      SCIM_MAX_PATCH_OPERATIONS: string(maxPatchOperations)
-      SCIM_GROUP_PATCH_RETURNS_RESOURCE: string(groupPatchReturnsResource)
-      SCIM_PAGE_SIZE: string(pageSize)
-      SCIM_MAX_PAGE_SIZE: string(maxPageSize)
-      SCIM_SCAN_LIMIT: string(scanLimit)
-      SCIM_SORT_LIMIT: string(sortLimit)
-      SCIM_SCHEMAS_FOLDER: schemasFolder
-    }
+      SCIM_CONSOLE: 'false'
+    })
   }
+}
+
+module consoleApp 'modules/app.bicep' = if (console) {
+  name: 'console-app'
+  scope: group
+  params: {
+    service: 'console'
+    part: 'console'
+    entryFile: 'console_app.py'
+    token: token
+    location: location
+    tags: tags
+    identityId: consoleIdentity!.outputs.id
+    identityClientId: consoleIdentity!.outputs.clientId
+    hostAccountName: consoleHost!.outputs.accountName
+    packageContainerUrl: consoleHost!.outputs.packageContainerUrl
+    componentConnectionString: monitoring.outputs.connectionString
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
+    entraOnly: false
+    allowedAddresses: consoleAddresses
+    instanceMemoryMB: instanceMemoryMB
+    perInstanceConcurrency: perInstanceConcurrency
+    alwaysReadyInstances: 0
+    maximumInstanceCount: 40
+    largestBody: largestBody
+    publicUrl: app.outputs.publicUrl
+    consoleUrl: consoleUrl
+    settings: union(settings, {
+      SCIM_IDENTITY_CLIENT_ID: consoleIdentity!.outputs.clientId
+      SCIM_CONSOLE: 'true'
+      SCIM_DOORBELL_ENDPOINT: ''
+    })
+  }
+}
+
+// What both apps are told; what differs is set beside it.
+var largestBody = max(maxBodyBytes, maxGroupBodyBytes, maxBulkBytes)
+var settings = {
+  SCIM_TABLE_ENDPOINT: storage.outputs.tableEndpoint
+  SCIM_TABLE_NAME: tableName
+  SCIM_KEY_VAULT_URL: vault.outputs.url
+  SCIM_TOKEN_MINUTES: string(tokenMinutes)
+  SCIM_USAGE_MINUTES: string(usageMinutes)
+  SCIM_OUTAGE_MINUTES: string(outageMinutes)
+  SCIM_ENTRA_KEYS_URL: entraKeysUrl
+  SCIM_TENANT_RATE: string(tenantRate)
+  SCIM_TENANT_RESOURCES: string(tenantResources)
+  SCIM_TENANT_MEMBERS: string(tenantMembers)
+  SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
+  SCIM_INSIGHT_SECONDS: string(insightSeconds)
+  SCIM_FEED: string(feed)
+  SCIM_FEED_DAYS: string(feedDays)
+  SCIM_FEED_SECONDS: string(feedSeconds)
+  SCIM_DOORBELL_ENDPOINT: doorbell ? storage.outputs.queueEndpoint : ''
+  SCIM_DOORBELL_QUEUE: doorbellQueue
+  SCIM_MASS_CHANGES: string(massChanges)
+  SCIM_ADDRESS_REFUSALS: string(addressRefusals)
+  SCIM_PROXIES: string(proxies)
+  SCIM_REQUEST_SECONDS: string(requestSeconds)
+  SCIM_MAX_BODY_BYTES: string(maxBodyBytes)
+  SCIM_MAX_GROUP_BODY_BYTES: string(maxGroupBodyBytes)
+  SCIM_MAX_BULK_BYTES: string(maxBulkBytes)
+  SCIM_MAX_BULK_OPERATIONS: string(maxBulkOperations)
+  SCIM_MAX_JSON_DEPTH: string(maxJsonDepth)
+  SCIM_MAX_FILTER_LENGTH: string(maxFilterLength)
+  SCIM_MAX_FILTER_DEPTH: string(maxFilterDepth)
+  SCIM_MAX_PATCH_OPERATIONS: string(maxPatchOperations)
+  SCIM_GROUP_PATCH_RETURNS_RESOURCE: string(groupPatchReturnsResource)
+  SCIM_PAGE_SIZE: string(pageSize)
+  SCIM_MAX_PAGE_SIZE: string(maxPageSize)
+  SCIM_SCAN_LIMIT: string(scanLimit)
+  SCIM_SORT_LIMIT: string(sortLimit)
+  SCIM_SCHEMAS_FOLDER: schemasFolder
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -469,6 +562,9 @@ output AZURE_APPLICATION_INSIGHTS_NAME string = monitoring.outputs.componentName
 
 @description('What the admin types as Tenant URL in Entra.')
 output SCIM_TENANT_URL string = app.outputs.publicUrl
+
+@description('Where the console is, if there is one.')
+output AZURE_CONSOLE_URL string = console ? consoleApp!.outputs.consoleUrl : ''
 
 @description('What the admin types as token endpoint in Entra.')
 output SCIM_TOKEN_ENDPOINT string = '${base}/oauth2/token'

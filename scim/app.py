@@ -232,8 +232,9 @@ class Application:
             from scim.insight.keeping import Keeping
 
             self._keeping = Keeping(parts.store.table)
-        if parts.settings.console:
-            await self._open_console().keep()
+        from scim.operate.access.keeping import forget_ended
+
+        await forget_ended(parts.store.table)
         try:
             finished = await parts.store.housekeeping.run(everything=everything, also=self._keeping.keep)
         except Exception as error:
@@ -427,7 +428,8 @@ class Application:
     def _hosts(settings: Settings) -> frozenset[str]:
         if settings.public_url is None:
             return frozenset()
-        return frozenset({Request("GET", settings.public_url).host, os.environ.get(_OWN_HOST, "").lower()})
+        told = [url for url in (settings.public_url, settings.console_url) if url is not None]
+        return frozenset({*(Request("GET", url).host for url in told), os.environ.get(_OWN_HOST, "").lower()})
 
     @staticmethod
     def _identity(settings: Settings) -> AsyncTokenCredential | None:

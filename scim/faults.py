@@ -68,7 +68,7 @@ def describe_fault(fault: ErrorDetails) -> str:
 
 def _describe_pattern(pattern: str) -> str:
     if "https://" in pattern:
-        endings = {"/scim$": " and ends with /scim", "/?$": " and has no path"}
+        endings = {"/scim$": " and ends with /scim", "/console$": " and ends with /console", "/?$": " and has no path"}
         ending = next((text for end, text in endings.items() if pattern.endswith(end)), "")
         return f"must be an address that begins with https://{ending}"
     if "[0-9a-f]{8}-" in pattern:

@@ -170,7 +170,12 @@ class Settings(BaseModel):
     console: bool = Field(
         default=False,
         description="Whether /console is there: pages for operators and customers' admins (docs/console.md). The app's "
-        "identity then needs to write the vault.",
+        "identity then needs to write the vault; in Azure the console is an app of its own.",
+    )
+    console_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://[^\s/?#]+|http://(localhost|127\.0\.0\.1)(:\d+)?)/console$",
+        description="Where the console is, if it is not on the host of the tenant URL.",
     )
     doorbell_endpoint: str | None = Field(
         default=None,
@@ -275,6 +280,10 @@ class Settings(BaseModel):
         """Return where our doors are, scheme, host and the path before them: the public URL's, else the origin that a
         request `asked`."""
         return self.public_origin or asked
+
+    def find_console_origin(self, asked: str) -> str:
+        """Return where the console is, without `/console`; `asked` is the origin that a request asked."""
+        return self.find_origin(asked) if self.console_url is None else self.console_url.removesuffix("/console")
 
     def wanted_body_limit(self) -> int:
         """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""

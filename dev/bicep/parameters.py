@@ -59,7 +59,8 @@ def check_outputs(infra: Path) -> Iterator[Finding]:
     main = (infra / "main.bicep").read_text(encoding="utf-8")
     for path in sorted((infra / "modules").glob("*.bicep")):
         for found in re.finditer(r"^output (\w+) ", source := path.read_text(encoding="utf-8"), re.MULTILINE):
-            if not re.search(rf"\b{path.stem}!?\.outputs\.{found[1]}\b", main):
+            made = "|".join(re.findall(rf"^module (\w+) 'modules/{path.name}'", main, re.MULTILINE))
+            if not re.search(rf"\b({made})!?\.outputs\.{found[1]}\b", main):
                 line = source[: found.start()].count("\n") + 1
                 file = path.relative_to(infra.parent).as_posix()
                 yield Finding(file, line, f"output {found[1]} is never read; read or remove it")

@@ -20,7 +20,7 @@ ROLES = {
 }
 """Built-in roles by the GUID that they have in every Entra tenant."""
 
-APP, DEPLOYER = "the app", "who deploys"
+APP, CONSOLE, DEPLOYER = "the app", "the console", "who deploys"
 EXPECTED = {
     (APP, "Monitoring Metrics Publisher", "Microsoft.Insights/components appi-scim"),
     (APP, "Storage Blob Data Owner", "Microsoft.Storage/storageAccounts sthost"),
@@ -31,6 +31,14 @@ EXPECTED = {
     (DEPLOYER, "Key Vault Secrets Officer", "Microsoft.KeyVault/vaults kv"),
 }
 """The roles on data are on the account: a transaction goes to /$batch, which names no table."""
+OF_CONSOLE = {
+    (CONSOLE, "Monitoring Metrics Publisher", "Microsoft.Insights/components appi-scim"),
+    (CONSOLE, "Storage Blob Data Owner", "Microsoft.Storage/storageAccounts stconsole"),
+    (CONSOLE, "Storage Table Data Contributor", "Microsoft.Storage/storageAccounts stscim"),
+    (CONSOLE, "Key Vault Secrets Officer", "Microsoft.KeyVault/vaults kv"),
+}
+"""Those of a deployment with the console, besides. Its identity alone of the two may write the vault, and neither may
+write what the other's app is made of."""
 
 _KIND = "Microsoft.Authorization/roleAssignments"
 
@@ -38,17 +46,20 @@ _KIND = "Microsoft.Authorization/roleAssignments"
 def check(snapshots: list[Snapshot]) -> Iterator[Finding]:
     for snapshot in snapshots:
         found = {_read(assignment) for assignment in snapshot.of(_KIND)}
-        for who, role, on in sorted(found - EXPECTED):
+        has_console = len(list(snapshot.of("Microsoft.Web/sites"))) > 1
+        expected = EXPECTED | OF_CONSOLE if has_console else EXPECTED
+        for who, role, on in sorted(found - expected):
             text = f"{who} is {role} on {on}, which nobody expects; correct it, or add it to dev/bicep/roles.py"
             yield Finding(snapshot.file, 0, text)
-        for who, role, on in sorted(EXPECTED - found):
+        for who, role, on in sorted(expected - found):
             yield Finding(snapshot.file, 0, f"{who} must be {role} on {on}; assign the role")
 
 
 def _read(assignment: Resource) -> tuple[str, str, str]:
     """(who, role, type and name of the resource without the part that makes names unique)."""
     role = str(assignment.value("properties.roleDefinitionId")).rpartition("/")[2]
-    who = APP if str(assignment.value("properties.principalId")).startswith("[reference(") else DEPLOYER
+    principal = str(assignment.value("properties.principalId"))
+    who = DEPLOYER if not principal.startswith("[reference(") else CONSOLE if "/id-console-" in principal else APP
     scope = re.split(f"/providers/{_KIND}|', '{_KIND}", str(assignment.body["id"]))[0].rpartition("/providers/")[2]
     space, *rest = scope.split("/")
     kind, name = "/".join([space, *rest[0::2]]), re.sub("-?[a-z0-9]{13}$", "", rest[-1])

@@ -48,7 +48,12 @@ CLOSED: Values = {
         "properties.publicNetworkAccess": "Disabled",
         "properties.networkAcls.defaultAction": "Deny",
     },
-    "Microsoft.Web/sites": {
+    "Microsoft.Web/sites of console": {
+        "properties.siteConfig.ipSecurityRestrictionsDefaultAction": "Deny",
+        "properties.siteConfig.ipSecurityRestrictions.0.ipAddress": "ApplicationInsightsAvailability",
+        "properties.siteConfig.ipSecurityRestrictions.1.ipAddress": "198.51.100.0/24",
+    },
+    "Microsoft.Web/sites of api": {
         "properties.siteConfig.ipSecurityRestrictionsDefaultAction": "Deny",
         "properties.siteConfig.ipSecurityRestrictions.0.tag": "ServiceTag",
         "properties.siteConfig.ipSecurityRestrictions.0.ipAddress": "AzureActiveDirectory",
@@ -58,7 +63,7 @@ CLOSED: Values = {
         "properties.siteConfig.ipSecurityRestrictions.3.ipAddress": "2001:db8::/32",
     },
 }
-"""The same in the snapshot `closed`."""
+"""The same in the snapshot `closed`, of a service's app where it is named."""
 
 OUTPUTS = (
     "SCIM_TENANT_URL",
@@ -68,6 +73,7 @@ OUTPUTS = (
     "SCIM_TABLE_NAME",
     "SCIM_VNET_ENABLED",
     "SCIM_ENTRA_ONLY",
+    "AZURE_CONSOLE_URL",
     "AZURE_FUNCTION_APP_NAME",
     "AZURE_RESOURCE_GROUP",
 )
@@ -92,7 +98,10 @@ def check(snapshots: list[Snapshot]) -> Iterator[Finding]:
 
 def _check_values(snapshot: Snapshot, values: Values) -> Iterator[Finding]:
     for kind, wanted in values.items():
-        found = list(snapshot.of(kind))
+        kind, _, service = kind.partition(" of ")
+        found = [
+            each for each in snapshot.of(kind) if service in ("", each.body.get("tags", {}).get("azd-service-name"))
+        ]
         if not found:
             yield Finding(snapshot.file, 0, f"there is no {kind}, which must be there; add it")
         for resource in found:

@@ -53,28 +53,39 @@ Fields = Mapping[str, FieldInfo]
 def check(snapshots: list[Snapshot], fields: Fields) -> Iterator[Finding]:
     known = {PREFIX + name.upper(): field for name, field in fields.items()}
     for snapshot in snapshots:
-        values = read_app_settings(snapshot)
-        sites = [site.body["properties"] for site in snapshot.of("Microsoft.Web/sites")]
-        for name in sorted({*values, *(key for site in sites for key in _keys(site))} & REFUSED.keys()):
+        for site in snapshot.of("Microsoft.Web/sites"):
+            for name in sorted({*_keys(site.body["properties"])} & REFUSED.keys()):
+                yield Finding(snapshot.file, 0, f"{name} is refused or ignored by Flex Consumption; {REFUSED[name]}")
+        for config in snapshot.of("Microsoft.Web/sites/config"):
+            yield from _check_values(snapshot, config.body["properties"], known)
+
+
+def _check_values(snapshot: Snapshot, values: Mapping[str, str], known: Fields) -> Iterator[Finding]:
+    """What is wrong with the settings of one app."""
+    for name, value in values.items():
+        if name in REFUSED:
             yield Finding(snapshot.file, 0, f"{name} is refused or ignored by Flex Consumption; {REFUSED[name]}")
-        for name, value in values.items():
-            if name in LOCAL_ONLY:
-                yield Finding(snapshot.file, 0, f"{name} is for local use: it holds secrets; remove it")
-            elif name.startswith(PREFIX) and name not in known:
-                yield Finding(snapshot.file, 0, f"{name} is no setting of the app; remove it or correct the name")
-            elif name in known and snapshot.name == "default" and not value.startswith("["):
-                wanted = "" if known[name].default is None else str(known[name].default)
-                if value != wanted:
-                    yield Finding(snapshot.file, 0, f"{name} is {value!r} by default, in the app {wanted!r}; take that")
-        for name in known.keys() - values.keys() - set(LOCAL_ONLY):
-            remedy = "add it to the app's settings in infra/main.bicep"
-            yield Finding(snapshot.file, 0, f"{name}, which the app reads, is not set; {remedy}")
-        yield from _check_body_limit(snapshot, values)
+        elif name in LOCAL_ONLY:
+            yield Finding(snapshot.file, 0, f"{name} is for local use: it holds secrets; remove it")
+        elif name.startswith(PREFIX) and name not in known:
+            yield Finding(snapshot.file, 0, f"{name} is no setting of the app; remove it or correct the name")
+        elif name in known and snapshot.name == "default" and not value.startswith("["):
+            wanted = "" if known[name].default is None else str(known[name].default)
+            if value.lower() != wanted.lower():
+                yield Finding(snapshot.file, 0, f"{name} is {value!r} by default, in the app {wanted!r}; take that")
+    for name in known.keys() - values.keys() - set(LOCAL_ONLY):
+        remedy = "add it to the app's settings in infra/main.bicep"
+        yield Finding(snapshot.file, 0, f"{name}, which the app reads, is not set; {remedy}")
+    yield from _check_body_limit(snapshot, values)
 
 
-def read_app_settings(snapshot: Snapshot) -> dict[str, str]:
-    """The app settings of a deployment, by name."""
-    return next((dict(each.body["properties"]) for each in snapshot.of("Microsoft.Web/sites/config")), {})
+def read_app_settings(snapshot: Snapshot, service: str = "api") -> dict[str, str]:
+    """The settings of the app of a service, by name; none if the deployment does not have it."""
+    for site in snapshot.of("Microsoft.Web/sites"):
+        if site.body["tags"]["azd-service-name"] == service:
+            configs = snapshot.of("Microsoft.Web/sites/config")
+            return next(dict(each.body["properties"]) for each in configs if each.name == f"{site.name}/appsettings")
+    return {}
 
 
 def _check_body_limit(snapshot: Snapshot, values: Mapping[str, str]) -> Iterator[Finding]:

@@ -1,4 +1,14 @@
-// The function app on its Flex Consumption plan. Everything it reaches, it reaches as its own identity.
+// A function app on its Flex Consumption plan, which holds one app alone. Everything it reaches, it reaches as its own
+// identity. Both apps are made from one package: `entryFile` says which one this is.
+
+@description('What azd calls the app in azure.yaml.')
+param service string
+
+@description('What the names of the plan and the app have in them.')
+param part string
+
+@description('The file whose functions are the app\'s, empty for function_app.py.')
+param entryFile string
 
 @description('Makes names unique.')
 param token string
@@ -27,11 +37,11 @@ param componentConnectionString string
 @description('Resource id of the subnet that the app sends from, empty without a virtual network.')
 param subnetId string
 
-@description('Let only the addresses of Microsoft Entra ID in.')
+@description('Let only the addresses of Microsoft Entra ID in, and allowedAddresses.')
 param entraOnly bool
 
-@description('With entraOnly, addresses that your own application comes from, with commas between.')
-param applicationAddresses string
+@description('If there are any, or with entraOnly, addresses that may come in, with commas between.')
+param allowedAddresses string
 
 @description('Memory of an instance in MB.')
 param instanceMemoryMB int
@@ -51,6 +61,9 @@ param largestBody int
 @description('The tenant URL that clients use, where it is not the one of the function app; else empty.')
 param publicUrl string
 
+@description('Where the console is: empty for /console of this app.')
+param consoleUrl string
+
 @description('The settings of the app, by name.')
 param settings object
 
@@ -67,7 +80,7 @@ var hostSettings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
 }
 
-var allowedAddresses = [
+var entra = [
   {
     name: 'Entra'
     description: 'Addresses that Microsoft Entra ID provisions from'
@@ -76,6 +89,9 @@ var allowedAddresses = [
     tag: 'ServiceTag'
     ipAddress: 'AzureActiveDirectory'
   }
+]
+
+var monitors = [
   {
     name: 'Monitors'
     description: 'Addresses that availability tests of Application Insights look at /health from'
@@ -86,19 +102,21 @@ var allowedAddresses = [
   }
 ]
 
-var ownAddresses = filter(map(split(applicationAddresses, ','), part => trim(part)), part => !empty(part))
-var applications = [
-  for (address, index) in ownAddresses: {
-    name: 'Application ${index + 1}'
-    description: 'Addresses of your own application'
+var named = filter(map(split(allowedAddresses, ','), each => trim(each)), each => !empty(each))
+var addresses = [
+  for (address, index) in named: {
+    name: 'Allowed ${index + 1}'
+    description: 'Addresses that this deployment names'
     action: 'Allow'
     priority: 200 + index
     ipAddress: address
   }
 ]
 
+var closed = entraOnly || !empty(named)
+
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  name: 'plan-scim-${token}'
+  name: 'plan-${part}-${token}'
   location: location
   tags: tags
   kind: 'functionapp'
@@ -112,10 +130,10 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 }
 
 resource site 'Microsoft.Web/sites@2025-03-01' = {
-  name: 'func-scim-${token}'
+  name: 'func-${part}-${token}'
   location: location
   tags: union(tags, {
-    'azd-service-name': 'api'
+    'azd-service-name': service
   })
   kind: 'functionapp,linux'
   identity: {
@@ -165,8 +183,8 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       http20Enabled: true
-      ipSecurityRestrictionsDefaultAction: entraOnly ? 'Deny' : 'Allow'
-      ipSecurityRestrictions: entraOnly ? concat(allowedAddresses, applications) : []
+      ipSecurityRestrictionsDefaultAction: closed ? 'Deny' : 'Allow'
+      ipSecurityRestrictions: closed ? concat(entraOnly ? entra : [], monitors, addresses) : []
       scmIpSecurityRestrictionsUseMain: false
     }
   }
@@ -174,11 +192,19 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
 
 var tenantUrl = empty(publicUrl) ? 'https://${site.properties.defaultHostName}/scim' : publicUrl
 
+var console = settings.SCIM_CONSOLE == 'true'
+var consoleAddress = console && empty(consoleUrl) ? 'https://${site.properties.defaultHostName}/console' : consoleUrl
+
 resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
   // A URL of our own in every answer, so that no Host header of a stranger's decides what an answer links to.
-  properties: union(hostSettings, settings, { SCIM_PUBLIC_URL: tenantUrl })
+  properties: union(
+    hostSettings,
+    empty(entryFile) ? {} : { PYTHON_SCRIPT_FILE_NAME: entryFile },
+    settings,
+    { SCIM_PUBLIC_URL: tenantUrl, SCIM_CONSOLE_URL: consoleAddress }
+  )
 }
 
 // Who deploys has an Entra account: no passwords.
@@ -203,3 +229,6 @@ output name string = site.name
 
 @description('The tenant URL that clients use.')
 output publicUrl string = tenantUrl
+
+@description('Where the console is, if this app has it or was told; else empty.')
+output consoleUrl string = consoleAddress

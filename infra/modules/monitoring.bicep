@@ -18,6 +18,9 @@ param dailyGb int
 @description('Object id of the identity that sends telemetry.')
 param identityPrincipalId string
 
+@description('Object id of the identity of the console, which sends it too, if it has an app of its own; else empty.')
+param consolePrincipalId string
+
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
@@ -57,6 +60,16 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringMetricsPublisher)
     principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource consolePublisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(consolePrincipalId)) {
+  scope: component
+  name: guid(component.id, consolePrincipalId, monitoringMetricsPublisher)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringMetricsPublisher)
+    principalId: consolePrincipalId
     principalType: 'ServicePrincipal'
   }
 }

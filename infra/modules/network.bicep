@@ -15,13 +15,24 @@ param hostAccountId string
 @description('Resource id of the account of users and groups.')
 param dataAccountId string
 
+@description('Resource id of the account of the host of the console, if it has an app of its own, else empty.')
+param consoleHostAccountId string
+
 @description('Resource id of the vault.')
 param vaultId string
 
 @description('Whether the app rings in a queue of that account.')
 param doorbell bool
 
-var endpoints = concat(always, doorbell ? [queue] : [])
+// The names of what is behind an endpoint are in the zone of its kind; the two accounts of hosts share theirs.
+var zoned = concat(always, doorbell ? [queue] : [])
+var endpoints = concat(zoned, empty(consoleHostAccountId) ? [] : [consoleHost])
+var consoleHost = {
+  name: 'console-blob'
+  service: consoleHostAccountId
+  group: 'blob'
+  zone: 'privatelink.blob.${environment().suffixes.storage}'
+}
 var queue = {
   name: 'queue'
   service: dataAccountId
@@ -94,7 +105,7 @@ resource vnet 'Microsoft.Network/virtualNetworks@2025-05-01' = {
 }
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for endpoint in endpoints: {
+  for endpoint in zoned: {
     name: endpoint.zone
     location: 'global'
     tags: tags
@@ -102,7 +113,7 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (endpoint, i) in endpoints: {
+  for (endpoint, i) in zoned: {
     parent: zones[i]
     name: 'link-${endpoint.name}'
     location: 'global'
@@ -150,7 +161,7 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-0
         {
           name: endpoint.name
           properties: {
-            privateDnsZoneId: zones[i].id
+            privateDnsZoneId: resourceId('Microsoft.Network/privateDnsZones', endpoint.zone)
           }
         }
       ]

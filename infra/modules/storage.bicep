@@ -1,5 +1,6 @@
-// Two storage accounts: one for the Functions host and the app's package, one for the users and groups. Neither has keys
-// that work. The table is made here: the app never makes one.
+// The storage account of the users and groups. It has no keys that work. The table is made here: the app never makes one.
+
+import { protect } from 'protection.bicep'
 
 @description('Makes names unique.')
 param token string
@@ -19,11 +20,14 @@ param tableName string
 @description('Name of the queue that tells which tenant has news.')
 param queueName string
 
-@description('Whether the accounts can be reached from outside of the virtual network.')
+@description('Whether the account can be reached from outside of the virtual network.')
 param publicAccess bool
 
 @description('Object id of the identity of the app.')
 param identityPrincipalId string
+
+@description('Object id of the identity of the console, if it has an app of its own, else empty.')
+param consolePrincipalId string
 
 @description('Object id of who deploys, empty for nobody.')
 param deployerId string
@@ -37,48 +41,9 @@ param tableLogs bool
 @description('Resource id of the workspace that takes the logs.')
 param workspaceId string
 
-var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 var storageTableDataReader = '76199698-9eea-4c19-bc75-cec21354c6b6'
-
-var protected = {
-  allowSharedKeyAccess: false
-  allowBlobPublicAccess: false
-  allowCrossTenantReplication: false
-  defaultToOAuthAuthentication: true
-  minimumTlsVersion: 'TLS1_2'
-  supportsHttpsTrafficOnly: true
-  publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
-  networkAcls: {
-    bypass: 'None'
-    defaultAction: publicAccess ? 'Allow' : 'Deny'
-  }
-}
-
-resource host 'Microsoft.Storage/storageAccounts@2025-06-01' = {
-  name: 'sthost${token}'
-  location: location
-  tags: tags
-  kind: 'StorageV2'
-  sku: {
-    name: 'Standard_LRS'
-  }
-  properties: protected
-}
-
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
-  parent: host
-  name: 'default'
-}
-
-resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
-  parent: blobs
-  name: 'package'
-  properties: {
-    publicAccess: 'None'
-  }
-}
 
 resource data 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: 'stscim${token}'
@@ -88,7 +53,7 @@ resource data 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   sku: {
     name: dataRedundancy
   }
-  properties: protected
+  properties: protect(publicAccess)
 }
 
 resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' = {
@@ -112,17 +77,6 @@ resource doorbell 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-0
   name: queueName
 }
 
-// What the host needs: its package, its keys, and the lease that lets one instance run the timer.
-resource hostOwner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: host
-  name: guid(host.id, identityPrincipalId, storageBlobDataOwner)
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageBlobDataOwner)
-    principalId: identityPrincipalId
-    principalType: 'ServicePrincipal'
-  }
-}
-
 // The roles are on the account, which holds this table alone: a transaction goes to /$batch, which names no table.
 resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: data
@@ -130,6 +84,16 @@ resource tableContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
     principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource consoleContributor 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(consolePrincipalId)) {
+  scope: data
+  name: guid(data.id, consolePrincipalId, storageTableDataContributor)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageTableDataContributor)
+    principalId: consolePrincipalId
     principalType: 'ServicePrincipal'
   }
 }
@@ -176,15 +140,6 @@ resource tableDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-prev
     ]
   }
 }
-
-@description('Name of the account of the Functions host.')
-output hostAccountName string = host.name
-
-@description('Resource id of the account of the Functions host.')
-output hostAccountId string = host.id
-
-@description('Where the package of the app is kept.')
-output packageContainerUrl string = '${host.properties.primaryEndpoints.blob}${package.name}'
 
 @description('Resource id of the account of users and groups.')
 output dataAccountId string = data.id

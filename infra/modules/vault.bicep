@@ -1,4 +1,5 @@
-// The vault of the connections. The app may read secrets, who deploys may write them, and nobody can lose the vault by accident.
+// The vault of the connections. The app may read secrets, the console and who deploys may write them, and nobody can lose the
+// vault by accident.
 
 @description('Name of the vault.')
 param name string
@@ -18,8 +19,8 @@ param publicAccess bool
 @description('Object id of the identity of the app.')
 param identityPrincipalId string
 
-@description('Whether the app may write secrets, too: it has the console.')
-param identityWrites bool
+@description('Object id of the identity of the console, if it has an app of its own, else empty: it may write secrets.')
+param consolePrincipalId string
 
 @description('Object id of who deploys, empty for nobody.')
 param deployerId string
@@ -56,14 +57,22 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
-var identityRole = identityWrites ? keyVaultSecretsOfficer : keyVaultSecretsUser
-
 resource secretsUser 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
-  name: guid(vault.id, identityPrincipalId, identityRole)
+  name: guid(vault.id, identityPrincipalId, keyVaultSecretsUser)
   properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', identityRole)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
     principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource consoleOfficer 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(consolePrincipalId)) {
+  scope: vault
+  name: guid(vault.id, consolePrincipalId, keyVaultSecretsOfficer)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsOfficer)
+    principalId: consolePrincipalId
     principalType: 'ServicePrincipal'
   }
 }

@@ -1,4 +1,4 @@
-// Everything that can be closed and told is: the private network, Entra's addresses alone, logs of the table, e-mail.
+// Everything that can be closed and told is: the private network, Entra's addresses alone, logs of the table, e-mail, the console.
 
 using '../main.bicep'
 
@@ -14,3 +14,5 @@ param tableLogs = true
 param doorbell = true
 param alwaysReadyInstances = 1
 param publicUrl = 'https://scim.example.com/scim'
+param console = true
+param consoleAddresses = '198.51.100.0/24'

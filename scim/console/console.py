@@ -81,17 +81,9 @@ class Console:
             response = _say(500, "failed")
         return replace(response, headers={**HEADERS, **response.headers})
 
-    async def keep(self) -> None:
-        """Remove sessions and links that have ended, and what the audit has for too long. Never raises."""
-        try:
-            await self._place.sessions.forget_ended()
-            await self._place.audit.forget()
-        except TableUnavailable as error:
-            log.warning("the console is tidied later: %s", error)
-
     async def _answer(self, request: Request) -> Response:
         segments = request.segments
-        origin = self._place.settings.find_origin(request.origin)
+        origin = self._place.settings.find_console_origin(request.origin)
         if segments[:1] == ["static"] and len(segments) == 3:
             return _serve_static(segments[1], segments[2])
         if request.method not in ("GET", "HEAD", "POST"):
@@ -128,7 +120,9 @@ class Console:
             about = values.get("name") or values.get("id") or ""
             await self._note(request, person, route.audited, tenant, about)
         form = _read_form(request) if request.method == "POST" else {}
-        parts = replace(self._place.parts, origin=self._place.settings.find_origin(request.origin))
+        settings = self._place.settings
+        origin, console_origin = settings.find_origin(request.origin), settings.find_console_origin(request.origin)
+        parts = replace(self._place.parts, origin=origin, console_origin=console_origin)
         visit = Visit(person, parts, values, request.query, form)
         try:
             answer = await route.handler(visit)

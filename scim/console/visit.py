@@ -38,7 +38,8 @@ class Deeds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What pages work on. `origin` is the public address of the SCIM service, without a path."""
+    """What pages work on. `origin` is the public address of the SCIM service, without a path; `console_origin` that of
+    the console."""
 
     table: Table
     registry: Registry
@@ -48,6 +49,7 @@ class Parts:
     deeds: Deeds
     sessions: Sessions | None = None
     """Who may be let in; None if nobody can be."""
+    console_origin: str = ""
 
     def commands(self) -> Commands:
         """What an operator does with connections, for one request."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import function_app
 from dev.host import Host
 from scim.app import Application
 from scim.clock import format_time
@@ -72,6 +73,21 @@ async def test_sessions_and_links_end(site: Site) -> None:
     await site.application.housekeep()
     assert [link async for link in Sessions(table).links()] == []
     assert [row async for page in table.pages(SHARED, *keys.invitations_range()) for row in page] == []
+
+
+async def test_a_console_on_a_host_of_its_own(site: Site, client: Client) -> None:
+    """It is reached there, makes links there, and shows the tenant URL of the endpoint."""
+    elsewhere = {"public_url": "https://api.test/scim", "console_url": f"{ORIGIN}/console"}
+    before = site.application
+    function_app.application = Application(before._built().settings.model_copy(update=elsewhere), table=before.table)
+    try:
+        browser = await site.enter("operator")
+        links = await browser.post("/console/invite", role="reader")
+        assert f"{ORIGIN}/console/invitation#" in links.text and "api.test/console" not in links.text
+        browser.extra = {"Host": "stranger.test"}
+        assert (await browser.get("/console")).status == 421
+    finally:
+        function_app.application = before  # the table is the site's
 
 
 @pytest.mark.parametrize(

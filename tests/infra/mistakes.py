@@ -9,6 +9,8 @@ from dataclasses import dataclass
 MAIN = "infra/main.bicep"
 APP = "infra/modules/app.bicep"
 STORAGE = "infra/modules/storage.bicep"
+HOST = "infra/modules/host.bicep"
+PROTECTION = "infra/modules/protection.bicep"
 VAULT = "infra/modules/vault.bicep"
 NETWORK = "infra/modules/network.bicep"
 MONITORING = "infra/modules/monitoring.bicep"
@@ -44,7 +46,7 @@ COMPILER = {
         "@description('More.')\nparam more string = ''\n\n@description('Name of",
         "no-unused-params",
     ),
-    "unused var": Mistake(APP, "var allowedAddresses", "var more = 1\n\nvar allowedAddresses", "no-unused-vars"),
+    "unused var": Mistake(APP, "var monitors", "var more = 1\n\nvar monitors", "no-unused-vars"),
     "undeclared name": Mistake(APP, "    serverFarmId: plan.id", "    serverFarmId: plans.id", "BCP057"),
     "no description": Mistake(APP, "@description('Name of the function app.')\n", "", "use-description-outputs"),
     "empty description": Mistake(VAULT, "@description('Region.')", "@description(' ')", "use-description-params"),
@@ -53,13 +55,13 @@ COMPILER = {
     ),
     "missing file": Mistake(ALERTS, "'../queries/storage.kql'", "'../queries/store.kql'", "BCP091"),
     "key of an account": Mistake(
-        STORAGE, "= host.name", "= host.listKeys().keys[0].value", "outputs-should-not-contain-secrets"
+        HOST, "= account.name", "= account.listKeys().keys[0].value", "outputs-should-not-contain-secrets"
     ),
     "property of the site": Mistake(
         APP, "perInstanceConcurrency: perInstanceConcurrency", "perInstanceConcurency: perInstanceConcurrency", "BCP089"
     ),
     "property in a variable": Mistake(
-        STORAGE, "  allowCrossTenantReplication: false", "  allowCrossTenantReplicaton: false", "BCP037"
+        PROTECTION, "  allowCrossTenantReplication: false", "  allowCrossTenantReplicaton: false", "BCP089"
     ),
     "property in a branch": Mistake(
         APP, "            instanceCount: alwaysReadyInstances", "            instances: alwaysReadyInstances", "BCP037"
@@ -68,7 +70,7 @@ COMPILER = {
     "property of the vault": Mistake(
         VAULT, "    enableSoftDelete: true", "    enableSoftDelete: true\n    enableRbacAuthorisation: true", "BCP037"
     ),
-    "property of the container": Mistake(STORAGE, "    publicAccess: 'None'", "    publicAcces: 'None'", "BCP089"),
+    "property of the container": Mistake(HOST, "    publicAccess: 'None'", "    publicAcces: 'None'", "BCP089"),
     "property of the workspace": Mistake(
         MONITORING, "    retentionInDays: retentionDays", "    retentionDays: retentionDays", "BCP089"
     ),
@@ -177,7 +179,7 @@ OURS = {
         "its API version is 2026-04-01, elsewhere 2025-06-01; use one everywhere",
     ),
     "account with keys": Mistake(
-        STORAGE,
+        PROTECTION,
         "  allowSharedKeyAccess: false\n",
         "  allowSharedKeyAccess: true\n",
         "properties.allowSharedKeyAccess must be false; write so",
@@ -201,7 +203,7 @@ OURS = {
         "the app is Key Vault Reader on Microsoft.KeyVault/vaults kv, which nobody expects; correct it, or add it to dev/bicep/roles.py",
     ),
     "unknown role": Mistake(
-        STORAGE,
+        HOST,
         "'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'",
         "'b7e6dc6d-f1e8-4753-8033-0f276bb0955c'",
         "the app is unknown role b7e6dc6d-f1e8-4753-8033-0f276bb0955c on Microsoft.Storage/storageAccounts sthost, which nobody expects; correct it, or add it to dev/bicep/roles.py",
@@ -220,20 +222,20 @@ OURS = {
     ),
     "setting that is not set": Mistake(
         MAIN,
-        "      SCIM_TABLE_NAME: tableName\n",
+        "  SCIM_TABLE_NAME: tableName\n",
         "",
         "SCIM_TABLE_NAME, which the app reads, is not set; add it to the app's settings in infra/main.bicep",
     ),
     "setting that nobody reads": Mistake(
         MAIN,
-        "      SCIM_TABLE_NAME: tableName\n",
-        "      SCIM_TABLE_NAME: tableName\n      SCIM_TABEL: tableName\n",
+        "  SCIM_TABLE_NAME: tableName\n",
+        "  SCIM_TABLE_NAME: tableName\n  SCIM_TABEL: tableName\n",
         "SCIM_TABEL is no setting of the app; remove it or correct the name",
     ),
     "setting with a secret": Mistake(
         MAIN,
-        "      SCIM_TABLE_NAME: tableName\n",
-        "      SCIM_TABLE_NAME: tableName\n      SCIM_CONNECTIONS: '{}'\n",
+        "  SCIM_TABLE_NAME: tableName\n",
+        "  SCIM_TABLE_NAME: tableName\n  SCIM_CONNECTIONS: '{}'\n",
         "SCIM_CONNECTIONS is for local use: it holds secrets; remove it",
     ),
     "another bound than the app's": Mistake(
@@ -295,7 +297,7 @@ OURS = {
         CONTAINER, '"forwardPorts": [7071],', '"forwardPorts": [7071]', "is no JSON here; correct it"
     ),
     "old TLS": Mistake(
-        STORAGE,
+        PROTECTION,
         "minimumTlsVersion: 'TLS1_2'",
         "minimumTlsVersion: 'TLS1_9'",
         "properties.minimumTlsVersion must be 'TLS1_2'; write so",
@@ -317,6 +319,18 @@ OURS = {
         "  scope: data\n  name: guid(data.id, identity",
         "  scope: table\n  name: guid(table.id, identity",
         "the app must be Storage Table Data Contributor on Microsoft.Storage/storageAccounts stscim; assign the role",
+    ),
+    "an app that may write the vault": Mistake(
+        VAULT,
+        "guid(vault.id, identityPrincipalId, keyVaultSecretsUser)\n  properties: {\n    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)",
+        "guid(vault.id, identityPrincipalId, keyVaultSecretsUser)\n  properties: {\n    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsOfficer)",
+        "the app must be Key Vault Secrets User on Microsoft.KeyVault/vaults kv; assign the role",
+    ),
+    "console on the app's host account": Mistake(
+        MAIN,
+        "    name: 'stconsole${token}'",
+        "    name: 'sthost${token}'",
+        "the console must be Storage Blob Data Owner on Microsoft.Storage/storageAccounts stconsole; assign the role",
     ),
     "host that reads all": Mistake(
         APP,

@@ -34,7 +34,11 @@ async def take_back(visit: Visit) -> Answer:
 
 async def _make(visit: Visit, role: Role, tenant: str | None) -> Page:
     made, token = await _sessions(visit).invite(role, tenant, visit.person.id)
-    values = {"tenant": tenant or "", "until": made.until, "url": f"{visit.parts.origin}/console/invitation#{token}"}
+    values = {
+        "tenant": tenant or "",
+        "until": made.until,
+        "url": f"{visit.parts.console_origin}/console/invitation#{token}",
+    }
     return Page("link.html", values, secret=True)
 
 

@@ -71,4 +71,7 @@ async def revoke(place: Place, id: str) -> None:
 
 
 def _find_origin(place: Place) -> str:
+    said = place.environment.get("SCIM_CONSOLE_URL")
+    if said:
+        return said.removesuffix("/console")
     return place.origin or "https://<function app>.azurewebsites.net"

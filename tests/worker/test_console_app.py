@@ -1,0 +1,60 @@
+"""The console's own function app, from the same folder: its functions alone, in the worker that runs in Azure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev.azurite import Azurite
+from tests.conftest import TABLE
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from dev.bench.worker import Worker
+
+async def main():
+    worker = Worker()
+    await worker.start(Path.cwd())
+    print(*sorted(worker.names))
+    for url in sys.argv[1:]:
+        answer = await worker.request("GET", url)
+        print(answer.status, answer.headers.get("Location", "-"), b"<title>" in answer.body)
+    worker.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="the worker's library is for Python 3.13 and newer")
+def test_the_second_app_is_the_console_alone(azurite: Azurite) -> None:
+    """One setting chooses the entry file; there is no SCIM endpoint, and no timer that would run twice."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
+    environment |= {
+        "PYTHON_SCRIPT_FILE_NAME": "console_app.py",
+        "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
+        "SCIM_TABLE_NAME": TABLE,
+        "SCIM_CONSOLE": "true",
+        "SCIM_PUBLIC_URL": "https://api.example/scim",
+        "SCIM_CONSOLE_URL": "https://console.example/console",
+    }
+    urls = ["console", "health", "", "scim/Users"]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *(f"https://console.example/{url}" for url in urls)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    names, console, health, root, scim = done.stdout.splitlines()
+    assert names == "console elsewhere health"
+    assert console == "401 - True"
+    assert health.startswith("200 - ")
+    assert root == scim == "302 /console False"
