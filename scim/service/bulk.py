@@ -37,6 +37,7 @@ from scim.service import resources
 from scim.service.context import VALUE_BYTES, Context
 from scim.service.deeds import note_creation
 from scim.service.quota_check import measure_creation, require_room
+from scim.service.representation import build_location
 from scim.store.batches import Made
 from scim.store.quotas import Size
 from scim.store.resource_rows import Creation
@@ -239,7 +240,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
             await pause()
             with contextlib.suppress(TooDear):
                 charge(WORTH, Work.BODY)
-                if creation := await resources.try_creation(own, kind, operation.new_id):
+                if creation := await resources.try_creation(own.of(kind), operation.new_id):
                     wanted.append((operation, creation))
     if len(wanted) < 2:
         return
@@ -262,7 +263,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
                 operation.result = _make_failure(context, operation, TableUnavailable())
             else:
                 headers = {
-                    "Location": context.build_location(creation.resource_type, stored.id),
+                    "Location": build_location(context.of(creation.resource_type), stored.id),
                     "ETag": stored.version,
                 }
                 operation.result = _make_result(context, operation, 201, headers, None)

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from scim.budget import Work, charge, pause
-from scim.schema.registry import ResourceType
 from scim.service import edges
-from scim.service.context import Context
+from scim.service.context import TypeContext
 from scim.service.sources import Condition, Limit, Room, Scanned, Slice, filter_matching, read_asked_edges
 from scim.store import keys
 from scim.store.plan import ByEdge, ById, ByPrefix, ByValue, Plan, Scan, Union
@@ -29,18 +28,17 @@ _DENSE = 1 / 16
 class Listed:
     """The resources that an index leads to. `shows_edges` says that whatever is found will need its edges."""
 
-    context: Context
-    resource_type: ResourceType
+    context: TypeContext
     condition: Condition
     shows_edges: bool
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         plan = self.condition.plan
-        scanned = Scanned(self.context, self.resource_type, self.condition)
+        scanned = Scanned(self.context, self.condition)
         if known is not None and known > PAGE_ROWS and not _has_edge(plan):
             return await scanned.take(start, skip, room, known=known)
-        ids = await _list_candidates(self.context, self.resource_type, plan, Limit(self.context))
-        ids = ids and [id for id in ids if self.context.registry.by_id(id) is self.resource_type]
+        ids = await _list_candidates(self.context, plan, Limit(self.context))
+        ids = ids and [id for id in ids if self.context.registry.by_id(id) is self.context.resource_type]
         if ids is None or (len(ids) > PAGE_ROWS and not _has_edge(plan)):
             return await scanned.take(start, skip, room, known=known)  # cheaper than so many point reads
         return await self.read_page(ids, start, skip, room, known=known)
@@ -51,7 +49,8 @@ class Listed:
             ids = ids[bisect_left(ids, start) :]
         found, total = Slice(), 0
         # Nearly every candidate matches, and the groups of a resource are few (the members of one may be many).
-        early = self.shows_edges and self.resource_type.member_of is not None and len(ids) <= min(room.count, edges.FEW)
+        of_users = self.context.resource_type.member_of is not None
+        early = self.shows_edges and of_users and len(ids) <= min(room.count, edges.FEW)
         wanted = None if known is None else skip + room.count + 1
         async for matching, links in self._find_matching(ids, wanted, whole=early):
             found.edges |= links if early else {}
@@ -74,18 +73,14 @@ class Listed:
             left = min(len(ids) - at, wanted or len(ids))
             if density >= _DENSE and left >= (_MANY if at == 0 else PARALLEL_READS):
                 size = min(int(left / density) + 1, PAGE_ROWS)
-                batch = await self.context.store.resources.read_rows(self.resource_type, ids[at], size)
+                batch = await self.context.store.resources.read_rows(self.context.resource_type, ids[at], size)
                 end = len(ids) if batch.ends else bisect_right(ids, keys.parse_id(batch.rows[-1].key), at)
                 chunk = set(ids[at:end])
                 there = [row for row in batch.rows if keys.parse_id(row.key) in chunk]
                 found = [keys.parse_id(row.key) for row in there]
                 density = len(there) / max(len(batch.rows), 1)
-                links = await read_asked_edges(
-                    self.context, self.resource_type, found, self.condition, neighbours=density >= _DENSE
-                )
-                matching = await filter_matching(
-                    self.context, self.resource_type, map(parse_stored, there), links, self.condition
-                )
+                links = await read_asked_edges(self.context, found, self.condition, neighbours=density >= _DENSE)
+                matching = await filter_matching(self.context, map(parse_stored, there), links, self.condition)
             else:
                 end = at + min(PARALLEL_READS, left if self.condition.answered else PARALLEL_READS)
                 matching, links = await self._read_matching(ids[at:end], whole=whole)
@@ -100,11 +95,11 @@ class Listed:
         await pause()
         reads = self.context.store.resources.read_all(ids)
         if whole:
-            asked = edges.read_page(self.context, self.resource_type, ids, neighbours=False)
+            asked = edges.read_page(self.context, ids, neighbours=False)
         else:
-            asked = read_asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=False)
+            asked = read_asked_edges(self.context, ids, self.condition, neighbours=False)
         there, links = await asyncio.gather(reads, asked)
-        return await filter_matching(self.context, self.resource_type, there, links, self.condition), links
+        return await filter_matching(self.context, there, links, self.condition), links
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +107,15 @@ class Linked:
     """The users of a group or the groups of a member. Its edges are in the order of ids, so a page further on reads
     only its own."""
 
-    context: Context
-    resource_type: ResourceType
+    context: TypeContext
     condition: Condition
     shows_edges: bool
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
-        listed = Listed(self.context, self.resource_type, self.condition, self.shows_edges)
+        listed = Listed(self.context, self.condition, self.shows_edges)
         if known is not None:
             return await self._continue(listed, start, room, known)
-        ids = await _list_linked(self.context, self.resource_type, self._other, Limit(self.context))
+        ids = await _list_linked(self.context, self._other, Limit(self.context))
         if not self.condition.answered or len(ids) <= PAGE_ROWS:
             return await listed.read_page(ids, start, skip, room, known=None)
         found = await listed.read_page(ids[skip:], None, 0, room, known=0)
@@ -140,7 +134,7 @@ class Linked:
         size = min(room.count + 1, PAGE_ROWS)
         while found.next is None:
             ids: list[str] = []
-            async for page in edges.list_linked(self.context, self.resource_type, self._other, start, most=size):
+            async for page in edges.list_linked(self.context, self._other, start, most=size):
                 limit.spend(len(page))
                 ids += page
                 if len(ids) >= size:
@@ -159,16 +153,16 @@ def _has_edge(plan: Plan) -> bool:
     return isinstance(plan, ByEdge) or (isinstance(plan, Union) and any(map(_has_edge, plan.plans)))
 
 
-async def _list_linked(context: Context, resource_type: ResourceType, other: str, limit: Limit) -> list[str]:
+async def _list_linked(context: TypeContext, other: str, limit: Limit) -> list[str]:
     """All that have an edge to `other`, up to the limit."""
     ids: list[str] = []
-    async for page in edges.list_linked(context, resource_type, other):
+    async for page in edges.list_linked(context, other):
         limit.spend(len(page))
         ids += page
     return ids
 
 
-async def _list_candidates(context: Context, resource_type: ResourceType, plan: Plan, limit: Limit) -> list[str] | None:
+async def _list_candidates(context: TypeContext, plan: Plan, limit: Limit) -> list[str] | None:
     """The ids that a plan yields, in order, each once. None if a value has more of them than a page: they are scanned.
     Those of edges count against the limit."""
     resources = context.store.resources
@@ -176,21 +170,21 @@ async def _list_candidates(context: Context, resource_type: ResourceType, plan: 
         case ById(id):
             return [id]
         case ByValue(index, value) if index.unique:
-            owner = await resources.find_unique_id(resource_type, index, value)
+            owner = await resources.find_unique_id(context.resource_type, index, value)
             return [owner] if owner else []
         case ByValue(index, value):
-            return _sort_few(await resources.find_ids(resource_type, index, value, PAGE_ROWS))
+            return _sort_few(await resources.find_ids(context.resource_type, index, value, PAGE_ROWS))
         case ByPrefix(index, prefix):
-            return _sort_few(await resources.find_prefix_ids(resource_type, index, prefix, PAGE_ROWS))
+            return _sort_few(await resources.find_prefix_ids(context.resource_type, index, prefix, PAGE_ROWS))
         case ByEdge(other):
-            return await _list_linked(context, resource_type, other, limit)
+            return await _list_linked(context, other, limit)
         case Union(plans):
             found: set[str] = set()
             for at in range(0, len(plans), PARALLEL_READS):
                 some = plans[at : at + PARALLEL_READS]
                 charge(_POINT_READ * len(some), Work.READS)
                 await pause()
-                lists = await asyncio.gather(*(_list_candidates(context, resource_type, one, limit) for one in some))
+                lists = await asyncio.gather(*(_list_candidates(context, one, limit) for one in some))
                 if None in lists:
                     return None
                 found.update(id for ids in lists if ids for id in ids)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from scim.body import read
 from scim.budget import FEW, call
 from scim.errors import FORBIDDEN, ScimError
-from scim.http import Request, Response, version_with
-from scim.schema.projection import Projection
+from scim.http import Request
 from scim.schema.registry import Registry, ResourceType
-from scim.schema.validation import Document
 from scim.service import strict
 from scim.service.references import References
 from scim.settings import Settings
-from scim.store.resource_rows import Stored
 from scim.store.tenant_store import TenantStore
 
 if TYPE_CHECKING:
@@ -90,44 +86,19 @@ class Context:
             return await call(size, strict.check_body, self.request.method, body, resource_type)
         return body
 
-    def build_location(self, resource_type: ResourceType, id: str) -> str:
-        return f"{self.base_url}{resource_type.document.endpoint}/{id}"
-
-    def build_resource(
-        self, resource_type: ResourceType, stored: Stored, edges: Sequence[Document] | None = None
-    ) -> Document:
-        """The whole resource (RFC 7643 §3): the document with schemas, id, meta, the $ref of what it refers to and,
-        where they were read, its members or groups."""
-        extensions = [name for name in stored.document if ":" in name and name[:4].lower() == "urn:"]
-        groups = [edge["value"] for edge in edges or ()] if resource_type.member_of else []
-        meta = {
-            "resourceType": resource_type.name,
-            "created": stored.created,
-            "lastModified": stored.modified,
-            "location": self.build_location(resource_type, stored.id),
-            "version": version_with(stored.version, groups),
-        }
-        schemas = [resource_type.core.id, *extensions]
-        resource = {"schemas": schemas, "id": stored.id, **stored.document, "meta": meta}
-        self.references.add(resource_type, resource)
-        if edges and (attribute := resource_type.edges):
-            resource[attribute] = list(edges)
-        return resource
-
     @property
     def references(self) -> References:
         """The references between the tenant's resources."""
         return References(self.registry, self.base_url)
 
-    def build_response(
-        self,
-        resource_type: ResourceType,
-        stored: Stored,
-        projection: Projection,
-        status: int = 200,
-        edges: Sequence[Document] | None = None,
-    ) -> Response:
-        """The resource as a response, with Location and ETag."""
-        resource = self.build_resource(resource_type, stored, edges)
-        headers = {"Location": resource["meta"]["location"], "ETag": resource["meta"]["version"]}
-        return Response(status, projection.apply(resource), headers)
+    def of(self, resource_type: ResourceType) -> TypeContext:
+        """Return the same request about resources of one type."""
+        members = {each.name: getattr(self, each.name) for each in fields(Context)}
+        return TypeContext(**members, resource_type=resource_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeContext(Context):
+    """An authenticated request about resources of one type."""
+
+    resource_type: ResourceType

@@ -14,7 +14,7 @@ from scim.errors import TOO_MANY, ScimError
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
 from scim.store import keys
 from scim.store.members import Member
 from scim.store.table import PAGE_ROWS, PARALLEL_READS
@@ -37,23 +37,23 @@ def must_read(resource_type: ResourceType, projection: Projection) -> bool:
     return resource_type.edges is not None and projection.includes(resource_type.edges)
 
 
-async def read_one(context: Context, resource_type: ResourceType, id: str, *, bounded: bool = False) -> list[Document]:
+async def read_one(context: TypeContext, id: str, *, bounded: bool = False) -> list[Document]:
     """The edges of one resource. If `bounded`, raises 400 tooMany for more than the scan limit."""
     values: list[Document] = []
-    async for _, value in _read_between(context, resource_type, id, id):
+    async for _, value in _read_between(context, id, id):
         values.append(value)
         if bounded and len(values) > context.settings.scan_limit:
-            raise _make_too_many(context, resource_type, f"{resource_type.name} {id}")
+            raise _make_too_many(context, f"{context.resource_type.name} {id}")
     return values
 
 
-def _make_too_many(context: Context, resource_type: ResourceType, shown: str) -> ScimError:
-    what, limit = resource_type.edges, context.settings.scan_limit
+def _make_too_many(context: TypeContext, shown: str) -> ScimError:
+    what, limit = context.resource_type.edges, context.settings.scan_limit
     detail = f"{shown} has more than {limit} {what}, and a response shows no more: send excludedAttributes={what}."
     return ScimError(TOO_MANY, detail)
 
 
-async def read_page(context: Context, resource_type: ResourceType, ids: Sequence[str], *, neighbours: bool) -> Edges:
+async def read_page(context: TypeContext, ids: Sequence[str], *, neighbours: bool) -> Edges:
     """The edges of a page in id order. Neighbours take one range read, and others too as long as what lies between them
     is no more than two trips; the rest take a read each. Raises 400 tooMany for more edges than the scan limit."""
     edges: Edges = {id: [] for id in ids}
@@ -63,12 +63,12 @@ async def read_page(context: Context, resource_type: ResourceType, ids: Sequence
         """Read a range; the id at which it was given up after `most` edges."""
         nonlocal number
         read = 0
-        async for id, value in _read_between(context, resource_type, first, last):
+        async for id, value in _read_between(context, first, last):
             number, read = number + 1, read + 1
             if read > most:
                 return id
             if number > context.settings.scan_limit:
-                raise _make_too_many(context, resource_type, "The page")
+                raise _make_too_many(context, "The page")
             if id in edges:
                 edges[id].append(value)
         return None
@@ -84,20 +84,19 @@ async def read_page(context: Context, resource_type: ResourceType, ids: Sequence
     return edges
 
 
-async def read_asked(context: Context, resource_type: ResourceType, ids: Sequence[str], others: Iterable[str]) -> Edges:
+async def read_asked(context: TypeContext, ids: Sequence[str], others: Iterable[str]) -> Edges:
     """The edges of these resources as far as they lead to `others`: what a filter on them needs, and no more."""
     edges: Edges = {id: [] for id in ids}
     for other in others:
         charge(_LOOK, Work.READS)
         await pause()
-        for id in await _find_linked(context, resource_type, ids, other):
+        for id in await _find_linked(context, ids, other):
             edges[id].append({"value": other})
     return edges
 
 
 async def list_linked(
-    context: Context,
-    resource_type: ResourceType,
+    context: TypeContext,
     other: str,
     start: str | None = None,
     end: str | None = None,
@@ -105,12 +104,12 @@ async def list_linked(
 ) -> AsyncIterator[list[str]]:
     """Pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member, the
     users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
-    of_group = resource_type.members is None
+    of_group = context.resource_type.members is None
     async for page in context.store.resources.read_linked_ids(other, start, end, of_group=of_group, most=most):
-        yield [id for id in page if context.registry.by_id(id) is resource_type]
+        yield [id for id in page if context.registry.by_id(id) is context.resource_type]
 
 
-async def _find_linked(context: Context, resource_type: ResourceType, ids: Sequence[str], other: str) -> set[str]:
+async def _find_linked(context: TypeContext, ids: Sequence[str], other: str) -> set[str]:
     """Which of these resources have an edge to `other`. For more than a few, the edges between the first and the last
     of them are read, as long as these are not many more; beyond, each resource is asked."""
     found: set[str] = set()
@@ -118,7 +117,7 @@ async def _find_linked(context: Context, resource_type: ResourceType, ids: Seque
     if len(ids) > _FEW_ASKED:
         wanted, most, read = set(ids), _MORE_EDGES * len(ids), 0
         rest = []
-        async for page in list_linked(context, resource_type, other, min(ids), keys.id_after(max(ids)), most):
+        async for page in list_linked(context, other, min(ids), keys.id_after(max(ids)), most):
             found |= wanted.intersection(page)
             read += len(page)
             if read >= most:
@@ -126,20 +125,18 @@ async def _find_linked(context: Context, resource_type: ResourceType, ids: Seque
                 break
     for at in range(0, len(rest), PARALLEL_READS):
         some = rest[at : at + PARALLEL_READS]
-        pairs = [(id, other) if resource_type.members else (other, id) for id in some]
+        pairs = [(id, other) if context.resource_type.members else (other, id) for id in some]
         held = await asyncio.gather(*(context.store.members.holds(*pair) for pair in pairs))
         found |= {id for id, holds in zip(some, held, strict=True) if holds}
     return found
 
 
-async def _read_between(
-    context: Context, resource_type: ResourceType, first: str, last: str
-) -> AsyncIterator[tuple[str, Document]]:
+async def _read_between(context: TypeContext, first: str, last: str) -> AsyncIterator[tuple[str, Document]]:
     """(id, value of its edge attribute) for the resources from `first` to `last`."""
-    if resource_type.members:
+    if context.resource_type.members:
         async for group, member in context.store.members.read_members(first, last):
             yield group, build_member_value(context, member)
-    elif resource_type.member_of:
+    elif context.resource_type.member_of:
         references = context.references
         async for id, group in context.store.members.read_groups(first, last):
             yield id, _drop_none({"value": group, "$ref": references.build(group), "type": "direct"})

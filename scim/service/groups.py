@@ -15,12 +15,13 @@ from scim.patch.apply import apply, steps
 from scim.patch.entra import Operation
 from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
 from scim.schema.projection import Projection
-from scim.schema.registry import Declared, ResourceType
+from scim.schema.registry import Declared
 from scim.schema.validation import Document, hold_immutable
 from scim.service import edges, resources
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
 from scim.service.deeds import note_members
 from scim.service.quota_check import book, has_ample_room, measure_members
+from scim.service.representation import build_location, build_response
 from scim.store.members import Changes, Member, find_changes
 from scim.store.resource_rows import Stored
 from scim.store.table import Refused
@@ -31,39 +32,39 @@ _MAX_TEXT = 1024
 """UTF-16 units of a member's value, display or type: 49 members must fit into a transaction of 4 MiB."""
 
 
-async def create(context: Context, resource_type: ResourceType) -> Response:
+async def create(context: TypeContext) -> Response:
     """POST: 201 with the group and the members that it was sent with."""
-    projection = Projection(resource_type, context.request.query)
-    document = await resources.read_document(context, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    document = await resources.read_document(context)
     projection.written(resources.list_set_attributes(document))
-    members = await _pop_members(context, document, resource_type)
-    document = resources.fill_defaults(context, resource_type, document)
-    stored = await resources.create_stored(context, resource_type, document, members)
-    return context.build_response(resource_type, stored, projection, 201, _build_values(context, members))
+    members = await _pop_members(context, document)
+    document = resources.fill_defaults(context, document)
+    stored = await resources.create_stored(context, document, members)
+    return build_response(context, stored, projection, 201, _build_values(context, members))
 
 
-async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def replace(context: TypeContext, id: str) -> Response:
     """PUT: 200 with the group; its members become those of the body, none where it has none."""
-    projection = Projection(resource_type, context.request.query)
-    document = await resources.read_document(context, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    document = await resources.read_document(context)
     projection.written(resources.list_set_attributes(document))
-    wanted = await _pop_members(context, document, resource_type)
+    wanted = await _pop_members(context, document)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        hold_immutable(old.document, document, resource_type)
+        hold_immutable(old.document, document, context.resource_type)
         present = await _read_present(context, id)
         changes = await call(len(present), find_changes, present, wanted)
         return document, dataclasses.replace(changes, absolute=True)
 
-    stored = await resources.update_stored(context, resource_type, id, change)
-    return context.build_response(resource_type, stored, projection, 200, _build_values(context, wanted))
+    stored = await resources.update_stored(context, id, change)
+    return build_response(context, stored, projection, 200, _build_values(context, wanted))
 
 
-async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def modify(context: TypeContext, id: str) -> Response:
     """PATCH: 204, or 200 with the group where the client asks for attributes or a setting has it so."""
-    projection = Projection(resource_type, context.request.query)
-    listed = await resources.read_operations(context, resource_type)
-    on_document, on_members = split(listed, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    listed = await resources.read_operations(context)
+    on_document, on_members = split(listed, context.resource_type)
     number = _count_named(on_members)
     if number > (most := resources.find_most_members(context)):
         raise ScimError(TOO_LARGE, f"The PATCH names {number} members; at most {most} are read. Split it.")
@@ -73,32 +74,32 @@ async def modify(context: Context, resource_type: ResourceType, id: str) -> Resp
     changes = None if named is None else await call(number, _to_changes, context, named)
     is_roomy = changes is None or has_ample_room(context, measure_members(changes))
     if changes is not None and on_members and is_roomy and not on_document and not conditional:
-        version = await _change_unread(context, resource_type, id, changes)
+        version = await _change_unread(context, id, changes)
     else:
 
         async def change(old: Stored) -> tuple[Document, Changes]:
-            document = await in_turns(steps(old.document, on_document, resource_type))
-            document = context.references.drop_own(resource_type, document)
+            document = await in_turns(steps(old.document, on_document, context.resource_type))
+            document = context.references.drop_own(context.resource_type, document)
             if changes is not None:
                 return document, changes if is_roomy else await _look_up(context, id, changes)
             present = await _read_present(context, id)
-            wanted = await _apply(context, resource_type, present, on_members)
+            wanted = await _apply(context, present, on_members)
             these = await call(len(present), find_changes, present, wanted)
             return document, dataclasses.replace(these, absolute=sets_all(on_members))
 
-        version = (await resources.update_stored(context, resource_type, id, change)).version
+        version = (await resources.update_stored(context, id, change)).version
     if projection.given or context.settings.group_patch_returns_resource:
         try:
-            return await resources.read(context, resource_type, id)
+            return await resources.read(context, id)
         except ScimError as error:  # it is done, whatever can be shown of it
             if error.kind is not TOO_MANY:
                 raise
-    return Response(204, None, {"ETag": version, "Location": context.build_location(resource_type, id)})
+    return Response(204, None, {"ETag": version, "Location": build_location(context, id)})
 
 
-async def _change_unread(context: Context, resource_type: ResourceType, id: str, changes: Changes) -> str:
+async def _change_unread(context: TypeContext, id: str, changes: Changes) -> str:
     """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
-    if context.registry.by_id(id) is resource_type:
+    if context.registry.by_id(id) is context.resource_type:
         note_members(changes)
         try:
             with book(context, measure_members(changes)):
@@ -108,7 +109,7 @@ async def _change_unread(context: Context, resource_type: ResourceType, id: str,
                 raise ScimError(
                     UNAVAILABLE, f"{id} changed in that moment; send again.", {"Retry-After": "1"}
                 ) from None
-    raise resources.make_not_found(resource_type, id)
+    raise resources.make_not_found(context.resource_type, id)
 
 
 def _to_changes(context: Context, named: Delta) -> Changes:
@@ -133,25 +134,23 @@ def _count_named(changes: Iterable[Operation]) -> int:
     )
 
 
-async def _apply(
-    context: Context, resource_type: ResourceType, present: Iterable[Member], changes: Iterable[Operation]
-) -> list[Member]:
+async def _apply(context: TypeContext, present: Iterable[Member], changes: Iterable[Operation]) -> list[Member]:
     """The members after operations that need the present ones: the general PATCH on a document that has them."""
-    name, changes = resource_type.members or "", list(changes)
+    name, changes = context.resource_type.members or "", list(changes)
     present = [] if sets_all(changes) else list(present)
 
     def applied() -> Document:
         values = [edges.build_member_value(context, member) for member in present]
-        return apply({name: values}, changes, resource_type)
+        return apply({name: values}, changes, context.resource_type)
 
     document = await call(len(present) + _count_named(changes), applied)
-    return await _pop_members(context, document, resource_type)
+    return await _pop_members(context, document)
 
 
-async def _pop_members(context: Context, document: Document, resource_type: ResourceType) -> list[Member]:
+async def _pop_members(context: TypeContext, document: Document) -> list[Member]:
     """The members of a document, which is left without them."""
-    name = resource_type.members or ""
-    attribute = resource_type.core_attributes[name.lower()]
+    name = context.resource_type.members or ""
+    attribute = context.resource_type.core_attributes[name.lower()]
     sent = document.pop(name, [])
     target = Declared(None, attribute)
     return await call(len(sent), lambda: list(_parse_members(context, identified(sent, target)).values()))

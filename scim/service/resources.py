@@ -20,7 +20,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, canonical, hold_immutable
 from scim.service import edges
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
 from scim.service.quota_check import (
     book,
@@ -30,6 +30,7 @@ from scim.service.quota_check import (
     measure_update,
     require_room,
 )
+from scim.service.representation import build_response
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation, Stored
 from scim.store.resources import Stale, Taken
@@ -44,53 +45,54 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 """From the present resource to its new document and the changes of its members. Run again when somebody was faster."""
 
 
-async def create(context: Context, resource_type: ResourceType) -> Response:
+async def create(context: TypeContext) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
-    projection = Projection(resource_type, context.request.query)
-    document = await read_document(context, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    document = await read_document(context)
     projection.written(list_set_attributes(document))
-    stored = await create_stored(context, resource_type, fill_defaults(context, resource_type, document))
-    return context.build_response(resource_type, stored, projection, 201)
+    stored = await create_stored(context, fill_defaults(context, document))
+    return build_response(context, stored, projection, 201)
 
 
-async def read(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def read(context: TypeContext, id: str) -> Response:
     """GET: 200, or 304 where If-None-Match names the version."""
-    projection = Projection(resource_type, context.request.query)
-    stored, values = await _read_with_edges(context, resource_type, id, projection)
-    response = context.build_response(resource_type, stored, projection, 200, values)
+    projection = Projection(context.resource_type, context.request.query)
+    stored, values = await _read_with_edges(context, id, projection)
+    response = build_response(context, stored, projection, 200, values)
     if context.request.method == "GET" and context.request.matches("if-none-match", response.headers["ETag"]):
         return Response(304, None, {"ETag": response.headers["ETag"]})
     return response
 
 
-async def replace(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def replace(context: TypeContext, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
-    projection = Projection(resource_type, context.request.query)
-    document = await read_document(context, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    document = await read_document(context)
     projection.written(list_set_attributes(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        hold_immutable(old.document, document, resource_type)
+        hold_immutable(old.document, document, context.resource_type)
         return document, Changes()
 
-    return await _update_and_answer(context, resource_type, id, change, projection)
+    return await _update_and_answer(context, id, change, projection)
 
 
-async def modify(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def modify(context: TypeContext, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
-    projection = Projection(resource_type, context.request.query)
-    listed = await read_operations(context, resource_type)
+    projection = Projection(context.resource_type, context.request.query)
+    listed = await read_operations(context)
     projection.written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        document = await in_turns(steps(old.document, listed, resource_type))
-        return context.references.drop_own(resource_type, document), Changes()
+        document = await in_turns(steps(old.document, listed, context.resource_type))
+        return context.references.drop_own(context.resource_type, document), Changes()
 
-    return await _update_and_answer(context, resource_type, id, change, projection)
+    return await _update_and_answer(context, id, change, projection)
 
 
-async def read_document(context: Context, resource_type: ResourceType) -> Document:
+async def read_document(context: TypeContext) -> Document:
     """The document that a POST or PUT says. Raises 400 or 413."""
+    resource_type = context.resource_type
     body = await context.read_body(resource_type)
     if resource_type.members and (number := count_longest(body)) > (most := find_most_members(context)):
         detail = f"An attribute has {number} values; at most {most} members can be written in the time of one request."
@@ -117,13 +119,13 @@ def count_longest(body: object) -> int:
     return max((len(value) for value in values if isinstance(value, list | dict)), default=0)
 
 
-async def read_operations(context: Context, resource_type: ResourceType) -> list[Operation]:
+async def read_operations(context: TypeContext) -> list[Operation]:
     """The operations of a PATCH. Raises 400 or 413."""
-    body = await context.read_body(resource_type)
+    body = await context.read_body(context.resource_type)
     most = context.settings.max_patch_operations
-    listed = await in_turns(reading(body, resource_type, most, strict=context.strict))
+    listed = await in_turns(reading(body, context.resource_type, most, strict=context.strict))
     references = context.references
-    return read_references(listed, resource_type, references.find_id, references.with_value)
+    return read_references(listed, context.resource_type, references.find_id, references.with_value)
 
 
 def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
@@ -135,28 +137,26 @@ def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
     return names
 
 
-async def delete(context: Context, resource_type: ResourceType, id: str) -> Response:
+async def delete(context: TypeContext, id: str) -> Response:
     """DELETE: 204; final, and a second one is 404. Memberships go with the resource."""
     until = _find_deadline()
     while True:
-        stored = await _read_existing(context, resource_type, id)
+        stored = await _read_existing(context, id)
         _require_match(context, stored)
         note_deletion()
         try:
-            require_allowed(context, resource_type, stored, None)
+            require_allowed(context, stored, None)
             with book(context, measure_deletion(stored.document)):
-                await context.store.resources.delete(resource_type, stored)
+                await context.store.resources.delete(context.resource_type, stored)
             return Response(204)
         except Stale:
             await _wait_before_retry(context, stored, until)
 
 
-async def create_stored(
-    context: Context, resource_type: ResourceType, document: Document, members: Sequence[Member] = ()
-) -> Stored:
+async def create_stored(context: TypeContext, document: Document, members: Sequence[Member] = ()) -> Stored:
     """The new resource. Raises 409 uniqueness."""
-    creation = Creation(context.new_id or new_id(resource_type.id_prefix), resource_type, document)
-    note_creation(resource_type, document)
+    creation = Creation(context.new_id or new_id(context.resource_type.id_prefix), context.resource_type, document)
+    note_creation(context.resource_type, document)
     note_members(Changes({member.value: member for member in members}))
     growth = measure_creation(document, len(members))
     require_room(context, growth)
@@ -167,33 +167,33 @@ async def create_stored(
         _raise_conflict(taken, document)
 
 
-async def try_creation(context: Context, resource_type: ResourceType, id: str) -> Creation | None:
+async def try_creation(context: TypeContext, id: str) -> Creation | None:
     """What a POST would make; None where it would be refused."""
     try:
-        document = await read_document(context, resource_type)
-        return Creation(id, resource_type, fill_defaults(context, resource_type, document))
+        document = await read_document(context)
+        return Creation(id, context.resource_type, fill_defaults(context, document))
     except ScimError:
         return None
 
 
-async def update_stored(context: Context, resource_type: ResourceType, id: str, change: Change) -> Stored:
+async def update_stored(context: TypeContext, id: str, change: Change) -> Stored:
     """Read, change, write if nobody else did meanwhile, else again: no update is lost.
 
     A change that changes nothing writes nothing, so version and lastModified stay (RFC 7644 §3.5.2.1)."""
     until = _find_deadline()
     while True:
-        stored = await _read_existing(context, resource_type, id)
+        stored = await _read_existing(context, id)
         _require_match(context, stored)
         document, changes = await change(stored)
-        note_update(resource_type, stored.document, document)
+        note_update(context.resource_type, stored.document, document)
         note_members(changes)
         if not changes and not stored.changing and _are_same(document, stored.document):
             return stored
-        require_allowed(context, resource_type, stored, document)
+        require_allowed(context, stored, document)
         require_room(context, measure_update(stored.document, document, changes) + measure_leaving(changes))
         try:
             with book(context, measure_update(stored.document, document, changes)):
-                return await context.store.resources.update(resource_type, stored, document, changes)
+                return await context.store.resources.update(context.resource_type, stored, document, changes)
         except Taken as taken:
             _raise_conflict(taken, document)
         except Stale:
@@ -202,26 +202,26 @@ async def update_stored(context: Context, resource_type: ResourceType, id: str, 
             await _wait_before_retry(context, stored, until)
 
 
-def fill_defaults(context: Context, resource_type: ResourceType, document: Document) -> Document:
+def fill_defaults(context: TypeContext, document: Document) -> Document:
     """Return a new resource's document with what the tenant's policy says of new ones. Raises 400 if it does not allow
     it."""
     if context.policy is None:
         return document
     from scim.policy import guard
 
-    guard.require_domains(context.policy, resource_type, document)
-    return guard.fill_defaults(context.policy, resource_type, document)
+    guard.require_domains(context.policy, context.resource_type, document)
+    return guard.fill_defaults(context.policy, context.resource_type, document)
 
 
-def require_allowed(context: Context, resource_type: ResourceType, stored: Stored, document: Document | None) -> None:
+def require_allowed(context: TypeContext, stored: Stored, document: Document | None) -> None:
     """Raise 400 if the tenant's policy does not allow that a resource becomes this document, or is deleted (None)."""
     if context.policy is None:
         return
     from scim.policy import guard
 
-    guard.require_unprotected(context.policy, resource_type, stored.id, stored.document, document)
+    guard.require_unprotected(context.policy, context.resource_type, stored.id, stored.document, document)
     if document is not None:
-        guard.require_domains(context.policy, resource_type, document, stored.document)
+        guard.require_domains(context.policy, context.resource_type, document, stored.document)
 
 
 def _are_same(one: Document, other: Document) -> bool:
@@ -235,37 +235,34 @@ def make_not_found(resource_type: ResourceType, id: str) -> ScimError:
     )
 
 
-async def _update_and_answer(
-    context: Context, resource_type: ResourceType, id: str, change: Change, projection: Projection
-) -> Response:
-    update = update_stored(context, resource_type, id, change)
-    if not edges.must_read(resource_type, projection):
-        return context.build_response(resource_type, await update, projection)
-    stored, values = await asyncio.gather(update, edges.read_one(context, resource_type, id))
-    return context.build_response(resource_type, stored, projection, 200, values)
+async def _update_and_answer(context: TypeContext, id: str, change: Change, projection: Projection) -> Response:
+    update = update_stored(context, id, change)
+    if not edges.must_read(context.resource_type, projection):
+        return build_response(context, await update, projection)
+    stored, values = await asyncio.gather(update, edges.read_one(context, id))
+    return build_response(context, stored, projection, 200, values)
 
 
-async def _read_with_edges(
-    context: Context, resource_type: ResourceType, id: str, projection: Projection
-) -> tuple[Stored, list[Document]]:
+async def _read_with_edges(context: TypeContext, id: str, projection: Projection) -> tuple[Stored, list[Document]]:
     """The resource and its edges if the response shows them; those of a user are read at the same time."""
+    resource_type = context.resource_type
     if context.registry.by_id(id) is not resource_type or not edges.must_read(resource_type, projection):
-        return await _read_existing(context, resource_type, id), []
+        return await _read_existing(context, id), []
     if resource_type.members:  # the version must be no newer than the members that are shown with it
-        stored = await _read_existing(context, resource_type, id)
-        return stored, await edges.read_one(context, resource_type, id, bounded=True)
-    read = _read_existing(context, resource_type, id), edges.read_one(context, resource_type, id, bounded=True)
+        stored = await _read_existing(context, id)
+        return stored, await edges.read_one(context, id, bounded=True)
+    read = _read_existing(context, id), edges.read_one(context, id, bounded=True)
     stored, values = await asyncio.gather(*read)
     return stored, values
 
 
-async def _read_existing(context: Context, resource_type: ResourceType, id: str) -> Stored:
+async def _read_existing(context: TypeContext, id: str) -> Stored:
     """The resource; 404 where there is none of that type in the tenant."""
     stored = None
-    if context.registry.by_id(id) is resource_type:
+    if context.registry.by_id(id) is context.resource_type:
         stored = await context.store.resources.read(id)
     if stored is None:
-        raise make_not_found(resource_type, id)
+        raise make_not_found(context.resource_type, id)
     return stored
 
 

@@ -69,11 +69,12 @@ async def route(context: Context) -> Response:
     if resource_type is None or len(segments) > 2 or (len(segments) == 2 and _is_endpoint(context, names[1])):
         raise _make_not_found(context)
     context.require_permitted(resource_type)
+    own = context.of(resource_type)
     if len(segments) == 1:
-        return await _find_operation(_COLLECTION, method, resource_type)(context, resource_type)
+        return await _find_operation(_COLLECTION, method, resource_type)(own)
     if names[1] == ".search":
-        return await _find_allowed(_SEARCH, method)(context, resource_type)
-    return await _find_operation(_SINGLE, method, resource_type)(context, resource_type, segments[1])
+        return await _find_allowed(_SEARCH, method)(own)
+    return await _find_operation(_SINGLE, method, resource_type)(own, segments[1])
 
 
 def _is_endpoint(context: Context, name: str) -> bool:

@@ -24,8 +24,9 @@ from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from scim.service import cursors, edges
 from scim.service.candidates import Linked, Listed
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
 from scim.service.query import Query, parse_body, parse_query, parse_url
+from scim.service.representation import build_resource
 from scim.service.sources import All, Condition, Room, Scanned, Source
 from scim.store.plan import ByEdge, Scan, find_edge_ids, list_indexes, plan
 from scim.store.positions import Position
@@ -57,14 +58,14 @@ _MAX_IN_URL = 8192
 """Characters of a filter in a URL: what fits into one that the Functions front end takes."""
 
 
-async def search(context: Context, resource_type: ResourceType) -> Response:
+async def search(context: TypeContext) -> Response:
     """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
-    return await _run(context, [resource_type], parse_url(context.request))
+    return await _run(context, [context.resource_type], parse_url(context.request))
 
 
-async def search_by_post(context: Context, resource_type: ResourceType) -> Response:
+async def search_by_post(context: TypeContext) -> Response:
     """POST to a resource type's .search."""
-    return await _run(context, [resource_type], parse_body(await context.read_body()))
+    return await _run(context, [context.resource_type], parse_body(await context.read_body()))
 
 
 async def search_root(context: Context) -> Response:
@@ -105,7 +106,7 @@ async def _build_sources(
 ) -> list[Source]:
     """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
     if wanted.filter is None:
-        return [All(context, resource_type) for resource_type in types]
+        return [All(context.of(resource_type)) for resource_type in types]
     settings = context.settings
     in_url = context.request.method == "GET"
     tree = await call(
@@ -120,38 +121,41 @@ async def _build_sources(
         if not any(knows(name, resource_type) for resource_type in types):
             known(name, types[0])  # raises, with what there is to say
     shown = [t.name for t in types if wanted.sort_by is None and edges.must_read(t, projections[t.name])]
-    foreign = len(types) > 1
-    conditions = [await _plan_condition(context, tree, t, foreign=foreign) for t in types]
-    return [_build_source(context, t, c, shows_edges=t.name in shown) for t, c in zip(types, conditions, strict=True)]
+    typed = [context.of(resource_type) for resource_type in types]
+    conditions = [await _plan_condition(one, tree, foreign=len(types) > 1) for one in typed]
+    return [
+        _build_source(one, condition, shows_edges=one.resource_type.name in shown)
+        for one, condition in zip(typed, conditions, strict=True)
+    ]
 
 
-def _build_source(context: Context, resource_type: ResourceType, condition: Condition, *, shows_edges: bool) -> Source:
+def _build_source(context: TypeContext, condition: Condition, *, shows_edges: bool) -> Source:
     match condition.plan:
         case Scan():
-            return Scanned(context, resource_type, condition)
+            return Scanned(context, condition)
         case ByEdge():
-            return Linked(context, resource_type, condition, shows_edges)
+            return Linked(context, condition, shows_edges)
         case _:
-            return Listed(context, resource_type, condition, shows_edges)
+            return Listed(context, condition, shows_edges)
 
 
-async def _plan_condition(context: Context, tree: Filter, resource_type: ResourceType, *, foreign: bool) -> Condition:
+async def _plan_condition(context: TypeContext, tree: Filter, *, foreign: bool) -> Condition:
     """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
     miss what is there."""
-    matches, chosen = bind(tree, resource_type, foreign=foreign), plan(tree, resource_type)
+    matches, chosen = bind(tree, context.resource_type, foreign=foreign), plan(tree, context.resource_type)
     used = list_indexes(chosen)
-    missing = await context.store.census.find_unusable(resource_type, used)
+    missing = await context.store.census.find_unusable(context.resource_type, used)
     if missing:
-        chosen = plan(tree, resource_type, missing)
+        chosen = plan(tree, context.resource_type, missing)
     unindexed = tuple(sorted({index.path for index in used if index.key in missing}))
     alone = isinstance(tree.filter if isinstance(tree, ValuePath) else tree, Compare)
     answered = alone and isinstance(chosen, ByEdge)
-    return Condition(matches, chosen, find_edge_ids(tree, resource_type), answered, unindexed)
+    return Condition(matches, chosen, find_edge_ids(tree, context.resource_type), answered, unindexed)
 
 
 def _build_identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
     """Bookmarks and cursors are one connection's and one query's: walks of others must not move them."""
-    return wanted.build_identity(context.connection, ",".join(one.resource_type.name for one in sources))
+    return wanted.build_identity(context.connection, ",".join(one.context.resource_type.name for one in sources))
 
 
 async def _walk(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
@@ -197,7 +201,7 @@ async def _unseal(context: Context, identity: str, wanted: Query) -> dict[str, A
 
 async def _read_page(sources: Sequence[Source], wanted: Query, place: Position | None, *, skip: int) -> Page:
     """One page over the sources in order, from the place on or after skipping."""
-    page, names = Page(), [one.resource_type.name for one in sources]
+    page, names = Page(), [one.context.resource_type.name for one in sources]
     if place is not None and place.resource_type not in names:
         raise ScimError(INVALID_CURSOR, "The cursor names a resource type that is gone: send an empty one.")
     first = names.index(place.resource_type) if place else 0
@@ -206,12 +210,12 @@ async def _read_page(sources: Sequence[Source], wanted: Query, place: Position |
         start = place.id if place and number == first else None
         skipped = skip if place is None else 0
         found = await one.take(start, skipped, room, known=place.total if place else None)
-        page.resources += [(one.resource_type, stored) for stored in found.resources]
+        page.resources += [(one.context.resource_type, stored) for stored in found.resources]
         page.edges |= found.edges
         page.total += found.total or 0
         skip = max(skip - (found.total or 0), 0)
         if page.next is None and found.next is not None:
-            page.next = {"type": one.resource_type.name, "id": found.next.id}
+            page.next = {"type": one.context.resource_type.name, "id": found.next.id}
             if place is not None:
                 break
     return page
@@ -232,10 +236,10 @@ async def _sort(context: Context, sources: Sequence[Source], wanted: Query) -> t
         return Page(held.resources, total=held.total, next={"after": held.last} if held.last else None), None
     place, seen = await _unseal_place(context, identity, wanted) if wanted.cursor else (None, 0)
     find = partial(context.store.positions.find, context.connection, identity, wanted.start)
-    found = await sorting.read_by_index(context, sources[0].resource_type, order.by, wanted, place, find)
+    found = await sorting.read_by_index(sources[0].context, order.by, wanted, place, find)
     page = Page(found.resources, total=found.total)
     if found.last is not None:
-        page.next = {"type": sources[0].resource_type.name, "id": found.last, "window": found.window}
+        page.next = {"type": sources[0].context.resource_type.name, "id": found.last, "window": found.window}
     seen = seen if wanted.cursor is not None else wanted.start - 1
     bookmark = _announce_next(page, identity, wanted, found.place, seen)
     return page, bookmark if found.is_long else None
@@ -256,15 +260,14 @@ async def _build_resources(
         group = [(resource_type, stored) for resource_type, stored in page.resources if resource_type.name == name]
         if not group:
             continue
-        resource_type = group[0][0]
-        found = page.edges
+        own, found = context.of(group[0][0]), page.edges
         unread = [stored.id for _, stored in group if stored.id not in found]
-        if unread and edges.must_read(resource_type, projection):
+        if unread and edges.must_read(own.resource_type, projection):
             neighbours = wanted.filter is None and wanted.sort_by is None
-            found = found | await edges.read_page(context, resource_type, unread, neighbours=neighbours)
+            found = found | await edges.read_page(own, unread, neighbours=neighbours)
         for _, stored in group:
             values = found.get(stored.id)
             if charge(_SHOWN + stored.size // BYTES_EACH + len(values or ()) // 10, Work.PAGE):
                 await pause()
-            shown[stored.id] = projection.apply(context.build_resource(resource_type, stored, values))
+            shown[stored.id] = projection.apply(build_resource(own, stored, values))
     return [shown[stored.id] for _, stored in page.resources]

@@ -15,8 +15,9 @@ from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import Declared, Index, ResourceType
 from scim.schema.values import fold, instant
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
 from scim.service.query import Query
+from scim.service.representation import build_resource
 from scim.service.sources import All, Limit, Room, Source
 from scim.store import keys
 from scim.store.ordered_index import OrderedIndex
@@ -59,13 +60,13 @@ class Sorted:
 
 async def parse_order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
     """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
-    targets = [_find_target(one.resource_type, wanted.sort_by or "") for one in sources]
+    targets = [_find_target(one.context.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         detail = f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas."
         raise ScimError(INVALID_VALUE, detail, attribute=wanted.sort_by, rule="unknown")
     alone = len(sources) == 1 and isinstance(sources[0], All)
-    index = _find_index(sources[0].resource_type, targets[0]) if alone else None
-    return Order(targets, index if index and await _covers(context, sources[0].resource_type, index) else None)
+    index = _find_index(sources[0].context.resource_type, targets[0]) if alone else None
+    return Order(targets, index if index and await _covers(sources[0].context, index) else None)
 
 
 async def sort_all(
@@ -81,7 +82,7 @@ async def sort_all(
         for s in found.resources:
             if charge(_SORTED + s.size // BYTES_EACH, Work.PAGE):
                 await pause()
-            every.append((_make_key(context, one.resource_type, target, s), (one.resource_type, s)))
+            every.append((_make_key(one.context, target, s), (one.context.resource_type, s)))
         if room.is_full:
             many = limit if len(every) == limit else f"{_MAX_BYTES // 2**20} MiB of"
             detail = f"More than {many} resources would have to be sorted by {wanted.sort_by}: filter them first."
@@ -123,14 +124,13 @@ def _find_index(resource_type: ResourceType, target: Declared | None) -> Index |
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
 
 
-async def _covers(context: Context, resource_type: ResourceType, index: Index) -> bool:
+async def _covers(context: TypeContext, index: Index) -> bool:
     """Whether all resources of the tenant have their rows of the index."""
-    return not await context.store.census.find_unusable(resource_type, [index])
+    return not await context.store.census.find_unusable(context.resource_type, [index])
 
 
 async def read_by_index(
-    context: Context,
-    resource_type: ResourceType,
+    context: TypeContext,
     index: Index,
     wanted: Query,
     place: Position | None,
@@ -140,10 +140,10 @@ async def read_by_index(
     values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need. Raises
     400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
-    key_range = keys.unique_range(resource_type, index)
+    key_range = keys.unique_range(context.resource_type, index)
     listed = OrderedIndex(context.store.partition, key_range, limit.spend)
     offset = wanted.start - 1 if wanted.cursor is None else 0
-    is_long = offset >= PAGE_ROWS or context.store.counts.find_known(resource_type) is not None
+    is_long = offset >= PAGE_ROWS or context.store.counts.find_known(context.resource_type) is not None
     if place is None and offset and is_long:
         place = await find()
     known: list[Row] = []
@@ -152,9 +152,9 @@ async def read_by_index(
         known, is_all = await listed.read_first()
         if is_all:
             ids = _to_ids(known)[:: -1 if wanted.descending else 1][offset : offset + wanted.count + 1]
-            return await _read_page(context, resource_type, wanted, ids, Sorted([], len(known), None))
+            return await _read_page(context, wanted, ids, Sorted([], len(known), None))
         place = await find() if offset and not is_long else None
-        total = place.total if place else (await context.store.counts.count(resource_type)).total
+        total = place.total if place else (await context.store.counts.count(context.resource_type)).total
     if place is not None:
         offset, known = 0, []
     page = Sorted([], total, None, place=place, is_long=True)
@@ -167,7 +167,7 @@ async def read_by_index(
         offset = max(offset - len(found), 0)
         if len(ids) > wanted.count:
             break
-    return await _read_page(context, resource_type, wanted, ids, page)
+    return await _read_page(context, wanted, ids, page)
 
 
 async def _walk_up(
@@ -189,7 +189,7 @@ def _to_ids(found: list[Row]) -> Ids:
     return [(row.key, str(row.values["id"])) for row in found]
 
 
-async def _read_page(context: Context, resource_type: ResourceType, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
+async def _read_page(context: TypeContext, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
     """The page with the resources of the first ids, of which one more than it holds says that there is another one."""
     room = Room(wanted.count)
     last = ids[0][0] if ids and not wanted.count else None
@@ -200,15 +200,15 @@ async def _read_page(context: Context, resource_type: ResourceType, wanted: Quer
             if id in there and not room.take(there[id]):
                 page.last = last
                 return page
-            page.resources += [(resource_type, there[id])] if id in there else []
+            page.resources += [(context.resource_type, there[id])] if id in there else []
             last = key
     page.last = last if len(ids) > wanted.count else None
     return page
 
 
-def _make_key(context: Context, resource_type: ResourceType, target: Declared | None, stored: Stored) -> list[Any]:
+def _make_key(context: TypeContext, target: Declared | None, stored: Stored) -> list[Any]:
     """What a resource is ordered by: those without a value come last when ascending and first when descending."""
-    value = _find_value(context.build_resource(resource_type, stored), target) if target else None
+    value = _find_value(build_resource(context, stored), target) if target else None
     if target is not None and value is not None:
         value = _to_comparable(value, target.leaf)
     rank = 0 if isinstance(value, str) else -1  # types may disagree on what a name holds

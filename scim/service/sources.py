@@ -15,9 +15,9 @@ from scim import deadline, told
 from scim.budget import BYTES_EACH, Work, charge, pause
 from scim.errors import TOO_MANY, ScimError
 from scim.filter.evaluate import Predicate
-from scim.schema.registry import ResourceType
 from scim.service import edges
-from scim.service.context import Context
+from scim.service.context import Context, TypeContext
+from scim.service.representation import build_resource
 from scim.store import keys
 from scim.store.plan import ByEdge, Plan
 from scim.store.resource_rows import Stored, parse_stored
@@ -96,8 +96,8 @@ class Source(Protocol):
     """The resources of one type that a search is about."""
 
     @property
-    def resource_type(self) -> ResourceType:
-        """The type of all its resources."""
+    def context(self) -> TypeContext:
+        """The search, with the type of all its resources."""
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         """As many resources as there is room for, from the id `start` on (None: from the first), after skipping `skip`.
@@ -120,22 +120,21 @@ class Condition(NamedTuple):
 class All:
     """Every resource of the type: counted by keys alone."""
 
-    context: Context
-    resource_type: ResourceType
+    context: TypeContext
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
         counts = self.context.store.counts
         found = Slice()
         if skip:
-            found.total, start = await counts.find(self.resource_type, skip)
+            found.total, start = await counts.find(self.context.resource_type, skip)
             if start is None:
                 return found
         elif known is None:
-            found.total = (await counts.count(self.resource_type)).total
+            found.total = (await counts.count(self.context.resource_type)).total
         if found.total == 0 or room.is_full:
             return found
         while found.next is None:
-            stretch = await self.context.store.resources.read_rows(self.resource_type, start, room.count + 1)
+            stretch = await self.context.store.resources.read_rows(self.context.resource_type, start, room.count + 1)
             for row in stretch.rows:
                 one = parse_stored(row)
                 if look_at(one):
@@ -163,8 +162,7 @@ def _find_total(found: Slice, skip: int) -> int:
 class Scanned:
     """Every resource of the type, tested one by one; only the page is kept."""
 
-    context: Context
-    resource_type: ResourceType
+    context: TypeContext
     condition: Condition
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
@@ -197,31 +195,30 @@ class Scanned:
         return found
 
     async def _read_rows(self, start: str | None, size: int) -> Stretch:
-        return await self.context.store.resources.read_rows(self.resource_type, start, size)
+        return await self.context.store.resources.read_rows(self.context.resource_type, start, size)
 
     async def _find_matching(self, batch: list[Row]) -> list[Stored]:
         """One after the other, so that of those that do not match nothing stays."""
         ids = [keys.parse_id(row.key) for row in batch]
-        links = await read_asked_edges(self.context, self.resource_type, ids, self.condition, neighbours=True)
-        return await filter_matching(self.context, self.resource_type, map(parse_stored, batch), links, self.condition)
+        links = await read_asked_edges(self.context, ids, self.condition, neighbours=True)
+        return await filter_matching(self.context, map(parse_stored, batch), links, self.condition)
 
 
 async def read_asked_edges(
-    context: Context, resource_type: ResourceType, ids: list[str], condition: Condition, *, neighbours: bool
+    context: TypeContext, ids: list[str], condition: Condition, *, neighbours: bool
 ) -> edges.Edges:
     """What a filter needs to know of these resources' edges."""
     if condition.asked is None:
-        return await edges.read_page(context, resource_type, ids, neighbours=neighbours)
+        return await edges.read_page(context, ids, neighbours=neighbours)
     if not isinstance(condition.plan, ByEdge):
-        return await edges.read_asked(context, resource_type, ids, condition.asked)
+        return await edges.read_asked(context, ids, condition.asked)
     other = condition.plan.other  # of this one the plan has the answer
-    links = await edges.read_asked(context, resource_type, ids, condition.asked - {other})
+    links = await edges.read_asked(context, ids, condition.asked - {other})
     return {id: [*links[id], {"value": other}] for id in ids}
 
 
 async def filter_matching(
-    context: Context,
-    resource_type: ResourceType,
+    context: TypeContext,
     batch: Iterable[Stored],
     links: edges.Edges,
     condition: Condition,
@@ -231,7 +228,7 @@ async def filter_matching(
     for one in batch:
         if look_at(one):
             await pause()
-        if condition.matches(context.build_resource(resource_type, one, links.get(one.id))):
+        if condition.matches(build_resource(context, one, links.get(one.id))):
             found.append(one)
     return found
 

@@ -108,11 +108,11 @@ def test_so_do_those_of_added_schemas(path: str) -> None:
     assert tried.phases >= {"fuzzing"}
 
 
-async def _fails(context: Context, resource_type: object, id: str) -> Response:
+async def _fails(context: Context, id: str) -> Response:
     raise RuntimeError("broken on purpose")
 
 
-async def _undocumented(context: Context, resource_type: object, id: str) -> Response:
+async def _undocumented(context: Context, id: str) -> Response:
     return Response(200, {"schemas": [], "id": id, "userName": 5})
 
 
