@@ -123,7 +123,7 @@ _ADVICE = {
 
 _ADMIN_NOTHING = "Nothing helps there: report it to the vendor of the application, with the request and its answer."
 _ADMIN_CREDENTIALS = (
-    "Enter new credentials (Provisioning, Admin credentials), press Test Connection, then Restart provisioning, which "
+    "Enter new credentials (Provisioning > Connectivity), press Test Connection, then Restart provisioning, which "
     "ends a quarantine."
 )
 _ADMIN = {

@@ -107,7 +107,7 @@ WORDS = Texts(
         waiting="Three steps, and users arrive:",
         steps=(
             "Make a key under Connections, and paste the tenant URL and the secret token into Microsoft Entra ID: "
-            "Enterprise applications, your application, Provisioning, Admin credentials.",
+            "Enterprise applications, your application, Provisioning, Connectivity.",
             "Press Test Connection there. It shows up here within a minute.",
             "Assign users or groups to the application, then press Start provisioning.",
         ),
@@ -192,7 +192,7 @@ WORDS = Texts(
         takes_effect="It works at once.",
         steps=(
             "In the Microsoft Entra admin center, open Enterprise applications, your application, Provisioning.",
-            "Under Admin credentials, paste each value into the field of the same name.",
+            "Under Connectivity, paste each value into the field of the same name.",
             "Press Test Connection, then Save.",
         ),
         asks="Entra asks for",

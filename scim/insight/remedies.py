@@ -43,9 +43,10 @@ _BY_STATUS = {
 }
 _BY_REASON = {
     "expired": "The credential has expired: python -m scim connections rotate {connection} makes a new one; enter it "
-    "in Entra under Admin credentials, test the connection, and start provisioning again if it is in quarantine.",
+    "in Entra under Provisioning > Connectivity, test the connection, and start provisioning again if it is in "
+    "quarantine.",
     "revoked": "The credential was revoked here: python -m scim connections show {connection} says when; rotate makes "
-    "another one, to be entered in Entra under Admin credentials.",
+    "another one, to be entered in Entra under Provisioning > Connectivity.",
     "paused": "The connection is paused here: python -m scim connections resume {connection}; Entra sends what failed.",
     "read-only": "The connection may only read: give Entra the credential of one that may write (python -m scim "
     "connections add --help).",

@@ -73,6 +73,8 @@ def _documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
         raise SchemaError(f"{file.name} is not JSON: {error}") from None
     except OSError as error:
         raise SchemaError(f"{file.name} cannot be read: {error.strerror}") from None
+    if content == []:
+        raise SchemaError(f"{file.name} holds nothing: write a schema or a resource type into it, or remove it")
     for document in content if isinstance(content, list) else [content]:
         if not isinstance(document, dict):
             raise SchemaError(f"{file.name} must hold a schema or a resource type as a JSON object")
@@ -149,18 +151,22 @@ def _check_attributes(attributes: Iterable[Attribute], where: str, taken: Iterab
     for attribute in attributes:
         path = f"{where}: attribute {attribute.name!r}"
         if not _NAME.fullmatch(attribute.name):
-            raise SchemaError(f"{path} is no attribute name (RFC 7643 section 2.1)")
+            raise SchemaError(
+                f"{path} is no attribute name: begin with a letter, go on with letters, digits, - _ and $"
+            )
         if attribute.name.lower() in seen:
-            raise SchemaError(f"{path} is there already, or is common to all resources")
-        if (attribute.type == "complex") != bool(attribute.sub_attributes):
-            raise SchemaError(f"{path}: subAttributes belong to the type complex, and to no other")
+            raise SchemaError(f"{path} is there already, or is common to all resources: choose another name")
+        if attribute.type == "complex" and not attribute.sub_attributes:
+            raise SchemaError(f"{path} is complex: give it subAttributes, or another type")
+        if attribute.type != "complex" and attribute.sub_attributes:
+            raise SchemaError(f"{path} has subAttributes: make its type complex, or take them out")
         if attribute.uniqueness != "none" and (attribute.multi_valued or attribute.type not in ("string", "reference")):
-            raise SchemaError(f"{path}: uniqueness is kept for single strings and references only")
+            raise SchemaError(f"{path}: uniqueness is kept for single strings and references only: take it out")
         seen.add(attribute.name.lower())
         if any(sub.type == "complex" for sub in attribute.sub_attributes):
-            raise SchemaError(f"{path}: a sub-attribute cannot be complex")
+            raise SchemaError(f"{path}: a sub-attribute cannot be complex: make it an attribute of its own")
         if any(sub.uniqueness != "none" for sub in attribute.sub_attributes):
-            raise SchemaError(f"{path}: uniqueness is not kept for sub-attributes")
+            raise SchemaError(f"{path}: uniqueness is not kept for sub-attributes: take it out")
         _check_attributes(attribute.sub_attributes, path, ())
 
 
