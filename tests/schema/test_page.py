@@ -80,5 +80,5 @@ def test_wrong_files_say_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'a' is complex: give it subAttributes, or another type"):
         load(tmp_path)
     (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(ValueError, match="x.json holds nothing"):
+    with pytest.raises(ValueError, match=r"x\.json holds nothing"):
         load(tmp_path)

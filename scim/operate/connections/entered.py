@@ -35,9 +35,9 @@ _NOTES = {
     "oauth": "Enter them in Entra: Provisioning > Connectivity, OAuth2 client credentials grant; any of the ways to"
     " send credentials. Then Test Connection.",
     "federation": "Enter them in Entra, on the page that showed the issuer (Provisioning > Connectivity, Workload\n"
-    "Identity Federation: Token URL is the token endpoint, SCIM URL the tenant URL), then Test Connection; with another\n"
-    "identity provider, where it asks for them. There is no secret; only tokens that match the issuer, audience and\n"
-    "subject above are taken.",
+    "Identity Federation: Token URL is the token endpoint, SCIM URL the tenant URL), then Test Connection; with\n"
+    "another identity provider, where it asks for them. There is no secret; only tokens that match the issuer,\n"
+    "audience and subject above are taken.",
     "entra": "Enter the tenant URL in Entra and leave the secret token blank. Microsoft means this for tests.\n"
     "WARNING: Entra sends the same token to every application of that Entra tenant whose secret is blank, and each of\n"
     "them can use it here while it lives, which may be eight hours.",
