@@ -34,8 +34,8 @@ def explain_failure(error: Exception, request_id: str, *, tells: bool) -> ScimEr
     """Return 503 for what passes by itself or awaits the operator, 500 for a fault of ours. `tells`: log the cause."""
     from scim.schema.loading import SchemaError
     from scim.security.seals import NoSeals
+    from scim.security.secrets import SecretsUnavailable
     from scim.security.signing_keys import NoSigningKeys
-    from scim.security.unavailable import SecretsUnavailable
     from scim.settings import SettingsError
     from scim.store.table import TableUnavailable, TooLarge
 

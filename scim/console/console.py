@@ -24,7 +24,7 @@ from scim.operate.access.audit import Audit
 from scim.operate.access.sessions import Session, Sessions
 from scim.operate.errors import CommandError
 from scim.security.keys import CONNECTION_NAME
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.settings import Settings
 from scim.store.table import TableUnavailable
 

@@ -13,9 +13,10 @@ from typing import Any
 import jwt
 
 from scim.security.connections import Connection
-from scim.security.roots import Roots, find_current
+from scim.security.roots import find_current
 from scim.security.seals import Sealing
-from scim.security.signing_keys import NoSigningKeys, SigningKey, living
+from scim.security.secrets import Lookup
+from scim.security.signing_keys import SECRET, NoSigningKeys, SigningKey, living
 
 SCOPE = "scim"
 TYPE = "at+jwt"
@@ -51,20 +52,20 @@ class AccessTokens:
     The name of a token's key is sealed, so a name that this process does not know is that of a newer key, or of one
     that ended: it looks again, and a token works wherever it is shown as soon as it is given out."""
 
-    def __init__(self, keys: Roots[SigningKey], sealing: Sealing, minutes: int) -> None:
+    def __init__(self, keys: Lookup[tuple[SigningKey, ...]], sealing: Sealing, minutes: int) -> None:
         self._keys = keys
         self._sealing = sealing
         self.lifetime = timedelta(minutes=minutes)
 
     async def ready(self) -> None:
         """Raises what issuing a token would: for who uses up something before."""
-        if not await self._keys.get():
+        if not await self._keys.get(SECRET):
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
 
     async def issue(self, connection: Connection, credential: str) -> str:
         """A token for that connection. Raises SecretsUnavailable, and NoSigningKeys or NoSeals if there are none."""
         now = datetime.now(UTC)
-        root = find_current(await self._keys.get(), now)
+        root = find_current(await self._keys.get(SECRET) or (), now)
         if root is None:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
         day = _day(now)
@@ -93,7 +94,7 @@ class AccessTokens:
             return None
         root_id, _, day = key.rpartition(".")
         now = datetime.now(UTC)
-        roots = await self._keys.get(lambda roots: any(root.id == root_id for root in roots))
+        roots = await self._keys.get(SECRET, lambda roots: any(root.id == root_id for root in roots)) or ()
         root = next((root for root in living(roots, now) if root.id == root_id), None)
         if root is None or day not in _days(now):
             return None

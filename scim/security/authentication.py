@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from scim import told, trace
 from scim.clock import show_time
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Reason, ScimError
-from scim.security.connections import ENTRA_PREFIX, Connection, Credential
-from scim.security.keys import fingerprint, matches, parse_key
+from scim.security.connections import ENTRA_PREFIX, Connection, Credential, Fault, Revoked
+from scim.security.keys import parse_key
 from scim.security.security import Security
 from scim.security.trust import GUID
 
@@ -51,7 +51,7 @@ async def identify(headers: Mapping[str, str], security: Security) -> tuple[Conn
         connection, credential = await _by_jwt(token, security)
     else:
         connection, credential = await _by_key(token, security)
-    trace.proven(connection.name, connection.tenant, used_id(connection, credential))
+    trace.proven(connection.name, connection.tenant, connection.name_credential(credential))
     return connection, credential
 
 
@@ -71,25 +71,43 @@ def admit(connection: Connection, credential: Credential | None, security: Secur
 
 def note_use(connection: Connection, credential: Credential | None, security: Security) -> None:
     """Note that the credential was used. Returns at once."""
-    security.usage.note(connection, used_id(connection, credential), connection.ends(credential))
+    security.usage.note(connection, connection.name_credential(credential), connection.ends(credential))
+
+
+class NotFound(Exception):
+    """What was sent is no credential in force. `fault`: what its holder may be told, if it was one."""
+
+    def __init__(self, reason: Reason, fault: Fault | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.fault = reason, fault
+
+
+async def find_by_key(key: str, security: Security, client: str | None = None) -> tuple[Connection, Credential]:
+    """Return whose API key or client secret this is: the connection, which may have ended, and the credential. It must
+    be that of the connection `client`, if one is named. Raises NotFound and SecretsUnavailable."""
+    issued = parse_key(key)
+    named = issued is not None and client in (None, issued.connection)
+    if issued is None or not named or not await security.sealing.holds(issued.text, issued.seal):
+        raise NotFound("malformed")
+    connection = await security.connections.get(issued.connection, lambda known: known.match(key) is not None)
+    note(connection)
+    credential = connection.match(key) if connection else None
+    if connection is None or credential is None:
+        raise NotFound("unknown")
+    trace.proven(connection.name, connection.tenant, credential.id)
+    if isinstance(credential, Revoked):  # whoever has it may have stolen it
+        security.usage.tell_revoked(connection, credential.id)
+        raise NotFound("revoked", connection.why_ended(credential))
+    return connection, credential
 
 
 async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
-    issued = parse_key(token)
-    if issued is None or not await security.sealing.holds(issued.text, issued.seal):
-        raise _unknown("malformed")
-    connection = await security.connections.get(issued.connection, lambda known: knows(known, token))
-    note(connection)
-    credential = key_of(connection, token) if connection else None
-    if connection is None or credential is None:
-        fault = tell_revoked(connection, token, security) if connection else None
-        raise _refused(*fault) if fault else _unknown("unknown")
+    try:
+        connection, credential = await find_by_key(token, security)
+    except NotFound as error:
+        raise _refused(*(error.fault or (told.UNKNOWN_TOKEN, error.reason))) from None
     if connection.kind != "api-key":
-        trace.proven(connection.name, connection.tenant, credential.id)
-        raise _refused(
-            told.CLIENT_SECRET.format(name=connection.name),
-            "wrong-kind",
-        )
+        raise _refused(told.CLIENT_SECRET.format(name=connection.name), "wrong-kind")
     return connection, credential
 
 
@@ -148,69 +166,12 @@ def note(connection: Connection | None) -> None:
         trace.claims(connection.name)
 
 
-def key_of(connection: Connection, key: str) -> Credential | None:
-    """The credential of the connection that `key` is; in constant time, whichever of them it is."""
-    found = [credential for credential in connection.keys if matches(key, credential.value)]
-    return found[0] if found else None
-
-
-Fault = tuple[str, Reason]
-"""Why a caller is refused: what it is told, and what the log is."""
-
-
-def revoked(connection: Connection, key: str) -> Fault | None:
-    """What to tell whoever has a key that was revoked; None if `key` is none."""
-    at = [old.at for old in connection.revoked_keys if matches(key, old.value)]
-    if not at:
-        return None
-    text = told.CREDENTIAL_REPLACED if _is_usable(connection) else told.CREDENTIAL_REVOKED
-    return text.format(name=connection.name, at=show_time(at[0])), "revoked"
-
-
-def _is_usable(connection: Connection) -> bool:
-    """Whether a credential of the connection is in force."""
-    return any(ended(connection, key) is None for key in connection.keys)
-
-
-def tell_revoked(connection: Connection, key: str, security: Security) -> Fault | None:
-    """The same, and an event: whoever has a key that was revoked may have stolen it."""
-    fault = revoked(connection, key)
-    if fault is not None:
-        credential = fingerprint(key)
-        trace.proven(connection.name, connection.tenant, credential)
-        security.usage.tell_revoked(connection, credential)
-    return fault
-
-
-def knows(connection: Connection, key: str) -> bool:
-    """Whether `key` is a credential of the connection, or was one."""
-    return key_of(connection, key) is not None or revoked(connection, key) is not None
-
-
-def ended(connection: Connection, credential: Credential | None) -> Fault | None:
-    """Why a connection, or a credential of it, is over; None if both are in force."""
-    if connection.revoked is not None:
-        return told.CONNECTION_REVOKED.format(name=connection.name, at=show_time(connection.revoked)), "revoked"
-    ends = connection.ends(credential)
-    if ends is not None and datetime.now(UTC) >= ends:
-        text = told.CONNECTION_EXPIRED if ends == connection.expires else told.CREDENTIAL_EXPIRED
-        return text.format(name=connection.name, at=show_time(ends)), "expired"
-    return None
-
-
-def used_id(connection: Connection, credential: Credential | None) -> str:
-    """What a credential is called where its use is noted."""
-    if credential is not None:
-        return credential.id
-    assert connection.trust is not None
-    return connection.trust.id
-
-
 def tell_ended(connection: Connection, credential: Credential | None, security: Security) -> Fault | None:
-    """The same, and an event if it was revoked."""
-    fault = ended(connection, credential)
+    """Return why the connection or its credential is over; None if both are in force. Log an event if it was
+    revoked."""
+    fault = connection.why_ended(credential)
     if fault is not None and fault[1] == "revoked":
-        security.usage.tell_revoked(connection, used_id(connection, credential))
+        security.usage.tell_revoked(connection, connection.name_credential(credential))
     return fault
 
 

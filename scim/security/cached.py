@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from scim.limits import Bucket, forget_oldest
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Cached(Generic[T]):
         self._none: OrderedDict[str, _Answer[T]] = OrderedDict()
         self._reads: dict[str, asyncio.Task[_Answer[T]]] = {}
 
-    async def get(self, name: str, accept: Callable[[T], bool]) -> T | None:
+    async def get(self, name: str, accept: Callable[[T], bool] = bool) -> T | None:
         """The value of that name, asked for anew if the kept one is old or not accepted. Raises SecretsUnavailable."""
         answer = self._find(name)
         if answer is not None and self._suits(answer, accept):

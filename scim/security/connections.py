@@ -1,5 +1,4 @@
-"""Connections: one identity provider's access to one tenant, or the operator's own application's to many, and where
-they are looked up.
+"""Connections: one identity provider's access to one tenant, or the operator's own application's to many.
 
 A connection is found by the name that a credential carries; nothing is ever listed. The settings are one source, Key
 Vault the other; both answer the same one question.
@@ -7,7 +6,7 @@ Vault the other; both answer the same one question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Protocol
 
@@ -23,10 +22,15 @@ from pydantic import (
     model_validator,
 )
 
+from scim import told
+from scim.clock import show_time
+from scim.errors import Reason
 from scim.faults import find_fault
-from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, parse_client_id
+from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, matches, parse_client_id
 from scim.security.trust import Trust
 
+Fault = tuple[str, Reason]
+"""Why a caller is refused: what it is told, and what the log is."""
 Right = Literal["feed", "read", "manage"]
 """What an operator's connection may: follow the changes of its tenants, read them by SCIM, steer them."""
 EVERY_TENANT = "*"
@@ -226,6 +230,35 @@ class Connection(BaseModel):
         can share, since none is called so. Neither keeps the other waiting."""
         return f"operator {self.name}" if self.tenant is None else self.tenant
 
+    def match(self, key: str) -> Credential | Revoked | None:
+        """Return the credential of the connection that `key` is, or was before it was revoked; None if it is neither.
+        In constant time, whichever of them it is."""
+        known: tuple[Credential | Revoked, ...] = (*self.keys, *self.revoked_keys)
+        found = [each for each in known if matches(key, each.value)]
+        return found[0] if found else None
+
+    def why_ended(self, credential: Credential | Revoked | None) -> Fault | None:
+        """Return why the connection, or this credential of it, is over; None if both are in force."""
+        if isinstance(credential, Revoked):
+            usable = any(self.why_ended(key) is None for key in self.keys)
+            text = told.CREDENTIAL_REPLACED if usable else told.CREDENTIAL_REVOKED
+            return text.format(name=self.name, at=show_time(credential.at)), "revoked"
+        if self.revoked is not None:
+            return told.CONNECTION_REVOKED.format(name=self.name, at=show_time(self.revoked)), "revoked"
+        ends = self.ends(credential)
+        if ends is not None and datetime.now(UTC) >= ends:
+            text = told.CONNECTION_EXPIRED if ends == self.expires else told.CREDENTIAL_EXPIRED
+            return text.format(name=self.name, at=show_time(ends)), "expired"
+        return None
+
+    def name_credential(self, credential: Credential | None) -> str:
+        """Return what a credential is called where its use is noted; without one, the trust is what lets in."""
+        if credential is not None:
+            return credential.id
+        if self.trust is None:
+            raise ValueError(f"connection {self.name} has no trust")
+        return self.trust.id
+
     def ends(self, credential: Credential | None) -> datetime | None:
         """When that credential of the connection, or the connection, expires: whichever is first."""
         ends = [end for end in (self.expires, credential.expires if credential else None) if end is not None]
@@ -290,9 +323,6 @@ def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()
         raise ValueError(where + text) from None
 
 
-Accept = Callable[[Connection], bool]
-
-
 class Revocations(Protocol):
     """Revoked credentials in a place of their own, where nothing is ever taken back: writing an older document of a
     connection in place of its newest one, in a race of two commands or by hand, brings no revoked secret back."""
@@ -302,27 +332,3 @@ class Revocations(Protocol):
 
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
         """Mark these for good. Raises SecretsUnavailable."""
-
-
-class Connections(Protocol):
-    """A source of connections."""
-
-    async def get(self, name: str, accept: Accept) -> Connection | None:
-        """The connection of that name, None where there is none. A source that keeps answers looks again where the
-        kept one is not accepted. Raises SecretsUnavailable where it cannot be told."""
-
-    async def close(self) -> None:
-        """Give back what is open."""
-
-
-class FixedConnections:
-    """Connections that are known from the start, as those in the settings are."""
-
-    def __init__(self, connections: Mapping[str, Connection]) -> None:
-        self._connections = connections
-
-    async def get(self, name: str, accept: Accept) -> Connection | None:
-        return self._connections.get(name)
-
-    async def close(self) -> None:
-        pass

@@ -18,7 +18,7 @@ import aiohttp
 import jwt
 
 from scim.security.cached import LASTING
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 
 log = logging.getLogger("scim.jwks")
 

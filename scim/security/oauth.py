@@ -20,9 +20,9 @@ from scim.errors import Reason, with_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import key_of, knows, note, tell_ended, tell_revoked, used_id
+from scim.security.authentication import NotFound, find_by_key, note, tell_ended
 from scim.security.connections import Connection, Credential
-from scim.security.keys import parse_client_id, parse_key
+from scim.security.keys import parse_client_id
 from scim.security.security import Security
 
 ROOT = "oauth2"
@@ -110,7 +110,7 @@ async def _granted(request: Request, security: Security, limit: Callable[[str], 
         raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
     trace.admit()
     limit(connection.account)  # of whoever may have a token: one that shows a used assertion must not slow its tenant
-    used = used_id(connection, credential)
+    used = connection.name_credential(credential)
     body: dict[str, Any] = {
         "access_token": await security.tokens.issue(connection, used),
         "token_type": "Bearer",
@@ -149,16 +149,10 @@ async def _by_secret(request: Request, form: dict[str, str], security: Security)
     client, secret = _client(request, form)
     if not client or not secret:
         raise _invalid_client(told.SEND_CLIENT, "missing")
-    issued = parse_key(secret)
-    if issued is None or issued.connection != client or not await security.sealing.holds(issued.text, issued.seal):
-        raise _invalid_client(told.UNKNOWN_CLIENT, "malformed")
-    connection = await security.connections.get(issued.connection, lambda known: knows(known, secret))
-    note(connection)
-    credential = key_of(connection, secret) if connection else None
-    if connection is None or credential is None:
-        fault = tell_revoked(connection, secret, security) if connection else None
-        raise _invalid_client(*(fault or (told.UNKNOWN_CLIENT, "unknown")))
-    trace.proven(connection.name, connection.tenant, credential.id)
+    try:
+        connection, credential = await find_by_key(secret, security, client)
+    except NotFound as error:
+        raise _invalid_client(*(error.fault or (told.UNKNOWN_CLIENT, error.reason))) from None
     if connection.kind != "oauth":
         raise OAuthError(
             "unauthorized_client",

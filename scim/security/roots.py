@@ -1,4 +1,4 @@
-"""Roots: secrets of the service's own, from which keys are derived; where they are kept, and which is in use.
+"""Roots: secrets of the service's own, from which keys are derived, and which of them is in use.
 
 A kind of root (what signs access tokens, what seals credentials) is one list of a few. The newest that every process
 must have seen is the one to use; the others go on checking what was made with them until they are taken off the list.
@@ -10,22 +10,14 @@ import base64
 import hashlib
 import hmac
 import json
-import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from scim.faults import find_fault
-from scim.security.cached import Cached
-from scim.security.unavailable import SecretsUnavailable
-
-if TYPE_CHECKING:
-    from scim.security.vault import Vault
-
-log = logging.getLogger("scim.vault")
 
 UNSEEN = timedelta(minutes=5)
 """A root that is younger may not have reached every process."""
@@ -54,7 +46,6 @@ class Root(BaseModel):
 
 
 R = TypeVar("R", bound=Root)
-R_co = TypeVar("R_co", bound=Root, covariant=True)
 
 
 def create_root(kind: type[R]) -> R:
@@ -83,55 +74,6 @@ def find_current(roots: Sequence[R], now: datetime) -> R | None:
     ordered = sorted(roots, key=lambda root: root.created)
     seen = [root for root in ordered if now - root.created >= UNSEEN]
     return seen[-1] if seen else next(iter(ordered), None)
-
-
-class Roots(Protocol[R_co]):
-    """A source of roots of one kind."""
-
-    async def get(self, accept: Callable[[Sequence[Root]], bool] = bool) -> tuple[R_co, ...]:
-        """Return all roots that are on the list. A source that keeps answers looks again if the kept one is not
-        accepted. Raises SecretsUnavailable."""
-
-    @property
-    def outdated(self) -> bool:
-        """Whether newer roots may be known elsewhere, since the last look failed."""
-
-
-class FixedRoots(Generic[R]):
-    """Roots that are known from the start, as those in the settings are."""
-
-    outdated = False
-
-    def __init__(self, roots: tuple[R, ...]) -> None:
-        self._roots = roots
-
-    async def get(self, accept: Callable[[Sequence[Root]], bool] = bool) -> tuple[R, ...]:
-        return self._roots
-
-
-class VaultRoots(Generic[R]):
-    """The roots in a secret of a vault, kept for a minute. `minutes`: how long they go on while the vault is away."""
-
-    def __init__(self, vault: Vault, secret: str, read: Callable[[str], tuple[R, ...]], minutes: int) -> None:
-        self._vault = vault
-        self._secret = secret
-        self._parse = read
-        self._cached = Cached(self._read, lasting=minutes * 60.0)
-
-    async def get(self, accept: Callable[[Sequence[Root]], bool] = bool) -> tuple[R, ...]:
-        return await self._cached.get(self._secret, accept) or ()
-
-    @property
-    def outdated(self) -> bool:
-        return self._cached.failed(self._secret)
-
-    async def _read(self, name: str) -> tuple[R, ...] | None:
-        secret = await self._vault.read(name)
-        try:
-            return self._parse(secret.value) if secret else None
-        except ValueError as error:
-            log.error("misconfigured: secret %s %s", name, error)
-            raise SecretsUnavailable("the secret cannot be read") from None
 
 
 def _decoded(key: str) -> bytes:

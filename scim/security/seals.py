@@ -13,8 +13,8 @@ import string
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from scim.security.roots import Root, Roots, create_root, find_current, read_roots, write_roots
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.roots import Root, create_root, find_current, read_roots, write_roots
+from scim.security.secrets import Lookup, SecretsUnavailable
 
 SECRET = "credential-seals"
 """The secret in Key Vault that holds the roots, as a JSON array."""
@@ -50,12 +50,12 @@ def sealed(text: str, seal: str, seals: Sequence[Seal]) -> Seal | None:
 class Sealing:
     """Seals what is issued, and tells what was."""
 
-    def __init__(self, roots: Roots[Seal]) -> None:
+    def __init__(self, roots: Lookup[tuple[Seal, ...]]) -> None:
         self.roots = roots
 
     async def seal(self, text: str) -> str:
         """Return the seal of a text, by the root that is in use. Raises SecretsUnavailable, and NoSeals."""
-        root = find_current(await self.roots.get(), datetime.now(UTC))
+        root = find_current(await self.roots.get(SECRET) or (), datetime.now(UTC))
         if root is None:
             raise NoSeals("something was to be sealed, and there are no seals")
         return root.sign(text)
@@ -63,9 +63,9 @@ class Sealing:
     async def holds(self, text: str, seal: str) -> bool:
         """Return whether the seal of a text is one of ours. Raises SecretsUnavailable if that cannot be told: while the
         vault is away, there may be a newer root that this process has not seen."""
-        if sealed(text, seal, await self.roots.get()) is not None:
+        if sealed(text, seal, await self.roots.get(SECRET) or ()) is not None:
             return True
-        if self.roots.outdated:
+        if self.roots.failed(SECRET):
             raise SecretsUnavailable("the seals cannot be had")
         return False
 

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from scim.security import seals, signing_keys
-from scim.security.connections import Connections, FixedConnections, Revocations
-from scim.security.roots import FixedRoots, Roots, VaultRoots
-from scim.security.seals import Seal, Sealing
+from scim.security.cached import Cached
+from scim.security.connections import Connection, Revocations
+from scim.security.seals import Sealing
+from scim.security.secrets import Fixed, Lookup, reading
 from scim.security.signing_keys import SigningKey
 from scim.security.trust import ENTRA_KEYS
 from scim.security.usage import Usage, UsageLog
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from scim.security.access_tokens import AccessTokens
     from scim.security.assertions import Assertions
-    from scim.security.vault import Vault
+    from scim.security.vault import Vault, VaultConnections
     from scim.settings import Settings
 
 
@@ -35,8 +36,8 @@ class Security:
     """The connections, the keys, and what is noted of their use. `identity` opens the vault, `ca_file` replaces the
     system's trusted certificates."""
 
-    connections: Connections
-    signing_keys: Roots[SigningKey]
+    connections: Lookup[Connection]
+    signing_keys: Lookup[tuple[SigningKey, ...]]
     sealing: Sealing
     entra_keys: str
     """Where the public keys are that Entra signs tokens of its own with."""
@@ -52,6 +53,7 @@ class Security:
         ca_file: str | None = None,
     ) -> None:
         self.vault = None
+        self._in_vault: VaultConnections | None = None
         self._minutes = settings.token_minutes
         self._outage_minutes = settings.outage_minutes
         self.entra_keys = settings.entra_keys_url or ENTRA_KEYS
@@ -59,21 +61,19 @@ class Security:
         self.log = log
         self.usage = Usage(log, settings.usage_minutes)
         if settings.key_vault_url is None:
-            self.connections = FixedConnections(settings.connections)
-            self.signing_keys = FixedRoots(settings.signing_keys)
-            self.sealing = Sealing(FixedRoots(settings.seals))
+            self.connections = Fixed(settings.connections)
+            self.signing_keys = Fixed({signing_keys.SECRET: settings.signing_keys})
+            self.sealing = Sealing(Fixed({seals.SECRET: settings.seals}))
         else:
             from scim.security.vault import Vault, VaultConnections
 
             assert identity is not None
-            vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
-            minutes = self._outage_minutes
-            self.connections = VaultConnections(vault, log, minutes)
-            self.signing_keys = VaultRoots[SigningKey](
-                vault, signing_keys.SECRET, signing_keys.read_signing_keys, minutes
-            )
-            self.sealing = Sealing(VaultRoots[Seal](vault, seals.SECRET, seals.read_seals, minutes))
-            self.vault = vault
+            self.vault = vault = Vault(settings.key_vault_url, identity, ca_file=ca_file)
+            self._in_vault = VaultConnections(vault, log, self._outage_minutes)
+            lasting = self._outage_minutes * 60.0
+            self.connections = Cached(self._in_vault.read, lasting=lasting)
+            self.signing_keys = Cached(reading(vault, signing_keys.read_signing_keys), lasting=lasting)
+            self.sealing = Sealing(Cached(reading(vault, seals.read_seals), lasting=lasting))
 
     @cached_property
     def tokens(self) -> AccessTokens:
@@ -96,4 +96,7 @@ class Security:
     async def close(self) -> None:
         """Finish what is being noted, and give back the connections."""
         await self.usage.close()
-        await self.connections.close()
+        if self._in_vault is not None:
+            await self._in_vault.settle()
+        if self.vault is not None:
+            await self.vault.close()

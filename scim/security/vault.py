@@ -23,9 +23,9 @@ from azure.keyvault.secrets.aio import SecretClient
 
 from scim.behind import Background, start_apart
 from scim.limits import forget_oldest
-from scim.security.cached import KEPT, Cached
-from scim.security.connections import Accept, Connection, Revocations, Revoked, read_connection
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.cached import KEPT
+from scim.security.connections import Connection, Revocations, Revoked, read_connection
+from scim.security.secrets import Secret, SecretsUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -51,15 +51,6 @@ class Deleted:
 
     tags: dict[str, str]
     purged: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A version of a secret that is enabled, with its own expiry."""
-
-    value: str
-    expires: datetime | None
-    version: str
 
 
 class Vault:
@@ -177,8 +168,8 @@ def connection_in(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) ->
 
 
 class VaultConnections:
-    """The connections in a vault, kept for a minute, without what is marked as revoked elsewhere. `minutes`: how long
-    they go on while the vault is away."""
+    """The connections in a vault, without what is marked as revoked elsewhere. `minutes`: how long marks go on while
+    the table does not tell them."""
 
     def __init__(self, vault: Vault, revocations: Revocations, minutes: int) -> None:
         self._vault = vault
@@ -187,16 +178,13 @@ class VaultConnections:
         self._lasting = minutes * 60.0
         self._marked: dict[str, tuple[float, list[Revoked]]] = {}
         """When the marks of a connection were read, and what they were."""
-        self._cached = Cached(self._read, lasting=self._lasting)
 
-    async def get(self, name: str, accept: Accept) -> Connection | None:
-        return await self._cached.get(name, accept)
-
-    async def close(self) -> None:
+    async def settle(self) -> None:
+        """Wait for what is being marked."""
         await self._marking.settle()
-        await self._vault.close()
 
-    async def _read(self, name: str) -> Connection | None:
+    async def read(self, name: str) -> Connection | None:
+        """Return the connection of that name; None if there is none. Raises SecretsUnavailable."""
         # At the same time, so that nobody waits longer, and apart: it is no trip of the request.
         marks = start_apart(self._read_marks(name))
         secret, marked = await asyncio.gather(self._vault.read(CONNECTION + name), marks)

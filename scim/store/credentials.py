@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from scim.security.connections import Revoked
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.security.usage import Used
 from scim.store import keys, properties
 from scim.store.keys import SHARED

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from scim.app import Application
-from scim.feed.sinks.document import FixedSinks, SinkDocument, VaultSinks, create_secret, write_sinks
+from scim.feed.sinks.document import SinkDocument, create_secret, find_sinks, write_sinks
 from scim.feed.sinks.state import read_state
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.security.vault import Secret
 from tests.feed.test_reading import App, application
 from tests.store.memory import MemoryTable
@@ -120,10 +120,10 @@ class Vault:
 
 async def test_sinks_of_a_vault() -> None:
     sink = SinkDocument(name="crm", url="https://crm.example/", secrets=(create_secret(),))
-    assert await VaultSinks(Vault(write_sinks({"crm": sink})), 5).get() == {"crm": sink}
-    assert await VaultSinks(Vault(None), 5).get() == {}
+    assert await find_sinks(Vault(write_sinks({"crm": sink})), "", 5).get("sinks") == {"crm": sink}
+    assert await find_sinks(Vault(None), "", 5).get("sinks") is None
     local = sink.model_copy(update={"url": "http://127.0.0.1:8080/"})
     for text in ("{", write_sinks({"crm": local})):
         with pytest.raises(SecretsUnavailable):
-            await VaultSinks(Vault(text), 5).get()
-    assert await FixedSinks(write_sinks({"crm": local})).get() == {"crm": local}
+            await find_sinks(Vault(text), "", 5).get("sinks")
+    assert await find_sinks(None, write_sinks({"crm": local}), 5).get("sinks") == {"crm": local}

@@ -17,7 +17,7 @@ from scim.app import Application
 from scim.counters import Minute
 from scim.feed.sequencer import Sequencer
 from scim.feed.sinks.client import Refusal
-from scim.feed.sinks.document import FixedSinks, SinkDocument, create_secret, write_sinks
+from scim.feed.sinks.document import SinkDocument, create_secret, find_sinks, write_sinks
 from scim.feed.sinks.state import State, write_state
 from scim.feed.sinks.webhooks import Webhooks
 from scim.insight.counts import build_minute, read_minutes
@@ -115,7 +115,7 @@ async def bring(state: State, *, taken: bool = False) -> None:
     await Sequencer(table, REGISTRY).run("a")
     await write_state(table, "a", "crm", state)
     webhook = SinkDocument(name="crm", url="https://crm.example/", secrets=(create_secret(),))
-    driver = Webhooks(table, FixedSinks(write_sinks({"crm": webhook})), Client())  # type: ignore[arg-type]
+    driver = Webhooks(table, find_sinks(None, write_sinks({"crm": webhook}), 5), Client())  # type: ignore[arg-type]
     driver.follow("a")
     await driver.finish(10)
     await driver.close()

@@ -131,13 +131,14 @@ class Deployment:
         """Let that much time pass for what the app keeps of the vault, for which time stands still otherwise."""
         security = self.application._built().security
         for source in (security.connections, security.signing_keys, security.sealing.roots):
-            now = source._cached._clock() + seconds  # type: ignore[attr-defined]
-            source._cached._clock = lambda now=now: now  # type: ignore[attr-defined]
+            now = source._clock() + seconds  # type: ignore[attr-defined]
+            source._clock = lambda now=now: now  # type: ignore[attr-defined]
 
     async def settle(self) -> None:
         """Wait for what the app marks behind a request."""
-        source = self.application._built().security.connections
-        await source._marking.settle()  # type: ignore[attr-defined]
+        in_vault = self.application._built().security._in_vault
+        assert in_vault is not None
+        await in_vault.settle()
 
     async def token(self, url: str = TOKEN_URL, headers: dict[str, str] | None = None, **form: str) -> Response:
         """POST a form to the token endpoint."""

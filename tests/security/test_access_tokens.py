@@ -14,17 +14,26 @@ import jwt
 import pytest
 
 from dev.credentials import SEAL, new_key
+from scim.security import seals
 from scim.security.access_tokens import AccessTokens, Claims
 from scim.security.connections import Connection
 from scim.security.keys import fingerprint
-from scim.security.roots import FixedRoots, find_current
+from scim.security.roots import find_current
 from scim.security.seals import NoSeals, Sealing
-from scim.security.signing_keys import NoSigningKeys, SigningKey, living, read_signing_keys, rotated, write_signing_keys
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import Fixed, SecretsUnavailable
+from scim.security.signing_keys import (
+    SECRET,
+    NoSigningKeys,
+    SigningKey,
+    living,
+    read_signing_keys,
+    rotated,
+    write_signing_keys,
+)
 from tests.core import cases
 from tests.security.conftest import Deployment
 
-SEALING = Sealing(FixedRoots((SEAL,)))
+SEALING = Sealing(Fixed({seals.SECRET: (SEAL,)}))
 START = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
 
@@ -54,7 +63,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 
 def tokens(*roots: SigningKey, minutes: int = 60) -> AccessTokens:
-    return AccessTokens(FixedRoots(roots), SEALING, minutes)
+    return AccessTokens(Fixed({SECRET: roots}), SEALING, minutes)
 
 
 ROOT = root(timedelta(days=1))
@@ -203,7 +212,7 @@ async def test_token_of_a_root_that_ended_is_refused() -> None:
 
 
 async def test_no_seals() -> None:
-    unsealed = AccessTokens(FixedRoots((ROOT,)), Sealing(FixedRoots(())), 60)
+    unsealed = AccessTokens(Fixed({SECRET: (ROOT,)}), Sealing(Fixed({})), 60)
     with pytest.raises(NoSeals):
         await unsealed.issue(CONTOSO, "c-1")
     assert await unsealed.read(await tokens(ROOT).issue(CONTOSO, "c-1")) is None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scim.security.cached import LASTING, SECONDS, Bucket, Cached
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 
 
 class Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,9 @@ from dev.credentials import SEALS, new_key
 from scim.errors import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, ErrorKind, ScimError
 from scim.http import Request
 from scim.security.authentication import authenticate
-from scim.security.connections import Accept, Connection, Connections, Credential, FixedConnections, read_connection
+from scim.security.connections import Connection, Credential, read_connection
 from scim.security.keys import fingerprint
+from scim.security.secrets import Fixed, Lookup
 from scim.security.security import Security
 from scim.security.usage import Used
 from scim.settings import Settings
@@ -185,7 +187,7 @@ SETTINGS = Settings.from_environment(
 )
 
 
-def security(connections: Connections) -> Security:
+def security(connections: Lookup[Connection]) -> Security:
     """What authenticates callers of these connections, and notes nothing."""
     made = Security(SETTINGS, NothingNoted())
     made.connections = connections
@@ -194,7 +196,7 @@ def security(connections: Connections) -> Security:
 
 async def caller(header: str | None, method: str = "GET", **given: Any) -> Connection:
     headers = {} if header is None else {"authorization": header}
-    known = FixedConnections({"contoso": connection(**given)})
+    known = Fixed({"contoso": connection(**given)})
     return await authenticate(headers, security(known), reads=Request(method, "https://x/scim/Users").reads)
 
 
@@ -327,8 +329,8 @@ async def test_read_only_connection_does_not_write(method: str) -> None:
 async def test_only_the_named_connection_is_asked() -> None:
     asked: list[str] = []
 
-    class Source(FixedConnections):
-        async def get(self, name: str, accept: Accept) -> Connection | None:
+    class Source(Fixed[Connection]):
+        async def get(self, name: str, accept: Callable[[Connection], bool] = bool) -> Connection | None:
             asked.append(name)
             return None
 
@@ -342,8 +344,8 @@ async def test_source_is_told_which_answer_would_do() -> None:
     """A kept answer that does not know the key is asked for anew; one that knows it, revoked or not, is not."""
     seen: list[bool] = []
 
-    class Source(FixedConnections):
-        async def get(self, name: str, accept: Accept) -> Connection | None:
+    class Source(Fixed[Connection]):
+        async def get(self, name: str, accept: Callable[[Connection], bool] = bool) -> Connection | None:
             revoked = {"value": DIGEST, "at": NOW}
             seen.extend(
                 accept(connection(**given))
@@ -434,7 +436,7 @@ def test_id_of_a_credential_is_the_same_however_it_is_kept(stored: str) -> None:
 
 async def test_fixed_connections() -> None:
     known = connection()
-    connections = FixedConnections({"contoso": known})
+    connections = Fixed({"contoso": known})
     for accepted in (True, False):
         assert await connections.get("contoso", lambda _, accepted=accepted: accepted) is known
         assert await connections.get("fabrikam", lambda _, accepted=accepted: accepted) is None

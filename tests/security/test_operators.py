@@ -10,8 +10,9 @@ import pytest
 from dev.credentials import new_key
 from scim.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ErrorKind
 from scim.security.access_tokens import Claims
-from scim.security.connections import Connection, FixedConnections, read_connection
+from scim.security.connections import Connection, read_connection
 from scim.security.operators import authenticate_operator, require_right
+from scim.security.secrets import Fixed
 from scim.security.trust import entra_federation
 from tests.core import cases, refused
 from tests.security.test_connections import NOW, security
@@ -130,7 +131,7 @@ def test_a_customers_connection_has_no_rights_to_ask_for() -> None:
 
 
 async def caller(token: str, **members: Any) -> Connection | None:
-    known = FixedConnections({"billing": connection(**members)})
+    known = Fixed({"billing": connection(**members)})
     return await authenticate_operator({"authorization": f"Bearer {token}"}, security(known))
 
 

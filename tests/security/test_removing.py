@@ -11,7 +11,7 @@ from dev.azurite import Azurite
 from scim.operate.connections.removing import find, remove
 from scim.operate.errors import CommandError
 from scim.security.keys import digest
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.store import keys
 from scim.store.keys import SHARED
 from tests.core import cases

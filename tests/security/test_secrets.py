@@ -19,7 +19,7 @@ from dev.azurite import Azurite
 from dev.credentials import new_key
 from scim.security.connections import MOST_REVOKED, Connection, Revoked, read_connection
 from scim.security.keys import digest, fingerprint
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.store.credentials import Credentials
 from tests.core import cases
 from tests.security.conftest import Deployment

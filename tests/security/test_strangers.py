@@ -214,7 +214,7 @@ async def test_stranger_learns_nothing_and_leaves_nothing(deployment: Deployment
     await deployment.application._built().security.assertions._keys.get(deployment.cloud.jwks_uri, "key-1")
     deployment.cloud.vault.reads.clear()
     security = deployment.application._built().security
-    connections = security.connections._cached  # type: ignore[attr-defined]
+    connections = security.connections
     kept = (len(connections._some), len(connections._none))
 
     async def answers() -> set[str]:

@@ -16,14 +16,14 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from scim.faults import find_fault
 from scim.security.cached import Cached
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import Fixed, Lookup, Secrets, reading
 
 log = logging.getLogger("scim")
 
@@ -117,58 +117,21 @@ def write_sinks(sinks: Sinks) -> str:
     return json.dumps({name: sink.model_dump(mode="json", exclude={"name"}) for name, sink in sinks.items()})
 
 
-class SinkSource(Protocol):
-    """Where sinks are kept."""
-
-    async def get(self) -> Sinks:
-        """Return all sinks by name. Raises SecretsUnavailable."""
-
-
-class FixedSinks:
-    """The sinks of SCIM_SINKS."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._sinks: Sinks | None = None
-
-    async def get(self) -> Sinks:
-        if self._sinks is None:
-            try:
-                self._sinks = read_sinks(self._text)
-            except ValueError as error:
-                log.error("misconfigured: SCIM_SINKS %s", error)
-                self._sinks = {}
-        return self._sinks
+def read_remote_sinks(text: str) -> dict[str, SinkDocument]:
+    """Do the same, and refuse a sink on this machine: in a deployment it would be the app's own."""
+    sinks = read_sinks(text)
+    if local := next((sink.name for sink in sinks.values() if is_local(sink.url)), None):
+        raise ValueError(f"sink {local}: url must begin with https://")
+    return sinks
 
 
-class VaultSinks:
-    """The sinks of a vault's secret, kept for a minute. One on this machine is refused: there it is the app's."""
-
-    def __init__(self, vault: _Vault, minutes: int) -> None:
-        self._vault = vault
-        self._cached = Cached[Sinks](self._read, lasting=minutes * 60.0)
-
-    async def get(self) -> Sinks:
-        return await self._cached.get(SECRET, lambda sinks: True) or {}
-
-    async def _read(self, name: str) -> Sinks | None:
-        secret = await self._vault.read(name)
-        if secret is None:
-            return None
-        try:
-            sinks = read_sinks(secret.value)
-            if local := next((sink.name for sink in sinks.values() if is_local(sink.url)), None):
-                raise ValueError(f"sink {local}: url must begin with https://")
-        except ValueError as error:
-            log.error("misconfigured: secret %s %s", name, error)
-            raise SecretsUnavailable("the secret cannot be read") from None
-        return sinks
-
-
-class _Secret(Protocol):
-    @property
-    def value(self) -> str: ...
-
-
-class _Vault(Protocol):
-    async def read(self, name: str) -> _Secret | None: ...
+def find_sinks(vault: Secrets | None, setting: str, minutes: int) -> Lookup[Sinks]:
+    """Return what knows all sinks under the name SECRET: the vault's, which go on for `minutes` while it is away; those
+    of `setting` if there is no vault, and none if it holds a mistake, which is logged."""
+    if vault is not None:
+        return Cached[Sinks](reading(vault, read_remote_sinks), lasting=minutes * 60.0)
+    try:
+        return Fixed({SECRET: read_sinks(setting)})
+    except ValueError as error:
+        log.error("misconfigured: SCIM_SINKS %s", error)
+        return Fixed({})

@@ -20,10 +20,10 @@ def open_sinks(
     sinks: list[Sink] = []
     if vault is not None or settings.sinks:
         from scim.feed.sinks.client import WebhookClient
-        from scim.feed.sinks.document import FixedSinks, SinkSource, VaultSinks
+        from scim.feed.sinks.document import find_sinks
         from scim.feed.sinks.webhooks import Webhooks
 
-        source: SinkSource = VaultSinks(vault, settings.outage_minutes) if vault else FixedSinks(settings.sinks or "")
+        source = find_sinks(vault, settings.sinks or "", settings.outage_minutes)
         sinks.append(Webhooks(table, source, WebhookClient(ca_file=ca_file)))
     if settings.doorbell_endpoint or settings.doorbell_connection_string:
         from scim.feed.sinks.doorbell import Doorbell, Queue

@@ -27,11 +27,11 @@ from scim.clock import format_time
 from scim.events import event
 from scim.feed.log import Gone, Log, Page
 from scim.feed.sinks.client import Refusal, WebhookClient
-from scim.feed.sinks.document import SinkDocument, SinkSource
+from scim.feed.sinks.document import SECRET, SinkDocument, Sinks
 from scim.feed.sinks.messages import Message, build_message, sign
 from scim.feed.sinks.state import MOST_EVENTS, Overtaken, State, parse_instant, read_state, write_state
 from scim.limits import Seldom
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import Lookup, SecretsUnavailable
 from scim.store.properties import NewerFormat
 from scim.store.table import Table, TableUnavailable
 
@@ -58,7 +58,7 @@ class Webhooks:
     def __init__(
         self,
         table: Table,
-        source: SinkSource,
+        source: Lookup[Sinks],
         client: WebhookClient,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -94,7 +94,7 @@ class Webhooks:
     async def _begin(self, tenant: str) -> None:
         """Begin for each sink on its own: one that is slow keeps no other waiting."""
         try:
-            sinks = await self._source.get()
+            sinks = await self._source.get(SECRET, lambda sinks: True) or {}
         except SecretsUnavailable as error:
             if self._told.take("", time.monotonic()):
                 log.warning("webhooks wait for the vault: %s", error)

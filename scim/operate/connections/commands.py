@@ -29,8 +29,8 @@ from scim.security.connections import (
 )
 from scim.security.keys import CONNECTION_NAME, create_client_id, digest, digested, new_key
 from scim.security.seals import Seal
+from scim.security.secrets import SecretsUnavailable
 from scim.security.signing_keys import rotated
-from scim.security.unavailable import SecretsUnavailable
 from scim.security.usage import UsageLog, Used
 from scim.store.table import TableUnavailable
 

@@ -16,7 +16,7 @@ from scim.operate.connections.printed import state
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection, Revoked
 from scim.security.keys import digested
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.store.table import TableUnavailable
 
 

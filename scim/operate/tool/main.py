@@ -22,7 +22,7 @@ from scim.operate.tool.feed import feed
 from scim.operate.tool.people import users
 from scim.operate.tool.policy import policy
 from scim.schema.loading import SchemaError
-from scim.security.unavailable import SecretsUnavailable
+from scim.security.secrets import SecretsUnavailable
 from scim.settings import SettingsError
 from scim.store.table import TableUnavailable
 
