@@ -49,7 +49,7 @@ class Sinks:
     def __init__(self, *sinks: SinkDocument) -> None:
         self.sinks = {sink.name: sink for sink in sinks}
 
-    async def get(self) -> dict[str, SinkDocument]:
+    async def get(self, name: str, accept: object = bool) -> dict[str, SinkDocument]:
         return self.sinks
 
 
