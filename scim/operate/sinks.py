@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from scim.faults import find_fault
 from scim.feed.log import NOW, Gone, Log, cursor
 from scim.feed.sequencer import Head
-from scim.feed.sinks.document import SinkDocument, Sinks, create_secret, is_local
+from scim.feed.sinks.document import SinkDocument, create_secret, is_local
 from scim.feed.sinks.state import Overtaken, State, read_state, write_state
-from scim.operate.connections.kept import Kept
+from scim.operate.connections.kept import SINKS, Kept
 from scim.operate.errors import CommandError
 from scim.store import keys
 from scim.store.table import Partition, Refused, Table, Write
@@ -71,16 +71,16 @@ async def add_sink(kept: Kept, name: str, url: str, tenants: Sequence[str] | Non
         raise CommandError(what.get(path[0], f"URL {text}.")) from None
     if is_local(url) and not kept.local:
         raise CommandError("URL must begin with https://: a deployment cannot reach what is on your machine.")
-    sinks = dict(await kept.sinks())
+    sinks = await kept.read(SINKS)
     if name in sinks:
         raise CommandError(f"There is a sink {name} already: remove it first, or take another name.")
-    await kept.put_sinks({**sinks, name: sink})
+    await kept.write(SINKS, {**sinks, name: sink})
     return sink
 
 
 async def find_sink(kept: Kept, name: str) -> SinkDocument:
     """Return the sink of that name. Raises CommandError."""
-    sinks = await kept.sinks()
+    sinks = await kept.read(SINKS)
     if name not in sinks:
         there = ", ".join(sorted(sinks)) or "none"
         raise CommandError(f"There is no sink {name}; there are: {there}.")
@@ -98,8 +98,8 @@ async def rotate_secret(kept: Kept, name: str, *, finish: bool) -> SinkDocument:
         )
     secrets = sink.secrets[:1] if finish else (create_secret(), sink.secrets[0])
     made = sink.model_copy(update={"secrets": secrets})
-    sinks: Sinks = {**await kept.sinks(), name: made}
-    await kept.put_sinks(sinks)
+    sinks = await kept.read(SINKS)
+    await kept.write(SINKS, {**sinks, name: made})
     return made
 
 
@@ -107,7 +107,8 @@ async def remove_sink(kept: Kept, table: Table, name: str) -> int:
     """Remove a sink and what says how far it has come; with how many tenants it had begun. It waits until no process
     goes by the sink any more: one that found nothing of how far it has come would begin anew."""
     await find_sink(kept, name)
-    await kept.put_sinks({other: sink for other, sink in (await kept.sinks()).items() if other != name})
+    sinks = await kept.read(SINKS)
+    await kept.write(SINKS, {other: sink for other, sink in sinks.items() if other != name})
     await asyncio.sleep(kept.settles_after.total_seconds())
     number = 0
     async for tenant in Log(table).tenants():

@@ -11,6 +11,7 @@ from scim.feed.sequencer import Head
 from scim.feed.sinks.document import SinkDocument
 from scim.feed.sinks.state import read_state
 from scim.operate import sinks
+from scim.operate.connections.kept import SINKS
 from scim.operate.errors import CommandError
 from scim.operate.sinks import Standing, count_behind
 
@@ -42,7 +43,7 @@ async def replay(visit: Visit) -> Answer:
 async def _page(visit: Visit, wrong: str = "") -> Page:
     """One trip for where the log stands, and one for each sink."""
     tenant, table = visit.tenant, visit.parts.table
-    reaching = [each for each in (await visit.parts.kept.sinks()).values() if each.reaches(tenant)]
+    reaching = [each for each in (await visit.parts.kept.read(SINKS)).values() if each.reaches(tenant)]
     head, states = await asyncio.gather(
         Head.read(table, tenant), asyncio.gather(*(read_state(table, tenant, each.name) for each in reaching))
     )
@@ -57,7 +58,7 @@ async def _page(visit: Visit, wrong: str = "") -> Page:
 
 
 async def _find(visit: Visit, name: str) -> SinkDocument:
-    found = (await visit.parts.kept.sinks()).get(name)
+    found = (await visit.parts.kept.read(SINKS)).get(name)
     if found is None or not found.reaches(visit.tenant):
         raise NotThere(name)
     return found

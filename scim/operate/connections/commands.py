@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from scim.clock import show_time
-from scim.operate.connections.kept import Changed, Kept
+from scim.operate.connections.kept import SIGNING_KEYS, Changed, Kept
 from scim.operate.connections.lifetimes import default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, rotation
 from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
@@ -125,8 +125,8 @@ class Commands:
             _refuse_other_side(before, made)
             return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now))).without_old_revoked(marked)
 
-        if made.kind in ("oauth", "federation") and not await self.kept.signing_keys():
-            await self.kept.put_signing_keys(rotated(()))
+        if made.kind in ("oauth", "federation") and not await self.kept.read(SIGNING_KEYS):
+            await self.kept.write(SIGNING_KEYS, rotated(()))
         connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         if connection.created != now:
@@ -200,7 +200,8 @@ class Commands:
 
     async def rotate_signing_keys(self, *, at_once: bool) -> None:
         """A new key to sign access tokens with. Tokens that older keys signed go on, or end `at_once`."""
-        await self.kept.put_signing_keys(rotated(await self.kept.signing_keys(), at_once=at_once))
+        known = await self.kept.read(SIGNING_KEYS)
+        await self.kept.write(SIGNING_KEYS, rotated(known, at_once=at_once))
 
     async def seals(self) -> Sequence[Need]:
         """The roots that credentials are sealed with, and which connections need them."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from scim.clock import show_time
 from scim.feed.sinks import document as sinks
@@ -23,18 +23,41 @@ from scim.feed.sinks.document import Sinks
 from scim.operate.connections.merging import merge
 from scim.operate.connections.tags import read_tags, write_tags
 from scim.operate.errors import CommandError
-from scim.security import seals
+from scim.security import seals, signing_keys
 from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
-from scim.security.roots import R
-from scim.security.seals import Seal, read_seals, write_seals
-from scim.security.signing_keys import SECRET, SigningKey, read_signing_keys, write_signing_keys
+from scim.security.seals import Seal
+from scim.security.signing_keys import SigningKey
 from scim.security.vault import CONNECTION, Vault, connection_in
 
 _ROUNDS = 8
 """How often a change is written anew because others wrote meanwhile."""
 _REMOVED = "removed"
 """The tag of a secret that `remove` deleted: it was revoked before, so it may come back to give its name away."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Generic[T]):
+    """A secret of which the service has one."""
+
+    secret: str
+    """Its name in a vault."""
+    setting: str
+    """Its name among the settings."""
+    parse: Callable[[str], T]
+    """From its text. Raises ValueError."""
+    dump: Callable[[T], str]
+    """To its text."""
+    nothing: str
+    """Its text if there is none."""
+
+
+SIGNING_KEYS: Named[tuple[SigningKey, ...]] = Named(
+    signing_keys.SECRET, "SCIM_SIGNING_KEYS", signing_keys.read_signing_keys, signing_keys.write_signing_keys, "[]"
+)
+SEALS: Named[tuple[Seal, ...]] = Named(seals.SECRET, "SCIM_SEALS", seals.read_seals, seals.write_seals, "[]")
+SINKS: Named[Sinks] = Named(sinks.SECRET, "SCIM_SINKS", sinks.read_sinks, sinks.write_sinks, "{}")
 Change = Callable[[Connection | None], Connection]
 """From the connection that is kept, None if there is none, to the one to keep. It may be asked more than once."""
 
@@ -52,7 +75,7 @@ class Changed:
 
 
 class Kept(Protocol):
-    """A place for connections and signing keys. Methods raise KeptError, and SecretsUnavailable if a vault is away."""
+    """A place for connections and other secrets. Methods raise KeptError, and SecretsUnavailable if a vault is away."""
 
     takes_effect: str
     """When a change does, as a sentence."""
@@ -80,23 +103,11 @@ class Kept(Protocol):
     async def remove(self, name: str) -> str:
         """Remove a connection that was revoked as a whole; what is left of it and where, as a sentence, if anything."""
 
-    async def signing_keys(self) -> tuple[SigningKey, ...]:
-        """The signing keys."""
+    async def read(self, named: Named[T]) -> T:
+        """Return what the secret of that name says."""
 
-    async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
-        """Keep them, in place of those that were there."""
-
-    async def seals(self) -> tuple[Seal, ...]:
-        """The roots that credentials are sealed with."""
-
-    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
-        """Keep them, in place of those that were there."""
-
-    async def sinks(self) -> Sinks:
-        """The webhooks, by name."""
-
-    async def put_sinks(self, made: Sinks) -> None:
-        """Keep them, in place of those that were there."""
+    async def write(self, named: Named[T], value: T) -> None:
+        """Keep it, in place of what was there."""
 
 
 class KeptInVault:
@@ -213,34 +224,15 @@ class KeptInVault:
         value = json.dumps(connection.document())
         return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
-    async def signing_keys(self) -> tuple[SigningKey, ...]:
-        return await self._roots(SECRET, read_signing_keys)
-
-    async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
-        await self._vault.write(SECRET, write_signing_keys(keys), expires=None, tags={})
-
-    async def seals(self) -> tuple[Seal, ...]:
-        return await self._roots(seals.SECRET, read_seals)
-
-    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
-        await self._vault.write(seals.SECRET, write_seals(roots), expires=None, tags={})
-
-    async def sinks(self) -> Sinks:
-        secret = await self._vault.read(sinks.SECRET)
+    async def read(self, named: Named[T]) -> T:
+        secret = await self._vault.read(named.secret)
         try:
-            return sinks.read_sinks(secret.value) if secret else {}
+            return named.parse(secret.value if secret else named.nothing)
         except ValueError as error:
-            raise KeptError(f"secret {sinks.SECRET} {error}") from None
+            raise KeptError(f"secret {named.secret} {error}") from None
 
-    async def put_sinks(self, made: Sinks) -> None:
-        await self._vault.write(sinks.SECRET, sinks.write_sinks(made), expires=None, tags={})
-
-    async def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
-        secret = await self._vault.read(name)
-        try:
-            return read(secret.value) if secret else ()
-        except ValueError as error:
-            raise KeptError(f"secret {name} {error}") from None
+    async def write(self, named: Named[T], value: T) -> None:
+        await self._vault.write(named.secret, named.dump(value), expires=None, tags={})
 
 
 class KeptInSettings:
@@ -295,35 +287,15 @@ class KeptInSettings:
             self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
         return ""
 
-    async def signing_keys(self) -> tuple[SigningKey, ...]:
-        return self._roots("SCIM_SIGNING_KEYS", read_signing_keys)
-
-    async def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
-        with self._locked():
-            self._write(self._file(), SCIM_SIGNING_KEYS=write_signing_keys(keys))
-
-    async def seals(self) -> tuple[Seal, ...]:
-        return self._roots("SCIM_SEALS", read_seals)
-
-    async def put_seals(self, roots: tuple[Seal, ...]) -> None:
-        with self._locked():
-            self._write(self._file(), SCIM_SEALS=write_seals(roots))
-
-    async def sinks(self) -> Sinks:
+    async def read(self, named: Named[T]) -> T:
         try:
-            return sinks.read_sinks(self._file()["Values"].get("SCIM_SINKS") or "")
+            return named.parse(self._file()["Values"].get(named.setting) or named.nothing)
         except ValueError as error:
-            raise KeptError(f"{self._path}: SCIM_SINKS {error}") from None
+            raise KeptError(f"{self._path}: {named.setting} {error}") from None
 
-    async def put_sinks(self, made: Sinks) -> None:
+    async def write(self, named: Named[T], value: T) -> None:
         with self._locked():
-            self._write(self._file(), SCIM_SINKS=sinks.write_sinks(made))
-
-    def _roots(self, name: str, read: Callable[[str], tuple[R, ...]]) -> tuple[R, ...]:
-        try:
-            return read(self._file()["Values"].get(name) or "[]")
-        except ValueError as error:
-            raise KeptError(f"{self._path}: {name} {error}") from None
+            self._write(self._file(), **{named.setting: named.dump(value)})
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from scim.operate.connections.kept import Kept, KeptError
+from scim.operate.connections.kept import SEALS, Kept, KeptError
 from scim.security.connections import Connection, Credential
 from scim.security.keys import Issued, parse_client_id, parse_key
 from scim.security.roots import find_current
@@ -31,17 +31,19 @@ class Need:
 
 async def find_seal(kept: Kept) -> Seal:
     """Return the root to seal a new credential with; if there is none yet, make it."""
-    now = datetime.now(UTC)
-    if (seal := find_current(await kept.seals(), now)) is None:
-        await kept.put_seals((create_seal(),))
-        seal = find_current(await kept.seals(), now)  # somebody else may have made one at the same moment
-        assert seal is not None
+    known = await kept.read(SEALS)
+    if not known:
+        await kept.write(SEALS, (create_seal(),))
+        known = await kept.read(SEALS)  # somebody else may have made one at the same moment
+    seal = find_current(known, datetime.now(UTC))
+    assert seal is not None
     return seal
 
 
 async def find_needs(kept: Kept) -> list[Need]:
     """Return the roots, the oldest first, with who needs them. Raises KeptError if a connection cannot be read."""
-    seals, now = sorted(await kept.seals(), key=lambda seal: seal.created), datetime.now(UTC)
+    known, now = await kept.read(SEALS), datetime.now(UTC)
+    seals = sorted(known, key=lambda seal: seal.created)
     current = find_current(seals, now)
     needs = {seal.id: Need(seal, seal is current) for seal in seals}
     for name in await kept.names():
@@ -62,7 +64,8 @@ async def rotate_seals(kept: Kept) -> list[Need]:
         needs = await find_needs(kept)
     except KeptError:
         needs = []
-    seals = sorted(await kept.seals(), key=lambda seal: seal.created)
+    known = await kept.read(SEALS)
+    seals = sorted(known, key=lambda seal: seal.created)
     replaced = {old.id: following.created for old, following in pairwise(seals)}
     ended = [
         need
@@ -70,7 +73,7 @@ async def rotate_seals(kept: Kept) -> list[Need]:
         if not need.connections and need.seal.id in replaced and now - replaced[need.seal.id] >= OUTLIVED
     ]
     gone = {need.seal.id for need in ended}
-    await kept.put_seals((*(seal for seal in seals if seal.id not in gone), new))
+    await kept.write(SEALS, (*(seal for seal in seals if seal.id not in gone), new))
     return ended
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scim.operate import sinks
+from scim.operate.connections.kept import SINKS
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
@@ -83,7 +84,7 @@ async def add(place: Place, name: str, url: str, tenants: str | None, start: str
 @option("--tenant", metavar="TENANT", help="only this tenant")
 async def list_(place: Place, tenant: str | None) -> None:
     async with place.opened() as opened:
-        known = await opened.needed_connections().sinks()
+        known = await opened.needed_connections().read(SINKS)
         found = []
         for each in known.values():
             standings = [one async for one in sinks.list_standings(opened.needed_table(), each, tenant)]
