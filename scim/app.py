@@ -401,10 +401,11 @@ class Application:
         from scim.store.store import Store
 
         settings = self._settings or Settings.from_environment()
-        for name in unknown(os.environ):
-            log.warning("%s is no setting of this service; docs/settings.md lists them", name)
-        if problem := find_body_limit_problem(os.environ, settings):
-            log.warning(problem)
+        if self._settings is None:
+            for name in unknown(os.environ):
+                log.warning("%s is no setting of this service; docs/settings.md lists them", name)
+            if problem := find_body_limit_problem(os.environ, settings):
+                log.warning(problem)
         registry = load(_APP / settings.schemas_folder)
         identity = self._identity(settings)
         quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)

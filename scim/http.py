@@ -41,12 +41,14 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request. `url` is absolute with the raw query; header names are lower-case."""
+    """One HTTP request. `url` is absolute with the raw query; header names are lower-case. `prefix` is the path before
+    our doors, such as /api, if the service is part of another app."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    prefix: str = ""
 
     @cached_property
     def _url(self) -> SplitResult:
@@ -69,11 +71,13 @@ class Request:
 
     @cached_property
     def _path(self) -> list[str]:
-        return [segment for segment in self._url.path.split("/") if segment]
+        """The segments of the path behind the prefix; all of them if it does not begin with that."""
+        path, prefix = ([each for each in text.split("/") if each] for text in (self._url.path, self.prefix))
+        return path[len(prefix) :] if path[: len(prefix)] == prefix else path
 
     @property
     def path(self) -> str:
-        """The path as it came."""
+        """The path as it came, without the prefix."""
         return "/" + "/".join(self._path)
 
     @property
@@ -103,8 +107,8 @@ class Request:
 
     @cached_property
     def origin(self) -> str:
-        """The scheme and host that this request came by."""
-        return f"{self._url.scheme}://{self._url.netloc}"
+        """The scheme and host that this request came by, and the prefix: what our doors stand behind."""
+        return f"{self._url.scheme}://{self._url.netloc}{self.prefix.rstrip('/')}"
 
     @cached_property
     def base_path(self) -> str:

@@ -125,7 +125,8 @@ def _parse_operation(context: Context, item: object, number: int) -> Operation:
     if method == "PATCH" and isinstance(data, list):  # as RFC 7644 §3.7 prints it
         data = {"schemas": [PATCH_URN], "Operations": data}
     # As the operation itself will read its path, however that is spelt: what it makes must have the promised id.
-    segments = Request(method, f"{context.request.base_url}{path}").segments if method == "POST" else []
+    asked = Request(method, f"{context.request.base_url}{path}", prefix=context.request.prefix)
+    segments = asked.segments if method == "POST" else []
     resource_type = context.registry.by_endpoint(segments[0]) if len(segments) == 1 else None
     new_id = ids.new_id(resource_type.id_prefix) if resource_type else None
     return Operation(number, method, path, bulk_id, version, data, resource_type, new_id)
@@ -282,7 +283,8 @@ def _explain_refusal(operation: Operation, posts: dict[str, Operation]) -> ScimE
 
 def _make_request(context: Context, operation: Operation) -> Request:
     headers = {"if-match": operation.version} if operation.version else {}
-    return Request(operation.method, f"{context.request.base_url}{operation.path}", headers)
+    request = context.request
+    return Request(operation.method, f"{request.base_url}{operation.path}", headers, prefix=request.prefix)
 
 
 async def _run_single(context: Context, operation: Operation, posts: dict[str, Operation], run: Run) -> dict[str, Any]:
