@@ -614,7 +614,10 @@ def bad_folder(tmp_path: Path) -> Path:
     return folder
 
 
-LINE = "urn:x:2.0:User: attribute 'shoe size' is no attribute name (RFC 7643 section 2.1)"
+LINE = (
+    "urn:x:2.0:User: attribute 'shoe size' is no attribute name: begin with a letter, go on with letters, digits,"
+    " - _ and $"
+)
 
 
 async def test_a_bad_file_in_a_deployed_app_is_503_and_a_line_in_the_log(
