@@ -117,7 +117,7 @@ async def test_keys_that_cannot_be_looked_up() -> None:
     class Down:
         outdated = False
 
-        async def get(self, accept: object = None) -> tuple[SigningKey, ...]:
+        async def get(self, name: str, accept: object = None) -> tuple[SigningKey, ...]:
             raise SecretsUnavailable("down")
 
     token = await tokens(ROOT).issue(CONTOSO, "c-1")

@@ -361,12 +361,12 @@ async def test_what_the_vault_says_counts_while_marks_cannot_be_read(
 async def test_marks_that_were_known_end_with_the_time_of_an_outage(deployment: Deployment) -> None:
     """Without a look at the marks a connection goes on no longer than without one at the vault."""
     name, key = deployment.connect()
-    source = deployment.application._built().security.connections
+    source = deployment.application._built().security._in_vault
     assert await calls(deployment, name, key) == (200, False)
-    source._lasting = 0.0  # type: ignore[attr-defined]
+    source._lasting = 0.0
     deployment.table.before = lambda request: (
         ServiceRequestError("away") if "'v " in unquote(request.http_request.url) else None
     )
     with pytest.raises(SecretsUnavailable):
-        await source._read(name)  # type: ignore[attr-defined]
+        await source.read(name)
     deployment.table.before = None
