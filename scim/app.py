@@ -350,10 +350,12 @@ class Application:
     def _open_console(self) -> Console:
         """The console; made when it is first asked for."""
         if self._console is None:
-            from scim.console.opening import open_console
+            from scim.console.opening import Access, open_console
 
             parts = self._built()
-            self._console = open_console(parts.settings, parts.registry, parts.store.table, parts.security.vault)
+            security = parts.security
+            access = Access(security.assertions, parts.identity, self._ca_file)
+            self._console = open_console(parts.settings, parts.registry, parts.store.table, security.vault, access)
         return self._console
 
     @staticmethod

@@ -26,6 +26,8 @@ BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 _HEAD_ROOM = 64 * 1024
 """What the host takes above our limits, so that a body just above them is refused by us, with a text."""
 
+_ISSUER = r"^(https://[^\s?#]+|http://(localhost|127\.0\.0\.1)(:\d+)?(/[^\s?#]*)?)$"
+"""An OpenID issuer; without TLS on this machine alone."""
 _COSMOS = ".table.cosmos."
 _NO_COSMOS = "orders and limits keys otherwise and cannot hold this data: use a storage account's table endpoint"
 
@@ -69,6 +71,23 @@ def _signing_keys(value: object) -> object:
 
 def _seals(value: object) -> object:
     return read_seals(value) if isinstance(value, str) else value
+
+
+def _directories(value: object) -> object:
+    """SCIM_CONSOLE_DIRECTORIES is a JSON object of directory ids by tenant, each of them once."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value or "{}", object_pairs_hook=_once)
+        except ValueError as error:
+            raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(value, dict) or not all(isinstance(each, str) and each for each in value.values()):
+        raise ValueError("must be a JSON object of directory ids by tenant")
+    if wrong := [name for name in value if not CONNECTION_NAME.fullmatch(name)]:
+        raise ValueError(f"{wrong[0][:80]!r} is no tenant's name")
+    found = {tenant: directory.strip().lower() for tenant, directory in value.items()}
+    if len(set(found.values())) != len(found):
+        raise ValueError("a directory stands in it twice: its admins would belong to two tenants")
+    return found
 
 
 class Settings(BaseModel):
@@ -177,6 +196,37 @@ class Settings(BaseModel):
         pattern=r"^(https://[^\s/?#]+|http://(localhost|127\.0\.0\.1)(:\d+)?)/console$",
         description="Where the console is, if it is not on the host of the tenant URL.",
     )
+    console_operators_issuer: str | None = Field(
+        default=None,
+        pattern=_ISSUER,
+        description="The OpenID provider that operators sign in at; Entra's is "
+        "`https://login.microsoftonline.com/DIRECTORY/v2.0`.",
+    )
+    console_operators_client_id: str | None = Field(
+        default=None, min_length=1, description="What the console is registered as there: Entra's application id."
+    )
+    console_operators_client_secret: Annotated[str | None, BeforeValidator(_resolved)] = Field(
+        default=None,
+        min_length=1,
+        description="The secret of that registration, for local use: in Azure the app's identity stands for it.",
+    )
+    console_customers_issuer: str | None = Field(
+        default=None,
+        pattern=_ISSUER,
+        description="The OpenID provider that customers' admins sign in at; Entra's for all directories is "
+        "`https://login.microsoftonline.com/organizations/v2.0`.",
+    )
+    console_customers_client_id: str | None = Field(
+        default=None, min_length=1, description="What the console is registered as there."
+    )
+    console_customers_client_secret: Annotated[str | None, BeforeValidator(_resolved)] = Field(
+        default=None, min_length=1, description="The secret of that registration, for local use."
+    )
+    console_directories: Annotated[dict[str, str], BeforeValidator(_directories)] = Field(
+        default_factory=dict,
+        description="From which directory a tenant's admins sign in: a JSON object of directory ids (`tid`) by tenant. "
+        "An admin who came by a link can say so as well.",
+    )
     doorbell_endpoint: str | None = Field(
         default=None,
         pattern=r"^https://[^\s/?#]+/?$",
@@ -268,6 +318,8 @@ class Settings(BaseModel):
         settings._one_of("key_vault_url", "seals")
         settings._one_of("key_vault_url", "sinks")
         settings._one_of("doorbell_endpoint", "doorbell_connection_string")
+        for who in ("operators", "customers"):
+            settings._both(f"console_{who}_issuer", f"console_{who}_client_id")
         settings._all_sealed()
         return settings
 
@@ -299,6 +351,11 @@ class Settings(BaseModel):
                         f"{PREFIX}CONNECTIONS ({connection.name}.keys): a key was not made with {PREFIX}SEALS: make "
                         f"it anew with python -m scim connections add {connection.name} --replace."
                     )
+
+    def _both(self, first: str, second: str) -> None:
+        """Neither of the two says anything without the other."""
+        if bool(getattr(self, first)) != bool(getattr(self, second)):
+            raise SettingsError(f"{PREFIX}{first.upper()} and {PREFIX}{second.upper()}: set both, or neither.")
 
     def _one_of(self, first: str, second: str, *, needed: bool = False) -> None:
         """Two sources of the same thing would leave it to chance which one counts."""

@@ -182,6 +182,23 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "access tokens of more than six hours": ({"SCIM_TOKEN_MINUTES": "361"}, "SCIM_TOKEN_MINUTES must "),
     "uses noted less than daily": ({"SCIM_USAGE_MINUTES": "1441"}, "SCIM_USAGE_MINUTES must "),
     "uses noted in the past": ({"SCIM_USAGE_MINUTES": "-1"}, "SCIM_USAGE_MINUTES must "),
+    "half a provider": (
+        {"SCIM_CONSOLE_OPERATORS_ISSUER": "https://login.example"},
+        "SCIM_CONSOLE_OPERATORS_ISSUER and SCIM_CONSOLE_OPERATORS_CLIENT_ID: set both, or neither.",
+    ),
+    "a provider without TLS": (
+        {"SCIM_CONSOLE_CUSTOMERS_ISSUER": "http://127.0.0.1.example", "SCIM_CONSOLE_CUSTOMERS_CLIENT_ID": "x"},
+        "SCIM_CONSOLE_CUSTOMERS_ISSUER must ",
+    ),
+    "directories that are no object": ({"SCIM_CONSOLE_DIRECTORIES": "[]"}, "SCIM_CONSOLE_DIRECTORIES must be"),
+    "a directory of two tenants": (
+        {"SCIM_CONSOLE_DIRECTORIES": '{"a": "AAAA", "b": "aaaa"}'},
+        "SCIM_CONSOLE_DIRECTORIES: a directory stands in it twice",
+    ),
+    "a directory of a tenant that cannot be one": (
+        {"SCIM_CONSOLE_DIRECTORIES": '{"~": "aaaa"}'},
+        "SCIM_CONSOLE_DIRECTORIES: '~' is no tenant's name",
+    ),
     "second connection": (
         {"SCIM_CONNECTIONS": connections(contoso=CONTOSO, fabrikam={**CONTOSO, "access": "all"})},
         "SCIM_CONNECTIONS (fabrikam.access)",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from scim.operate.access.audit import Deed
+from scim.operate.access.directories import Directories
 from scim.operate.access.people import Person
 from scim.operate.access.sessions import Sessions
 from scim.operate.connections.commands import Commands, Notes
@@ -65,6 +66,8 @@ class Visit:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+    binds: Directories | None = None
+    """Where the visitor may say from which directory their people sign in; None if they may not."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

@@ -50,6 +50,55 @@ WORDS = Texts(
             "Sign in again",
             "This asks for a sign-in within the last 15 minutes: open a new link, and do it then.",
         ),
+        not_fresh_at=(
+            "Sign in again",
+            "This asks that you showed who you are within the last 15 minutes. Sign in once more; you come back to "
+            "the page that you were on, and do it then.",
+        ),
+        ways={"operators": "Sign in as an operator", "customers": "Sign in as your organization's admin"},
+        again="Sign in again",
+        signed_out_at=(
+            "You are signed out here",
+            "Your identity provider is asked to sign you out, too. If nothing happens, go on with the button.",
+        ),
+        sign_out_there="Sign out there, too",
+        or_a_link=(
+            "You are not signed in",
+            "Sign in, or open the link that you were given. A session ends after eight hours, or an hour without a "
+            "click.",
+        ),
+        bind=Texts(
+            title="Come back without a link",
+            lead="You came by a link, which is good once. Sign in from your directory now, and from then "
+            "on its people who have the role Admin sign in there.",
+            act="Sign in from your directory",
+        ),
+        refused=("You were not signed in", ""),
+        refusals=Texts(
+            stale="This sign-in was not begun in this browser, or more than ten minutes ago. Begin it anew.",
+            cancelled="The sign-in was cancelled, or the identity provider does not let you in: {0}. If you did not "
+            "cancel it, an administrator of your directory assigns you to the application, or consents to it.",
+            provider="The identity provider refused: {0}. An operator of this service looks at its registration there.",
+            used="The identity provider does not take this sign-in any more: it was used already, or took too long. "
+            "Begin it anew.",
+            client="The identity provider does not know this service: {0}. An operator compares the client id, and the "
+            "federated credential or client secret, with the registration there.",
+            token="What the identity provider sent cannot be trusted: {0}. Begin anew; if it stays so, an operator "
+            "compares the settings of this service with the registration there, and the clocks.",
+            not_fresh="The identity provider did not say that you have just shown who you are: {0}. In Entra, an "
+            "operator adds the optional claim auth_time to the registration's ID tokens.",
+            no_role="{0}, you have no role here. In Entra: Enterprise applications, this application, Users and "
+            "groups, and there assign the role {1}. Then sign in again.",
+            no_identity="The identity provider does not say who you are: an admin's ID token needs the claims tid and "
+            "oid. An operator of this service looks at its registration there.",
+            unknown_directory="Your directory, {0}, belongs to no customer here yet. Open the link that you were "
+            "invited by, and sign in from the page that it leads to; or ask an operator of this service.",
+            other_directory="Your directory, {0}, cannot be the one of {1}: it belongs to another customer here, or "
+            "{1} has another directory. Ask an operator of this service.",
+            link_gone="Signing in for the first time needs the session that a link began, and that has ended. Ask for "
+            "another link.",
+        ),
+        provider_away=("The identity provider is away", "It does not answer. Try again in a minute, or open a link."),
         foreign=("Not from here", "This form was sent from another site, and nothing was done."),
         not_possible=("Not possible", "Pages are read, and forms are sent."),
         wrong=("Nothing was done", ""),

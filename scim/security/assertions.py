@@ -17,7 +17,7 @@ from scim.security.jwks import PublicKeys
 from scim.security.trust import Trust
 
 _ALGORITHM = "RS256"
-_LEEWAY = 60.0
+LEEWAY = 60.0
 """Seconds by which the issuer's clock may differ from ours."""
 _LONGEST = 25 * 3600.0
 """Seconds from `iat` to `exp` of a token that is taken: what was stolen must end (RFC 7523 §3 item 4 and 6). Entra
@@ -49,7 +49,7 @@ class Assertions:
         keys cannot be had."""
         claims = await self.signed(token, trust.jwks_uri)
         _same_caller(claims, trust)
-        _in_time(claims)
+        check_times(claims)
         _for_us(claims, trust)
         return claims
 
@@ -101,20 +101,20 @@ def _same_caller(claims: dict[str, Any], trust: Trust) -> None:
         raise Rejected("its subject (sub) is not the one that the connection names", proven=False)
 
 
-def _in_time(claims: dict[str, Any]) -> None:
+def check_times(claims: dict[str, Any]) -> None:
     """Refuse a token that is over, not begun, or good for longer than any should be."""
     now = time.time()
-    issued, expires = _moment(claims, "iat"), _moment(claims, "exp")
-    begins = _moment(claims, "nbf") if "nbf" in claims else issued
-    if expires <= now - _LEEWAY:
+    issued, expires = read_moment(claims, "iat"), read_moment(claims, "exp")
+    begins = read_moment(claims, "nbf") if "nbf" in claims else issued
+    if expires <= now - LEEWAY:
         raise Rejected("it has expired", reason="expired")
-    if max(issued, begins) > now + _LEEWAY:
+    if max(issued, begins) > now + LEEWAY:
         raise Rejected("it is not valid yet: compare the clocks")
     if expires - issued > _LONGEST:
         raise Rejected(f"it is good for more than {_LONGEST / 3600:.0f} hours (iat to exp): have shorter ones issued")
 
 
-def _moment(claims: dict[str, Any], name: str) -> float:
+def read_moment(claims: dict[str, Any], name: str) -> float:
     """A claim that is a time, in seconds since 1970 (RFC 7519 §2, NumericDate)."""
     if name not in claims:
         raise Rejected(f"it has no claim {name}")

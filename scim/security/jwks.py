@@ -7,17 +7,15 @@ hours while the issuer does not answer, as connections do while the vault is awa
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
 import jwt
 
 from scim.security.cached import LASTING
+from scim.security.fetching import FAULTS, fetch_json
 from scim.security.secrets import SecretsUnavailable
 
 log = logging.getLogger("scim.jwks")
@@ -28,8 +26,6 @@ _OLD = 3600.0
 """Seconds after which keys are asked for anew: one that the issuer has withdrawn must end some time."""
 _BITS = range(2048, 8193)
 """Sizes of an RSA key: RFC 7518 §3.3 asks for no less, and beyond it a check costs too much."""
-_SECONDS = 5.0
-_MAX_BYTES = 2**20
 
 
 @dataclass(slots=True)
@@ -87,14 +83,7 @@ class PublicKeys:
             keys.asked = now
             try:
                 keys.by_id, keys.answered = await self._fetch(jwks_uri), now
-            except (
-                aiohttp.ClientError,
-                TimeoutError,
-                OSError,
-                ValueError,
-                RecursionError,
-                jwt.PyJWTError,
-            ) as error:
+            except (*FAULTS, jwt.PyJWTError) as error:
                 log.warning("the keys at %s cannot be had: %s: %s", jwks_uri, type(error).__name__, error)
 
     def _start(self, keys: _Keys, jwks_uri: str) -> None:
@@ -105,22 +94,7 @@ class PublicKeys:
             task.add_done_callback(self._tasks.discard)
 
     async def _fetch(self, jwks_uri: str) -> dict[str, jwt.PyJWK]:
-        context = ssl.create_default_context(cafile=self._ca_file)
-        timeout = aiohttp.ClientTimeout(total=_SECONDS)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=context)) as session,
-            session.get(jwks_uri, allow_redirects=False) as response,
-        ):
-            if response.status != 200:
-                raise ValueError(f"status {response.status}")
-            body = b""
-            async for part in response.content.iter_any():
-                body += part
-                if len(body) > _MAX_BYTES:
-                    raise ValueError(f"more than {_MAX_BYTES} bytes")
-        document = json.loads(body)
-        if not isinstance(document, dict):
-            raise ValueError("no JSON object")
+        _, document = await fetch_json(jwks_uri, ca_file=self._ca_file)
         return {key.key_id: key for key in jwt.PyJWKSet.from_dict(document).keys if key.key_id and _is_usable(key)}
 
 

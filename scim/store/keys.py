@@ -39,6 +39,7 @@ The shared partition, which is no tenant's, has:
     y <tenant>                                   the policy of a tenant
     s <digest>, i <digest>                       a session of the console; a link that lets in once
     c <inverse time> <random>                    the console's audit
+    o d <directory>, o t <tenant>                whose directory a tenant's admins sign in from, by either
     k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
@@ -273,6 +274,20 @@ def audit_key(inverse: str, random: str) -> str:
 
 def audit_range() -> tuple[str, str]:
     return key_range("c ")
+
+
+def directory_key(directory: str) -> str:
+    """In the shared partition: which tenant's admins sign in from an identity provider's directory."""
+    return f"o d {encode(directory)}"
+
+
+def directory_of_key(tenant: str) -> str:
+    """The same from the tenant's side: it has one such directory."""
+    return f"o t {encode(tenant)}"
+
+
+def directories_range() -> tuple[str, str]:
+    return key_range("o d ")
 
 
 def usage_key(connection: str, credential: str) -> str:

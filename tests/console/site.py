@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -62,7 +63,9 @@ class Browser:
         answer = await self.host.request(method, f"{ORIGIN}{path}", headers, body)
         found = {name.lower(): value for name, value in answer.headers.items()}
         if "set-cookie" in found:
-            self.cookie = found["set-cookie"].partition(";")[0]
+            kept = dict(each.split("=", 1) for each in self.cookie.split("; ") if each)
+            kept |= dict([found["set-cookie"].partition(";")[0].split("=", 1)])
+            self.cookie = "; ".join("=".join(each) for each in kept.items())
         if answer.status == 303 and follow:
             return await self.get(found["location"])
         return Seen(answer.status, found, answer.body.decode())
@@ -93,13 +96,13 @@ class Site:
         return found
 
 
-@pytest.fixture
-async def site(azurite: Azurite, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.chdir(tmp_path)
+@asynccontextmanager
+async def opened(azurite: Azurite, host: Host, folder: Path, **more: str) -> AsyncIterator[Site]:
+    """The console on a table of its own; `more` are settings. The process works in its folder."""
     connections = {"contoso": {"tenant": "contoso", "keys": [new_key("contoso")]}}
     values = {"SCIM_CONNECTIONS": json.dumps(connections), "SCIM_SEALS": SEALS}
-    (tmp_path / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
-    name = f"{TABLE}{abs(hash(tmp_path)) % 10**8}"
+    (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+    name = f"{TABLE}{abs(hash(folder)) % 10**8}"
     azurite.create_table(name)
     settings = Settings.from_environment(
         {
@@ -108,13 +111,21 @@ async def site(azurite: Azurite, host: Host, tmp_path: Path, monkeypatch: pytest
             "SCIM_TABLE_NAME": name,
             "SCIM_CONSOLE": "true",
             "SCIM_INSIGHT_SECONDS": "1",
+            **more,
         }
     )
     own = Application(settings)
     original, function_app.application = function_app.application, own
-    yield Site(own, host, tmp_path)
+    yield Site(own, host, folder)
     function_app.application = original
     await own.close()
+
+
+@pytest.fixture
+async def site(azurite: Azurite, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.chdir(tmp_path)
+    async with opened(azurite, host, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

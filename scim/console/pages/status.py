@@ -31,8 +31,10 @@ async def show_status(visit: Visit) -> Answer:
     look_up = looking_up(visit.parts, tenant)
     status = await read_status(table, tenant, look_up, now=visit.now, expected=expected, counted=minutes)
     newest = max((heard.cycles[-1] for heard in status.connections if heard.cycles), key=_end, default=None)
+    binding = visit.binds is not None and await visit.binds.find_directory(tenant) is None
     values: dict[str, Any] = {
         "tenant": tenant,
+        "binding": binding,
         "tab": "status",
         "tab_title": WORDS.tabs["status"],
         "health": judge(status),

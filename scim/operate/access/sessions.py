@@ -43,13 +43,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who is signed in. `key` is its row's."""
+    """Somebody who is signed in. `key` is its row's; `provider` says where they signed in, "" for a link."""
 
     key: str
     person: Person
     began: str
     seen: str
     etag: str
+    provider: str = ""
 
 
 class Sessions:
@@ -108,14 +109,16 @@ class Sessions:
             return None
         return secret, person
 
-    async def begin(self, person: Person) -> str:
-        """Begin a session of somebody whom an identity provider vouches for; return its secret."""
-        secret, write = self._make(person)
+    async def begin(self, person: Person, provider: str, proven: datetime | None) -> str:
+        """Begin a session of somebody whom an identity provider vouches for; return its secret. `proven` is when they
+        showed it who they are: None if it does not say, and then nothing is done that asks for a fresh sign-in."""
+        said = format_time(min(proven, datetime.now(UTC))) if proven else ""
+        secret, write = self._make(person, provider=provider, proven=said)
         await commit_surely(self._shared, [write])
         return secret
 
     @staticmethod
-    def _make(person: Person) -> tuple[str, Write]:
+    def _make(person: Person, **more: str) -> tuple[str, Write]:
         secret, now = secrets.token_urlsafe(32), format_time(datetime.now(UTC))
         values: dict[str, Any] = {
             "v": properties.FORMAT,
@@ -125,6 +128,7 @@ class Sessions:
             "tenant": person.tenant or "",
             "began": now,
             "seen": now,
+            **more,
         }
         return secret, Write("insert", keys.session_key(_digest(secret)), values)
 
@@ -139,11 +143,13 @@ class Sessions:
             await remove_rows(self._shared, [row.key])
             return None
         tenant = str(values["tenant"]) or None
-        fresh = now <= began + FRESH
+        proven = str(values.get("proven", values["began"]))  # a link shows who somebody is when it is used
+        fresh = bool(proven) and now <= datetime.fromisoformat(proven) + FRESH
         person = Person(str(values["person"]), str(values["name"]), values["role"], tenant, fresh)
         if now > seen + _NOTED:
             await commit_surely(self._shared, [Write("merge", row.key, {"seen": format_time(now)})])
-        return Session(row.key, person, str(values["began"]), str(values["seen"]), row.etag)
+        provider = str(values.get("provider", ""))
+        return Session(row.key, person, str(values["began"]), str(values["seen"]), row.etag, provider)
 
     async def end(self, session: Session) -> None:
         """Sign somebody out."""

@@ -112,6 +112,8 @@ async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list
         for key in (keys.tenant_key, keys.quota_key, keys.feed_key, keys.policy_key)
     ]
     found = [row.key for row in about if row]
+    if (bound := await table.read(SHARED, keys.directory_of_key(tenant))) is not None:
+        found += [bound.key, keys.directory_key(str(bound.values["directory"]))]
     for connection in connections:
         pages = table.pages(SHARED, *keys.usage_range(connection), keys_only=True)
         found += [row.key async for page in pages for row in page]

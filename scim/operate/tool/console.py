@@ -1,4 +1,4 @@
-"""`python -m scim console`: links that let somebody into the console once."""
+"""`python -m scim console`: links that let somebody into the console once, and directories whose people sign in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from scim.clock import show_time
+from scim.operate.access.directories import Directories
 from scim.operate.access.people import Role
 from scim.operate.access.sessions import Sessions
 from scim.operate.errors import CommandError
@@ -68,6 +69,33 @@ async def revoke(place: Place, id: str) -> None:
         if not await Sessions(opened.needed_table()).revoke_link(id):
             raise CommandError(f"There is no link {id} that is still good: links shows them.")
     done(place, {"id": id}, f"Link {id} lets nobody in any more.")
+
+
+@console.command("directories", cls=Verb, short_help="From which directory each tenant's admins sign in.")
+@placed
+async def directories(place: Place) -> None:
+    """List the tenants whose admins sign in at an identity provider, with the directory (tid) they sign in from. Those
+    of SCIM_CONSOLE_DIRECTORIES, which the deployment sets, are not among them.
+    """
+    async with place.opened() as opened:
+        found = [each async for each in Directories(opened.needed_table(), {}).list()]
+    if place.json:
+        done(place, [{"tenant": tenant, "directory": directory} for tenant, directory in found])
+        return
+    show(columns([("tenant", "directory"), *found]))
+
+
+@console.command("release", cls=Verb, short_help="Have nobody sign in for a tenant from the directory that it named.")
+@placed
+@argument("tenant", "the tenant", callback=checked_name)
+async def release(place: Place, tenant: str) -> None:
+    """Take back that a tenant's admins sign in from the directory that one of them named. Sessions that have begun end
+    within eight hours; the next link may name another directory.
+    """
+    async with place.opened() as opened:
+        if not await Directories(opened.needed_table(), {}).release(tenant):
+            raise CommandError(f"{tenant} has named no directory: directories shows who has.")
+    done(place, {"tenant": tenant}, f"Nobody signs in for {tenant} any more, until an admin names a directory again.")
 
 
 def _find_origin(place: Place) -> str:
