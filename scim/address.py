@@ -8,6 +8,7 @@ operator's own in front of it, and so on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
 
 UNKNOWN = "?"
 """The address of a request that does not tell any."""
@@ -21,8 +22,6 @@ def find_address(headers: Mapping[str, str], proxies: int) -> str:
 
 def find_network(address: str) -> str:
     """Return what a caller at that address holds as a rule: the /64 of an IPv6 address (RFC 6177), else itself."""
-    from ipaddress import IPv6Address, ip_address
-
     if address == UNKNOWN:
         return address
     parsed = ip_address(address)
@@ -31,8 +30,6 @@ def find_network(address: str) -> str:
 
 def _read(entry: str) -> str:
     """An entry of X-Forwarded-For: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, or `[2001:db8::1]:443`."""
-    from ipaddress import ip_address
-
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import logging
 import os
 import time
 import uuid
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,19 +83,6 @@ class _Parts:
     """The hosts that requests may come for; none if any may."""
     identity: AsyncTokenCredential | None
     policies: Policies
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Imports make what lives as long as the process; the garbage collector would look through it again and again, for
-    a tenth of a cold start."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Application:
@@ -389,9 +374,8 @@ class Application:
 
     def _built(self) -> _Parts:
         if self._parts is None:
-            with _uncollected():
-                self._parts = self._build()
-                self._changes.limit = self._parts.settings.mass_changes
+            self._parts = self._build()
+            self._changes.limit = self._parts.settings.mass_changes
         return self._parts
 
     def _build(self) -> _Parts:

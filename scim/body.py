@@ -75,7 +75,14 @@ class _Unusual(Exception):
 
 
 def _fast(body: bytes, max_depth: int) -> Generator[None, None, object]:
-    """The data of a body that has nothing unusual in it. Raises _Unusual, and 413 for too many values."""
+    """Return the data of a body that has nothing unusual in it. Raises _Unusual, and 413 for too many values.
+
+    orjson reads the largest body that is taken in 50 ms, in which nobody else is served; Python's own parser, which
+    could tell of repeated names, takes up to 130 ms (Python 3.13). Of members with one name orjson keeps the last, so
+    names are counted: without its escapes, a text has a quote before a colon, with or without blanks between them,
+    behind each name and where a string begins with a colon. So this number is never too small; if it is not that of the
+    members, the names are counted exactly, and if it still is not, a name came twice.
+    """
     body = body.removeprefix(_BOM)
     text, is_usual = body, True
     if b"\\" in body:
@@ -129,7 +136,7 @@ def _marks(text: bytes) -> int:
 
 
 def _names(text: bytes) -> Generator[None, None, int]:
-    """How many names of members a text has, each time one comes."""
+    """Return how many names of members a text has; one that comes twice counts twice."""
     number = 0
     for at, string in enumerate(_STRING.finditer(text), 1):
         number += string[1] is not None

@@ -20,18 +20,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from enum import Enum
 from functools import cache, partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from scim.errors import TOO_MANY, ScimError
 from scim.told import MATCH_ON
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 MOST = 10_000_000
 """Units of one request, about ten seconds: what a search over 100,000 resources takes, with a few terms, and half as
@@ -215,8 +213,6 @@ async def apart(function: Callable[_Arguments, _Result], *args: _Arguments.args,
 
 @cache
 def _thread() -> Executor:
-    from concurrent.futures import ThreadPoolExecutor  # few requests need it
-
     return ThreadPoolExecutor(1, "budget")
 
 

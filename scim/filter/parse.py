@@ -44,8 +44,6 @@ _NAME = r"[A-Za-z$][\w$-]*"
 _ATTRIBUTE = re.compile(rf"urn:[^\s]+:{_NAME}(?:\.{_NAME}){{0,2}}|{_NAME}(?:\.{_NAME})?", re.IGNORECASE | re.ASCII)
 """A name, perhaps of a sub-attribute, perhaps behind a URN, which a dot may end where a colon should."""
 _SUB_ATTRIBUTE = re.compile(r"\.([A-Za-z$][\w$-]*)", re.ASCII)
-_REMEMBERED = 200
-"""Characters of a path that is remembered."""
 _OPERATORS = {"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"}
 _LIKE = {
     "filter": 'write it like userName eq "ada@example.com"',
@@ -73,13 +71,10 @@ def parse_filter(
     return tree
 
 
+@lru_cache(maxsize=512)
 def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH, strict: bool = False) -> Path:
-    """The parts of a PATCH path. Raises 400 invalidPath that says where and what was expected."""
-    parse = _remembered if len(text) <= _REMEMBERED else _path
-    return parse(text, max_length, max_depth, strict)
-
-
-def _path(text: str, max_length: int, max_depth: int, strict: bool) -> Path:
+    """Return the parts of a PATCH path. Raises 400 invalidPath that says where and what was expected. Clients send the
+    same paths again and again, so they are kept."""
     parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth, strict)
     attribute = parser.attribute()
     inner, sub = None, None
@@ -89,10 +84,6 @@ def _path(text: str, max_length: int, max_depth: int, strict: bool) -> Path:
         sub = parser.sub_attribute()
     parser.end()
     return Path(attribute, inner, sub)
-
-
-_remembered = lru_cache(maxsize=512)(_path)
-"""A client's mappings send the same paths again and again; a path is a value that nobody changes."""
 
 
 class _Parser:

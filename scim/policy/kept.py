@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scim.behind import Background, start_apart
@@ -57,8 +58,6 @@ async def read_policy(table: Table, tenant: str) -> Kept:
 async def write_policy(table: Table, tenant: str, data: dict[str, Any], by: str, version: str | None = None) -> Kept:
     """Keep a policy in place of the one that is there; of that version alone, if one is given ("" for none). Raises
     Stale, TableUnavailable."""
-    from datetime import UTC, datetime
-
     changed = format_time(datetime.now(UTC))
     values = {"v": properties.FORMAT, "tenant": tenant, "policy": json.dumps(data), "changed": changed, "by": by}
     key = keys.policy_key(tenant)

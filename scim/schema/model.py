@@ -68,11 +68,6 @@ class Attribute(_Document):
         """Whether no client ever gets to see a value: what may only be written is not shown either (RFC 7643 §7)."""
         return self.returned == "never" or self.mutability == "writeOnly"
 
-    @cached_property
-    def is_text(self) -> bool:
-        """Whether any string is a value of it, and it has one at most."""
-        return self.type in ("string", "binary", "reference") and not self.multi_valued
-
     @property
     def must_have_value(self) -> bool:
         """Whether a client must give it a value."""

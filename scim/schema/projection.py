@@ -7,7 +7,7 @@ Names that no schema knows are ignored, as Entra asks for its own mappings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from scim.errors import INVALID_VALUE, ScimError
@@ -15,15 +15,10 @@ from scim.schema.model import Attribute
 from scim.schema.registry import Declared, ResourceType
 from scim.schema.validation import Document
 
-Wanted = dict[tuple[str | None, str], set[str] | None]
+Selection = dict[tuple[str | None, str], set[str] | None]
 """(URN or None, attribute name) -> sub-attribute names, or None for the whole attribute. Name "" is a whole schema."""
 _Rule = tuple[str, bool, frozenset[str] | None]
 """An attribute's name, whether it is shown, and which of its sub-attributes; None for one that has none."""
-_Rules = dict[str | tuple[str, str], _Rule]
-"""By name, for an extension's attributes by URN and name."""
-
-_REMEMBERED = 2000
-"""Characters of parameters that are remembered."""
 _MOST = 8192
 """Characters of parameters that are read."""
 
@@ -39,8 +34,8 @@ class Projection:
         if (size := sum(map(len, asked))) > _MOST:
             detail = f"attributes and excludedAttributes have {size} characters; at most {_MOST} are read. Name fewer."
             raise ScimError(INVALID_VALUE, detail)
-        select = _remembered if size <= _REMEMBERED else _selection
-        self._only, self._without, self._rules = select(resource_type, *asked)
+        self._only, self._without = (_select_names(resource_type, text) for text in asked)
+        self._rules: dict[str | tuple[str, str], _Rule] = {}
         self._written: set[tuple[str | None, str]] = set()
         if self._only and self._without:
             raise ScimError(INVALID_VALUE, "attributes and excludedAttributes exclude each other; send one of them.")
@@ -64,7 +59,7 @@ class Projection:
         """Say what the request has written, as (URN or None, attribute): who writes an attribute that is returned on
         request gets it back."""
         self._written.update(names)
-        self._rules = {}
+        self._rules.clear()
 
     def includes(self, name: str) -> bool:
         """Whether a core attribute of that declared name can appear at all, so that it need not be read otherwise."""
@@ -137,29 +132,21 @@ class Projection:
         return {} if "" in asked else {n: v for n, v in value.items() if n.lower() not in asked}
 
 
-def _selection(resource_type: ResourceType, attributes: str, excluded: str) -> tuple[Wanted, Wanted, _Rules]:
-    """What the two parameters name, and room for what is found out by it about attributes."""
-    return _names(resource_type, attributes), _names(resource_type, excluded), {}
-
-
-_remembered = lru_cache(maxsize=256)(_selection)
-"""Clients send the same parameters again and again."""
-
-
-def _names(resource_type: ResourceType, text: str) -> Wanted:
-    wanted: Wanted = {}
+def _select_names(resource_type: ResourceType, text: str) -> Selection:
+    """Return what a parameter names."""
+    selection: Selection = {}
     for name in text.split(","):
         target = resource_type.resolve(name.strip()) if name.strip() else None
         if target is None:
             continue
         key = (target.urn, target.name)
         if not isinstance(target, Declared) or target.sub is None:
-            wanted[key] = None
-        elif (subs := wanted.setdefault(key, set())) is not None:
+            selection[key] = None
+        elif (subs := selection.setdefault(key, set())) is not None:
             subs.add(target.sub.name)
-    if text.strip() and not wanted:
-        wanted[(None, "\0")] = None  # only unknown names: nothing beyond what is always returned
-    return wanted
+    if text.strip() and not selection:
+        selection[(None, "\0")] = None  # only unknown names: nothing beyond what is always returned
+    return selection
 
 
 def _keep_subs(value: Any, keep: frozenset[str]) -> Any:

@@ -33,8 +33,8 @@ _TEXT = 50
 """Characters of JSON text that are read in a unit, with what is made of them."""
 
 Reader = Callable[[object, str], Any]
-_Known = dict[str, tuple[str, bool, Reader]]
-"""Sub-attributes by name, as declared and in lower case: the name, whether it is one text, the reader."""
+_Known = dict[str, tuple[str, Reader]]
+"""Sub-attributes by name, as declared and in lower case: the name as declared, and the reader."""
 
 
 def make_reader(attribute: Attribute) -> Reader:
@@ -108,9 +108,9 @@ def _complex(attribute: Attribute) -> Reader:
         if sub.mutability != "readOnly":
             one = make_element_reader(sub, f".{sub.name}")
             reader = _many(one, sub) if sub.multi_valued else one
-            known[sub.name] = known[sub.name.lower()] = (sub.name, sub.is_text, reader)
+            known[sub.name] = known[sub.name.lower()] = (sub.name, reader)
     if attribute.multi_valued and "display" in known and "displayname" not in known:
-        known["displayname"] = (_DISPLAY_NAME, *known["display"][1:])
+        known["displayname"] = (_DISPLAY_NAME, known["display"][1])
     is_role = attribute.name in _ROLES and attribute.multi_valued
 
     def read(value: object, path: str) -> Any:
@@ -127,12 +127,11 @@ def _complex(attribute: Attribute) -> Reader:
             found = known.get(name) or known.get(name.lower())
             if found is None:
                 continue
-            inner, is_text, read = found
+            inner, read = found
             if inner in result:
                 detail = f"{path}.{inner} appears twice in one value; send it once."
                 raise ScimError(INVALID_SYNTAX, detail, attribute=f"{path}.{inner}", rule="twice")
-            if not (is_text and item and type(item) is str):  # most are such text, and a call would take longer
-                item = read(item, path)
+            item = read(item, path)
             if item is not None:
                 result[inner] = item
         if _DISPLAY_NAME in result:

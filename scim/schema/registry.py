@@ -12,9 +12,9 @@ declared schema, whose misspelt URN would hide a value from whoever looks for it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
@@ -33,9 +33,6 @@ _VERSIONED = re.compile(r"(.+:\d+(?:\.\d+)*):[^:]+")
 _TYPED = re.compile(r"(urn:.+:\d+(?:\.\d+)*:([A-Za-z]\w*))\.([A-Za-z].*)", re.IGNORECASE)
 """An undeclared URN with an attribute behind a dot, if its last part is a resource type's name."""
 _TYPES = frozenset({"user", "group"})
-
-_REMEMBERED = 200
-"""Characters of a name whose meaning is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +199,19 @@ class ResourceType:
         schemas = [(None, self.core), *((extension.id, extension) for extension in self.extensions)]
         return {urn: [a for a in s.attributes if a.must_have_value or a.has_required] for urn, s in schemas}
 
-    @cached_property
-    def _known(self) -> Callable[[str], Target | None]:
-        return lru_cache(maxsize=1024)(self._resolve)
-
     def resolve(self, name: str) -> Target | None:
-        """What `name` stands for; None for a name that no schema of the resource type knows."""
-        return self._known(name) if len(name) <= _REMEMBERED else self._resolve(name)
+        """Return what `name` stands for; None if no schema of the resource type knows it."""
+        return self._declared.get(name.lower()) or self._resolve(name)
+
+    @cached_property
+    def _declared(self) -> dict[str, Target]:
+        """What declared names stand for, by the name in lower case, without its URN and behind it."""
+        names = []
+        for urn, attributes in ((self.core.id, self.core_attributes), *self.extension_attributes.items()):
+            for attribute in attributes.values():
+                subs = (f"{attribute.name}.{sub.name}" for sub in attribute.sub_attributes)
+                names += [form.lower() for name in (attribute.name, *subs) for form in (name, f"{urn}:{name}")]
+        return {name: target for name in names if (target := self._resolve(name)) is not None}
 
     def _resolve(self, name: str) -> Target | None:
         if name[:4].lower() == "urn:":

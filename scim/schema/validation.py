@@ -64,10 +64,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
                 continue
             if target.name == resource_type.members:
                 refuse_nobody(value, target.attribute, target.path)
-            if not (
-                target.attribute.is_text and value and type(value) is str
-            ):  # most are text, and a call takes longer
-                value = target.read(value)
+            value = target.read(value)
             if value is not None:
                 if target.name in document:
                     _hold_once(document, target.name, value, target)

@@ -11,11 +11,13 @@ from scim.http import Request, Response
 from scim.insight.metrics import read_metrics
 from scim.insight.status import read_status
 from scim.insight.why import Why
-from scim.policy.kept import Kept
+from scim.policy.document import refuse_as_scim
+from scim.policy.kept import Kept, read_policy
 from scim.schema.registry import Registry
 from scim.security.connections import Connection
 from scim.security.operators import require_right
 from scim.security.security import Security
+from scim.service.steering import PolicyError, Stale, release, set_policy, show_policy, try_policy
 from scim.store.store import Store
 
 _JSON = {"Content-Type": "application/json"}
@@ -107,17 +109,12 @@ async def _metrics(asked: Asked) -> Response:
 
 
 async def _read_policy(asked: Asked) -> Response:
-    from scim.service.steering import show_policy
-
     kept, state = await show_policy(asked.store.table, asked.tenant)
     return _show_policy(kept, state)
 
 
 async def _set_policy(asked: Asked) -> Response:
     """200 with the policy; 412 if If-Match names another version than the one that is there."""
-    from scim.policy.document import refuse_as_scim
-    from scim.service.steering import PolicyError, Stale, set_policy, show_policy
-
     data, wanted = asked.request.json(_MOST_POLICY, 30), asked.request.headers.get("if-match", "").strip()
     version = None if wanted in ("", "*") else wanted
     if asked.request.headers.get("if-none-match", "").strip() == "*":
@@ -140,10 +137,6 @@ def _show_policy(kept: Kept, state: dict[str, object]) -> Response:
 
 async def _try_policy(asked: Asked) -> Response:
     """POST with {"policy": …, "user": …}: what would become of the user; the policy in force if none is given."""
-    from scim.policy.document import refuse_as_scim
-    from scim.policy.kept import read_policy
-    from scim.service.steering import PolicyError, try_policy
-
     body = asked.request.json(_MOST_POLICY, 30)
     user = body.get("user") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(user, dict):
@@ -158,8 +151,6 @@ async def _try_policy(asked: Asked) -> Response:
 
 async def _release(asked: Asked) -> Response:
     """POST: end a hold."""
-    from scim.service.steering import release
-
     number = await release(asked.store.table, asked.registry, asked.tenant)
     return Response(200, {"tenant": asked.tenant, "released": number or 0, "held": number is not None}, dict(_JSON))
 

@@ -20,6 +20,8 @@ from scim.schema.model import Attribute
 from scim.schema.registry import Registry, ResourceType
 from scim.service import bulk, discovery, search
 from scim.service.context import Context
+from scim.service.openapi_feed import EVENT, build_feed_paths, read_event_schema
+from scim.service.openapi_manage import build_manage_paths
 
 Json = dict[str, Any]
 
@@ -59,12 +61,8 @@ async def read_openapi(context: Context) -> Response:
     of_operator = context.request.tenant is not None
     body = {**build_document(context.registry), "servers": [_describe_server(context)]}
     if (tenant := context.request.tenant) is not None:
-        from scim.service.openapi_manage import build_manage_paths
-
         body["paths"] = _select_readable(body["paths"]) | build_manage_paths(context.origin, tenant)
         if context.settings.feed:
-            from scim.service.openapi_feed import EVENT, build_feed_paths, read_event_schema
-
             body["paths"] |= build_feed_paths(context.origin)
             body["components"] = {
                 **body["components"],
