@@ -16,7 +16,7 @@ import orjson
 
 from scim.budget import Work, at_once, call, charge, in_turns
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, ScimError
-from scim.text import INT64, check_text, printable
+from scim.text import INT64, check_text, make_printable
 
 _SHOWN = 200
 """Characters of a name or path that an error shows."""
@@ -222,7 +222,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) != len(pairs):
         seen: set[str] = set()
         name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        detail = f"Attribute {printable(name)} appears twice in one object; send it once."
+        detail = f"Attribute {make_printable(name)} appears twice in one object; send it once."
         raise ScimError(INVALID_SYNTAX, detail, attribute=name, rule="twice")
     return result
 

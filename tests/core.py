@@ -18,7 +18,7 @@ from scim.errors import ErrorKind, ScimError
 from scim.schema.loading import load
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 
 settings.register_profile(
     "core", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
@@ -105,11 +105,11 @@ DEVICE_TYPE = ResourceType(
 
 def user(attributes: Mapping[str, object] | None = None) -> Document:
     """The canonical document of a user with these attributes."""
-    return canonical({"userName": "ada", **(attributes or {})}, USER_TYPE)
+    return make_canonical({"userName": "ada", **(attributes or {})}, USER_TYPE)
 
 
 def device(attributes: Mapping[str, object] | None = None) -> Document:
-    return canonical(dict(attributes or {}), DEVICE_TYPE)
+    return make_canonical(dict(attributes or {}), DEVICE_TYPE)
 
 
 @contextmanager
@@ -185,5 +185,5 @@ BODIES = st.fixed_dictionaries(
 )
 """Bodies of users that are accepted."""
 
-USERS = BODIES.map(lambda body: canonical(body, USER_TYPE))
+USERS = BODIES.map(lambda body: make_canonical(body, USER_TYPE))
 """Canonical documents of users."""

@@ -22,7 +22,7 @@ from scim.patch.apply import apply
 from scim.patch.entra import operations
 from scim.schema.loading import load
 from scim.schema.projection import Projection
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 
 _PART = "core"
 _FILTER = 'active eq true and (emails[type eq "work"].value ew "7@contoso.example" or title co "Director")'
@@ -57,9 +57,9 @@ def _steps() -> dict[str, Sides]:
     model = User[EnterpriseUser]
     resource_type = load().resource_types[0]
     body, changes = payloads.encoded(payloads.user(7)), payloads.encoded(_changes())
-    document = canonical(payloads.user(7), resource_type)
+    document = make_canonical(payloads.user(7), resource_type)
     resource = _whole(document, 7)
-    many = [_whole(canonical(payloads.user(n), resource_type), n) for n in range(_RESOURCES)]
+    many = [_whole(make_canonical(payloads.user(n), resource_type), n) for n in range(_RESOURCES)]
     theirs = model.model_validate(resource)
     theirs_many = [model.model_validate(one) for one in many]
 
@@ -87,7 +87,7 @@ def _steps() -> dict[str, Sides]:
         raise AssertionError("the two sides of the filter do not find the same")
     return {
         "parse and validate a POST": (
-            lambda: canonical(_json(body), resource_type),
+            lambda: make_canonical(_json(body), resource_type),
             lambda: model.model_validate_json(body, scim_ctx=Context.RESOURCE_CREATION_REQUEST),
         ),
         "PATCH with 5 operations": (our_patch, their_patch),

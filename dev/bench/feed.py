@@ -18,7 +18,7 @@ from scim.feed.sequencer import Sequencer
 from scim.ids import new_id
 from scim.schema.loading import load
 from scim.schema.registry import Registry
-from scim.schema.validation import canonical
+from scim.schema.validation import make_canonical
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation
 from scim.store.store import Store
@@ -57,7 +57,7 @@ async def _write(store: TenantStore, registry: Registry, number: int) -> float:
     made: Any = await store.resources.create(
         Creation(new_id(group.id_prefix), group, {"displayName": f"group {next(_numbers)}"})
     )
-    documents = [canonical(payloads.user(next(_numbers)), user) for _ in range(number)]
+    documents = [make_canonical(payloads.user(next(_numbers)), user) for _ in range(number)]
     began = time.process_time()
     for document in documents:
         id = new_id(user.id_prefix)

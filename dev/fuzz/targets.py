@@ -19,7 +19,7 @@ from scim.patch.entra import operations
 from scim.patch.members import delta, split
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 from scim.store.plan import find_edge_ids, plan
 
 REGISTRY = load()
@@ -28,7 +28,7 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 _MAX_BYTES, _MAX_DEPTH, _MAX_OPERATIONS = 2**20, 32, 1000
 """The defaults of the settings of these names."""
 
-USER: Document = canonical(
+USER: Document = make_canonical(
     {
         "userName": "ada@contoso.example",
         "externalId": "ada",
@@ -42,7 +42,7 @@ USER: Document = canonical(
     },
     USERS,
 )
-GROUP: Document = canonical({"displayName": "Engineers", "members": [{"value": "u-1"}, {"value": "g-2"}]}, GROUPS)
+GROUP: Document = make_canonical({"displayName": "Engineers", "members": [{"value": "u-1"}, {"value": "g-2"}]}, GROUPS)
 _RESOURCES = [(USERS, USER), (GROUPS, GROUP)]
 
 SEEDS: dict[str, list[str]] = {
@@ -128,7 +128,7 @@ def body(data: bytes) -> None:
     """What a POST or PUT makes of a body is canonical."""
     for resource_type, _ in _RESOURCES:
         try:
-            document = canonical(_json(data), resource_type)
+            document = make_canonical(_json(data), resource_type)
         except ScimError:
             continue
         _hold(document, resource_type)
@@ -206,7 +206,7 @@ def _json(data: bytes) -> object:
 
 def _hold(document: Document, resource_type: ResourceType) -> None:
     """A document that storage can keep: made anew it stays what it is, and it is no deeper than a body may be."""
-    again = canonical(document, resource_type)
+    again = make_canonical(document, resource_type)
     if again != document:
         raise AssertionError(f"{document} becomes {again}")
     if _levels(document) > _MAX_DEPTH:

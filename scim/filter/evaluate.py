@@ -19,7 +19,7 @@ from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, Va
 from scim.schema.model import Attribute
 from scim.schema.registry import Declared, ResourceType, Undeclared
 from scim.schema.validation import Document
-from scim.schema.values import cast, fold, folded, instant, number
+from scim.schema.values import cast, fold, fold_text, parse_instant, parse_number
 
 Predicate = Callable[[Document], bool]
 _Test = Callable[[Any], bool]
@@ -184,11 +184,11 @@ def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
     if attribute.type in _STRINGS:
         return _string_test(attribute, op, fold(literal.text, attribute))
-    wanted: Any = number(literal.text) if attribute.type in ("integer", "decimal") else None
+    wanted: Any = parse_number(literal.text) if attribute.type in ("integer", "decimal") else None
     wanted = _literal(attribute, path, literal) if wanted is None else wanted
     compare = _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     if attribute.type == "dateTime":
-        return lambda value: (moment := instant(str(value))) is not None and compare(moment, wanted)
+        return lambda value: (moment := parse_instant(str(value))) is not None and compare(moment, wanted)
     # A value that was kept before its extension was declared may be of any type: it is then not this one.
     if attribute.type == "boolean":
         return lambda value: isinstance(value, bool) and compare(value, wanted)
@@ -213,7 +213,7 @@ def _fold_text(text: str, attribute: Attribute) -> str:
 @lru_cache(maxsize=4)
 def _fold_long(text: str, case_exact: bool) -> str:
     charge(len(text) // (_LONG if text.isascii() else _SLOW), Work.FILTER)
-    return folded(text, case_exact=case_exact)
+    return fold_text(text, case_exact=case_exact)
 
 
 def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
@@ -223,4 +223,4 @@ def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
         rule = error.detail.partition(";")[0]
         detail = f"The filter compares {path} with {literal}, but {rule}."
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="type") from None
-    return instant(literal.text) if attribute.type == "dateTime" else value
+    return parse_instant(literal.text) if attribute.type == "dateTime" else value

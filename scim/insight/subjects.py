@@ -18,7 +18,7 @@ from scim.errors import Reason
 from scim.http import Request, Response
 from scim.insight.failures import CONNECTION, MOST_CHARACTERS, REQUEST, Failure
 from scim.schema.registry import Registry, ResourceType
-from scim.schema.values import folded
+from scim.schema.values import fold_text
 from scim.trace import Trace
 
 _MOST_BYTES = 2**20
@@ -183,7 +183,7 @@ def _subject(named: Mapping[str, str], resource_type: ResourceType) -> str | Non
 
 def fold_name(name: str) -> str:
     """A name as failures are found by, whatever its case."""
-    return folded(name.strip(), case_exact=False)
+    return fold_text(name.strip(), case_exact=False)
 
 
 def _operation_name(method: str, segments: Sequence[str], registry: Registry) -> str:

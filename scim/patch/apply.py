@@ -22,30 +22,30 @@ from scim.patch import cost
 from scim.patch.entra import Operation, names_sub
 from scim.patch.undeclared import apply_undeclared
 from scim.schema.elements import (
-    folded_value,
+    as_list,
+    drop_duplicates,
+    drop_named,
+    fold_value,
     has_unknown,
-    identity,
+    identify,
     is_husk,
-    listed,
+    list_emptied,
+    make_unclear_removal,
     refuse_husks,
     refuse_unknown_list,
-    said_empty,
-    unclear_removal,
     unwrap,
-    without_duplicates,
-    without_named,
 )
 from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
-from scim.schema.readers import empty, single_primary
+from scim.schema.readers import is_empty, keep_one_primary
 from scim.schema.registry import Declared, ResourceType, Undeclared
 from scim.schema.validation import (
     Document,
     assign,
-    bound,
     find_container,
     hold_immutable,
-    immutable,
+    hold_numbers,
+    make_immutable,
     require,
 )
 
@@ -76,7 +76,7 @@ def steps(
     drop_passwords(result, resource_type)
     hold_immutable(document, result, resource_type)
     require(result, resource_type, document)
-    bound(result, resource_type, document)
+    hold_numbers(result, resource_type, document)
     return result
 
 
@@ -98,7 +98,7 @@ def _tidy(before: Document, after: Document, operations: list[Operation], member
     if isinstance(target, Undeclared) or not (attribute := target.attribute).multi_valued:
         return
     old, elements = (find_container(document, target).get(target.name) or [] for document in (before, after))
-    kept = without_duplicates(elements, attribute)
+    kept = drop_duplicates(elements, attribute)
     if target.name != members and not any(o.whole and o.filter is not None for o in operations):
         kept = [element for element in kept if not is_husk(element, attribute) or element in old]
         whole = (o for o in operations if o.op == "replace" and o.filter is None and not names_sub(o.target))
@@ -124,11 +124,11 @@ def _change_single_valued(document: Document, operation: Operation, target: Decl
         return
     value = target.read(operation.value)
     if attribute.is_reference:
-        if value is None and not empty(operation.value) and not _says_anything(operation.value, attribute):
+        if value is None and not is_empty(operation.value) and not _says_anything(operation.value, attribute):
             return
         if target.sub is not None and target.sub.name == "value":
             assign(document, target.without_sub(), None)  # the old $ref is not the new one's
-    elif attribute.type == "complex" and target.sub is None and not empty(operation.value):
+    elif attribute.type == "complex" and target.sub is None and not is_empty(operation.value):
         present = find_container(document, target).get(target.name, {})
         value = _merge(present, operation.value, value, attribute) or None
     assign(document, target, value)
@@ -138,11 +138,11 @@ def _names_present(document: Document, operation: Operation, target: Declared) -
     """Whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
     already, like the manager before this one, is not there."""
     value = _single(unwrap(operation.value, target.name))
-    if empty(value):
+    if is_empty(value):
         return True
     container = find_container(document, target)
     present = [container[target.name]] if target.name in container else []
-    return not without_named(present, [_parse_named(value, target)], target.attribute)
+    return not drop_named(present, [_parse_named(value, target)], target.attribute)
 
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
@@ -156,11 +156,11 @@ def _merge(present: Document, sent: object, new: Document | None, attribute: Att
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
     sent = _single(sent)
-    cleared = said_empty(sent, attribute)
+    cleared = list_emptied(sent, attribute)
     merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
     for sub in attribute.sub_attributes:
         if sub.mutability == "immutable" and sub.name in present and merged.get(sub.name) != present[sub.name]:
-            raise immutable(f"{attribute.name}.{sub.name}")
+            raise make_immutable(f"{attribute.name}.{sub.name}")
     return merged
 
 
@@ -178,7 +178,7 @@ def _change_multi_valued(document: Document, operation: Operation, target: Decla
         elements = _change_every(present, operation, target, target.sub)
     elif operation.op == "remove":
         elements = _remove(present, operation.value, whole)
-    elif empty(operation.value):
+    elif is_empty(operation.value):
         elements = present if operation.op == "add" else []
     else:
         if operation.op == "replace":
@@ -193,8 +193,8 @@ def _remove(present: list[Any], value: object, whole: Declared) -> list[Any]:
     nothing is said, as in the RFC. An empty list names nothing, so all stay."""
     if value is None or value == "":
         return []
-    named = [_parse_named(element, whole) for element in listed(unwrap(value, whole.name))]
-    return without_named(present, named, whole.attribute)
+    named = [_parse_named(element, whole) for element in as_list(unwrap(value, whole.name))]
+    return drop_named(present, named, whole.attribute)
 
 
 def _parse_named(element: object, whole: Declared) -> tuple[Any, set[str]]:
@@ -204,8 +204,8 @@ def _parse_named(element: object, whole: Declared) -> tuple[Any, set[str]]:
     known = attribute.read_element(element, whole.path)
     described = isinstance(known, dict) and "value" not in known
     if known is None or (described and has_unknown(element, attribute)):
-        raise unclear_removal(element, whole.path)
-    return known, said_empty(element, attribute)
+        raise make_unclear_removal(element, whole.path)
+    return known, list_emptied(element, attribute)
 
 
 def _add(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
@@ -214,18 +214,18 @@ def _add(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
     elements, primary = list(present), None
     places: dict[Hashable, int] = {}
     for index, element in enumerate(elements):
-        places.setdefault(identity(element, attribute), index)
-        places.setdefault(identity(element, attribute, typed=False), index)
+        places.setdefault(identify(element, attribute), index)
+        places.setdefault(identify(element, attribute, typed=False), index)
     for element in new:
-        index = places.setdefault(identity(element, attribute), len(elements))
+        index = places.setdefault(identify(element, attribute), len(elements))
         if index == len(elements):
             elements.append(element)
-            places.setdefault(identity(element, attribute, typed=False), index)
+            places.setdefault(identify(element, attribute, typed=False), index)
         elif isinstance(element, dict):
             elements[index] = {**elements[index], **element}
         if isinstance(element, dict) and element.get("primary") and not is_husk(elements[index], attribute):
             primary = index
-    return single_primary(elements, primary)
+    return keep_one_primary(elements, primary)
 
 
 def _change_filtered(present: list[Any], operation: Operation, filter: Filter, target: Declared) -> list[Any]:
@@ -235,7 +235,7 @@ def _change_filtered(present: list[Any], operation: Operation, filter: Filter, t
     simple = attribute.type != "complex"
     found = (i for i, e in enumerate(present) if matches({attribute.name: e} if simple else e))
     hits: Collection[int] = dict.fromkeys(found)  # in order, and quick to look into
-    if operation.op == "remove" or empty(operation.value):
+    if operation.op == "remove" or is_empty(operation.value):
         _hold_sub(present, hits, operation.sub, None, target.name)
         return _clear(present, hits, operation.sub, attribute)
     value = _read_element(operation, target)
@@ -264,7 +264,7 @@ def _one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute,
     dropped, takes it from nobody, unless `husks` stay."""
     counts = [husks or not is_husk(element, attribute) for element in elements]
     keep = next((i for i in hits if counts[i] and elements[i].get("primary")), None)
-    single = single_primary([e if counted else {} for e, counted in zip(elements, counts, strict=True)], keep)
+    single = keep_one_primary([e if counted else {} for e, counted in zip(elements, counts, strict=True)], keep)
     return [s if counted else e for e, s, counted in zip(elements, single, counts, strict=True)]
 
 
@@ -298,7 +298,7 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
     if sub is None or sub.mutability != "immutable":
         return
     if any(sub.name in present[i] and present[i][sub.name] != value for i in hits):
-        raise immutable(f"{name}.{sub.name}")
+        raise make_immutable(f"{name}.{sub.name}")
 
 
 def _clear(present: list[Any], hits: Collection[int], sub: Attribute | None, attribute: Attribute) -> list[Any]:
@@ -325,7 +325,7 @@ def _change_every(present: list[Any], operation: Operation, target: Declared, su
     _hold_sub(present, range(len(present)), sub, value, target.name)
     if value is None:
         return _clear(present, range(len(present)), sub, target.attribute)
-    return single_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
+    return keep_one_primary([{**element, sub.name: value} for element in present] or [{sub.name: value}])
 
 
 def _find_named(present: list[Any], operation: Operation, target: Declared, sub: Attribute) -> Collection[int]:
@@ -334,13 +334,13 @@ def _find_named(present: list[Any], operation: Operation, target: Declared, sub:
         return range(len(present))
     charge(len(present), Work.VALUES)
     wanted: list[object] = []
-    for item in listed(operation.value):
+    for item in as_list(operation.value):
         value = target.read([item] if isinstance(item, dict) else item)
         if value is None:
-            raise unclear_removal(item, target.path)
-        wanted.append(json.dumps(folded_value(value, sub)))
+            raise make_unclear_removal(item, target.path)
+        wanted.append(json.dumps(fold_value(value, sub)))
     named = set(wanted)
-    return {i: None for i, e in enumerate(present) if json.dumps(folded_value(e.get(sub.name), sub)) in named}
+    return {i: None for i, e in enumerate(present) if json.dumps(fold_value(e.get(sub.name), sub)) in named}
 
 
 def _describe(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:

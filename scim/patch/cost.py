@@ -12,7 +12,7 @@ from typing import Any
 from scim.budget import Work, charge
 from scim.patch.entra import Operation
 from scim.schema.registry import Declared, ResourceType, Undeclared
-from scim.schema.validation import Document, find_container, hold_number, own_name
+from scim.schema.validation import Document, find_container, find_own_name, hold_number
 
 _OPERATION = 5
 """Units of an operation on one value."""
@@ -46,5 +46,5 @@ def _find_present(document: Document, operation: Operation) -> Any:
     target = operation.target
     if target.urn is None or isinstance(target, Declared):
         return find_container(document, target).get(target.name)
-    container = document.get(own_name(document, target.urn), {})
-    return container.get(own_name(container, target.name))
+    container = document.get(find_own_name(document, target.urn), {})
+    return container.get(find_own_name(container, target.name))

@@ -16,9 +16,9 @@ from scim.budget import Work, at_once, charge
 from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, TOO_LARGE, ScimError
 from scim.filter.parse import parse_path
 from scim.filter.tree import Filter, Path
-from scim.schema.elements import unclear_removal, unwrap
+from scim.schema.elements import make_unclear_removal, unwrap
 from scim.schema.model import Attribute
-from scim.schema.readers import empty
+from scim.schema.readers import is_empty
 from scim.schema.registry import Declared, ResourceType, Target, Undeclared
 from scim.told import READ_ONLY_ATTRIBUTE
 
@@ -199,7 +199,7 @@ def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> T
     """What a path stands for."""
     target = resource_type.resolve(path.attribute)
     if isinstance(target, Undeclared) and path.filter is None and op != "remove":
-        return resource_type.undeclared(target, value)
+        return resource_type.resolve_by_value(target, value)
     return target
 
 
@@ -224,10 +224,10 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
     elif urn is None:
         raise ScimError(NO_TARGET, f"{name} is the resource itself; name an attribute of it.")
     elif op == "remove" and value not in (None, "", []):
-        raise unclear_removal(value, name)
+        raise make_unclear_removal(value, name)
     elif op == "remove" and value == []:
         return  # names nothing
-    elif op == "remove" or empty(value):
+    elif op == "remove" or is_empty(value):
         yield Operation("remove", Undeclared(urn))
     elif declared:
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")

@@ -13,8 +13,8 @@ from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, ScimError
 from scim.filter.tree import Compare, Filter, Or
 from scim.patch.entra import Operation, names_sub
-from scim.schema.elements import listed, refuse_nobody, unwrap
-from scim.schema.readers import empty
+from scim.schema.elements import as_list, refuse_nobody, unwrap
+from scim.schema.readers import is_empty
 from scim.schema.registry import Declared, Registry, ResourceType
 from scim.schema.validation import Document
 
@@ -88,12 +88,12 @@ def _read(operation: Operation, registry: Registry) -> Operation:
     target, value = operation.target, operation.value
     if operation.filter is not None:
         return replace(operation, filter=_with_ids(operation.filter, registry))
-    if not isinstance(target, Declared) or target.sub is not None or empty(value):
+    if not isinstance(target, Declared) or target.sub is not None or is_empty(value):
         return operation
     if operation.op == "remove":
-        value = [_named_by_url(element, registry) for element in listed(unwrap(value, target.name))]
+        value = [_named_by_url(element, registry) for element in as_list(unwrap(value, target.name))]
     else:
-        value = [_with_id(element, registry) for element in listed(value)]
+        value = [_with_id(element, registry) for element in as_list(value)]
     refuse_nobody(value, target.attribute, target.path)
     return replace(operation, value=value)
 
@@ -105,7 +105,12 @@ def _of_whole_members(operation: Operation) -> Operation:
     target = operation.target
     if operation.filter is not None and operation.sub is not None:
         return replace(operation, sub=None) if operation.sub.name == "value" else operation
-    if not isinstance(target, Declared) or target.sub is None or target.sub.name != "value" or empty(operation.value):
+    if (
+        not isinstance(target, Declared)
+        or target.sub is None
+        or target.sub.name != "value"
+        or is_empty(operation.value)
+    ):
         return operation
     return replace(operation, target=target.without_sub())
 
@@ -139,7 +144,7 @@ def _named_by_url(element: object, registry: Registry) -> object:
     if not isinstance(element, dict):
         return element
     said = {name.lower(): item for name, item in element.items()}
-    name = "$ref" if empty(said.get("value")) else "value"
+    name = "$ref" if is_empty(said.get("value")) else "value"
     id = registry.find_id(said[name]) if isinstance(said.get(name), str) else None
     return {"value": id} if id else element
 

@@ -15,11 +15,11 @@ from scim.errors import INVALID_VALUE, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
 from scim.filter.tree import And, Compare, Filter, names
 from scim.patch.entra import Operation
-from scim.schema.elements import ABOUT, listed, nothing_meant, unclear_removal, unwrap
+from scim.schema.elements import ABOUT, as_list, make_nothing_meant, make_unclear_removal, unwrap
 from scim.schema.model import Attribute
-from scim.schema.readers import empty
+from scim.schema.readers import is_empty
 from scim.schema.registry import Undeclared
-from scim.schema.validation import Document, assign, assign_container, own_name, undeclared
+from scim.schema.validation import Document, assign, assign_container, find_own_name, keep_undeclared
 
 _TEXT, _NESTED = 200, 32
 """Characters of JSON that are written in a unit: of one text, and of lists and objects."""
@@ -28,24 +28,24 @@ _TEXT, _NESTED = 200, 32
 def apply_undeclared(document: Document, operation: Operation, target: Undeclared) -> None:
     """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
     invalidValue for a removal that does not say what to remove, and for a list of nothing in the place of another."""
-    urn = own_name(document, target.urn or "")
+    urn = find_own_name(document, target.urn or "")
     if not target.name and urn not in document and (attribute := _attribute_there(document, urn)):
         operation = replace(operation, target=attribute)
         target, urn = attribute, attribute.urn or ""
     if not target.name:
         _change_extension(document, urn, operation)
         return
-    if operation.op == "remove" and (whole := own_name(document, target.path)) in document:
+    if operation.op == "remove" and (whole := find_own_name(document, target.path)) in document:
         document.pop(whole)  # what was written under a URN that looked like an attribute's is an extension
         return
     container = document.get(urn, {})
-    name = own_name(container, target.name)
+    name = find_own_name(container, target.name)
     head, dot, sub = name.partition(".")
-    if dot and name not in container and (whole := own_name(document, f"{urn}:{head}")) in document:
+    if dot and name not in container and (whole := find_own_name(document, f"{urn}:{head}")) in document:
         inner = Undeclared(whole, sub)
         apply_undeclared(document, replace(operation, target=inner), inner)
         return
-    inside = own_name(container, head)
+    inside = find_own_name(container, head)
     if dot and name not in container and isinstance(container.get(inside), dict | list):
         assign(document, Undeclared(urn, inside), _change_every(container[inside], operation, sub))
         return
@@ -55,9 +55,9 @@ def apply_undeclared(document: Document, operation: Operation, target: Undeclare
 def _attribute_there(document: Document, urn: str) -> Undeclared | None:
     """Return the attribute that is there already under what looks like the URN of an extension; None if none is."""
     head, _, name = urn.rpartition(":")
-    head = own_name(document, head)
+    head = find_own_name(document, head)
     container = document.get(head)
-    if not isinstance(container, dict) or (name := own_name(container, name)) not in container:
+    if not isinstance(container, dict) or (name := find_own_name(container, name)) not in container:
         return None
     return Undeclared(head, name)
 
@@ -87,7 +87,7 @@ def _change_attribute(present: Any, operation: Operation) -> Any:
         return _without(present, operation)
     if operation.value == {}:
         return present
-    value = undeclared(operation.value)
+    value = keep_undeclared(operation.value)
     if isinstance(value, dict) and (present is None or isinstance(present, dict)):
         return _merge(present or {}, value) or None
     if isinstance(value, dict) and not (value := _merge({}, value)):  # an object of nothing, beside a list
@@ -96,21 +96,21 @@ def _change_attribute(present: Any, operation: Operation) -> Any:
         if operation.op == "add":
             return present
         if not any(isinstance(element, dict) and element for element in value):  # else the null in it clears
-            raise nothing_meant(value[0], operation.target.path)
+            raise make_nothing_meant(value[0], operation.target.path)
         return None
     if operation.op == "add" and isinstance(value, list) and present is not None:
         present = _elements(present)
     if operation.op != "add" or not isinstance(present, list):
         return value
     there = {_write(item) for item in present}
-    new = [] if value is None else listed(value)
+    new = [] if value is None else as_list(value)
     return present + [item for item in new if _write(item) not in there]
 
 
 def _merge(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """Return a complex value with the parts that were sent; what is not named stays (RFC 7644 §3.5.2.3)."""
-    merged = {**present, **{own_name(present, name): item for name, item in value.items()}}
-    return {name: item for name, item in merged.items() if not empty(item)}
+    merged = {**present, **{find_own_name(present, name): item for name, item in value.items()}}
+    return {name: item for name, item in merged.items() if not is_empty(item)}
 
 
 def _without(present: Any, operation: Operation) -> Any:
@@ -119,10 +119,10 @@ def _without(present: Any, operation: Operation) -> Any:
     value: Any = unwrap(operation.value, operation.target.name)
     if value is None or value == "" or (not isinstance(present, list) and not isinstance(value, list | dict)):
         return None
-    named = [_parts(element) for element in listed(value)]
+    named = [_parts(element) for element in as_list(value)]
     if not all(named):
-        unclear = next(element for element in listed(value) if not _parts(element))
-        raise unclear_removal(unclear, operation.target.path)
+        unclear = next(element for element in as_list(value) if not _parts(element))
+        raise make_unclear_removal(unclear, operation.target.path)
     elements = [(item, _parts(item)) for item in _elements(present)]
     charge(len(elements) * len(named), Work.OPERATIONS)
     return _restore_form(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
@@ -139,7 +139,7 @@ def _names(named: dict[str, str], parts: dict[str, str]) -> bool:
 def _parts(element: Any) -> dict[str, str]:
     """Return what an element says, as text by lower-case name; a plain value says `value`."""
     items = element.items() if isinstance(element, dict) else [("value", element)]
-    return {name.lower(): _text(item) for name, item in items if not empty(item)}
+    return {name.lower(): _text(item) for name, item in items if not is_empty(item)}
 
 
 def _text(value: Any) -> str:
@@ -157,9 +157,9 @@ def _change_every(present: Any, operation: Operation, sub: str) -> Any:
     """Return the value after an operation on one part of all its elements. A removal with values is of theirs alone."""
     wanted = None
     if operation.op == "remove" and operation.value not in (None, ""):
-        wanted = {parts.get("value") for parts in map(_parts, listed(operation.value))}
+        wanted = {parts.get("value") for parts in map(_parts, as_list(operation.value))}
         if None in wanted:
-            raise unclear_removal(operation.value, operation.target.path)
+            raise make_unclear_removal(operation.value, operation.target.path)
     elements = []
     for element in _elements(present):
         if wanted is not None and _parts(element).get(sub.lower()) not in wanted:
@@ -186,7 +186,7 @@ def _change_filtered(present: Any, operation: Operation, filter: Filter) -> Any:
         hit = True
         if (changed := _element_after(element, operation, sub)) is not None:
             elements.append(changed)
-    if hit or operation.op == "remove" or empty(operation.value) or operation.value == {}:
+    if hit or operation.op == "remove" or is_empty(operation.value) or operation.value == {}:
         return _restore_form(present, elements)
     made = _element_after(_describe(filter, operation.target.path), operation, sub)
     if elements and not any(isinstance(element, dict) for element in elements):
@@ -198,7 +198,7 @@ def _element_after(element: Any, operation: Operation, sub: str | None) -> Any:
     """Return an element after an operation on it or on a part of it; None if nothing is left. Raises 400 invalidValue
     for several values in the place of one."""
     value = operation.value
-    if operation.op == "remove" or empty(value):
+    if operation.op == "remove" or is_empty(value):
         return _without_sub(element, sub) if sub else None
     if isinstance(value, list) and sub is None:
         if len(value) > 1:
@@ -234,7 +234,7 @@ def _without_sub(element: Any, sub: str) -> Any:
 
 
 def _elements(present: Any) -> list[Any]:
-    return [] if present is None else listed(present)
+    return [] if present is None else as_list(present)
 
 
 def _restore_form(present: Any, elements: list[Any]) -> Any:

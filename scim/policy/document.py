@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 from scim.errors import INVALID_VALUE, ScimError
 from scim.faults import find_fault
 from scim.schema.registry import Declared, Registry, ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 
 MOST_BYTES = 30_000
 """Bytes of a policy: it is one row, and read with others."""
@@ -193,7 +193,7 @@ def canonical_defaults(defaults: dict[str, Any], resource_type: ResourceType) ->
             raise PolicyError(f"defaults.{name}: cannot be the same for every user: it is unique, or read only.")
     named = {"userName": "somebody"}  # what every user needs, and no default says
     try:
-        document = canonical({**defaults, **named}, resource_type)
+        document = make_canonical({**defaults, **named}, resource_type)
     except ScimError as error:
         raise PolicyError(f"defaults: {error.detail}") from None
     document.pop("userName")

@@ -22,7 +22,7 @@ _SHOWN = 80
 """Characters of an element that an error shows."""
 
 
-def listed(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """A client's value as a list of elements."""
     return value if isinstance(value, list) else [value]
 
@@ -34,11 +34,11 @@ def unwrap(value: object, name: str) -> object:
     return value
 
 
-def unclear_removal(element: object, path: str) -> ScimError:
+def make_unclear_removal(element: object, path: str) -> ScimError:
     """The error for a removal in which an element says nothing that is understood."""
     return ScimError(
         INVALID_VALUE,
-        f"What to remove of {path} cannot be told from {shown(element)}; send the values that shall go.",
+        f"What to remove of {path} cannot be told from {show(element)}; send the values that shall go.",
         attribute=path,
         rule="unknown",
     )
@@ -63,7 +63,7 @@ def has_unknown(element: object, attribute: Attribute) -> bool:
     return any(attribute.sub(name) is None for name in names)
 
 
-def said_empty(element: object, attribute: Attribute) -> set[str]:
+def list_emptied(element: object, attribute: Attribute) -> set[str]:
     """Return the sub-attributes that an element was sent with, but without a value."""
     items = element.items() if isinstance(element, dict) else ()
     return {sub.name for name, item in items if item in (None, "", []) and (sub := attribute.sub(name))}
@@ -71,24 +71,24 @@ def said_empty(element: object, attribute: Attribute) -> set[str]:
 
 def refuse_unknown_list(value: object, attribute: Attribute, path: str) -> None:
     """Raise 400 invalidValue for a list that shall take the place of another one and in which nothing is understood."""
-    elements = listed(value)
+    elements = as_list(value)
     if not any(is_understood(element, attribute) for element in elements):
-        raise nothing_meant(elements[0], path, _names(attribute))
+        raise make_nothing_meant(elements[0], path, _list_settable(attribute))
 
 
 def refuse_husks(value: object, attribute: Attribute, path: str) -> None:
     """Raise 400 invalidValue for such a list that has elements of only a type, primary or display, and none that was
     sent without a value, to clear it."""
-    elements = listed(value)
-    if not any(said_empty(element, attribute) for element in elements):
-        raise nothing_meant(elements[0], path, _names(attribute))
+    elements = as_list(value)
+    if not any(list_emptied(element, attribute) for element in elements):
+        raise make_nothing_meant(elements[0], path, _list_settable(attribute))
 
 
-def nothing_meant(element: object, path: str, wanted: str = "its values") -> ScimError:
+def make_nothing_meant(element: object, path: str, wanted: str = "its values") -> ScimError:
     """The error for a list of elements that say nothing and shall take the place of another one."""
     return ScimError(
         INVALID_VALUE,
-        f"{path} cannot be replaced by {shown(element)}, in which no value is understood; "
+        f"{path} cannot be replaced by {show(element)}, in which no value is understood; "
         f"send {wanted}, or [] to clear it.",
         attribute=path,
         rule="unknown",
@@ -99,7 +99,7 @@ def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
     """Raise 400 invalidValue for a list of references in which an element names nobody. An empty value has none."""
     if value in (None, "", []):
         return
-    for number, element in enumerate(listed(value), 1):
+    for number, element in enumerate(as_list(value), 1):
         reference = element
         if isinstance(element, dict):
             reference = next((item for name, item in element.items() if name.lower() == "value"), None)
@@ -108,20 +108,20 @@ def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
         if reference in (None, "", []) or isinstance(reference, dict):
             raise ScimError(
                 INVALID_VALUE,
-                f"Element {number} of {path}, {shown(element)}, names nobody: {path}.value is missing; "
+                f"Element {number} of {path}, {show(element)}, names nobody: {path}.value is missing; "
                 "each one needs the id of a resource.",
                 attribute=f"{path}.value",
                 rule="required",
             )
 
 
-def shown(element: object) -> str:
+def show(element: object) -> str:
     """An element as an error shows it."""
     text = json.dumps(element, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _names(attribute: Attribute) -> str:
+def _list_settable(attribute: Attribute) -> str:
     settable = [sub.name for sub in attribute.sub_attributes if sub.mutability != "readOnly"]
     return f"elements with {', '.join(settable[:8])}" if settable else "its values"
 
@@ -133,25 +133,23 @@ def is_husk(element: object, attribute: Attribute) -> bool:
     return any(sub.name not in ABOUT and sub.mutability != "readOnly" for sub in attribute.sub_attributes)
 
 
-def identity(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
+def identify(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
     """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
     alone, else all of it."""
     if isinstance(element, dict) and "value" in element:
-        kind = (
-            folded_value(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
-        )
-        return folded_value(element["value"], attribute.sub("value")), kind
+        kind = fold_value(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
+        return fold_value(element["value"], attribute.sub("value")), kind
     if isinstance(element, dict):
-        return json.dumps({name: folded_value(item, attribute.sub(name)) for name, item in sorted(element.items())})
-    return json.dumps(folded_value(element, attribute))
+        return json.dumps({name: fold_value(item, attribute.sub(name)) for name, item in sorted(element.items())})
+    return json.dumps(fold_value(element, attribute))
 
 
-def without_duplicates(elements: list[Any], attribute: Attribute) -> list[Any]:
+def drop_duplicates(elements: list[Any], attribute: Attribute) -> list[Any]:
     """Return the elements with each value and type once (RFC 7643 §2.4): the primary one, else the first."""
     places: dict[Hashable, int] = {}
     kept: list[Any] = []
     for element in elements:
-        place = places.setdefault(identity(element, attribute), len(kept))
+        place = places.setdefault(identify(element, attribute), len(kept))
         if place == len(kept):
             kept.append(element)
         elif isinstance(element, dict) and element.get("primary") and not kept[place].get("primary"):
@@ -159,7 +157,7 @@ def without_duplicates(elements: list[Any], attribute: Attribute) -> list[Any]:
     return kept
 
 
-def without_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], attribute: Attribute) -> list[Any]:
+def drop_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], attribute: Attribute) -> list[Any]:
     """Return the elements that are not named: Entra's `Remove` with a list. One named with its value goes with it, and
     without a type whatever its type; any other is described by what was said of it. Each comes with the
     sub-attributes that it was said not to have."""
@@ -169,24 +167,24 @@ def without_named(present: list[Any], named: Iterable[tuple[Any, set[str]]], att
         if isinstance(element, dict) and "value" not in element:
             described.append((element, absent))
         else:
-            gone.add(identity(element, attribute))
+            gone.add(identify(element, attribute))
     charge(len(present) * len(described), Work.VALUES)
     return [
         element
         for element in present
-        if identity(element, attribute) not in gone
-        and identity(element, attribute, typed=False) not in gone
+        if identify(element, attribute) not in gone
+        and identify(element, attribute, typed=False) not in gone
         and not any(_fits(element, parts, absent, attribute) for parts, absent in described)
     ]
 
 
 def _fits(element: dict[str, Any], parts: dict[str, Any], absent: set[str], attribute: Attribute) -> bool:
     return absent.isdisjoint(element) and all(
-        name in element and folded_value(element[name], attribute.sub(name)) == folded_value(item, attribute.sub(name))
+        name in element and fold_value(element[name], attribute.sub(name)) == fold_value(item, attribute.sub(name))
         for name, item in parts.items()
     )
 
 
-def folded_value(value: Any, attribute: Attribute | None) -> Any:
+def fold_value(value: Any, attribute: Attribute | None) -> Any:
     """A value in the form in which two of the attribute are equal."""
     return fold(value, attribute) if isinstance(value, str) and attribute is not None else value

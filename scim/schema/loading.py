@@ -42,7 +42,7 @@ def load(added: Path | None = None) -> Registry:
     for file in files:
         if file == DOCUMENTS / "common.json":
             continue
-        for document in _documents(file):
+        for document in _read_documents(file):
             if isinstance(document, Schema):
                 if not _URN.fullmatch(document.id):
                     raise SchemaError(f"{file.name}: schema id {document.id!r} must be a URN of a-z, 0-9, : . _ and -")
@@ -61,12 +61,12 @@ def load(added: Path | None = None) -> Registry:
                     added_types.add(document.id)
     types = _extend(types, schemas)
     _name_member_types(types, schemas)
-    registry = Registry((_resource_type(t, schemas, common) for t in types.values()), common)
+    registry = Registry((_build_resource_type(t, schemas, common) for t in types.values()), common)
     _check_types(registry.resource_types)
     return registry
 
 
-def _documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
+def _read_documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
@@ -111,17 +111,17 @@ def _name_member_types(types: dict[str, ResourceTypeDocument], schemas: dict[str
         schema = schemas.get(document.schema_)
         if schema is None or (name := document.storage.members) is None:
             continue
-        attributes = tuple(_with_types(a, able) if a.name.lower() == name.lower() else a for a in schema.attributes)
+        attributes = tuple(_add_types(a, able) if a.name.lower() == name.lower() else a for a in schema.attributes)
         schemas[schema.id] = schema.change(attributes=attributes)
 
 
-def _with_types(members: Attribute, names: tuple[str, ...]) -> Attribute:
+def _add_types(members: Attribute, names: tuple[str, ...]) -> Attribute:
     told = {"$ref": {"reference_types": names}, "type": {"canonical_values": names}}
     subs = tuple(sub.change(**told.get(sub.name, {})) for sub in members.sub_attributes)
     return members.change(sub_attributes=subs)
 
 
-def _resource_type(
+def _build_resource_type(
     document: ResourceTypeDocument, schemas: dict[str, Schema], common: tuple[Attribute, ...]
 ) -> ResourceType:
     for urn in (document.schema_, *(extension.schema_ for extension in document.schema_extensions)):

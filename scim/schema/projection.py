@@ -55,7 +55,7 @@ class Projection:
     def given(self) -> bool:
         return bool(self._only or self._without)
 
-    def written(self, names: Iterable[tuple[str | None, str]]) -> None:
+    def note_written(self, names: Iterable[tuple[str | None, str]]) -> None:
         """Say what the request has written, as (URN or None, attribute): who writes an attribute that is returned on
         request gets it back."""
         self._written.update(names)
@@ -64,7 +64,7 @@ class Projection:
     def includes(self, name: str) -> bool:
         """Whether a core attribute of that declared name can appear at all, so that it need not be read otherwise."""
         attribute = self._type.core_attributes[name.lower()]
-        return self._shown(None, attribute)[0]
+        return self._find_shown(None, attribute)[0]
 
     def apply(self, resource: Document) -> Document:
         """The resource as the client gets it. What its schema does not know any more is not shown."""
@@ -73,19 +73,19 @@ class Projection:
             rule = self._rules.get(name)
             if rule is None:
                 if name[:4].lower() == "urn:":
-                    if container := self._container(name, value):
+                    if container := self._show_container(name, value):
                         result[name] = container
                     continue
                 attribute = self._type.core_attributes.get(name.lower())
                 if attribute is None:
                     continue
-                rule = self._rules[name] = self._rule(None, attribute)
+                rule = self._rules[name] = self._build_rule(None, attribute)
             declared, shown, keep = rule
             if shown and (keep is None or (value := _keep_subs(value, keep))):
                 result[declared] = value
         return result
 
-    def _shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
+    def _find_shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
         """Whether an attribute is shown, and which of its sub-attributes (None: all)."""
         if attribute.hidden or attribute.returned == "always":
             return not attribute.hidden, None
@@ -100,17 +100,17 @@ class Projection:
             return False, None
         return self._without.get(key, set()) is not None, None
 
-    def _rule(self, urn: str | None, attribute: Attribute) -> _Rule:
-        shown, subs = self._shown(urn, attribute)
+    def _build_rule(self, urn: str | None, attribute: Attribute) -> _Rule:
+        shown, subs = self._find_shown(urn, attribute)
         if attribute.type != "complex":
             return attribute.name, shown, None
         hidden = self._without.get((urn, attribute.name)) or set()
-        return attribute.name, shown, frozenset(s.name for s in attribute.sub_attributes if _keeps(s, subs, hidden))
+        return attribute.name, shown, frozenset(s.name for s in attribute.sub_attributes if _is_kept(s, subs, hidden))
 
-    def _container(self, urn: str, value: Any) -> Any:
+    def _show_container(self, urn: str, value: Any) -> Any:
         attributes = self._type.extension_attributes.get(urn)
         if attributes is None:
-            return self._undeclared(urn, value)
+            return self._show_undeclared(urn, value)
         container: Document = {}
         for name, item in value.items():
             rule = self._rules.get((urn, name))
@@ -118,13 +118,13 @@ class Projection:
                 attribute = attributes.get(name.lower())
                 if attribute is None:
                     continue
-                rule = self._rules[urn, name] = self._rule(urn, attribute)
+                rule = self._rules[urn, name] = self._build_rule(urn, attribute)
             declared, shown, keep = rule
             if shown and (keep is None or (item := _keep_subs(item, keep))):
                 container[declared] = item
         return container
 
-    def _undeclared(self, urn: str, value: Any) -> Any:
+    def _show_undeclared(self, urn: str, value: Any) -> Any:
         """What is shown of an extension that nobody declared: its attributes go by their names alone."""
         asked = self._undeclared_names.get(urn.lower(), set())
         if self._only:
@@ -152,11 +152,11 @@ def _select_names(resource_type: ResourceType, text: str) -> Selection:
 def _keep_subs(value: Any, keep: frozenset[str]) -> Any:
     """A complex value, or a list of them, with these sub-attributes alone."""
     if isinstance(value, list):
-        return [kept for element in value if (kept := _only(element, keep))]
-    return _only(value, keep)
+        return [kept for element in value if (kept := _select_subs(element, keep))]
+    return _select_subs(value, keep)
 
 
-def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
+def _is_kept(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
     """Whether a sub-attribute is shown; `asked` is None where the attribute is shown as a whole."""
     if sub.hidden or sub.returned == "always":
         return not sub.hidden
@@ -165,5 +165,5 @@ def _keeps(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
     return sub.name not in hidden and (asked is None or sub.name in asked)
 
 
-def _only(value: Document, keep: frozenset[str]) -> Document:
+def _select_subs(value: Document, keep: frozenset[str]) -> Document:
     return value if value.keys() <= keep else {name: item for name, item in value.items() if name in keep}

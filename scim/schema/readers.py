@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scim.budget import Work, charge
 from scim.errors import INVALID_SYNTAX, ScimError
 from scim.schema.elements import is_husk
-from scim.schema.values import cast, wrong_type
+from scim.schema.values import cast, make_wrong_type
 from scim.text import check_text
 
 if TYPE_CHECKING:
@@ -40,20 +40,20 @@ _Known = dict[str, tuple[str, Reader]]
 def make_reader(attribute: Attribute) -> Reader:
     """Return the reader of all that an attribute has: of a list, if it is multi-valued."""
     one = make_element_reader(attribute)
-    return _many(one, attribute) if attribute.multi_valued else one
+    return _make_list_reader(one, attribute) if attribute.multi_valued else one
 
 
 def make_element_reader(attribute: Attribute, suffix: str = "") -> Reader:
     """Return the reader of one value. Its errors add `suffix` to the path that it is given."""
-    return _complex(attribute) if attribute.type == "complex" else _simple(attribute, suffix)
+    return _make_complex_reader(attribute) if attribute.type == "complex" else _make_simple_reader(attribute, suffix)
 
 
-def empty(value: object) -> bool:
+def is_empty(value: object) -> bool:
     """Whether a client's value means "no value" (RFC 7643 §2.5; Entra's tests clear with "" and null)."""
     return value is None or value == "" or value == []
 
 
-def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
+def keep_one_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
     """The elements with one primary at most (RFC 7643 §2.4): the one at index `keep`, else the first.
 
     Entra's default mappings may mark several; refusing the user for it would help nobody."""
@@ -66,7 +66,7 @@ def single_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
     return [{**e, "primary": False} if i in primaries and i != kept else e for i, e in enumerate(elements)]
 
 
-def _simple(attribute: Attribute, suffix: str) -> Reader:
+def _make_simple_reader(attribute: Attribute, suffix: str) -> Reader:
     """A plain value may be wrapped as `{"value": …}`: in a list, as Entra writes what has several values, and where
     there is one value as the only element of a list, as Microsoft's library wrote it."""
 
@@ -75,7 +75,7 @@ def _simple(attribute: Attribute, suffix: str) -> Reader:
             value = _unwrap(value[0], value)
         elif isinstance(value, dict) and attribute.multi_valued:
             value = _unwrap(value, None)
-        return None if empty(value) else cast(value, attribute, path + suffix)
+        return None if is_empty(value) else cast(value, attribute, path + suffix)
 
     return read
 
@@ -85,9 +85,9 @@ def _unwrap(value: dict[str, Any], without: object) -> object:
     return next((item for name, item in value.items() if name.lower() == "value"), without)
 
 
-def _many(one: Reader, attribute: Attribute) -> Reader:
+def _make_list_reader(one: Reader, attribute: Attribute) -> Reader:
     def read(value: object, path: str) -> Any:
-        if empty(value):
+        if is_empty(value):
             return None
         values = value if isinstance(value, list) else [value]
         if len(values) > 1:
@@ -95,19 +95,19 @@ def _many(one: Reader, attribute: Attribute) -> Reader:
         elements = [element for item in values if (element := one(item, path)) is not None]
         if len(elements) > 1:  # the primary is not one that will be dropped
             stays = (i for i, e in enumerate(elements) if type(e) is dict and e.get("primary"))
-            elements = single_primary(elements, next((i for i in stays if not is_husk(elements[i], attribute)), None))
+            elements = keep_one_primary(elements, next((i for i in stays if not is_husk(elements[i], attribute)), None))
         return elements or None
 
     return read
 
 
-def _complex(attribute: Attribute) -> Reader:
+def _make_complex_reader(attribute: Attribute) -> Reader:
     """Sub-attributes are never complex themselves (loading.py sees to it)."""
     known: _Known = {}
     for sub in attribute.sub_attributes:
         if sub.mutability != "readOnly":
             one = make_element_reader(sub, f".{sub.name}")
-            reader = _many(one, sub) if sub.multi_valued else one
+            reader = _make_list_reader(one, sub) if sub.multi_valued else one
             known[sub.name] = known[sub.name.lower()] = (sub.name, reader)
     if attribute.multi_valued and "display" in known and "displayname" not in known:
         known["displayname"] = (_DISPLAY_NAME, known["display"][1])
@@ -115,13 +115,13 @@ def _complex(attribute: Attribute) -> Reader:
 
     def read(value: object, path: str) -> Any:
         if not isinstance(value, dict):
-            if empty(value):
+            if is_empty(value):
                 return None
-            value = _as_object(value, path, attribute, known)
+            value = _to_object(value, path, attribute, known)
         if len(value) > _USUAL:
             charge(len(value) // 4, Work.VALUES)
         if is_role:
-            value = _role(value, path)
+            value = _unfold_role(value, path)
         result: dict[str, Any] = {}
         for name, item in value.items():
             found = known.get(name) or known.get(name.lower())
@@ -141,18 +141,18 @@ def _complex(attribute: Attribute) -> Reader:
     return read
 
 
-def _as_object(value: object, path: str, attribute: Attribute, known: _Known) -> dict[str, Any]:
+def _to_object(value: object, path: str, attribute: Attribute, known: _Known) -> dict[str, Any]:
     """A complex value that was not sent as an object."""
     if isinstance(value, list) and len(value) == 1 and not attribute.multi_valued:
         value = value[0]  # the manager of old Entra jobs: [{"$ref": …, "value": …}]
     if isinstance(value, str) and "value" in known:
         value = {"value": value}  # the manager of today's: the bare id
     if not isinstance(value, dict):
-        raise wrong_type(path, attribute, value)
+        raise make_wrong_type(path, attribute, value)
     return value
 
 
-def _role(value: dict[str, Any], path: str) -> dict[str, Any]:
+def _unfold_role(value: dict[str, Any], path: str) -> dict[str, Any]:
     """Entra's role expressions: a whole role may stand as JSON text inside `value`."""
     key = next((name for name in value if name.lower() == "value"), "")
     text = value.get(key)

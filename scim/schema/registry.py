@@ -216,9 +216,11 @@ class ResourceType:
     def _resolve(self, name: str) -> Target | None:
         if name[:4].lower() == "urn:":
             return self._resolve_urn(name)
-        found = self._attribute(None, self.core_attributes, name)
+        found = self._find_attribute(None, self.core_attributes, name)
         if found is None:
-            matches = (self._attribute(urn, attributes, name) for urn, attributes in self.extension_attributes.items())
+            matches = (
+                self._find_attribute(urn, attributes, name) for urn, attributes in self.extension_attributes.items()
+            )
             found = next((match for match in matches if match), None)
         return found
 
@@ -229,7 +231,7 @@ class ResourceType:
                 return Undeclared(container)
             if lower.startswith(urn + ":") or (lower.startswith(urn + ".") and lower[len(urn) + 1 :][:1].isalpha()):
                 attributes = self.core_attributes if container is None else self.extension_attributes[container]
-                return self._attribute(container, attributes, name[len(urn) + 1 :])
+                return self._find_attribute(container, attributes, name[len(urn) + 1 :])
         if _RESERVED.match(name) or self._near_declared.match(lower):
             return None
         if _WHOLE_URN.fullmatch(name):
@@ -244,7 +246,7 @@ class ResourceType:
     def _is_type(self, name: str) -> bool:
         return name.lower() in _TYPES or name.lower() == self.name.lower()
 
-    def undeclared(self, target: Undeclared, value: object) -> Undeclared:
+    def resolve_by_value(self, target: Undeclared, value: object) -> Undeclared:
         """What a name of no declared schema stands for, by the value that it is set to. An object is an extension,
         unless it has a `value`: Entra's custom attributes are never complex, but it wraps their values. Anything else
         is an attribute's, unless the URN ends in a resource type's name, as that of an extension does."""
@@ -266,7 +268,7 @@ class ResourceType:
         return re.compile("|".join(near))
 
     @staticmethod
-    def _attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Declared | None:
+    def _find_attribute(urn: str | None, attributes: Mapping[str, Attribute], name: str) -> Declared | None:
         name, dot, sub_name = name.partition(".")
         attribute = attributes.get(name.lower())
         if attribute is None:
@@ -284,11 +286,11 @@ class ResourceType:
         `uniqueness`) and those that the resource type document lists under storage.lookup."""
         unique = [a.name for a in self.core.attributes if a.uniqueness != "none"]
         unique += [f"{e.id}:{a.name}" for e in self.extensions for a in e.attributes if a.uniqueness != "none"]
-        indexes = [self._index(path, unique=True) for path in unique]
-        looked_up = [self._index(path, unique=False) for path in self.document.storage.lookup]
+        indexes = [self._build_index(path, unique=True) for path in unique]
+        looked_up = [self._build_index(path, unique=False) for path in self.document.storage.lookup]
         return {index.key: index for index in (*looked_up, *indexes)}  # a unique one needs no second row
 
-    def _index(self, path: str, *, unique: bool) -> Index:
+    def _build_index(self, path: str, *, unique: bool) -> Index:
         target = self.resolve(path)
         if not isinstance(target, Declared):
             raise ValueError(f"resource type {self.name}: storage.lookup names {path}, which no schema of it declares")

@@ -17,7 +17,7 @@ from scim.errors import INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, ScimError
 from scim.schema.elements import is_husk, refuse_nobody
 from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
-from scim.schema.readers import empty
+from scim.schema.readers import is_empty
 from scim.schema.registry import Declared, ResourceType, Target, Undeclared
 from scim.told import REQUIRED
 
@@ -33,7 +33,7 @@ _NAME = 3
 """Units of an attribute that is looked up by its name."""
 
 
-def canonical(body: object, resource_type: ResourceType) -> Document:
+def make_canonical(body: object, resource_type: ResourceType) -> Document:
     """The document that a POST or PUT body means. Raises 400 invalidSyntax or invalidValue."""
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: one resource.")
@@ -46,7 +46,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
     for name, value in body.items():
         target = resource_type.resolve(name)
         if isinstance(target, Undeclared):
-            target = resource_type.undeclared(target, value)
+            target = resource_type.resolve_by_value(target, value)
         if target is None or (isinstance(target, Declared) and target.sub and target.attribute.multi_valued):
             continue
         declared = isinstance(target, Declared)
@@ -80,7 +80,7 @@ def canonical(body: object, resource_type: ResourceType) -> Document:
             assign_container(document, urn, document[urn])
     drop_passwords(document, resource_type)
     require(document, resource_type)
-    bound(document, resource_type)
+    hold_numbers(document, resource_type)
     return document
 
 
@@ -109,11 +109,11 @@ def _place(document: Document, names: Names, target: Target, value: object, reso
             assign(document, target, placed)
     elif not target.name:
         _place_container(document, names, target.urn, value, resource_type)
-    elif (kept := undeclared(value)) is not None:
+    elif (kept := keep_undeclared(value)) is not None:
         urn = names.setdefault((target.urn or "").lower(), target.urn or "")
         container = document.setdefault(urn, {})
         charge(len(container) // 8, Work.VALUES)
-        name = own_name(container, target.name)
+        name = find_own_name(container, target.name)
         _hold_once(container, name, kept, target)
         container[name] = kept
 
@@ -133,7 +133,7 @@ def _place_container(
     declared = urn is None or urn in resource_type.extension_attributes
     if not declared and isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if empty(value) or (not declared and not isinstance(value, dict)):
+    if is_empty(value) or (not declared and not isinstance(value, dict)):
         return
     if not isinstance(value, dict):
         raise ScimError(INVALID_VALUE, f"{name} must be an object of the schema's attributes.", rule="type")
@@ -147,7 +147,7 @@ def _place_container(
         known = names.setdefault(name.lower(), name)
         present: Document = document.get(known, {})
         spelled = {inner.lower(): inner for inner in present}
-        new = {spelled.get(n.lower(), str(n)): v for n, v in value.items() if n and undeclared(v) is not None}
+        new = {spelled.get(n.lower(), str(n)): v for n, v in value.items() if n and keep_undeclared(v) is not None}
         for inner in new.keys() & present.keys():
             _hold_once(present, inner, new[inner], Undeclared(known, inner))
         assign_container(document, known, {**present, **new})
@@ -163,9 +163,9 @@ def require(document: Document, resource_type: ResourceType, before: Document | 
     attributes and an attribute's sub-attributes are required only where it is there.
 
     What was missing `before` may stay so: a schema that became stricter must not keep anybody from being disabled."""
-    missing = set(_missing(document, resource_type))
+    missing = set(_list_missing(document, resource_type))
     if missing and before is not None:
-        missing -= set(_missing(before, resource_type))
+        missing -= set(_list_missing(before, resource_type))
     if missing:
         path = min(missing)
         raise ScimError(
@@ -176,18 +176,18 @@ def require(document: Document, resource_type: ResourceType, before: Document | 
         )
 
 
-def _missing(document: Document, resource_type: ResourceType) -> Iterator[str]:
+def _list_missing(document: Document, resource_type: ResourceType) -> Iterator[str]:
     demanding = resource_type.demanding
-    yield from _absent(document, demanding[None], "")
+    yield from _list_absent(document, demanding[None], "")
     for extension in resource_type.document.schema_extensions:
         urn = extension.schema_
         if urn in document:
-            yield from _absent(document[urn], demanding[urn], f"{urn}:")
+            yield from _list_absent(document[urn], demanding[urn], f"{urn}:")
         elif extension.required:
             yield urn
 
 
-def _absent(container: Document, attributes: Iterable[Attribute], prefix: str) -> Iterator[str]:
+def _list_absent(container: Document, attributes: Iterable[Attribute], prefix: str) -> Iterator[str]:
     for attribute in attributes:
         value = container.get(attribute.name)
         if value is None or (isinstance(value, str) and not value.strip()):  # white space names nobody
@@ -195,10 +195,10 @@ def _absent(container: Document, attributes: Iterable[Attribute], prefix: str) -
                 yield prefix + attribute.name
         elif attribute.has_required:
             for element in value if isinstance(value, list) else [value]:
-                yield from _absent(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
+                yield from _list_absent(element, attribute.sub_attributes, f"{prefix}{attribute.name}.")
 
 
-def bound(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
+def hold_numbers(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
     """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on, and more than
     `before`; members, which are not kept in the document, have no bound."""
     for name, value in document.items():
@@ -207,7 +207,7 @@ def bound(document: Document, resource_type: ResourceType, before: Document | No
             if not isinstance(old, list) or len(old) < len(value):
                 hold_number(value, name, resource_type)
         elif isinstance(value, dict) and name[:4].lower() == "urn:":
-            bound(value, resource_type, old if isinstance(old, dict) else None)
+            hold_numbers(value, resource_type, old if isinstance(old, dict) else None)
 
 
 def hold_number(values: list[Any], name: str, resource_type: ResourceType) -> None:
@@ -229,10 +229,10 @@ def hold_immutable(before: Document, after: Document, resource_type: ResourceTyp
         for attribute in schema.attributes:
             if attribute.mutability == "immutable" and attribute.name in old:
                 if new.get(attribute.name) != old[attribute.name]:
-                    raise immutable(attribute.name)
+                    raise make_immutable(attribute.name)
 
 
-def immutable(name: str) -> ScimError:
+def make_immutable(name: str) -> ScimError:
     """The error for a change of what is set once."""
     detail = f"{name} is immutable; it keeps the value that it was created with."
     return ScimError(MUTABILITY, detail, attribute=name, rule="immutable")
@@ -271,11 +271,11 @@ def _put(container: Document, name: str, value: object) -> None:
         container[name] = value
 
 
-def undeclared(value: object) -> object | None:
+def keep_undeclared(value: object) -> object | None:
     """A value of an extension that nobody declared, as sent; None where it is no value."""
-    return None if empty(value) or value == {} else value
+    return None if is_empty(value) or value == {} else value
 
 
-def own_name(container: Document, name: str) -> str:
+def find_own_name(container: Document, name: str) -> str:
     """The name under which a container already has what nobody declared, in whatever case; else `name`."""
     return next((known for known in container if known.lower() == name.lower()), name)

@@ -52,7 +52,7 @@ _WANTED = {
 }
 
 
-def wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
+def make_wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
     """The error for a value of the wrong type. It shows the value, since Entra sends most of them as strings, but not
     that of an attribute which is never shown."""
     found = _JSON_TYPES.get(type(value), "null")
@@ -78,28 +78,28 @@ def cast(value: object, attribute: Attribute, path: str) -> object:
             if isinstance(value, str) and value.strip().lower() in ("true", "false"):
                 return value.strip().lower() == "true"
         case "integer":
-            whole = number(value) if isinstance(value, str) else value
+            whole = parse_number(value) if isinstance(value, str) else value
             if isinstance(whole, float) and whole.is_integer():
                 whole = int(whole)
             if isinstance(whole, int) and not isinstance(whole, bool) and whole in INT64:
                 return whole
         case "decimal":
-            return _decimal(value, attribute, path)
+            return _cast_decimal(value, attribute, path)
         case "dateTime":
-            if isinstance(value, str) and instant(value) is not None:
+            if isinstance(value, str) and parse_instant(value) is not None:
                 return value
-    raise wrong_type(path, attribute, value)
+    raise make_wrong_type(path, attribute, value)
 
 
-def _decimal(value: object, attribute: Attribute, path: str) -> float | int:
-    if isinstance(value, str) and (parsed := number(value)) is not None:
+def _cast_decimal(value: object, attribute: Attribute, path: str) -> float | int:
+    if isinstance(value, str) and (parsed := parse_number(value)) is not None:
         value = float(parsed)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(path, attribute, value)
+        raise make_wrong_type(path, attribute, value)
     return value
 
 
-def number(text: str) -> int | float | None:
+def parse_number(text: str) -> int | float | None:
     """The number that a text says, exactly if it is a whole one (`7.0` is 7); None if it says none that a 64-bit float
     holds."""
     if not _NUMBER.fullmatch(text):
@@ -111,7 +111,7 @@ def number(text: str) -> int | float | None:
     return value if -1e308 <= value <= 1e308 else None
 
 
-def instant(text: str) -> int | None:
+def parse_instant(text: str) -> int | None:
     """The instant of an xsd:dateTime in picoseconds since 1970, or None: Entra writes seven fractional digits, and a
     comparison must not lose the last. Without an offset it is UTC."""
     match = _DATE_TIME.fullmatch(text.strip())
@@ -132,10 +132,10 @@ def fold(text: str, attribute: Attribute) -> str:
     prefix of a name would not always be one of its lower-case form."""
     if text.isascii():
         return text if attribute.case_exact else text.lower()
-    return folded(text, case_exact=attribute.case_exact)
+    return fold_text(text, case_exact=attribute.case_exact)
 
 
-def folded(text: str, *, case_exact: bool) -> str:
+def fold_text(text: str, *, case_exact: bool) -> str:
     """The same, for what is known of the attribute."""
     text = _compose(text)
     return text if case_exact else _compose(text.lower().replace("\u03c2", "\u03c3"))

@@ -36,7 +36,7 @@ async def create(context: TypeContext) -> Response:
     """POST: 201 with the group and the members that it was sent with."""
     projection = Projection(context.resource_type, context.request.query)
     document = await resources.read_document(context)
-    projection.written(resources.list_set_attributes(document))
+    projection.note_written(resources.list_set_attributes(document))
     members = await _pop_members(context, document)
     document = resources.fill_defaults(context, document)
     stored = await resources.create_stored(context, document, members)
@@ -47,7 +47,7 @@ async def replace(context: TypeContext, id: str) -> Response:
     """PUT: 200 with the group; its members become those of the body, none where it has none."""
     projection = Projection(context.resource_type, context.request.query)
     document = await resources.read_document(context)
-    projection.written(resources.list_set_attributes(document))
+    projection.note_written(resources.list_set_attributes(document))
     wanted = await _pop_members(context, document)
 
     async def change(old: Stored) -> tuple[Document, Changes]:

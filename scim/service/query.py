@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scim.errors import INVALID_COUNT, INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.http import Request
 from scim.settings import Settings
-from scim.text import printable
+from scim.text import make_printable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LISTS = {"attributes", "excludedattributes"}
@@ -74,7 +74,7 @@ def _refuse_near_misses(parameters: Mapping[str, str]) -> None:
     ours = {name.lower() for name in _OURS}
     for name in parameters:
         if name not in ours and (meant := _find_meant(name)):
-            shown = printable(name)[:80]
+            shown = make_printable(name)[:80]
             raise ScimError(INVALID_VALUE, f"{shown!r} is no parameter of a search; it is called {meant} here.")
 
 

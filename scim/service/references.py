@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scim.schema.readers import empty
+from scim.schema.readers import is_empty
 from scim.schema.registry import ReferenceNames, Registry, ResourceType
 from scim.schema.validation import Document
 
@@ -61,7 +61,7 @@ class References:
         if not isinstance(element, dict):
             return element
         said = {name.lower(): item for name, item in element.items()}
-        if not empty(said.get("value")) or not (id := self.find_id(said.get("$ref"))):
+        if not is_empty(said.get("value")) or not (id := self.find_id(said.get("$ref"))):
             return element
         rest = {name: item for name, item in element.items() if name.lower() not in ("value", "$ref")}
         return {"value": id, **rest}

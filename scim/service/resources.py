@@ -18,7 +18,7 @@ from scim.patch.entra import Operation, reading
 from scim.patch.references import read_references
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical, hold_immutable
+from scim.schema.validation import Document, hold_immutable, make_canonical
 from scim.service import edges
 from scim.service.context import Context, TypeContext
 from scim.service.deeds import note_creation, note_deletion, note_members, note_update
@@ -49,7 +49,7 @@ async def create(context: TypeContext) -> Response:
     """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
     projection = Projection(context.resource_type, context.request.query)
     document = await read_document(context)
-    projection.written(list_set_attributes(document))
+    projection.note_written(list_set_attributes(document))
     stored = await create_stored(context, fill_defaults(context, document))
     return build_response(context, stored, projection, 201)
 
@@ -68,7 +68,7 @@ async def replace(context: TypeContext, id: str) -> Response:
     """PUT: 200 with the resource. What the body leaves out is cleared; what is read only stays."""
     projection = Projection(context.resource_type, context.request.query)
     document = await read_document(context)
-    projection.written(list_set_attributes(document))
+    projection.note_written(list_set_attributes(document))
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         hold_immutable(old.document, document, context.resource_type)
@@ -81,7 +81,7 @@ async def modify(context: TypeContext, id: str) -> Response:
     """PATCH: 200 with the resource; all operations or none."""
     projection = Projection(context.resource_type, context.request.query)
     listed = await read_operations(context)
-    projection.written((operation.target.urn, operation.target.name) for operation in listed)
+    projection.note_written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
         document = await in_turns(steps(old.document, listed, context.resource_type))
@@ -99,7 +99,7 @@ async def read_document(context: TypeContext) -> Document:
         raise ScimError(TOO_LARGE, f"{detail} Send it with fewer, and add the others with PATCH.")
     references = context.references
     body = references.read_body(resource_type, body)
-    return references.drop_own(resource_type, await call(_count_values(body), canonical, body, resource_type))
+    return references.drop_own(resource_type, await call(_count_values(body), make_canonical, body, resource_type))
 
 
 def find_most_members(context: Context) -> int:

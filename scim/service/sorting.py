@@ -14,7 +14,7 @@ from scim.budget import BYTES_EACH, Work, charge, pause
 from scim.errors import INVALID_VALUE, TOO_MANY, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import Declared, Index, ResourceType
-from scim.schema.values import fold, instant
+from scim.schema.values import fold, parse_instant
 from scim.service.context import Context, TypeContext
 from scim.service.query import Query
 from scim.service.representation import build_resource
@@ -229,7 +229,7 @@ def _to_comparable(value: Any, attribute: Attribute) -> Any:
     """What values of one attribute are ordered by; None for one that is not of its type, since it was kept before its
     extension was declared."""
     if attribute.type == "dateTime":
-        return instant(str(value))
+        return parse_instant(str(value))
     if attribute.type in ("boolean", "integer", "decimal"):
         return value if isinstance(value, int | float) else None
     return fold(value, attribute) if isinstance(value, str) else None

@@ -15,7 +15,7 @@ from scim.policy.kept import Kept, Stale, make_policy, read_policy, write_policy
 from scim.policy.seats import ASSIGNED, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
-from scim.schema.validation import canonical
+from scim.schema.validation import make_canonical
 from scim.store import keys
 from scim.store.properties import join_document
 from scim.store.table import Partition, Refused, Row, Table
@@ -138,7 +138,7 @@ async def try_policy(
     policy: Policy = parse_policy(data, registry)
     users = registry.by_endpoint("users")
     assert users is not None
-    document = canonical(dict(user), users)
+    document = make_canonical(dict(user), users)
     require_domains(policy, users, document)
     document = fill_defaults(policy, users, document)
     decider = Decider(Partition(table, tenant), policy, "", await read_state(table, tenant), registry)

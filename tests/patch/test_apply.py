@@ -13,7 +13,7 @@ from scim.errors import INVALID_FILTER, INVALID_VALUE, MUTABILITY, NO_TARGET, Er
 from scim.patch.apply import apply
 from scim.patch.entra import operations
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 from tests.core import (
     CUSTOM,
     DEVICE_TYPE,
@@ -877,7 +877,7 @@ def _held(document: Document, listed: list[Any]) -> Document | None:
         return None
     finally:
         assert document == before
-    assert canonical(result, USER_TYPE) == result
+    assert make_canonical(result, USER_TYPE) == result
     return result
 
 

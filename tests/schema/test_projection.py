@@ -167,7 +167,7 @@ def test_what_one_request_has_written_is_not_shown_to_the_next() -> None:
     query = {"excludedattributes": "tags"}
     assert "log" not in projected(query, PRINTER, DEVICE_TYPE)
     writer = Projection(DEVICE_TYPE, query)
-    writer.written([(None, "log")])
+    writer.note_written([(None, "log")])
     assert writer.apply(PRINTER)["log"] == "started"
     assert "log" not in projected(query, PRINTER, DEVICE_TYPE)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ErrorKind, ScimError
-from scim.schema.readers import single_primary
-from scim.schema.validation import canonical
+from scim.schema.readers import keep_one_primary
+from scim.schema.validation import make_canonical
 from tests.core import (
     BODIES,
     CUSTOM,
@@ -278,15 +278,15 @@ REFUSED: dict[str, tuple[Any, ...]] = {
 )
 def test_body_that_is_refused(sent: object, kind: ErrorKind, mentions: list[str]) -> None:
     with refused(kind, *mentions):
-        canonical(sent, USER_TYPE)
+        make_canonical(sent, USER_TYPE)
 
 
 def test_required_attribute_of_another_type() -> None:
-    assert canonical({WARRANTY: {"until": "2026-01-31T08:00:00Z"}}, DEVICE_TYPE) == {
+    assert make_canonical({WARRANTY: {"until": "2026-01-31T08:00:00Z"}}, DEVICE_TYPE) == {
         WARRANTY: {"until": "2026-01-31T08:00:00Z"}
     }
     with refused(INVALID_VALUE, f"{WARRANTY}:until", "dateTime"):
-        canonical({WARRANTY: {"until": "soon"}}, DEVICE_TYPE)
+        make_canonical({WARRANTY: {"until": "soon"}}, DEVICE_TYPE)
 
 
 A, B, C = ({"value": name, "primary": True} for name in "abc")
@@ -305,15 +305,15 @@ PRIMARIES = {
 @pytest.mark.parametrize(("elements", "keep", "expected"), cases(PRIMARIES))
 def test_single_primary(elements: list[Any], keep: int | None, expected: list[Any]) -> None:
     before = copy.deepcopy(elements)
-    assert single_primary(elements, keep) == expected
+    assert keep_one_primary(elements, keep) == expected
     assert elements == before
 
 
 @given(BODIES)
 def test_canonical_document_is_its_own_canonical_document(body: dict[str, Any]) -> None:
     before = copy.deepcopy(body)
-    document = canonical(body, USER_TYPE)
-    assert canonical(document, USER_TYPE) == document
+    document = make_canonical(body, USER_TYPE)
+    assert make_canonical(document, USER_TYPE) == document
     assert body == before
 
 
@@ -321,9 +321,9 @@ def test_canonical_document_is_its_own_canonical_document(body: dict[str, Any]) 
 @settings(max_examples=250)
 def test_any_json_is_a_document_or_refused(body: object) -> None:
     try:
-        document = canonical(body, USER_TYPE)
+        document = make_canonical(body, USER_TYPE)
     except ScimError as error:
         assert error.kind in (INVALID_SYNTAX, INVALID_VALUE)
     else:
-        assert canonical(document, USER_TYPE) == document
+        assert make_canonical(document, USER_TYPE) == document
         assert json.loads(json.dumps(document)) == document

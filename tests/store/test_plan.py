@@ -10,7 +10,7 @@ from scim.filter.evaluate import bind
 from scim.filter.parse import parse_filter
 from scim.filter.tree import And, Compare, Filter, Literal, Not, Or, Present, ValuePath
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
+from scim.schema.validation import Document, make_canonical
 from scim.store.keys import build_index_rows, is_unique, lookup_range, prefix_range, unique_key
 from scim.store.plan import NOTHING, ById, ByPrefix, ByValue, Plan, Scan, Union, plan
 from tests.core import DEVICE_TYPE, ENTERPRISE, USER, USER_TYPE, cases
@@ -131,7 +131,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "emails": st.lists(st.fixed_dictionaries({"value": TEXTS}, optional={"type": TEXTS}), max_size=2),
         "manager": TEXTS,
     },
-).map(lambda body: canonical(body, USER_TYPE))
+).map(lambda body: make_canonical(body, USER_TYPE))
 
 IDS = st.sampled_from(["u-1", "a"])
 PATHS = st.sampled_from(["userName", "externalId", "displayName", "emails", "emails.value", "manager", "id", "title"])
@@ -181,6 +181,6 @@ def test_no_plan_misses_what_its_filter_matches(documents: list[Document], id: s
 )
 def test_no_plan_misses_a_value_of_another_type(text: str, attributes: dict[str, object]) -> None:
     """Rows hold texts; where equal values are written in several ways, or are no texts, they cannot serve."""
-    document, tree = canonical(attributes, DEVICE_TYPE), parse_filter(text)
+    document, tree = make_canonical(attributes, DEVICE_TYPE), parse_filter(text)
     assert bind(tree, DEVICE_TYPE)(document)
     assert covers(plan(tree, DEVICE_TYPE), "d-1", document, DEVICE_TYPE)

@@ -13,8 +13,8 @@ import orjson
 from scim.errors import ScimError
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
-from scim.schema.validation import Document, canonical
-from scim.schema.values import instant
+from scim.schema.validation import Document, make_canonical
+from scim.schema.values import parse_instant
 from scim.store import keys, properties
 from scim.store.resource_rows import choose_last_modified
 from scim.store.table import Row
@@ -60,9 +60,9 @@ def resource_faults(row: Row) -> Iterator[str]:
         yield "its newest write id is that of a change which was left unfinished"
     created, modified = values.get("created"), values.get("modified")
     for name, text in (("created", created), ("modified", modified)):
-        if isinstance(text, str) and instant(text) is None and not (name == "modified" and text == ""):
+        if isinstance(text, str) and parse_instant(text) is None and not (name == "modified" and text == ""):
             yield f"its {name} is no time: {text!r:.40}"
-    first, last = (instant(text) if isinstance(text, str) else None for text in (created, modified))
+    first, last = (parse_instant(text) if isinstance(text, str) else None for text in (created, modified))
     if first is not None and last is not None and last < first:
         yield f"was modified ({modified}) before it was created ({created})"
 
@@ -113,7 +113,7 @@ def _is_urn(name: str) -> bool:
 
 def _difference(document: Document, resource_type: ResourceType) -> str:
     try:
-        wanted = canonical(document, resource_type)
+        wanted = make_canonical(document, resource_type)
     except ScimError as error:
         return f"its document is not what its schema allows: {error.detail}"
     if _text(wanted) == _text(document):
@@ -207,7 +207,7 @@ def time_of(text: object) -> datetime | None:
 def shown_modified(row: Row) -> str:
     """What the resource of a row shows as lastModified, also if `created` is no time."""
     created, modified = row.values.get("created"), row.values.get("modified")
-    known = created if isinstance(created, str) and instant(created) is not None else ""
+    known = created if isinstance(created, str) and parse_instant(created) is not None else ""
     return choose_last_modified(known, modified if isinstance(modified, str) else "", row.etag)
 
 

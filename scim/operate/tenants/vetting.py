@@ -19,8 +19,8 @@ from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Dump, Membership, Resource
 from scim.operate.tenants.measure import type_name
 from scim.schema.registry import Registry, ResourceType
-from scim.schema.validation import canonical
-from scim.schema.values import instant
+from scim.schema.validation import make_canonical
+from scim.schema.values import parse_instant
 from scim.text import check_text
 
 _DEEPEST = 202
@@ -63,7 +63,7 @@ def _resource_faults(resource: Resource, resource_type: ResourceType, name: str)
         yield "its id is none that this app gives; write the id of the export"
     if resource.type != name:
         yield f"its type is {resource.type[:_SHOWN]!r}, but its id is that of a {name}; write {name}"
-    created, modified = instant(resource.created), instant(resource.modified)
+    created, modified = parse_instant(resource.created), parse_instant(resource.modified)
     if created is None:
         yield f"its created is no time: {resource.created[:_SHOWN]!r}; write one such as 2026-01-31T08:00:00Z"
     if resource.modified and (modified is None or (created is not None and modified < created)):
@@ -90,7 +90,7 @@ def _document_fault(resource: Resource, resource_type: ResourceType) -> str:
         if fault := document_fault(resource.document, resource_type):
             return fault.rstrip(".")
         if not _is_extended(resource, resource_type):
-            canonical(resource.document, resource_type)
+            make_canonical(resource.document, resource_type)
     except ScimError as error:
         return error.detail.rstrip(".")
     return ""
