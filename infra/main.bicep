@@ -191,6 +191,21 @@ param consoleUrl string = ''
 @description('Addresses that may open the console, such as 203.0.113.7/32, with commas between; empty for all.')
 param consoleAddresses string = ''
 
+@description('The OpenID provider that operators sign in to the console at; empty for Entra and the directory of the subscription.')
+param consoleOperatorsIssuer string = ''
+
+@description('What the console is registered as there; empty if operators come by links alone.')
+param consoleOperatorsClientId string = ''
+
+@description('The OpenID provider that admins of customers sign in to the console at; empty for Entra and any directory.')
+param consoleCustomersIssuer string = ''
+
+@description('What the console is registered as there; empty if admins come by links alone.')
+param consoleCustomersClientId string = ''
+
+@description('From which directory the admins of a tenant sign in: contoso=ID,fabrikam=ID.')
+param consoleDirectories string = ''
+
 @description('Whether every change is told to the change feed; what is written while it is off never is.')
 param feed bool = true
 
@@ -487,6 +502,11 @@ module consoleApp 'modules/app.bicep' = if (console) {
   }
 }
 
+// Where people sign in to the console, unless told otherwise. Entra takes the identity of the console for a client secret.
+var entra = environment().authentication.loginEndpoint
+var operatorsIssuer = empty(consoleOperatorsIssuer) ? '${entra}${tenant().tenantId}/v2.0' : consoleOperatorsIssuer
+var customersIssuer = empty(consoleCustomersIssuer) ? '${entra}organizations/v2.0' : consoleCustomersIssuer
+
 // What both apps are told; what differs is set beside it.
 var largestBody = max(maxBodyBytes, maxGroupBodyBytes, maxBulkBytes)
 var settings = {
@@ -502,6 +522,11 @@ var settings = {
   SCIM_TENANT_MEMBERS: string(tenantMembers)
   SCIM_TENANT_MEGABYTES: string(tenantMegabytes)
   SCIM_INSIGHT_SECONDS: string(insightSeconds)
+  SCIM_CONSOLE_OPERATORS_ISSUER: empty(consoleOperatorsClientId) ? '' : operatorsIssuer
+  SCIM_CONSOLE_OPERATORS_CLIENT_ID: consoleOperatorsClientId
+  SCIM_CONSOLE_CUSTOMERS_ISSUER: empty(consoleCustomersClientId) ? '' : customersIssuer
+  SCIM_CONSOLE_CUSTOMERS_CLIENT_ID: consoleCustomersClientId
+  SCIM_CONSOLE_DIRECTORIES: consoleDirectories
   SCIM_FEED: string(feed)
   SCIM_FEED_DAYS: string(feedDays)
   SCIM_FEED_SECONDS: string(feedSeconds)
@@ -562,6 +587,9 @@ output AZURE_APPLICATION_INSIGHTS_NAME string = monitoring.outputs.componentName
 
 @description('What the admin types as Tenant URL in Entra.')
 output SCIM_TENANT_URL string = app.outputs.publicUrl
+
+@description('Object id of the identity of the console, if there is one: the subject of the federated credential of its registration.')
+output AZURE_CONSOLE_PRINCIPAL_ID string = consolePrincipalId
 
 @description('Where the console is, if there is one.')
 output AZURE_CONSOLE_URL string = console ? consoleApp!.outputs.consoleUrl : ''

@@ -74,19 +74,17 @@ def _seals(value: object) -> object:
 
 
 def _directories(value: object) -> object:
-    """SCIM_CONSOLE_DIRECTORIES is a JSON object of directory ids by tenant, each of them once."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value or "{}", object_pairs_hook=_once)
-        except ValueError as error:
-            raise ValueError(f"is not JSON: {error}") from None
-    if not isinstance(value, dict) or not all(isinstance(each, str) and each for each in value.values()):
-        raise ValueError("must be a JSON object of directory ids by tenant")
-    if wrong := [name for name in value if not CONNECTION_NAME.fullmatch(name)]:
-        raise ValueError(f"{wrong[0][:80]!r} is no tenant's name")
-    found = {tenant: directory.strip().lower() for tenant, directory in value.items()}
-    if len(set(found.values())) != len(found):
-        raise ValueError("a directory stands in it twice: its admins would belong to two tenants")
+    """SCIM_CONSOLE_DIRECTORIES is `tenant=directory`, with commas between: no JSON, which no parameter file holds."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str] = {}
+    for each in filter(None, (part.strip() for part in value.split(","))):
+        tenant, _, directory = (part.strip() for part in each.partition("="))
+        if not CONNECTION_NAME.fullmatch(tenant) or not directory:
+            raise ValueError("must be TENANT=DIRECTORY, with commas between several")
+        if tenant in found or directory.lower() in found.values():
+            raise ValueError("names a tenant or a directory twice: each of them has one of the other")
+        found[tenant] = directory.lower()
     return found
 
 
@@ -199,8 +197,8 @@ class Settings(BaseModel):
     console_operators_issuer: str | None = Field(
         default=None,
         pattern=_ISSUER,
-        description="The OpenID provider that operators sign in at; Entra's is "
-        "`https://login.microsoftonline.com/DIRECTORY/v2.0`.",
+        description="The OpenID provider that operators sign in at, such as "
+        "`https://login.microsoftonline.com/DIRECTORY/v2.0`. The templates take Entra if there is a client id.",
     )
     console_operators_client_id: str | None = Field(
         default=None, min_length=1, description="What the console is registered as there: Entra's application id."
@@ -213,8 +211,8 @@ class Settings(BaseModel):
     console_customers_issuer: str | None = Field(
         default=None,
         pattern=_ISSUER,
-        description="The OpenID provider that customers' admins sign in at; Entra's for all directories is "
-        "`https://login.microsoftonline.com/organizations/v2.0`.",
+        description="The OpenID provider that customers' admins sign in at, such as "
+        "`https://login.microsoftonline.com/organizations/v2.0`. The templates take this if there is a client id.",
     )
     console_customers_client_id: str | None = Field(
         default=None, min_length=1, description="What the console is registered as there."
@@ -222,10 +220,10 @@ class Settings(BaseModel):
     console_customers_client_secret: Annotated[str | None, BeforeValidator(_resolved)] = Field(
         default=None, min_length=1, description="The secret of that registration, for local use."
     )
-    console_directories: Annotated[dict[str, str], BeforeValidator(_directories)] = Field(
-        default_factory=dict,
-        description="From which directory a tenant's admins sign in: a JSON object of directory ids (`tid`) by tenant. "
-        "An admin who came by a link can say so as well.",
+    console_directories: Annotated[dict[str, str] | None, BeforeValidator(_directories)] = Field(
+        default=None,
+        description="From which directory (`tid`) a tenant's admins sign in: `contoso=ID,fabrikam=ID`. An admin who "
+        "came by a link can say so as well.",
     )
     doorbell_endpoint: str | None = Field(
         default=None,

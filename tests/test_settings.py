@@ -190,14 +190,14 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"SCIM_CONSOLE_CUSTOMERS_ISSUER": "http://127.0.0.1.example", "SCIM_CONSOLE_CUSTOMERS_CLIENT_ID": "x"},
         "SCIM_CONSOLE_CUSTOMERS_ISSUER must ",
     ),
-    "directories that are no object": ({"SCIM_CONSOLE_DIRECTORIES": "[]"}, "SCIM_CONSOLE_DIRECTORIES must be"),
-    "a directory of two tenants": (
-        {"SCIM_CONSOLE_DIRECTORIES": '{"a": "AAAA", "b": "aaaa"}'},
-        "SCIM_CONSOLE_DIRECTORIES: a directory stands in it twice",
+    "a directory without a tenant": (
+        {"SCIM_CONSOLE_DIRECTORIES": "contoso=aaaa,bbbb"},
+        "SCIM_CONSOLE_DIRECTORIES must be TENANT=DIRECTORY",
     ),
+    "a directory of two tenants": ({"SCIM_CONSOLE_DIRECTORIES": "a=AAAA,b=aaaa"}, "SCIM_CONSOLE_DIRECTORIES: names a"),
     "a directory of a tenant that cannot be one": (
-        {"SCIM_CONSOLE_DIRECTORIES": '{"~": "aaaa"}'},
-        "SCIM_CONSOLE_DIRECTORIES: '~' is no tenant's name",
+        {"SCIM_CONSOLE_DIRECTORIES": "~=aaaa"},
+        "_DIRECTORIES must be TENANT",
     ),
     "second connection": (
         {"SCIM_CONNECTIONS": connections(contoso=CONTOSO, fabrikam={**CONTOSO, "access": "all"})},

@@ -16,3 +16,6 @@ param alwaysReadyInstances = 1
 param publicUrl = 'https://scim.example.com/scim'
 param console = true
 param consoleAddresses = '198.51.100.0/24'
+param consoleOperatorsClientId = '22222222-2222-4222-8222-222222222222'
+param consoleCustomersClientId = '33333333-3333-4333-8333-333333333333'
+param consoleDirectories = 'contoso=44444444-4444-4444-8444-444444444444'

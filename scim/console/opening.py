@@ -45,7 +45,7 @@ def open_console(settings: Settings, registry: Registry, table: Table, vault: Va
     kept: Kept = KeptInVault(vault) if vault is not None else KeptInSettings(_LOCAL)
     sessions, audit = Sessions(table), Audit(table)
     parts = Parts(table, registry, kept, Credentials(table), "", audit, sessions)
-    directories = Directories(table, settings.console_directories)
+    directories = Directories(table, settings.console_directories or {})
     providers = _open_providers(settings, access)
     return Console(
         Place(settings, parts, sessions, audit, directories, SignIn(providers, directories) if providers else None)

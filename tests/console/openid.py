@@ -79,7 +79,7 @@ def running() -> Iterator[str]:
 
 def settings(issuer: str) -> dict[str, str]:
     """The settings that have both kinds of people sign in there."""
-    found = {"SCIM_CONSOLE_DIRECTORIES": json.dumps({"fabrikam": FABRIKAM.upper()})}
+    found = {"SCIM_CONSOLE_DIRECTORIES": f"fabrikam = {FABRIKAM.upper()}, "}
     for who in ("operators", "customers"):
         name = f"SCIM_CONSOLE_{who.upper()}"
         found |= {f"{name}_ISSUER": issuer, f"{name}_CLIENT_ID": who}

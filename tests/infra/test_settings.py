@@ -21,10 +21,15 @@ KNOWN_TO_AZURE = {
 SNAPSHOTS = {snapshot.name: snapshot for snapshot in read_snapshots(ROOT / "infra")}
 
 
-def environment(name: str = "default") -> dict[str, str]:
-    """The app settings of a snapshot."""
-    found = read_app_settings(SNAPSHOTS[name])
-    known = {**KNOWN_TO_AZURE, "SCIM_DOORBELL_ENDPOINT": "https://stscimx.queue.core.windows.net"}
+def environment(name: str = "default", service: str = "api") -> dict[str, str]:
+    """The app settings of a service in a snapshot."""
+    found = read_app_settings(SNAPSHOTS[name], service)
+    known = KNOWN_TO_AZURE | {
+        "SCIM_DOORBELL_ENDPOINT": "https://stscimx.queue.core.windows.net",
+        "SCIM_CONSOLE_OPERATORS_ISSUER": "https://login.microsoftonline.com/x/v2.0",
+        "SCIM_CONSOLE_CUSTOMERS_ISSUER": "https://login.microsoftonline.com/organizations/v2.0",
+        "SCIM_CONSOLE_URL": "https://func-console-x.azurewebsites.net/console",
+    }
     return {name: known.get(name, value) if value.startswith("[") else value for name, value in found.items()}
 
 
@@ -47,6 +52,19 @@ def test_the_host_refuses_what_the_app_would(name: str) -> None:
     settings = Settings.from_environment(environment(name))
     assert int(environment(name)[BODY_LIMIT]) == settings.wanted_body_limit()
     assert find_body_limit_problem(environment(name), settings) is None
+
+
+def test_people_sign_in_to_the_console_s_app_without_a_secret() -> None:
+    """Its identity stands for one; and the app that answers Entra has no console."""
+    console, api = (Settings.from_environment(environment("closed", service)) for service in ("console", "api"))
+    assert (console.console, api.console) == (True, False)
+    for who in ("operators", "customers"):
+        assert getattr(console, f"console_{who}_issuer").startswith("https://login.microsoftonline.com/")
+        assert getattr(console, f"console_{who}_client_id") and getattr(console, f"console_{who}_client_secret") is None
+    assert console.identity_client_id and console.console_directories == {
+        "contoso": "44444444-4444-4444-8444-444444444444"
+    }
+    assert environment("closed", "console")["PYTHON_SCRIPT_FILE_NAME"] == "console_app.py"
 
 
 def test_links_begin_with_a_url_of_ours() -> None:
