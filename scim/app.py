@@ -306,7 +306,7 @@ class Application:
             types=connection.types,
         )
         with budget.granted(self._budget(parts, tenant)):
-            if not request.reads:
+            if not request.reads or parts.registry.is_offered(request.segments):
                 context = replace(context, policy=await parts.policies.find(tenant))
             return await route(context)
 

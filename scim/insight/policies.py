@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from scim.feed.sequencer import Head
 from scim.policy.guard import is_protected
 from scim.policy.kept import make_policy, read_policy
+from scim.policy.offering import find_unknown
 from scim.policy.seats import ASSIGNED, find_place, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
@@ -15,6 +16,10 @@ from scim.store.resource_rows import Stored
 from scim.store.table import Partition, Table
 
 _RAISE = "Raise the limit in the policy, or wait until somebody who has one is disabled or deleted."
+_OFFER = (
+    "Offer it (the file of the catalog in schemas/, or `offers` in the policy), or take it out of the app roles or "
+    "mappings in Entra."
+)
 _RELEASE = "Look what the identity provider did, then run: python -m scim policy release {tenant}"
 
 
@@ -44,10 +49,13 @@ async def explain_policy(table: Table, registry: Registry, tenant: str, stored: 
                 used, limit = state.used.get(licence, 0), state.limits[licence]
                 text = f"Waiting for {what}, {_ordinal(number)} in line: {used} of {limit} are taken."
                 return Explained("waiting", text, _RAISE)
-    if not state.version:
+    if not state.version and not registry.catalogs:
         return None
     resource_type = registry.by_id(stored.id)
     policy = make_policy(await read_policy(table, tenant), registry, tenant)
+    if unknown := find_unknown(policy, registry, stored.document):
+        named = ", ".join(f"{', '.join(values)} ({attribute})" for attribute, values in unknown.items())
+        return Explained(None, f"Some of what it was given is not offered here, and gives nothing: {named}.", _OFFER)
     if policy and resource_type and is_protected(policy, resource_type.name, stored.id, stored.document):
         return Explained(None, "It is protected by the policy: SCIM cannot disable, rename or delete it.")
     return None

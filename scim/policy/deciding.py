@@ -17,6 +17,7 @@ from scim.policy.draft import Draft, Event
 from scim.policy.guard import list_filled
 from scim.policy.holding import Holding, Taken
 from scim.policy.kept import Kept, make_policy
+from scim.policy.offering import find_unknown
 from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
@@ -180,6 +181,8 @@ class Decider:
         never = {name.lower() for name in self.policy.never}
         if refused := [role for role in roles if role.lower() in never]:
             effects["refused"] = refused
+        if unknown := find_unknown(self.policy, self._registry, data):
+            effects["unknown"] = unknown
         values, fallbacks = self._map_values(data)
         if values:
             effects["values"] = values

@@ -16,6 +16,7 @@ Every part may be left out; an empty object is a policy that does nothing but ra
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -150,6 +151,7 @@ class Policy(_Part):
     relink: Relink = Relink()
     protected: Protected = Protected()
     domains: Annotated[tuple[Domain, ...], Field(max_length=_MOST)] = ()
+    offers: dict[Name, Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)]] = {}
 
     @model_validator(mode="after")
     def _never_gives_what_it_forbids(self) -> Policy:
@@ -178,7 +180,23 @@ def parse_policy(data: object, registry: Registry) -> Policy:
     policy.__dict__["defaults"] = canonical_defaults(policy.defaults, users)
     for number, each in enumerate(policy.values):
         _find_source(each.source, users, f"values.{number}.from")
+    for name, values in policy.offers.items():
+        _check_offer(name, values, registry)
     return policy
+
+
+def _check_offer(name: str, values: Sequence[Mapping[str, Any]], registry: Registry) -> None:
+    """Raise PolicyError for values of a type that is not only read, or that its schema does not have."""
+    from scim.schema.loading import SchemaError, check_values
+
+    known = {catalog.resource_type.name: catalog for catalog in registry.catalogs}
+    if name not in known:
+        names = ", ".join(known) or "none: copy optional-schemas/roles to schemas/"
+        raise PolicyError(f"offers.{name}: is no type that is only read; there are {names}.")
+    try:
+        check_values(known[name].resource_type, values)
+    except SchemaError as error:
+        raise PolicyError(f"offers.{name}: {error}.") from None
 
 
 def canonical_defaults(defaults: dict[str, Any], resource_type: ResourceType) -> Document:

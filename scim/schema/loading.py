@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from scim.errors import ScimError
 from scim.faults import find_fault
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema, SchemaExtension
-from scim.schema.registry import Registry, ResourceType
+from scim.schema.registry import Catalog, Registry, ResourceType
 
 DOCUMENTS = Path(__file__).parent / "documents"
 _NAME = re.compile(r"[A-Za-z$][\w$-]*", re.ASCII)
@@ -61,9 +63,39 @@ def load(added: Path | None = None) -> Registry:
                     added_types.add(document.id)
     types = _extend(types, schemas)
     _name_member_types(types, schemas)
-    registry = Registry((_build_resource_type(t, schemas, common) for t in types.values()), common)
-    _check_types(registry.resource_types)
-    return registry
+    made = [_build_resource_type(document, schemas, common) for document in types.values()]
+    _check_types(made)
+    catalogs = [make_catalog(each) for each in made if each.document.values is not None]
+    return Registry((each for each in made if each.document.values is None), common, catalogs)
+
+
+def make_catalog(resource_type: ResourceType) -> Catalog:
+    """Return the catalog of a type that is only read. Raises SchemaError for values that its schema does not have."""
+    return Catalog(resource_type, check_values(resource_type, resource_type.document.values or ()))
+
+
+def check_values(resource_type: ResourceType, values: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return values of a catalog as its resources have them: an id, which nothing else has, and attributes of its
+    schema. Raises SchemaError."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for number, value in enumerate(values):
+        where = f"resource type {resource_type.name}: values.{number}"
+        id = value.get("id")
+        if not isinstance(id, str) or not 0 < len(id) <= 256 or "/" in id:
+            raise SchemaError(f"{where}: id must be a text of 1 to 256 characters without a slash, as clients have it")
+        if id.lower() in found:
+            raise SchemaError(f"{where}: id {id!r} is there already")
+        document: dict[str, Any] = {"id": id}
+        for name in value.keys() - {"id"}:
+            attribute = resource_type.core_attributes.get(name.lower())
+            if attribute is None:
+                raise SchemaError(f"{where}: {name} is no attribute of {resource_type.core.id}: take it out")
+            try:
+                document[attribute.name] = attribute.read(value[name], name)
+            except ScimError as error:
+                raise SchemaError(f"{where}: {error.detail}") from None
+        found[id.lower()] = dict(sorted(document.items()))
+    return tuple(found.values())
 
 
 def _read_documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
@@ -84,7 +116,8 @@ def _read_documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
             yield model.model_validate(known)  # type: ignore[misc]
         except ValidationError as error:
             path, text = find_fault(error)
-            raise SchemaError(f"{file.name}: {'.'.join(path)}: {text}") from None
+            where = ".".join(path) or f"resource type {document.get('id')}"
+            raise SchemaError(f"{file.name}: {where}: {text}") from None
 
 
 def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
@@ -175,13 +208,14 @@ def _check_types(types: Iterable[ResourceType]) -> None:
     seen: dict[str, str] = {}
     for resource_type in types:
         prefix, endpoint = resource_type.id_prefix, resource_type.document.endpoint
-        if not _PREFIX.fullmatch(prefix):
+        stored = resource_type.document.values is None
+        if stored and not _PREFIX.fullmatch(prefix):
             raise SchemaError(f"resource type {resource_type.name}: storage.idPrefix must be 1 to 8 letters a-z")
         if not _ENDPOINT.fullmatch(endpoint) or endpoint[1:].lower() in _RESERVED:
             raise SchemaError(
                 f"resource type {resource_type.name}: endpoint {endpoint!r} must be a free name after a slash"
             )
-        for part in (prefix, endpoint.lower()):
+        for part in (prefix, endpoint.lower()) if stored else (endpoint.lower(),):
             if part in seen:
                 raise SchemaError(f"resource types {seen[part]} and {resource_type.name} both use {part}")
             seen[part] = resource_type.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from scim.schema.readers import Reader, make_element_reader, make_reader
@@ -113,7 +113,8 @@ class StorageHints(_Document):
 
 
 class ResourceTypeDocument(_Document):
-    """A resource type (RFC 7643 §6), with our own `storage` member, which is never shown to a client."""
+    """A resource type (RFC 7643 §6), with our own `storage` member, which is never shown to a client; or with `values`
+    in its place: then these are all resources there are, and clients can only read them."""
 
     id: str
     name: str
@@ -122,5 +123,15 @@ class ResourceTypeDocument(_Document):
     schema_: str
     schema_extensions: tuple[SchemaExtension, ...] = ()
     storage: StorageHints
+    values: tuple[dict[str, Any], ...] | None = Field(default=None, max_length=1000)
 
     model_config = ConfigDict(alias_generator=lambda name: to_camel(name.rstrip("_")))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stores_or_has_values(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("values") is None:
+            return given
+        if "storage" in given:
+            raise ValueError("has storage and values: take one of the two out")
+        return {**given, "storage": {"idPrefix": ""}}

@@ -12,7 +12,7 @@ declared schema, whose misspelt URN would hide a value from whoever looks for it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -297,17 +297,41 @@ class ResourceType:
         return Index(target.path, target.leaf, target, unique)
 
 
-class Registry:
-    """All resource types of this service."""
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A resource type that is only read, such as Role: its resources are the `values` of its file, each with an id, or
+    what the policy of a tenant says in their place. They are what a user's roles or entitlements may be."""
 
-    def __init__(self, resource_types: Iterable[ResourceType], common: tuple[Attribute, ...] = ()) -> None:
+    resource_type: ResourceType
+    values: tuple[Mapping[str, Any], ...]
+
+
+class Registry:
+    """All resource types of this service; those that are only read are `catalogs`."""
+
+    def __init__(
+        self,
+        resource_types: Iterable[ResourceType],
+        common: tuple[Attribute, ...] = (),
+        catalogs: Iterable[Catalog] = (),
+    ) -> None:
         self.resource_types = tuple(resource_types)
+        self.catalogs = tuple(catalogs)
         self.common = common
         self._by_endpoint = {t.document.endpoint.strip("/").lower(): t for t in self.resource_types}
         self._by_prefix = {t.id_prefix: t for t in self.resource_types}
 
     def by_endpoint(self, segment: str) -> ResourceType | None:
         return self._by_endpoint.get(segment.lower())
+
+    def find_catalog(self, segment: str) -> Catalog | None:
+        """Return the catalog at an endpoint's path segment, in any case; None if there is none."""
+        endpoint = f"/{segment.lower()}"
+        return next((each for each in self.catalogs if each.resource_type.document.endpoint.lower() == endpoint), None)
+
+    def is_offered(self, segments: Sequence[str]) -> bool:
+        """Whether path segments lead to a catalog, whose values a policy may say."""
+        return bool(self.catalogs and segments) and self.find_catalog(segments[0]) is not None
 
     def by_id(self, id: str) -> ResourceType | None:
         """The type that an id of ours belongs to; None for an id that cannot be ours."""

@@ -19,6 +19,11 @@ from scim.store.positions import FRESH
 
 CONFIG_URN = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 RESOURCE_TYPE_URN = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
+_OFFERED = {
+    "roles": "urn:ietf:params:scim:schemas:core:1.0:Role",
+    "entitlements": "urn:ietf:params:scim:schemas:core:1.0:Entitlement",
+}
+"""The schemas of draft-ietf-scim-roles-entitlements-01."""
 SCHEMA_URN = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 
 Document = dict[str, Any]
@@ -65,21 +70,39 @@ async def read_service_provider_config(context: Context) -> Response:
         ],
         "meta": _build_meta(context, "ServiceProviderConfig", "ServiceProviderConfig"),
     }
+    if (offered := _describe_offered(context)) is not None:
+        body["RolesAndEntitlements"] = offered
     if context.strict and settings.max_page_size >= strict.LEAST_PAGE:
         body["interopProfileConformant"] = True
     return Response(200, body)
 
 
+def _describe_offered(context: Context) -> Document | None:
+    """Return what the draft of roles and entitlements has a client know; None unless its types are there."""
+    urns = {catalog.resource_type.core.id for catalog in context.registry.catalogs}
+    if not urns & {*_OFFERED.values()}:
+        return None
+    return {
+        name: {
+            "supported": urn in urns,
+            f"multiple{name.capitalize()}Supported": True,
+            "primarySupported": True,
+            "typeSupported": True,
+        }
+        for name, urn in _OFFERED.items()
+    }
+
+
 async def list_resource_types(context: Context) -> Response:
     _refuse_filter(context)
-    return _build_list([_describe_resource_type(context, t) for t in context.registry.resource_types])
+    return _build_list([_describe_resource_type(context, t) for t in _list_types(context)])
 
 
 async def read_resource_type(context: Context, name: str) -> Response:
     _refuse_filter(context)
-    found = next((t for t in context.registry.resource_types if t.name.lower() == name.lower()), None)
+    found = next((t for t in _list_types(context) if t.name.lower() == name.lower()), None)
     if found is None:
-        known = ", ".join(t.name for t in context.registry.resource_types)
+        known = ", ".join(t.name for t in _list_types(context))
         raise ScimError(NOT_FOUND, f"There is no resource type {name[:80]!r}; there are {known}.")
     return Response(200, _describe_resource_type(context, found))
 
@@ -99,11 +122,16 @@ async def read_schema(context: Context, urn: str) -> Response:
     return Response(200, _describe_schema(context, *found))
 
 
+def _list_types(context: Context) -> list[ResourceType]:
+    """Return all resource types, those that are only read last."""
+    return [*context.registry.resource_types, *(catalog.resource_type for catalog in context.registry.catalogs)]
+
+
 def _collect_schemas(context: Context) -> dict[str, tuple[Schema, tuple[Attribute, ...]]]:
     """Every schema in use by lower-case URN, with the common attributes that a client may map into it."""
     named = tuple(a for a in context.registry.common if a.name in ("id", "externalId"))
     found: dict[str, tuple[Schema, tuple[Attribute, ...]]] = {}
-    for t in context.registry.resource_types:
+    for t in _list_types(context):
         found.setdefault(t.core.id.lower(), (t.core, named))
         for extension in t.extensions:
             found.setdefault(extension.id.lower(), (extension, ()))
@@ -112,7 +140,7 @@ def _collect_schemas(context: Context) -> dict[str, tuple[Schema, tuple[Attribut
 
 def _describe_resource_type(context: Context, resource_type: ResourceType) -> Document:
     document = resource_type.document
-    body = document.model_dump(by_alias=True, exclude={"storage"})
+    body = document.model_dump(by_alias=True, exclude={"storage", "values"})
     meta = _build_meta(context, "ResourceType", f"ResourceTypes/{document.id}")
     return {"schemas": [RESOURCE_TYPE_URN], **body, "meta": meta}
 

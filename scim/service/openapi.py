@@ -98,12 +98,14 @@ def build_document(registry: Registry) -> Json:
     """The document but for what depends on the address: `servers` and the security schemes. It is kept and shared, so
     nobody may change it."""
     types = registry.resource_types
-    schemas = {name: schema for resource_type in types for name, schema in _build_schemas(resource_type).items()}
+    offered = [catalog.resource_type for catalog in registry.catalogs]
+    schemas = {name: schema for each in (*types, *offered) for name, schema in _build_schemas(each).items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "SCIM 2.0", "version": "2.0", "description": "RFC 7643, RFC 7644 and RFC 9865."},
         "security": [{"bearer": []}, {"clientCredentials": []}],
         "paths": {path: item for resource_type in types for path, item in _build_paths(resource_type).items()}
+        | _select_readable({path: item for each in offered for path, item in _build_paths(each).items()})
         | _build_common_paths(types),
         "components": {
             "schemas": schemas | _build_messages(types),

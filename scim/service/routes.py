@@ -38,6 +38,10 @@ _SINGLE: _Methods = {
     "PATCH": "resources.modify",
     "DELETE": "resources.delete",
 }
+_CATALOG: _Methods = {"GET": "catalog.search"}
+_CATALOG_SEARCH: _Methods = {"POST": "catalog.search_by_post"}
+_CATALOG_VALUE: _Methods = {"GET": "catalog.read"}
+"""Those of a type that is only read."""
 _GROUPS = {
     "resources.create": "groups.create",
     "resources.replace": "groups.replace",
@@ -67,6 +71,12 @@ async def route(context: Context) -> Response:
     if len(names) == 2 and names[0] in _NAMED:
         return await _find_allowed(_NAMED[names[0]], method)(context, segments[1])
     resource_type = context.registry.by_endpoint(segments[0])
+    if resource_type is None and (catalog := context.registry.find_catalog(segments[0])) and len(segments) <= 2:
+        context.require_permitted(catalog.resource_type)
+        own, methods = context.of(catalog.resource_type), _CATALOG if len(segments) == 1 else _CATALOG_VALUE
+        if names[1:] == (".search",):
+            methods = _CATALOG_SEARCH
+        return await _find_allowed(methods, method)(own, catalog, *segments[1:])
     if resource_type is None or len(segments) > 2 or (len(segments) == 2 and _is_endpoint(context, names[1])):
         raise _make_not_found(context)
     context.require_permitted(resource_type)

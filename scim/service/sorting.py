@@ -60,7 +60,7 @@ class Sorted:
 
 async def parse_order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
     """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
-    targets = [_find_target(one.context.resource_type, wanted.sort_by or "") for one in sources]
+    targets = [find_sort_target(one.context.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         detail = f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas."
         raise ScimError(INVALID_VALUE, detail, attribute=wanted.sort_by, rule="unknown")
@@ -107,7 +107,7 @@ def _cut(
     return [one for _, one in page], page[-1][0] if more else None
 
 
-def _find_target(resource_type: ResourceType, name: str) -> Declared | None:
+def find_sort_target(resource_type: ResourceType, name: str) -> Declared | None:
     """What the resource type is sorted by; a complex attribute by its value. None where it has no such attribute."""
     target = resource_type.resolve(name)
     if not isinstance(target, Declared) or target.attribute.hidden or target.name == resource_type.edges:
@@ -208,14 +208,14 @@ async def _read_page(context: TypeContext, wanted: Query, ids: Ids, page: Sorted
 
 def _make_key(context: TypeContext, target: Declared | None, stored: Stored) -> list[Any]:
     """What a resource is ordered by: those without a value come last when ascending and first when descending."""
-    value = _find_value(build_resource(context, stored), target) if target else None
+    value = find_sort_value(build_resource(context, stored), target) if target else None
     if target is not None and value is not None:
-        value = _to_comparable(value, target.leaf)
+        value = to_comparable(value, target.leaf)
     rank = 0 if isinstance(value, str) else -1  # types may disagree on what a name holds
     return [1, stored.id] if value is None else [rank, value, stored.id]
 
 
-def _find_value(resource: dict[str, Any], target: Declared) -> Any:
+def find_sort_value(resource: dict[str, Any], target: Declared) -> Any:
     """The value to sort by: of several the primary one, else the first."""
     container = resource if target.urn is None else resource.get(target.urn, {})
     value = container.get(target.name) if isinstance(container, dict) else None
@@ -225,7 +225,7 @@ def _find_value(resource: dict[str, Any], target: Declared) -> Any:
     return value.get(target.sub.name) if target.sub and isinstance(value, dict) else value
 
 
-def _to_comparable(value: Any, attribute: Attribute) -> Any:
+def to_comparable(value: Any, attribute: Attribute) -> Any:
     """What values of one attribute are ordered by; None for one that is not of its type, since it was kept before its
     extension was declared."""
     if attribute.type == "dateTime":

@@ -92,6 +92,12 @@ async def read_state(table: Table, tenant: str) -> State:
     return State.load(head.policy if head else "")
 
 
+async def read_seats(partition: Partition) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Return how many seats licences of a tenant have, and how many are taken. Raises TableUnavailable."""
+    state = await read_state(partition.table, partition.name)
+    return state.limits, state.used
+
+
 async def _list_waiting(table: Table, tenant: str, licence: str) -> Any:
     async for page in table.pages(tenant, *keys.line_range(licence)):
         for row in page:
