@@ -53,28 +53,29 @@ _AT_ONCE = 2_000
 """Strings or objects that are looked at in a slice of work."""
 
 
-async def read(body: bytes, max_depth: int) -> object:
+async def read_body(body: bytes, max_depth: int) -> object:
     """The data of a body. Raises 400 invalidSyntax or invalidValue, or 413. Others are served while a large one is
     read."""
+    parsing = _parse_quickly(body, max_depth)
     try:
-        return at_once(_fast(body, max_depth)) if len(body) <= _SMALL else await in_turns(_fast(body, max_depth))
+        return at_once(parsing) if len(body) <= _SMALL else await in_turns(parsing)
     except _Unusual:
-        return await call(len(body), _slow, body, max_depth)
+        return await call(len(body), _parse_thoroughly, body, max_depth)
 
 
-def parse(body: bytes, max_depth: int) -> object:
+def parse_body(body: bytes, max_depth: int) -> object:
     """The same at once."""
     try:
-        return at_once(_fast(body, max_depth))
+        return at_once(_parse_quickly(body, max_depth))
     except _Unusual:
-        return _slow(body, max_depth)
+        return _parse_thoroughly(body, max_depth)
 
 
 class _Unusual(Exception):
     """Data that needs a closer look."""
 
 
-def _fast(body: bytes, max_depth: int) -> Generator[None, None, object]:
+def _parse_quickly(body: bytes, max_depth: int) -> Generator[None, None, object]:
     """Return the data of a body that has nothing unusual in it. Raises _Unusual, and 413 for too many values.
 
     orjson reads the largest body that is taken in 50 ms, in which nobody else is served; Python's own parser, which
@@ -103,39 +104,39 @@ def _fast(body: bytes, max_depth: int) -> Generator[None, None, object]:
         raise _Unusual from None
     charge(len(body) // _LOOKED_AT, Work.BODY)
     yield
-    number = yield from _members(data, max_depth)
+    number = yield from _count_members(data, max_depth)
     # A name that came twice is one member. A colon behind a quote ends a name, or begins a text.
-    if number != text.count(b'":') + len(_APART.findall(text)) and number != (yield from _names(text)):
+    if number != text.count(b'":') + len(_APART.findall(text)) and number != (yield from _count_names(text)):
         raise _Unusual
     return data
 
 
 def _hold_values(text: bytes) -> Generator[None, None, None]:
     """Raise 413 for more values than can be read at once."""
-    number = _marks(text)
+    number = _count_marks(text)
     if number <= _MAX_VALUES:
         return
     number, end = 0, 0
     for at, string in enumerate(_STRING.finditer(text)):  # what looks like a mark may be in a string
-        number, end = number + _marks(text[end : string.start()]), string.end()
+        number, end = number + _count_marks(text[end : string.start()]), string.end()
         if at % _AT_ONCE == 0:
             charge(_AT_ONCE, Work.BODY)
             yield
         if number > _MAX_VALUES:
             break
     else:
-        number += _marks(text[end:])
+        number += _count_marks(text[end:])
     if number > _MAX_VALUES:
         detail = f"The body has more than {_MAX_VALUES} values; so many are read. Split the request."
         raise ScimError(TOO_LARGE, detail)
 
 
-def _marks(text: bytes) -> int:
+def _count_marks(text: bytes) -> int:
     """How many values a text has, about: each follows a comma or a bracket."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def _names(text: bytes) -> Generator[None, None, int]:
+def _count_names(text: bytes) -> Generator[None, None, int]:
     """Return how many names of members a text has; one that comes twice counts twice."""
     number = 0
     for at, string in enumerate(_STRING.finditer(text), 1):
@@ -146,7 +147,7 @@ def _names(text: bytes) -> Generator[None, None, int]:
     return number
 
 
-def _members(data: object, max_depth: int) -> Generator[None, None, int]:
+def _count_members(data: object, max_depth: int) -> Generator[None, None, int]:
     """How many members all objects in it have. Raises _Unusual for what is nested too deeply or may not fit."""
     number, depth, seen = 0, -1, 0
     level: list[Any] = [[data]]
@@ -179,7 +180,7 @@ def _members(data: object, max_depth: int) -> Generator[None, None, int]:
     return number
 
 
-def _slow(body: bytes, max_depth: int) -> object:
+def _parse_thoroughly(body: bytes, max_depth: int) -> object:
     """The data of a body, whatever it costs, with errors that name the place."""
     data = _parse(body)
     _check(data, max_depth)
@@ -203,11 +204,11 @@ class _Decoder(json.JSONDecoder):
     """Python's decoder without its scanner in C, which lets nobody else work until it has read the whole text."""
 
     def __init__(self) -> None:
-        super().__init__(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
+        super().__init__(object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_int=_parse_integer)
         self.scan_once = py_make_scanner(self)
 
 
-def _integer(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     """An integer as it stands there. Python reads one in a time that grows with the square of its digits."""
     if len(digits) > _MOST_DIGITS:
         detail = "A number in the body has too many digits; send one of 64 bits, or a string."
@@ -215,7 +216,7 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """RFC 7159 leaves repeated names undefined: taking either value would be a guess about somebody's identity."""
     charge(1 + len(pairs), Work.BODY)
     result = dict(pairs)
@@ -227,7 +228,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ScimError(INVALID_SYNTAX, f"The body is not JSON: {name} is not a JSON number; send null, or leave it out.")
 
 

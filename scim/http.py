@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import orjson
 
-from scim.body import parse
+from scim.body import parse_body
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ScimError
 from scim.told import MEDIA_TYPE
 
@@ -136,7 +136,7 @@ class Request:
 
     def json(self, max_bytes: int, max_depth: int) -> object:
         """The body as JSON data, read at once. Raises 400, 413 or 415."""
-        return parse(self.content(max_bytes), max_depth)
+        return parse_body(self.content(max_bytes), max_depth)
 
     def content(self, max_bytes: int) -> bytes:
         """The body, which is to be JSON. Raises 400, 413 or 415."""

@@ -19,7 +19,7 @@ from scim.filter.evaluate import bind
 from scim.filter.parse import parse_filter
 from scim.http import Request, Response
 from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.entra import parse_operations
 from scim.schema.loading import load
 from scim.schema.projection import Projection
 from scim.schema.validation import Document, make_canonical
@@ -64,7 +64,7 @@ def _steps() -> dict[str, Sides]:
     theirs_many = [model.model_validate(one) for one in many]
 
     def our_patch() -> Document:
-        listed = operations(_json(changes), resource_type, 1000)
+        listed = parse_operations(_json(changes), resource_type, 1000)
         return apply(document, listed, resource_type)
 
     def their_patch() -> object:

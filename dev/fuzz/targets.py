@@ -15,8 +15,8 @@ from scim.filter.parse import MAX_DEPTH, parse_filter, parse_path
 from scim.filter.tree import And, Filter, Not, Or, ValuePath
 from scim.http import Request
 from scim.patch.apply import apply
-from scim.patch.entra import operations
-from scim.patch.members import delta, split
+from scim.patch.entra import parse_operations
+from scim.patch.members import find_delta, split
 from scim.schema.loading import load
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, make_canonical
@@ -116,8 +116,8 @@ def patch(data: bytes) -> None:
     """A PATCH is read in any dialect, and what it makes of a document is canonical."""
     for resource_type, document in _RESOURCES:
         try:
-            listed = operations(_json(data), resource_type, _MAX_OPERATIONS)
-            delta(split(listed, resource_type)[1])
+            listed = parse_operations(_json(data), resource_type, _MAX_OPERATIONS)
+            find_delta(split(listed, resource_type)[1])
             after = apply(document, listed, resource_type)
         except ScimError:
             continue

@@ -48,8 +48,8 @@ def bind(tree: Filter, resource_type: ResourceType, *, foreign: bool = False) ->
     a comparison that its type does not allow. With `foreign`, an attribute of another type has no value instead, as
     RFC 7644 §3.4.2.1 says for searches over several types."""
     if foreign:
-        return _bind(tree, lambda path: known(path, resource_type) if knows(path, resource_type) else None)
-    return _bind(tree, lambda path: known(path, resource_type))
+        return _bind(tree, lambda path: require_known(path, resource_type) if knows(path, resource_type) else None)
+    return _bind(tree, lambda path: require_known(path, resource_type))
 
 
 def knows(path: str, resource_type: ResourceType) -> bool:
@@ -59,10 +59,10 @@ def knows(path: str, resource_type: ResourceType) -> bool:
 
 def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
     """The predicate of a value path over the elements of a complex attribute."""
-    return _bind(tree, lambda name: _sub_target(name, attribute, path))
+    return _bind(tree, lambda name: _find_sub(name, attribute, path))
 
 
-def known(path: str, resource_type: ResourceType) -> Declared:
+def require_known(path: str, resource_type: ResourceType) -> Declared:
     """The attribute that a filter names. Raises 400 invalidFilter with the remedy."""
     target = resource_type.resolve(path)
     if target is None:
@@ -83,7 +83,7 @@ def known(path: str, resource_type: ResourceType) -> Declared:
     return target
 
 
-def _sub_target(name: str, attribute: Attribute, path: str) -> Declared:
+def _find_sub(name: str, attribute: Attribute, path: str) -> Declared:
     sub = attribute.sub(name) if attribute.type == "complex" else None
     if sub is None and attribute.type != "complex" and name.lower() == "value":
         sub = attribute.change(multi_valued=False)  # tags[value eq "a"] on a plain list
@@ -106,32 +106,32 @@ def _bind(tree: Filter, lookup: Callable[[str], Declared | None]) -> Predicate:
             return lambda resource: not inner(resource)
     target = lookup(tree.path)
     if target is None:
-        absent = isinstance(tree, Compare) and _true_of_nothing(tree)
+        absent = isinstance(tree, Compare) and _holds_of_nothing(tree)
         return lambda resource: absent
     match tree:
         case Present():
-            read = _values(target)
+            read = _make_reader(target)
             return lambda resource: any(value not in (None, "", [], {}) for value in read(resource))
         case ValuePath(path, filter):
-            return _value_path(target, path, filter)
+            return _bind_value_path(target, path, filter)
         case Compare(path, op, literal):
-            return _compare(target, path, op, literal)
+            return _bind_comparison(target, path, op, literal)
 
 
-def _true_of_nothing(tree: Compare) -> bool:
+def _holds_of_nothing(tree: Compare) -> bool:
     """Whether a comparison holds for an attribute without a value: `eq null`, and `ne` anything else."""
     return tree.operator == ("eq" if tree.value.is_null else "ne")
 
 
-def _value_path(target: Declared, path: str, filter: Filter) -> Predicate:
+def _bind_value_path(target: Declared, path: str, filter: Filter) -> Predicate:
     attribute = target.leaf
     inner = bind_elements(filter, attribute, path)
-    read = _values(target)
+    read = _make_reader(target)
     simple = attribute.type != "complex"
     return lambda resource: any(inner({attribute.name: e} if simple else e) for e in read(resource))
 
 
-def _compare(target: Declared, path: str, op: str, literal: Literal) -> Predicate:
+def _bind_comparison(target: Declared, path: str, op: str, literal: Literal) -> Predicate:
     attribute = target.leaf
     if attribute.type == "complex":
         value = attribute.sub("value")
@@ -139,23 +139,23 @@ def _compare(target: Declared, path: str, op: str, literal: Literal) -> Predicat
             subs = ", ".join(sub.name for sub in attribute.sub_attributes)
             detail = f"{path} is complex; compare one of its sub-attributes: {subs}."
             raise ScimError(INVALID_FILTER, detail, attribute=path, rule="complex")
-        read_elements, attribute = _values(target), value
+        read_elements, attribute = _make_reader(target), value
         read: _Values = lambda resource: (e[value.name] for e in read_elements(resource) if value.name in e)  # noqa: E731
     else:
-        read = _values(target)
+        read = _make_reader(target)
     if literal.is_null:
         if op not in ("eq", "ne"):
             detail = f"{path} {op} null has no meaning; null goes with eq and ne."
             raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
         absent = op == "eq"
         return lambda resource: (next(read(resource), None) is None) == absent
-    test = _test(attribute, path, op, literal)
+    test = _make_test(attribute, path, op, literal)
     if op != "ne":
         return lambda resource: any(map(test, read(resource)))
     return lambda resource: (values := list(read(resource))) == [] or any(map(test, values))
 
 
-def _values(target: Declared) -> _Values:
+def _make_reader(target: Declared) -> _Values:
     """All values that a name has in a resource: none, one, or those of a multi-valued attribute."""
     urn, name, sub = target.urn, target.name, target.sub.name if target.sub else None
 
@@ -174,7 +174,7 @@ def _values(target: Declared) -> _Values:
     return read
 
 
-def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
+def _make_test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
     """The comparison of one value with the literal, in the attribute's type."""
     if op in _TEXT and attribute.type not in _STRINGS:
         detail = f"{path} is {attribute.type}; {op} compares strings only."
@@ -183,9 +183,9 @@ def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
         detail = f"{path} is {attribute.type}, which has no order; use eq or ne."
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
     if attribute.type in _STRINGS:
-        return _string_test(attribute, op, fold(literal.text, attribute))
+        return _make_string_test(attribute, op, fold(literal.text, attribute))
     wanted: Any = parse_number(literal.text) if attribute.type in ("integer", "decimal") else None
-    wanted = _literal(attribute, path, literal) if wanted is None else wanted
+    wanted = _cast_literal(attribute, path, literal) if wanted is None else wanted
     compare = _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     if attribute.type == "dateTime":
         return lambda value: (moment := parse_instant(str(value))) is not None and compare(moment, wanted)
@@ -195,7 +195,7 @@ def _test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and compare(value, wanted)
 
 
-def _string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
+def _make_string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
     compare: Callable[[Any, Any], bool] = (
         _TEXT.get(op) or _ORDERED.get(op) or (operator.ne if op == "ne" else operator.eq)
     )
@@ -216,7 +216,7 @@ def _fold_long(text: str, case_exact: bool) -> str:
     return fold_text(text, case_exact=case_exact)
 
 
-def _literal(attribute: Attribute, path: str, literal: Literal) -> Any:
+def _cast_literal(attribute: Attribute, path: str, literal: Literal) -> Any:
     try:
         value = cast(literal.text, attribute, path)
     except ScimError as error:

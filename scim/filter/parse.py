@@ -66,7 +66,7 @@ def parse_filter(
 ) -> Filter:
     """The tree of a filter. Raises 400 invalidFilter that says where and what was expected."""
     parser = _Parser(text, INVALID_FILTER, "filter", max_length, max_depth, strict)
-    tree = parser.disjunction(0)
+    tree = parser.read_disjunction(0)
     parser.end()
     return tree
 
@@ -76,12 +76,12 @@ def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_
     """Return the parts of a PATCH path. Raises 400 invalidPath that says where and what was expected. Clients send the
     same paths again and again, so they are kept."""
     parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth, strict)
-    attribute = parser.attribute()
+    attribute = parser.read_attribute()
     inner, sub = None, None
     if parser.take("["):
-        inner = parser.disjunction(1)
+        inner = parser.read_disjunction(1)
         parser.expect("]")
-        sub = parser.sub_attribute()
+        sub = parser.read_sub_attribute()
     parser.end()
     return Path(attribute, inner, sub)
 
@@ -92,9 +92,9 @@ class _Parser:
     def __init__(self, text: str, kind: ErrorKind, what: str, max_length: int, max_depth: int, strict: bool) -> None:
         self._kind, self._what, self._max_depth, self._strict = kind, what, max_depth, strict
         if len(text) > max_length:
-            raise self._error(f"it has {len(text)} characters; at most {max_length} are read", "name less in one")
+            raise self._make_error(f"it has {len(text)} characters; at most {max_length} are read", "name less in one")
         if "\x00" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-            raise self._error("it contains U+0000 or half a surrogate pair", _CHARACTERS)
+            raise self._make_error("it contains U+0000 or half a surrogate pair", _CHARACTERS)
         self._tokens = self._split(text)
         self._next = 0
 
@@ -106,12 +106,12 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:  # only an opening quote without a closing one matches nothing
                 opening = text.index('"', position) + 1
-                raise self._error(f"the string at character {opening} has no closing quote", _UNCLOSED)
+                raise self._make_error(f"the string at character {opening} has no closing quote", _UNCLOSED)
             assert match.lastgroup is not None
             kind, start, position = match.lastgroup, match.start(match.lastgroup), match.end()
             word = match[kind]
             if kind == "word" and word[0] in _QUOTES and word[0] not in unclosed:
-                close = self._closing(text, start, end)
+                close = self._find_closing(text, start, end)
                 if close is None:
                     unclosed.add(word[0])
                 else:
@@ -120,7 +120,7 @@ class _Parser:
         return tokens
 
     @staticmethod
-    def _closing(text: str, start: int, end: int) -> int | None:
+    def _find_closing(text: str, start: int, end: int) -> int | None:
         """Where the value that begins with a quote at `start` ends with one; None if it does not."""
         closing = _QUOTES[text[start]]
         for at in range(start + 1, end):
@@ -128,62 +128,64 @@ class _Parser:
                 return at
         return None
 
-    def disjunction(self, depth: int) -> Filter:
-        terms = [self._conjunction(depth)]
-        while self._word("or"):
-            terms.append(self._conjunction(depth))
+    def read_disjunction(self, depth: int) -> Filter:
+        terms = [self._read_conjunction(depth)]
+        while self._take_word("or"):
+            terms.append(self._read_conjunction(depth))
         return terms[0] if len(terms) == 1 else Or(tuple(terms))
 
-    def _conjunction(self, depth: int) -> Filter:
-        terms = [self._term(depth)]
-        while self._word("and"):
-            terms.append(self._term(depth))
+    def _read_conjunction(self, depth: int) -> Filter:
+        terms = [self._read_term(depth)]
+        while self._take_word("and"):
+            terms.append(self._read_term(depth))
         return terms[0] if len(terms) == 1 else And(tuple(terms))
 
-    def _term(self, depth: int) -> Filter:
+    def _read_term(self, depth: int) -> Filter:
         if depth > self._max_depth:
-            raise self._error(f"it is nested deeper than {self._max_depth} levels", "take brackets out")
+            raise self._make_error(f"it is nested deeper than {self._max_depth} levels", "take brackets out")
         if self.take("("):
-            return self._closed(depth)
+            return self._read_closed(depth)
         if self._follows("not", "("):
             self._next += 2
-            return Not(self._closed(depth))
-        path = self.attribute()
+            return Not(self._read_closed(depth))
+        path = self.read_attribute()
         if self.take("["):
-            inner = self.disjunction(depth + 1)
+            inner = self.read_disjunction(depth + 1)
             self.expect("]")
-            sub = self.sub_attribute()
+            sub = self.read_sub_attribute()
             if sub is not None:
-                inner = And((inner, self._comparison(sub)))
+                inner = And((inner, self._read_comparison(sub)))
             return ValuePath(path, inner)
-        return self._comparison(path)
+        return self._read_comparison(path)
 
-    def _closed(self, depth: int) -> Filter:
-        tree = self.disjunction(depth + 1)
+    def _read_closed(self, depth: int) -> Filter:
+        tree = self.read_disjunction(depth + 1)
         self.expect(")")
         return tree
 
-    def _comparison(self, path: str) -> Filter:
+    def _read_comparison(self, path: str) -> Filter:
         token = self._advance("an operator")
         operator = token.text.lower()
         if operator == "pr":
             return Present(path)
         if operator not in _OPERATORS:
             remedy = "put what is negated in parentheses: not (…)" if path.lower() == "not" else None
-            raise self._expected("one of eq ne co sw ew gt ge lt le pr", token, remedy)
+            raise self._make_expected("one of eq ne co sw ew gt ge lt le pr", token, remedy)
         token = self._advance("a value")
         if token.kind == "mark":
-            raise self._expected("a value", token)
+            raise self._make_expected("a value", token)
         if token.kind == "word":
             return Compare(path, operator, Literal(token.text, quoted=False))
         if token.kind == "quoted" and self._strict:
-            raise self._error(f"the value at character {token.position} must stand in double quotes", _LIKE[self._what])
-        readings = [Compare(path, operator, Literal(text)) for text in self._readings(token)]
+            raise self._make_error(
+                f"the value at character {token.position} must stand in double quotes", _LIKE[self._what]
+            )
+        readings = [Compare(path, operator, Literal(text)) for text in self._list_readings(token)]
         if len(readings) == 1:
             return readings[0]
         return And(tuple(readings)) if operator == "ne" else Or(tuple(readings))
 
-    def _readings(self, token: _Token) -> list[str]:
+    def _list_readings(self, token: _Token) -> list[str]:
         """What a string means: mostly one text."""
         inner = token.text[1:-1] if token.kind == "string" else token.text
         string = token.text
@@ -201,16 +203,16 @@ class _Parser:
         for text in texts:
             if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
                 found = f"the string at character {token.position} contains U+0000 or half a surrogate pair"
-                raise self._error(found, _CHARACTERS)
+                raise self._make_error(found, _CHARACTERS)
         return list(dict.fromkeys(texts))
 
-    def attribute(self) -> str:
+    def read_attribute(self) -> str:
         token = self._advance("an attribute name")
         if token.kind != "word" or not _ATTRIBUTE.fullmatch(token.text):
-            raise self._expected("an attribute name", token)
+            raise self._make_expected("an attribute name", token)
         return token.text
 
-    def sub_attribute(self) -> str | None:
+    def read_sub_attribute(self) -> str | None:
         """The `.sub` that may follow a closing bracket."""
         if self._next < len(self._tokens) and (match := _SUB_ATTRIBUTE.fullmatch(self._tokens[self._next].text)):
             self._next += 1
@@ -220,7 +222,7 @@ class _Parser:
     def take(self, mark: str) -> bool:
         return self._take("mark", mark)
 
-    def _word(self, word: str) -> bool:
+    def _take_word(self, word: str) -> bool:
         return self._take("word", word)
 
     def _take(self, kind: str, text: str) -> bool:
@@ -237,24 +239,24 @@ class _Parser:
 
     def _advance(self, wanted: str) -> _Token:
         if self._next >= len(self._tokens):
-            raise self._error(f"it ends where {wanted} is expected")
+            raise self._make_error(f"it ends where {wanted} is expected")
         self._next += 1
         return self._tokens[self._next - 1]
 
     def expect(self, mark: str) -> None:
         token = self._advance(f"{mark!r}")
         if token.kind != "mark" or token.text != mark:
-            raise self._expected(f"{mark!r}", token)
+            raise self._make_expected(f"{mark!r}", token)
 
     def end(self) -> None:
         if self._next < len(self._tokens):
-            raise self._expected(
+            raise self._make_expected(
                 "and, or or the end" if self._what == "filter" else "the end", self._tokens[self._next]
             )
 
-    def _expected(self, wanted: str, token: _Token, remedy: str | None = None) -> ScimError:
+    def _make_expected(self, wanted: str, token: _Token, remedy: str | None = None) -> ScimError:
         shown = token.text if len(token.text) <= 40 else token.text[:40] + "…"
-        return self._error(f"{wanted} is expected at character {token.position}, not {shown}", remedy)
+        return self._make_error(f"{wanted} is expected at character {token.position}, not {shown}", remedy)
 
-    def _error(self, reason: str, remedy: str | None = None) -> ScimError:
+    def _make_error(self, reason: str, remedy: str | None = None) -> ScimError:
         return ScimError(self._kind, f"The {self._what} cannot be read: {reason}; {remedy or _LIKE[self._what]}.")

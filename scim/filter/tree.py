@@ -99,13 +99,13 @@ class Path:
         return f"{self.attribute}{brackets}" + (f".{self.sub}" if self.sub else "")
 
 
-def names(tree: Filter) -> Iterator[str]:
+def list_names(tree: Filter) -> Iterator[str]:
     """The attributes that a filter names, as written; inside a value path only the path itself."""
     match tree:
         case And(terms) | Or(terms):
             for term in terms:
-                yield from names(term)
+                yield from list_names(term)
         case Not(term):
-            yield from names(term)
+            yield from list_names(term)
         case Present(path) | Compare(path) | ValuePath(path):
             yield path

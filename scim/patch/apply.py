@@ -52,10 +52,10 @@ from scim.schema.validation import (
 
 def apply(document: Document, operations: Iterable[Operation], resource_type: ResourceType) -> Document:
     """The changed document; the given one is left as it is. Raises 400 (invalidValue, mutability, noTarget)."""
-    return at_once(steps(document, operations, resource_type))
+    return at_once(apply_in_steps(document, operations, resource_type))
 
 
-def steps(
+def apply_in_steps(
     document: Document, operations: Iterable[Operation], resource_type: ResourceType
 ) -> Generator[None, None, Document]:
     """The same, with a step for each operation."""
@@ -137,7 +137,7 @@ def _change_single_valued(document: Document, operation: Operation, target: Decl
 def _names_present(document: Document, operation: Operation, target: Declared) -> bool:
     """Whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
     already, like the manager before this one, is not there."""
-    value = _single(unwrap(operation.value, target.name))
+    value = _unlist(unwrap(operation.value, target.name))
     if is_empty(value):
         return True
     container = find_container(document, target)
@@ -147,7 +147,7 @@ def _names_present(document: Document, operation: Operation, target: Declared) -
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
     """Whether a complex value names a sub-attribute that a client may set, be it to clear it."""
-    value = _single(value)
+    value = _unlist(value)
     names = value if isinstance(value, dict) else ()
     return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
 
@@ -155,7 +155,7 @@ def _says_anything(value: object, attribute: Attribute) -> bool:
 def _merge(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
     """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
     that were sent empty go."""
-    sent = _single(sent)
+    sent = _unlist(sent)
     cleared = list_emptied(sent, attribute)
     merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
     for sub in attribute.sub_attributes:
@@ -164,7 +164,7 @@ def _merge(present: Document, sent: object, new: Document | None, attribute: Att
     return merged
 
 
-def _single(value: object) -> object:
+def _unlist(value: object) -> object:
     """The one value of a list of one: old jobs of Entra's write a manager so."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
@@ -253,13 +253,13 @@ def _change_filtered(present: list[Any], operation: Operation, filter: Filter, t
         return elements
     for i in hits:
         elements[i] = _change_element(elements[i], operation, filter, value, attribute)
-    elements = _one_primary(elements, hits, attribute, husks=operation.whole)
+    elements = _keep_one_primary(elements, hits, attribute, husks=operation.whole)
     if operation.whole and value is not None:
         return elements
     return [e for i, e in enumerate(elements) if i not in hits or not _is_emptied(present[i], e, attribute)]
 
 
-def _one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute, *, husks: bool) -> list[Any]:
+def _keep_one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute, *, husks: bool) -> list[Any]:
     """The elements with one primary at most, that of the elements that were hit. What says nothing yet, and may be
     dropped, takes it from nobody, unless `husks` stay."""
     counts = [husks or not is_husk(element, attribute) for element in elements]
@@ -290,7 +290,7 @@ def _read_element(operation: Operation, target: Declared) -> Any:
     """Return the canonical new value of an element or of its sub-attribute; None if nothing in it is known."""
     if operation.sub is not None:
         return Declared(target.urn, target.attribute, operation.sub).read(operation.value)
-    return target.attribute.read_element(_single(operation.value), target.path)
+    return target.attribute.read_element(_unlist(operation.value), target.path)
 
 
 def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, value: Any, name: str) -> None:

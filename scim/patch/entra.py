@@ -53,19 +53,19 @@ class _Reader:
     strict: bool
 
 
-def operations(
+def parse_operations(
     body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
 ) -> list[Operation]:
     """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, invalidValue,
     mutability, noTarget) or 413; nothing is applied then."""
-    return at_once(reading(body, resource_type, max_operations, strict=strict))
+    return at_once(parse_in_steps(body, resource_type, max_operations, strict=strict))
 
 
-def reading(
+def parse_in_steps(
     body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
 ) -> Generator[None, None, list[Operation]]:
     """The same, with a step for each operation."""
-    listed = _listed(body)
+    listed = _find_operations(body)
     if len(listed) > max_operations:
         raise ScimError(
             TOO_LARGE, f"The PATCH has {len(listed)} operations; at most {max_operations} are read. Split it."
@@ -73,7 +73,7 @@ def reading(
     reader, result = _Reader(resource_type, strict), list[Operation]()
     characters = 0
     for number, item in enumerate(listed, 1):
-        characters += _path_length(item)
+        characters += _measure_path(item)
         if characters > _MAX_PATHS:
             raise ScimError(
                 TOO_LARGE, f"The paths of the PATCH have more than {_MAX_PATHS} characters; so many are read. Split it."
@@ -83,13 +83,13 @@ def reading(
     return result
 
 
-def _path_length(item: object) -> int:
+def _measure_path(item: object) -> int:
     """How long the path of an operation is, in whatever case its name came."""
     texts = item.items() if isinstance(item, dict) else ()
     return sum(len(value) for name, value in texts if name.lower() == "path" and isinstance(value, str))
 
 
-def _listed(body: object) -> list[Any]:
+def _find_operations(body: object) -> list[Any]:
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object with Operations.")
     listed = next((value for name, value in body.items() if name.lower() == "operations"), None)
@@ -105,7 +105,7 @@ def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
     members = {name.lower(): value for name, value in item.items()}
     if len(members) != len(item):
         raise ScimError(INVALID_SYNTAX, f"Operation {number} has a member twice, in two cases; send it once.")
-    op = _op(members.get("op"), number)
+    op = _parse_op(members.get("op"), number)
     path, value = members.get("path"), members.get("value")
     if path is not None and not isinstance(path, str):
         raise ScimError(INVALID_PATH, f"Operation {number}: path must be a string that names an attribute.")
@@ -113,16 +113,16 @@ def _read(item: object, number: int, reader: _Reader) -> Iterator[Operation]:
         detail = f"Operation {number}: {op} needs a value; send null to clear {path[:200]}."
         raise ScimError(INVALID_VALUE, detail, attribute=path, rule="required")
     if path:
-        yield from _targeted(op, path, value, reader)
+        yield from _read_targeted(op, path, value, reader)
     elif isinstance(value, dict):
-        yield from _together(op, value, reader)
+        yield from _read_members(op, value, reader)
     elif op == "remove":
         raise ScimError(NO_TARGET, f"Operation {number}: remove needs a path that says what to remove.")
     else:
         raise ScimError(INVALID_VALUE, f"Operation {number}: without a path, value must be an object of attributes.")
 
 
-def _op(value: object, number: int) -> Op:
+def _parse_op(value: object, number: int) -> Op:
     match value.strip().lower() if isinstance(value, str) else None:
         case "add":
             return "add"
@@ -134,11 +134,11 @@ def _op(value: object, number: int) -> Op:
     raise ScimError(INVALID_SYNTAX, f"Operation {number}: op {found}; send add, replace or remove.")
 
 
-def _together(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]:
+def _read_members(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]:
     """The members of a value without a path. They come in no order, so what is about a part of an attribute, and says
     more exactly what is meant, is done after what is about all of it. Raises 400 invalidSyntax for two values of
     one."""
-    result = [operation for name, inner in value.items() for operation in _keyed(op, name, inner, reader)]
+    result = [operation for name, inner in value.items() for operation in _read_member(op, name, inner, reader)]
     seen: dict[str, Any] = {}
     for operation in result:
         path = operation.target.path
@@ -150,7 +150,7 @@ def _together(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]
     return sorted(result, key=lambda one: one.filter is not None or names_sub(one.target))
 
 
-def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
+def _read_member(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
     """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
     it read does), or nothing that anybody knows: such members are dropped."""
     charge(_NAME + len(name), Work.OPERATIONS)
@@ -158,16 +158,16 @@ def _keyed(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operat
         path = parse_path(name)
     except ScimError:
         return
-    target = _target(op, path, value, reader.resource_type)
+    target = _find_target(op, path, value, reader.resource_type)
     if target is None or (isinstance(target, Declared) and target.is_read_only):
         return
     if not target.name:
-        yield from _container(op, path, target.urn, value, reader)
+        yield from _read_container(op, path, target.urn, value, reader)
     elif op == "remove" and _has_parts(target) and isinstance(value, dict) and value:
         for inner, item in value.items():
-            yield from _keyed(op, f"{name}.{inner}", item, reader)
+            yield from _read_member(op, f"{name}.{inner}", item, reader)
     else:
-        yield from _operation(op, path, target, value, reader)
+        yield from _read_operation(op, path, target, value, reader)
 
 
 def _has_parts(target: Target) -> bool:
@@ -179,23 +179,23 @@ def _has_parts(target: Target) -> bool:
     )
 
 
-def _targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Operation]:
+def _read_targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterator[Operation]:
     charge(_NAME + len(text), Work.OPERATIONS)
     path = parse_path(text.strip())
-    target = _target(op, path, value, reader.resource_type)
+    target = _find_target(op, path, value, reader.resource_type)
     if target is None:
         return
     if isinstance(target, Declared) and target.is_read_only:
         if reader.strict or target.attribute.mutability == "readOnly":
-            raise _refusal(target.path)
+            raise _make_refusal(target.path)
         return  # of an attribute that may be set, like manager.displayName, as one that nobody knows
     if not target.name:
-        yield from _container(op, path, target.urn, value, reader)
+        yield from _read_container(op, path, target.urn, value, reader)
     else:
-        yield from _operation(op, path, target, value, reader)
+        yield from _read_operation(op, path, target, value, reader)
 
 
-def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
+def _find_target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
     """What a path stands for."""
     target = resource_type.resolve(path.attribute)
     if isinstance(target, Undeclared) and path.filter is None and op != "remove":
@@ -203,7 +203,7 @@ def _target(op: Op, path: Path, value: object, resource_type: ResourceType) -> T
     return target
 
 
-def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Reader) -> Iterator[Operation]:
+def _read_container(op: Op, path: Path, urn: str | None, value: object, reader: _Reader) -> Iterator[Operation]:
     """A path that is a schema URN alone; None is the core schema's."""
     resource_type = reader.resource_type
     name = urn or resource_type.core.id
@@ -215,7 +215,7 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
     if isinstance(value, dict):
         if declared:
             for inner, item in value.items():
-                yield from _keyed(op, f"{name}:{inner}", item, reader)
+                yield from _read_member(op, f"{name}:{inner}", item, reader)
         elif op != "remove":
             yield Operation(op, Undeclared(urn), {inner: item for inner, item in value.items() if inner})
         else:  # only what is named goes
@@ -233,7 +233,7 @@ def _container(op: Op, path: Path, urn: str | None, value: object, reader: _Read
         raise ScimError(INVALID_VALUE, f"{urn} must be an object of the schema's attributes.")
 
 
-def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reader) -> Iterator[Operation]:
+def _read_operation(op: Op, path: Path, target: Target, value: object, reader: _Reader) -> Iterator[Operation]:
     if path.filter is None:
         whole = isinstance(target, Declared) and target.leaf.type == "complex" and not target.leaf.sub(target.name)
         if whole and target.name != reader.resource_type.members:
@@ -253,7 +253,7 @@ def _operation(op: Op, path: Path, target: Target, value: object, reader: _Reade
         return  # a sub-attribute that nobody knows, as an unknown attribute
     if sub is not None and sub.mutability == "readOnly":
         if reader.strict:
-            raise _refusal(f"{target.path}.{sub.name}")
+            raise _make_refusal(f"{target.path}.{sub.name}")
         return
     yield Operation(op, target, value, path.filter, sub, reader.strict)
 
@@ -263,5 +263,5 @@ def names_sub(target: Target) -> bool:
     return isinstance(target, Declared) and target.sub is not None
 
 
-def _refusal(path: str) -> ScimError:
+def _make_refusal(path: str) -> ScimError:
     return ScimError(MUTABILITY, READ_ONLY_ATTRIBUTE.format(path=path), attribute=path, rule="read-only")

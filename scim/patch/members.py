@@ -38,7 +38,7 @@ def split(operations: Iterable[Operation], resource_type: ResourceType) -> tuple
     return document, members
 
 
-def delta(operations: Iterable[Operation]) -> Delta | None:
+def find_delta(operations: Iterable[Operation]) -> Delta | None:
     """What operations on members come to; None where the present members must be known. Raises 400 invalidValue."""
     result = Delta()
     for operation in operations:
@@ -52,7 +52,7 @@ def delta(operations: Iterable[Operation]) -> Delta | None:
         elif operation.op == "remove" and operation.value in (None, ""):
             return None
         else:
-            members = {member["value"]: member for member in identified(operation.value, target)}
+            members = {member["value"]: member for member in parse_members(operation.value, target)}
             if operation.op == "add":
                 if result.remove & members.keys():
                     return None  # who goes and comes back has lost what was known of them before
@@ -84,21 +84,21 @@ def read_members(operations: Iterable[Operation], registry: Registry) -> list[Op
 
 def _read(operation: Operation, registry: Registry) -> Operation:
     if operation.op == "remove":
-        operation = _of_whole_members(operation)
+        operation = _name_whole_members(operation)
     target, value = operation.target, operation.value
     if operation.filter is not None:
-        return replace(operation, filter=_with_ids(operation.filter, registry))
+        return replace(operation, filter=_replace_urls(operation.filter, registry))
     if not isinstance(target, Declared) or target.sub is not None or is_empty(value):
         return operation
     if operation.op == "remove":
-        value = [_named_by_url(element, registry) for element in as_list(unwrap(value, target.name))]
+        value = [_replace_named_url(element, registry) for element in as_list(unwrap(value, target.name))]
     else:
-        value = [_with_id(element, registry) for element in as_list(value)]
+        value = [_replace_url(element, registry) for element in as_list(value)]
     refuse_nobody(value, target.attribute, target.path)
     return replace(operation, value=value)
 
 
-def _of_whole_members(operation: Operation) -> Operation:
+def _name_whole_members(operation: Operation) -> Operation:
     """Return a removal of members' `value` as one of the members themselves: a member is its value, so whoever names
     it (`members.value` with values, `members[value eq "…"].value`) means the member. A bare removal of all values stays
     as it is, and is refused."""
@@ -115,17 +115,17 @@ def _of_whole_members(operation: Operation) -> Operation:
     return replace(operation, target=target.without_sub())
 
 
-def _with_ids(filter: Filter, registry: Registry) -> Filter:
+def _replace_urls(filter: Filter, registry: Registry) -> Filter:
     """Return a filter with ids in the place of the URLs that its `value eq` terms name."""
     if isinstance(filter, Or):
-        return Or(tuple(_with_ids(term, registry) for term in filter.terms))
+        return Or(tuple(_replace_urls(term, registry) for term in filter.terms))
     if isinstance(filter, Compare) and (filter.path.lower(), filter.operator) == ("value", "eq"):
         if id := registry.find_id(filter.value.text):
             return replace(filter, value=replace(filter.value, text=id))
     return filter
 
 
-def _with_id(element: object, registry: Registry) -> object:
+def _replace_url(element: object, registry: Registry) -> object:
     """A member to add with its id for a value."""
     if isinstance(element, str):
         return registry.find_id(element) or element
@@ -137,7 +137,7 @@ def _with_id(element: object, registry: Registry) -> object:
     return {**element, **own} if own else element
 
 
-def _named_by_url(element: object, registry: Registry) -> object:
+def _replace_named_url(element: object, registry: Registry) -> object:
     """A member to remove with its id for a value, if only a URL names it."""
     if isinstance(element, str):
         return registry.find_id(element) or element
@@ -149,7 +149,7 @@ def _named_by_url(element: object, registry: Registry) -> object:
     return {"value": id} if id else element
 
 
-def identified(value: object, target: Declared) -> list[Document]:
+def parse_members(value: object, target: Declared) -> list[Document]:
     """Members in canonical form, each with its id. Raises 400 invalidValue if one has no value."""
     members: list[Document] = target.without_sub().read(value) or []
     for member in members:
@@ -162,7 +162,7 @@ def identified(value: object, target: Declared) -> list[Document]:
 def _list_named(filter: Filter) -> set[str] | None:
     """The ids that a filter of `value eq` terms names."""
     ids: set[str] = set()
-    for term in _alternatives(filter):
+    for term in _list_alternatives(filter):
         if not isinstance(term, Compare) or (term.path.lower(), term.operator) != ("value", "eq") or term.value.is_null:
             return None
         charge(2, Work.OPERATIONS)
@@ -170,9 +170,9 @@ def _list_named(filter: Filter) -> set[str] | None:
     return ids
 
 
-def _alternatives(filter: Filter) -> Iterator[Filter]:
+def _list_alternatives(filter: Filter) -> Iterator[Filter]:
     if isinstance(filter, Or):
         for term in filter.terms:
-            yield from _alternatives(term)
+            yield from _list_alternatives(term)
     else:
         yield filter

@@ -41,17 +41,17 @@ def _read(operation: Operation, target: Declared, find_id: FindId, with_value: C
     elif target.sub is None and operation.sub is None:
         value = [with_value(element) for element in value] if isinstance(value, list) else with_value(value)
         operation = replace(operation, value=value)
-    return replace(operation, filter=_with_ids(operation.filter, find_id)) if operation.filter else operation
+    return replace(operation, filter=_replace_urls(operation.filter, find_id)) if operation.filter else operation
 
 
-def _with_ids(tree: Filter, find_id: FindId) -> Filter:
+def _replace_urls(tree: Filter, find_id: FindId) -> Filter:
     match tree:
         case And(terms):
-            return And(tuple(_with_ids(term, find_id) for term in terms))
+            return And(tuple(_replace_urls(term, find_id) for term in terms))
         case Or(terms):
-            return Or(tuple(_with_ids(term, find_id) for term in terms))
+            return Or(tuple(_replace_urls(term, find_id) for term in terms))
         case Not(term):
-            return Not(_with_ids(term, find_id))
+            return Not(_replace_urls(term, find_id))
         case Compare(path, "eq" | "ne" as operator, value) if path.lower() == "$ref":
             id = find_id(value.text)
             return Compare("value", operator, Literal(id)) if id else tree

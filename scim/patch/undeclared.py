@@ -13,7 +13,7 @@ from typing import Any
 from scim.budget import Work, charge
 from scim.errors import INVALID_VALUE, NO_TARGET, ScimError
 from scim.filter.evaluate import bind_elements
-from scim.filter.tree import And, Compare, Filter, names
+from scim.filter.tree import And, Compare, Filter, list_names
 from scim.patch.entra import Operation
 from scim.schema.elements import ABOUT, as_list, make_nothing_meant, make_unclear_removal, unwrap
 from scim.schema.model import Attribute
@@ -29,7 +29,7 @@ def apply_undeclared(document: Document, operation: Operation, target: Undeclare
     """Change an attribute of an extension that nobody declared, or the whole extension, in `document`. Raises 400
     invalidValue for a removal that does not say what to remove, and for a list of nothing in the place of another."""
     urn = find_own_name(document, target.urn or "")
-    if not target.name and urn not in document and (attribute := _attribute_there(document, urn)):
+    if not target.name and urn not in document and (attribute := _find_attribute(document, urn)):
         operation = replace(operation, target=attribute)
         target, urn = attribute, attribute.urn or ""
     if not target.name:
@@ -52,7 +52,7 @@ def apply_undeclared(document: Document, operation: Operation, target: Undeclare
     assign(document, Undeclared(urn, name), _change_attribute(container.get(name), operation))
 
 
-def _attribute_there(document: Document, urn: str) -> Undeclared | None:
+def _find_attribute(document: Document, urn: str) -> Undeclared | None:
     """Return the attribute that is there already under what looks like the URN of an extension; None if none is."""
     head, _, name = urn.rpartition(":")
     head = find_own_name(document, head)
@@ -84,7 +84,7 @@ def _change_attribute(present: Any, operation: Operation) -> Any:
     if operation.filter is not None:
         return _change_filtered(present, operation, operation.filter)
     if operation.op == "remove":
-        return _without(present, operation)
+        return _remove(present, operation)
     if operation.value == {}:
         return present
     value = keep_undeclared(operation.value)
@@ -92,14 +92,14 @@ def _change_attribute(present: Any, operation: Operation) -> Any:
         return _merge(present or {}, value) or None
     if isinstance(value, dict) and not (value := _merge({}, value)):  # an object of nothing, beside a list
         return present if operation.op == "add" else None
-    if isinstance(value, list) and not any(map(_parts, value)):
+    if isinstance(value, list) and not any(map(_list_parts, value)):
         if operation.op == "add":
             return present
         if not any(isinstance(element, dict) and element for element in value):  # else the null in it clears
             raise make_nothing_meant(value[0], operation.target.path)
         return None
     if operation.op == "add" and isinstance(value, list) and present is not None:
-        present = _elements(present)
+        present = _list_elements(present)
     if operation.op != "add" or not isinstance(present, list):
         return value
     there = {_write(item) for item in present}
@@ -113,17 +113,17 @@ def _merge(present: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in merged.items() if not is_empty(item)}
 
 
-def _without(present: Any, operation: Operation) -> Any:
+def _remove(present: Any, operation: Operation) -> Any:
     """Return what a removal leaves. Without a value all goes; a list, or an object, names elements; a plain value names
     an element of a list, and is not looked at if the attribute is a plain value too."""
     value: Any = unwrap(operation.value, operation.target.name)
     if value is None or value == "" or (not isinstance(present, list) and not isinstance(value, list | dict)):
         return None
-    named = [_parts(element) for element in as_list(value)]
+    named = [_list_parts(element) for element in as_list(value)]
     if not all(named):
-        unclear = next(element for element in as_list(value) if not _parts(element))
+        unclear = next(element for element in as_list(value) if not _list_parts(element))
         raise make_unclear_removal(unclear, operation.target.path)
-    elements = [(item, _parts(item)) for item in _elements(present)]
+    elements = [(item, _list_parts(item)) for item in _list_elements(present)]
     charge(len(elements) * len(named), Work.OPERATIONS)
     return _restore_form(present, [item for item, parts in elements if not any(_names(one, parts) for one in named)])
 
@@ -136,13 +136,13 @@ def _names(named: dict[str, str], parts: dict[str, str]) -> bool:
     return named.items() <= parts.items()
 
 
-def _parts(element: Any) -> dict[str, str]:
+def _list_parts(element: Any) -> dict[str, str]:
     """Return what an element says, as text by lower-case name; a plain value says `value`."""
     items = element.items() if isinstance(element, dict) else [("value", element)]
-    return {name.lower(): _text(item) for name, item in items if not is_empty(item)}
+    return {name.lower(): _to_text(item) for name, item in items if not is_empty(item)}
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value if isinstance(value, str) else _write(value)
 
 
@@ -157,14 +157,14 @@ def _change_every(present: Any, operation: Operation, sub: str) -> Any:
     """Return the value after an operation on one part of all its elements. A removal with values is of theirs alone."""
     wanted = None
     if operation.op == "remove" and operation.value not in (None, ""):
-        wanted = {parts.get("value") for parts in map(_parts, as_list(operation.value))}
+        wanted = {parts.get("value") for parts in map(_list_parts, as_list(operation.value))}
         if None in wanted:
             raise make_unclear_removal(operation.value, operation.target.path)
     elements = []
-    for element in _elements(present):
-        if wanted is not None and _parts(element).get(sub.lower()) not in wanted:
+    for element in _list_elements(present):
+        if wanted is not None and _list_parts(element).get(sub.lower()) not in wanted:
             elements.append(element)
-        elif (changed := _element_after(element, operation, sub)) is not None:
+        elif (changed := _change_element(element, operation, sub)) is not None:
             elements.append(changed)
     return _restore_form(present, elements)
 
@@ -172,34 +172,34 @@ def _change_every(present: Any, operation: Operation, sub: str) -> Any:
 def _change_filtered(present: Any, operation: Operation, filter: Filter) -> Any:
     """Return the value after an operation behind a value path. If it matches nothing, an addition or replacement makes
     the element that its `eq` terms describe."""
-    subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in names(filter)}]
+    subs = [{"name": name, "caseExact": True} for name in {name.lower() for name in list_names(filter)}]
     known = {"name": operation.target.name, "type": "complex", "multiValued": True, "subAttributes": subs}
     attribute = Attribute.model_validate(known)
     matches = bind_elements(filter, attribute, operation.target.path)
     sub = operation.sub.name if operation.sub else None
     elements: list[Any] = []
     hit = False
-    for element in _elements(present):
-        if not matches(_parts(element)):
+    for element in _list_elements(present):
+        if not matches(_list_parts(element)):
             elements.append(element)
             continue
         hit = True
-        if (changed := _element_after(element, operation, sub)) is not None:
+        if (changed := _change_element(element, operation, sub)) is not None:
             elements.append(changed)
     if hit or operation.op == "remove" or is_empty(operation.value) or operation.value == {}:
         return _restore_form(present, elements)
-    made = _element_after(_describe(filter, operation.target.path), operation, sub)
+    made = _change_element(_describe(filter, operation.target.path), operation, sub)
     if elements and not any(isinstance(element, dict) for element in elements):
         made = made.get("value", made)
     return [*elements, made]
 
 
-def _element_after(element: Any, operation: Operation, sub: str | None) -> Any:
+def _change_element(element: Any, operation: Operation, sub: str | None) -> Any:
     """Return an element after an operation on it or on a part of it; None if nothing is left. Raises 400 invalidValue
     for several values in the place of one."""
     value = operation.value
     if operation.op == "remove" or is_empty(value):
-        return _without_sub(element, sub) if sub else None
+        return _drop_sub(element, sub) if sub else None
     if isinstance(value, list) and sub is None:
         if len(value) > 1:
             detail = f"{operation.target.path} behind a filter is one value, not an array; send one."
@@ -225,7 +225,7 @@ def _describe(filter: Filter, path: str) -> dict[str, Any]:
     return element
 
 
-def _without_sub(element: Any, sub: str) -> Any:
+def _drop_sub(element: Any, sub: str) -> Any:
     """Return an element without one of its members; None if nothing is left of it."""
     if not isinstance(element, dict):
         return None if sub.lower() == "value" else element
@@ -233,7 +233,7 @@ def _without_sub(element: Any, sub: str) -> Any:
     return left if left and not set(map(str.lower, left)) <= ABOUT else None
 
 
-def _elements(present: Any) -> list[Any]:
+def _list_elements(present: Any) -> list[Any]:
     return [] if present is None else as_list(present)
 
 

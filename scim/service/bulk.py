@@ -17,7 +17,7 @@ from functools import reduce
 from typing import Any
 
 from scim import deadline, ids, trace
-from scim.body import read
+from scim.body import read_body
 from scim.budget import WORTH, TooDear, Work, call, charge, pause
 from scim.errors import (
     BULK_CONFLICT,
@@ -84,7 +84,9 @@ class Operation:
 
 async def run_bulk(context: Context, run: Run) -> Response:
     """Run the operations; `run` routes a single one. Raises 400 or 413 for the request as a whole."""
-    body = await read(context.request.content(context.settings.max_bulk_bytes), context.settings.max_json_depth + 3)
+    body = await read_body(
+        context.request.content(context.settings.max_bulk_bytes), context.settings.max_json_depth + 3
+    )
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a BulkRequest.")
     members = {name.lower(): value for name, value in body.items()}

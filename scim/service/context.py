@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from scim.body import read
+from scim.body import read_body
 from scim.budget import FEW, call
 from scim.errors import FORBIDDEN, ScimError
 from scim.http import Request
@@ -80,7 +80,7 @@ class Context:
             settings = self.settings
             large = resource_type is not None and resource_type.members is not None
             limit = settings.max_group_body_bytes if large else settings.max_body_bytes
-            body = await read(self.request.content(limit), settings.max_json_depth)
+            body = await read_body(self.request.content(limit), settings.max_json_depth)
         if self.strict and resource_type is not None:
             size = len(self.request.body) // VALUE_BYTES if self.data is None else FEW + 1
             return await call(size, strict.check_body, self.request.method, body, resource_type)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from scim.budget import Work, call, charge, in_turns
 from scim.errors import INVALID_VALUE, TOO_LARGE, TOO_MANY, UNAVAILABLE, ScimError
 from scim.http import Response
-from scim.patch.apply import apply, steps
+from scim.patch.apply import apply, apply_in_steps
 from scim.patch.entra import Operation
-from scim.patch.members import Delta, delta, identified, read_members, sets_all, split
+from scim.patch.members import Delta, find_delta, parse_members, read_members, sets_all, split
 from scim.schema.projection import Projection
 from scim.schema.registry import Declared
 from scim.schema.validation import Document, hold_immutable
@@ -69,7 +69,7 @@ async def modify(context: TypeContext, id: str) -> Response:
     if number > (most := resources.find_most_members(context)):
         raise ScimError(TOO_LARGE, f"The PATCH names {number} members; at most {most} are read. Split it.")
     on_members = await call(number, read_members, on_members, context.registry)
-    named = await call(number, delta, on_members)
+    named = await call(number, find_delta, on_members)
     conditional = any(name in context.request.headers for name in ("if-match", "if-none-match"))
     changes = None if named is None else await call(number, _to_changes, context, named)
     is_roomy = changes is None or has_ample_room(context, measure_members(changes))
@@ -78,7 +78,7 @@ async def modify(context: TypeContext, id: str) -> Response:
     else:
 
         async def change(old: Stored) -> tuple[Document, Changes]:
-            document = await in_turns(steps(old.document, on_document, context.resource_type))
+            document = await in_turns(apply_in_steps(old.document, on_document, context.resource_type))
             document = context.references.drop_own(context.resource_type, document)
             if changes is not None:
                 return document, changes if is_roomy else await _look_up(context, id, changes)
@@ -153,7 +153,7 @@ async def _pop_members(context: TypeContext, document: Document) -> list[Member]
     attribute = context.resource_type.core_attributes[name.lower()]
     sent = document.pop(name, [])
     target = Declared(None, attribute)
-    return await call(len(sent), lambda: list(_parse_members(context, identified(sent, target)).values()))
+    return await call(len(sent), lambda: list(_parse_members(context, parse_members(sent, target)).values()))
 
 
 def _parse_members(context: Context, values: Iterable[Document]) -> dict[str, Member]:

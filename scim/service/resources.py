@@ -13,8 +13,8 @@ from scim.budget import call, in_turns
 from scim.errors import NOT_FOUND, PRECONDITION_FAILED, TOO_LARGE, UNAVAILABLE, UNIQUENESS, ScimError
 from scim.http import Response
 from scim.ids import new_id
-from scim.patch.apply import steps
-from scim.patch.entra import Operation, reading
+from scim.patch.apply import apply_in_steps
+from scim.patch.entra import Operation, parse_in_steps
 from scim.patch.references import read_references
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
@@ -84,7 +84,7 @@ async def modify(context: TypeContext, id: str) -> Response:
     projection.note_written((operation.target.urn, operation.target.name) for operation in listed)
 
     async def change(old: Stored) -> tuple[Document, Changes]:
-        document = await in_turns(steps(old.document, listed, context.resource_type))
+        document = await in_turns(apply_in_steps(old.document, listed, context.resource_type))
         return context.references.drop_own(context.resource_type, document), Changes()
 
     return await _update_and_answer(context, id, change, projection)
@@ -123,7 +123,7 @@ async def read_operations(context: TypeContext) -> list[Operation]:
     """The operations of a PATCH. Raises 400 or 413."""
     body = await context.read_body(context.resource_type)
     most = context.settings.max_patch_operations
-    listed = await in_turns(reading(body, context.resource_type, most, strict=context.strict))
+    listed = await in_turns(parse_in_steps(body, context.resource_type, most, strict=context.strict))
     references = context.references
     return read_references(listed, context.resource_type, references.find_id, references.with_value)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from scim.budget import BYTES_EACH, Work, call, charge, pause
 from scim.errors import INVALID_CURSOR, ScimError
-from scim.filter.evaluate import bind, known, knows
+from scim.filter.evaluate import bind, knows, require_known
 from scim.filter.parse import parse_filter
-from scim.filter.tree import Compare, Filter, ValuePath, names
+from scim.filter.tree import Compare, Filter, ValuePath, list_names
 from scim.http import Response
 from scim.schema.projection import Projection
 from scim.schema.registry import ResourceType
@@ -117,9 +117,9 @@ async def _build_sources(
         max_depth=settings.max_filter_depth,
         strict=context.strict,
     )
-    for name in names(tree):
+    for name in list_names(tree):
         if not any(knows(name, resource_type) for resource_type in types):
-            known(name, types[0])  # raises, with what there is to say
+            require_known(name, types[0])  # raises, with what there is to say
     shown = [t.name for t in types if wanted.sort_by is None and edges.must_read(t, projections[t.name])]
     typed = [context.of(resource_type) for resource_type in types]
     conditions = [await _plan_condition(one, tree, foreign=len(types) > 1) for one in typed]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from scim import body, budget
-from scim.body import read
+from scim.body import read_body
 from scim.budget import Budget, granted
 from scim.errors import ScimError
 from scim.store import keys
@@ -38,7 +38,7 @@ async def test_others_have_turns_while_a_strange_body_is_read(content: bytes) ->
         beside = asyncio.create_task(other())
         try:
             with pytest.raises(ScimError):
-                await read(content, 32)
+                await read_body(content, 32)
         finally:
             reading = False
             await beside
@@ -51,7 +51,7 @@ async def test_numbers_of_many_digits_are_not_read(sign: str, monkeypatch: pytes
     made: list[int] = []
     monkeypatch.setattr(body, "int", lambda text: made.append(len(text)) or 0, raising=False)
     with pytest.raises(ScimError, match="too many digits"):
-        await read(f'{{"a":[{sign}1,{sign}{"9" * 4_000}]}}'.encode(), 32)
+        await read_body(f'{{"a":[{sign}1,{sign}{"9" * 4_000}]}}'.encode(), 32)
     assert max(made) < 3
 
 

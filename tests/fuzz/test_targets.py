@@ -50,8 +50,8 @@ BROKEN = [
     ("filter", "parse_filter", lambda text: _nested(40), AssertionError),
     ("path", "parse_path", lambda text: {}["x"], KeyError),
     ("patch", "apply", lambda document, listed, resource_type: {**document, "title": ""}, AssertionError),
-    ("shaped", "operations", lambda body, resource_type, most: [None], AttributeError),
-    ("body", "canonical", lambda body, resource_type: {"depth": [body]}, AssertionError),
+    ("shaped", "parse_operations", lambda body, resource_type, most: [None], AttributeError),
+    ("body", "make_canonical", lambda body, resource_type: {"depth": [body]}, AssertionError),
 ]
 
 

@@ -54,7 +54,7 @@ Service = tuple[Direct, Client, MemoryTable]
 
 def send(service: Service, method: str, path: str, body: object = None, **headers: str) -> Response:
     answer = service[0].run(service[1].request(method, path, body, headers))
-    assert answer.status < 500, (method, path, body, answer.body)
+    assert answer.status < 500 or path.lower().startswith("/me"), (method, path, body, answer.body)  # 501 is its answer
     if answer.status >= 400:
         assert answer.json["schemas"] == [ERROR_URN]
         assert answer.json["status"] == str(answer.status)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scim.errors import INVALID_FILTER, INVALID_VALUE, MUTABILITY, NO_TARGET, ErrorKind, ScimError
 from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.entra import parse_operations
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document, make_canonical
 from tests.core import (
@@ -33,7 +33,7 @@ from tests.core import (
 
 
 def patched(document: Document, *listed: object, resource_type: ResourceType = USER_TYPE) -> Document:
-    return apply(document, operations({"Operations": list(listed)}, resource_type, 1000), resource_type)
+    return apply(document, parse_operations({"Operations": list(listed)}, resource_type, 1000), resource_type)
 
 
 def op(name: str, path: str | None = None, value: object = None) -> dict[str, object]:
@@ -667,7 +667,7 @@ def test_a_failed_patch_leaves_the_document() -> None:
 
 def test_what_was_missing_before_keeps_nobody_from_being_disabled() -> None:
     """A deployer may make an attribute required when there are users without it."""
-    changes = operations({"Operations": [replace("active", "False")]}, USER_TYPE, 1000)
+    changes = parse_operations({"Operations": [replace("active", "False")]}, USER_TYPE, 1000)
     assert apply({"active": True}, changes, USER_TYPE) == {"active": False}
 
 
@@ -677,7 +677,7 @@ def test_more_values_than_are_kept_are_refused() -> None:
 
 
 def test_operations_can_be_applied_again_to_another_document() -> None:
-    listed = operations({"Operations": [add(f"{CUSTOM}:ids", [1]), add(f"{CUSTOM}:ids", [2])]}, USER_TYPE, 1000)
+    listed = parse_operations({"Operations": [add(f"{CUSTOM}:ids", [1]), add(f"{CUSTOM}:ids", [2])]}, USER_TYPE, 1000)
     first = apply(user(), listed, USER_TYPE)
     assert apply(user(), listed, USER_TYPE) == first == {"userName": "ada", CUSTOM: {"ids": [1, 2]}}
 

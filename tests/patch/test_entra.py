@@ -18,7 +18,7 @@ from scim.errors import (
     ErrorKind,
     ScimError,
 )
-from scim.patch.entra import PATCH_URN, Operation, operations
+from scim.patch.entra import PATCH_URN, Operation, parse_operations
 from tests.core import CUSTOM, ENTERPRISE, JSON, USER, USER_TYPE, cases, refused
 
 Shown = tuple[str, str, object]
@@ -32,7 +32,7 @@ def shown(operation: Operation) -> Shown:
 
 
 def read(*listed: object) -> list[Shown]:
-    return [shown(operation) for operation in operations({"Operations": list(listed)}, USER_TYPE, 1000)]
+    return [shown(operation) for operation in parse_operations({"Operations": list(listed)}, USER_TYPE, 1000)]
 
 
 ROLE = {"primary": False, "type": "WindowsAzureActiveDirectoryRole", "display": "User", "value": "User"}
@@ -197,7 +197,7 @@ def test_operations_keep_their_order() -> None:
     ),
 )
 def test_body_without_operations_means_nothing_to_do(body: object) -> None:
-    assert operations(body, USER_TYPE, 1000) == []
+    assert parse_operations(body, USER_TYPE, 1000) == []
 
 
 BAD_BODIES: dict[str, tuple[Any, ...]] = {
@@ -215,7 +215,7 @@ BAD_BODIES: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(("body", "mentions"), [pytest.param(b, m, id=n) for n, (b, *m) in BAD_BODIES.items()])
 def test_body_that_is_no_patch(body: object, mentions: list[str]) -> None:
     with refused(INVALID_SYNTAX, *mentions):
-        operations(body, USER_TYPE, 1000)
+        parse_operations(body, USER_TYPE, 1000)
 
 
 REFUSED = {
@@ -287,9 +287,9 @@ def test_unknown_attribute_does_not_lose_the_disable_beside_it() -> None:
 
 def test_operations_are_counted_as_sent() -> None:
     one = {"op": "add", "value": {"title": "x", "nickName": "y"}}
-    assert len(operations({"Operations": [one, one]}, USER_TYPE, 2)) == 4
+    assert len(parse_operations({"Operations": [one, one]}, USER_TYPE, 2)) == 4
     with refused(TOO_LARGE, "3 operations", "at most 2"):
-        operations({"Operations": [one, one, one]}, USER_TYPE, 2)
+        parse_operations({"Operations": [one, one, one]}, USER_TYPE, 2)
 
 
 KINDS = {INVALID_FILTER, INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET}
@@ -299,6 +299,6 @@ KINDS = {INVALID_FILTER, INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY
 def test_any_json_is_a_patch_or_refused(body: object) -> None:
     for sent in (body, {"Operations": body}, {"Operations": [body]}, {"Operations": [{"op": "add", "value": body}]}):
         try:
-            operations(sent, USER_TYPE, 1000)
+            parse_operations(sent, USER_TYPE, 1000)
         except ScimError as error:
             assert error.kind in KINDS

@@ -10,7 +10,7 @@ import pytest
 
 from scim.errors import INVALID_SYNTAX, INVALID_VALUE, NO_TARGET, ErrorKind
 from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.entra import parse_operations
 from scim.schema.validation import Document
 from tests.core import CUSTOM, ENTERPRISE, USER_TYPE, cases, refused, user
 
@@ -30,7 +30,7 @@ BEFORE = {
 
 
 def patched(document: Document, *listed: object, strict: bool = False) -> Document:
-    return apply(document, operations({"Operations": list(listed)}, USER_TYPE, 100, strict=strict), USER_TYPE)
+    return apply(document, parse_operations({"Operations": list(listed)}, USER_TYPE, 100, strict=strict), USER_TYPE)
 
 
 def op(name: str, path: str | None, *value: object) -> dict[str, object]:

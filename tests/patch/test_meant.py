@@ -10,7 +10,7 @@ import pytest
 
 from scim.errors import INVALID_VALUE, MUTABILITY
 from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.entra import parse_operations
 from scim.schema.registry import ResourceType
 from scim.schema.validation import Document
 from tests.core import CUSTOM, DEVICE_TYPE, ENTERPRISE, USER_TYPE, WARRANTY, cases, device, refused, user
@@ -20,7 +20,7 @@ MODES = pytest.mark.parametrize("strict", [False, True], ids=["entra", "strict"]
 
 def patched(document: Document, *listed: object, strict: bool = False) -> Document:
     kind: ResourceType = USER_TYPE if "userName" in document else DEVICE_TYPE
-    return apply(document, operations({"Operations": list(listed)}, kind, 100, strict=strict), kind)
+    return apply(document, parse_operations({"Operations": list(listed)}, kind, 100, strict=strict), kind)
 
 
 def op(name: str, path: str, *value: object) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 
 from scim.errors import INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, ErrorKind
 from scim.patch.apply import apply
-from scim.patch.entra import operations
+from scim.patch.entra import parse_operations
 from tests.core import ENTERPRISE, USER, USER_TYPE, cases, refused, user
 
 WORK = {"value": "a@x", "type": "work", "display": "A", "primary": True}
@@ -123,7 +123,7 @@ def test_vector(before: dict[str, Any], listed: list[object], after: dict[str, A
     document = user(before)
     if isinstance(after, ErrorKind):
         with refused(after):
-            apply(document, operations({"Operations": listed}, USER_TYPE, 100), USER_TYPE)
+            apply(document, parse_operations({"Operations": listed}, USER_TYPE, 100), USER_TYPE)
     else:
-        assert apply(document, operations({"Operations": listed}, USER_TYPE, 100), USER_TYPE) == user(after)
+        assert apply(document, parse_operations({"Operations": listed}, USER_TYPE, 100), USER_TYPE) == user(after)
     assert document == user(before)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 import orjson
 
-from scim.body import parse
+from scim.body import parse_body
 from scim.errors import ScimError
 from scim.ids import is_id
 from scim.operate.checking.rules import document_fault
@@ -71,7 +71,7 @@ def _resource_faults(resource: Resource, resource_type: ResourceType, name: str)
     if not isinstance(resource.late, bool):
         yield "its late is neither true nor false; take it out"
     try:
-        parse(orjson.dumps(resource.document), _DEEPEST)
+        parse_body(orjson.dumps(resource.document), _DEEPEST)
     except ScimError as error:
         yield error.detail.rstrip(".")
     declared = {urn.lower(): urn for urn in resource_type.extension_attributes}
