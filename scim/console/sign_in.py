@@ -26,7 +26,7 @@ Who = Literal["operators", "customers"]
 WHO: tuple[Who, ...] = get_args(Who)
 SECONDS = 600
 """How long a sign-in may take."""
-_ROLES: Mapping[Who, Mapping[str, Role]] = {
+ROLES: Mapping[Who, Mapping[str, Role]] = {
     "operators": {"Operator": "operator", "Reader": "reader"},
     "customers": {"Admin": "admin"},
 }
@@ -119,7 +119,7 @@ class SignIn:
 
     async def _admit(self, begun: Begun, person: Person, claims: Mapping[str, Any], session: Session | None) -> Person:
         """The person as what they are here. Raises Refused."""
-        wanted = _ROLES[begun.who]
+        wanted = ROLES[begun.who]
         roles = claims.get("roles")
         held = [each for each in wanted if isinstance(roles, list) and each in roles]
         if begun.who == "operators":

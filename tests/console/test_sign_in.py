@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,14 @@ import pytest
 from dev.azurite import Azurite
 from dev.host import Host
 from scim.clock import format_time
-from scim.console.sign_in import choose_page
+from scim.console.sign_in import ROLES, WHO, choose_page
 from scim.operate.access.audit import Audit, Deed
 from scim.operate.access.directories import Directories
+from scim.security.openid import EXCHANGE
 from scim.store import keys
 from scim.store.keys import SHARED
 from scim.store.table import Write
+from tests.console.conftest import ROOT
 from tests.console.openid import CONTOSO, ELSEWHERE, FABRIKAM, HOME, Visitor, running, settings
 from tests.console.site import ORIGIN, Browser, Site, opened
 
@@ -339,3 +342,19 @@ async def test_a_provider_that_is_away_is_told(
         admin = await site.enter("admin", "contoso")
         seen = await admin.get("/console")
         assert seen.status == 200
+
+
+# What the documentation says ----------------------------------------------------------------------------------------
+
+
+def test_the_commands_that_register_the_console_make_what_it_asks_for() -> None:
+    """The files that docs/console.md has written are JSON, and name the roles and the claim that are looked for."""
+    text = (ROOT / "docs" / "console.md").read_text()
+    files = re.findall(r"^cat > (\w+)\.json <<'?END'?\n(.*?)\nEND$", text, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["claims", "credential", "roles", "roles"]
+    claims, credential, operators, customers = (json.loads(content) for _, content in files)
+    assert [each["name"] for each in claims["idToken"]] == ["auth_time"]
+    assert credential["audiences"] == [EXCHANGE.removesuffix("/.default")]
+    assert [{role["value"] for role in roles} for roles in (operators, customers)] == [{*ROLES[who]} for who in WHO]
+    for who in WHO:
+        assert f"$URL/callback/{who} $URL " in text
