@@ -74,7 +74,8 @@ lock: $(installed)
 		lock --universal --python-version 3.11 -c requirements-dev.txt requirements-$$name.in -o requirements-$$name.txt || exit 1; \
 	done && \
 	lock $(deployed) -c requirements-dev.txt requirements.in -o requirements.txt && \
-	lock --universal --python-version 3.13 .github/requirements.in -o .github/requirements.txt $(ARGS)
+	lock --universal --python-version 3.13 .github/requirements.in -o .github/requirements.txt $(ARGS) && \
+	lock --universal --python-version 3.13 .github/site-requirements.in -o .github/site-requirements.txt $(ARGS)
 
 snapshots:
 	bicep --version >/dev/null 2>&1 || { echo "The Bicep compiler must be on PATH as bicep" >&2; exit 1; }
