@@ -333,6 +333,8 @@ class _Run:
         writes = []
         for number, one in enumerate(drafts, seq + 1):
             event = placed(one, self._tenant, self._head.epoch, number)
+            if types := self._find_member_types(event):
+                event["types"] = types
             names = [keys.about_key(subject, number) for subject in dict.fromkeys(one.subjects)]
             values = {
                 "v": properties.FORMAT,
@@ -345,6 +347,12 @@ class _Run:
             }
             writes += [Write("insert", key, found) for key in names]
         return writes
+
+    def _find_member_types(self, event: Event) -> dict[str, str]:
+        """Return the types of the members that an event names, by id, but for users."""
+        members = (*event.get("added", ()), *event.get("removed", ()))
+        found = {id: self._registry.by_id(id) for id in members}
+        return {id: each.name for id, each in found.items() if each is not None and each.name != "User"}
 
     async def _commit(self, batch: _Batch) -> None:
         derived = self._decider.rows.build()

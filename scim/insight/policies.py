@@ -8,6 +8,7 @@ from scim.feed.sequencer import Head
 from scim.policy.guard import is_protected
 from scim.policy.kept import make_policy, read_policy
 from scim.policy.offering import find_unknown
+from scim.policy.owners import HELD
 from scim.policy.seats import ASSIGNED, find_place, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
@@ -16,6 +17,7 @@ from scim.store.resource_rows import Stored
 from scim.store.table import Partition, Table
 
 _RAISE = "Raise the limit in the policy, or wait until somebody who has one is disabled or deleted."
+_OWN = "Name an owner who is an active user here, or have one of its owners come back."
 _OFFER = (
     "Offer it (the file of the catalog in schemas/, or `offers` in the policy), or take it out of the app roles or "
     "mappings in Entra."
@@ -41,6 +43,9 @@ async def explain_policy(table: Table, registry: Registry, tenant: str, stored: 
         since = state.hold.since[:16].replace("T", " ")
         text = f"What changed is held back since {since} UTC, with {state.hold.number} changes in all."
         return Explained("held", text, _RELEASE.format(tenant=tenant))
+    if (until := state.ownerless.get(stored.id)) is not None:
+        since = "and it is held" if until == HELD else f"and it is held from {until[:16].replace('T', ' ')} UTC"
+        return Explained(None, f"Nobody active owns it, {since}.", _OWN)
     if state.limits and (seat := await partition.read(keys.seat_key(stored.id))) is not None:
         for licence, place in parse_holder(seat.values).seats.items():
             if place != ASSIGNED and licence in state.limits:

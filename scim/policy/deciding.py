@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from scim.clock import format_time
 from scim.policy.document import Grant, GroupName, Policy
 from scim.policy.draft import Draft, Event
 from scim.policy.guard import list_filled
 from scim.policy.holding import Holding, Taken
 from scim.policy.kept import Kept, make_policy
 from scim.policy.offering import find_unknown
+from scim.policy.owners import Owners
 from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
@@ -54,6 +57,7 @@ class Decider:
         self._seats = Seats(self.rows)
         self.holding = Holding(self.rows, policy.mass_change, registry)
         self._relinking = Relinking(self.rows, policy.relink.hours, registry)
+        self._owners = Owners(self.rows, policy.agents, registry)
         self._registry = registry
         seats = policy.seats
         self._limits = dict(seats.licenses) | ({} if seats.total is None else {TOTAL: seats.total})
@@ -61,7 +65,8 @@ class Decider:
     def has_work(self) -> bool:
         """Whether there is something to do though nothing was written."""
         state = self.state
-        return bool(state.version != self._version or state.counting or state.telling or state.hold)
+        waits = bool(state.ownerless) and self._owners.is_due(state, format_time(datetime.now(UTC)))
+        return bool(state.version != self._version or state.counting or state.telling or state.hold or waits)
 
     async def hold(
         self, ids: Sequence[str], changes: list[dict[str, Any]], values: Mapping[str, Any], time: str
@@ -109,7 +114,9 @@ class Decider:
         event = draft.event
         kind, _, what = event["type"].partition(".")
         if kind == "user":
-            return await self._decide_user(draft, what)
+            return await self._decide_user(draft, what) + await self._decide_owned(event, what)
+        if event["resource"]["id"] in self.state.ownerless:
+            return [draft, *await self._decide_owned(event, what)]
         if what == "members":
             return await self._decide_members(draft)
         if kind == "group":
@@ -136,6 +143,18 @@ class Decider:
                 holder = Holder(holder.seats, holder.groups, holder.own, what == "activated")
             following = await self._settle(id, holder, event)
         return [Draft(event, draft.subjects), *following]
+
+    async def _decide_owned(self, event: Event, what: str) -> list[Draft]:
+        """Return what follows for agents whose owner comes or goes, or that are changed themselves."""
+        if not self._owners.watches:
+            return []
+        following: list[Draft] = []
+        if event["resource"]["id"] in self.state.ownerless or what == "activated":
+            self.state, following = await self._owners.look_again(self.state, event, what)
+        if what in ("deactivated", "deleted") and event["type"].startswith("user."):
+            self.state, left = await self._owners.leave(self.state, event, what)
+            following += left
+        return following
 
     async def _decide_members(self, draft: Draft, *, is_told: bool = False) -> list[Draft]:
         """Say what a group gives to its members. `is_told`: also that it gives nothing any more."""
@@ -347,6 +366,9 @@ class Decider:
         for licence in self._limits:
             while given := await self._give_next(licence, cause):
                 yield given
+        if self.state.ownerless and self._owners.is_due(self.state, time):
+            self.state, told = await self._owners.catch_up(self.state, time)
+            yield told
 
     async def _begin_anew(self) -> None:
         """Take note of what is other in this version of the policy."""

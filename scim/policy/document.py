@@ -139,6 +139,13 @@ class Protected(_Part):
     groups: Names = ()
 
 
+class Agents(_Part):
+    """What happens when the last owner of an agent leaves."""
+
+    ownerless: Literal["off", "alarm", "hold"] = "alarm"
+    grace_days: Annotated[int, Field(ge=0, le=90)] = 7
+
+
 class Policy(_Part):
     """What a tenant's policy says."""
 
@@ -151,6 +158,7 @@ class Policy(_Part):
     relink: Relink = Relink()
     protected: Protected = Protected()
     domains: Annotated[tuple[Domain, ...], Field(max_length=_MOST)] = ()
+    agents: Agents = Agents()
     offers: dict[Name, Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)]] = {}
 
     @model_validator(mode="after")

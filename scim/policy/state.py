@@ -57,6 +57,8 @@ class State:
     """The number of the newest event that was ever held."""
     seen_all: bool = False
     """Whether a hold of all was begun for this policy already, so that its end is not its beginning."""
+    ownerless: dict[str, str] = field(default_factory=dict)
+    """By the id of an agent that nobody active owns, when a hold of it begins; "held" if it has begun."""
     gone_until: str = ""
     """Until when somebody who was deleted may be found again."""
 
