@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from scim.console.answers import HTML, find_static, read_form, say
@@ -121,10 +120,11 @@ class Entrance:
         binds = who == "customers" and query.get("bind") == "1"
         if binds and not _is_own_link(request, origin):
             return say(403, "foreign")
-        begun = Begun.begin(who, choose_page(query.get("to", "")), fresh=query.get("fresh") == "1", binds=binds)
+        fresh, other = (query.get(each) == "1" for each in ("fresh", "other"))
+        begun = Begun.begin(who, choose_page(query.get("to", "")), fresh=fresh, binds=binds, other=other)
         try:
             address = await self._sign_in.providers[who].find_sign_in(
-                begun.flow, _callback(origin, who), fresh=begun.fresh
+                begun.flow, _callback(origin, who), fresh=fresh, other=other
             )
         except ProviderUnavailable as error:
             return _away(error)
@@ -163,8 +163,10 @@ class Entrance:
         await self._note_refused(request, refused.person, about)
         text = getattr(WORDS.door.refusals, refused.why).format(*refused.values)
         to, fresh, binds = (begun.to, begun.fresh, begun.binds) if begun is not None else ("", False, False)
-        way = _way(who, to, fresh=fresh, binds=binds)
-        return say(403, "refused", ways=[(way[0], WORDS.door.again)], text=text)
+        other = refused.person is not NOBODY  # the provider would bring the same person again
+        way = _way(who, to, fresh=fresh, binds=binds, other=other)
+        text_of = WORDS.door.another if other else WORDS.door.again
+        return say(403, "refused", ways=[(way[0], text_of)], text=text)
 
     async def _note_refused(self, request: Request, person: Person, about: str) -> None:
         """Write down that somebody was refused; of strangers so many that the table can bear them."""
@@ -188,9 +190,9 @@ def _callback(origin: str, who: Who) -> str:
     return f"{origin}/{ROOT}/callback/{who}"
 
 
-def _way(who: Who, to: str, *, fresh: bool = False, binds: bool = False) -> tuple[str, str]:
+def _way(who: Who, to: str, *, fresh: bool = False, binds: bool = False, other: bool = False) -> tuple[str, str]:
     """The address and text of a button that signs somebody in."""
-    more: dict[str, Any] = {"fresh": "1" if fresh else None, "bind": "1" if binds else None}
+    more = {name: "1" for name, wanted in (("fresh", fresh), ("bind", binds), ("other", other)) if wanted}
     address = link("sign-in", who, to=None if to in ("", f"/{ROOT}") else to, **more)
     return address, WORDS.door.again if fresh else WORDS.door.ways[who]
 

@@ -48,7 +48,7 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A sign-in under way. `to` is the page that it leads to; `fresh` asks who somebody is even if the provider knows;
-    `binds` makes the directory that of the tenant whose link somebody came by."""
+    `binds` makes the directory that of the tenant whose link somebody came by; `other` lets them choose an account."""
 
     secret: str
     who: Who
@@ -56,11 +56,12 @@ class Begun:
     to: str
     fresh: bool = False
     binds: bool = False
+    other: bool = False
 
     @staticmethod
-    def begin(who: Who, to: str, *, fresh: bool, binds: bool) -> Begun:
+    def begin(who: Who, to: str, *, fresh: bool, binds: bool, other: bool) -> Begun:
         """Begin one."""
-        return Begun(secrets.token_urlsafe(32), who, int(time.time()), to, fresh, binds)
+        return Begun(secrets.token_urlsafe(32), who, int(time.time()), to, fresh, binds, other)
 
     @property
     def flow(self) -> Flow:
@@ -70,7 +71,7 @@ class Begun:
     @property
     def _about(self) -> str:
         to = base64.urlsafe_b64encode(self.to.encode()).decode().rstrip("=")
-        return f"{self.who}.{self.at}.{int(self.fresh)}{int(self.binds)}.{to}"
+        return f"{self.who}.{self.at}.{int(self.fresh)}{int(self.binds)}{int(self.other)}.{to}"
 
     def write(self) -> str:
         """Return it as a cookie's value."""
@@ -80,14 +81,14 @@ class Begun:
     def read(value: str) -> Begun | None:
         """Return the sign-in of a cookie's value; None if it is none, or took too long."""
         parts = value.split(".")
-        if len(parts) != 5 or parts[1] not in WHO or not parts[2].isdecimal() or len(parts[3]) != 2:
+        if len(parts) != 5 or parts[1] not in WHO or not parts[2].isdecimal() or len(parts[3]) != 3:
             return None
         try:
             to = base64.urlsafe_b64decode(parts[4] + "=" * (-len(parts[4]) % 4)).decode()
         except ValueError:
             return None
         who: Who = "operators" if parts[1] == "operators" else "customers"
-        begun = Begun(parts[0], who, int(parts[2]), to, parts[3][0] == "1", parts[3][1] == "1")
+        begun = Begun(parts[0], who, int(parts[2]), to, *(each == "1" for each in parts[3]))
         return begun if begun.write() == value and 0 <= time.time() - begun.at <= SECONDS else None
 
 
@@ -108,7 +109,7 @@ class SignIn:
             raise Refused("stale")
         if "error" in query:
             said = query.get("error_description") or query["error"]
-            raise Refused("cancelled", said.partition("\n")[0][:300])
+            raise Refused("cancelled", " ".join(said.split())[:300])
         code, named = query.get("code", ""), query.get("iss")
         try:
             claims = await provider.redeem(code, begun.flow, redirect_uri, named=named, fresh=begun.fresh)

@@ -57,6 +57,7 @@ WORDS = Texts(
         ),
         ways={"operators": "Sign in as an operator", "customers": "Sign in as your organization's admin"},
         again="Sign in again",
+        another="Sign in again, or as somebody else",
         signed_out_at=(
             "You are signed out here",
             "Your identity provider is asked to sign you out, too. If nothing happens, go on with the button.",
@@ -75,7 +76,8 @@ WORDS = Texts(
         ),
         refused=("You were not signed in", ""),
         refusals=Texts(
-            stale="This sign-in was not begun in this browser, or more than ten minutes ago. Begin it anew.",
+            stale="This sign-in was not begun in this browser, or more than ten minutes ago, or another "
+            "one was begun since. Begin it anew.",
             cancelled="The sign-in was cancelled, or the identity provider does not let you in: {0}. If you did not "
             "cancel it, an administrator of your directory assigns you to the application, or consents to it.",
             provider="The identity provider refused: {0}. An operator of this service looks at its registration there.",

@@ -107,6 +107,7 @@ class _Document:
     keys: str
     end_session: str | None
     takes_basic: bool
+    lets_choose: bool
     names_issuer: bool
 
 
@@ -129,9 +130,9 @@ class Provider:
         self._asked = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def find_sign_in(self, flow: Flow, redirect_uri: str, *, fresh: bool) -> str:
-        """Return the address where the provider signs somebody in; `fresh` has it ask who they are, even if it knows.
-        Raises ProviderUnavailable."""
+    async def find_sign_in(self, flow: Flow, redirect_uri: str, *, fresh: bool = False, other: bool = False) -> str:
+        """Return the address where the provider signs somebody in. `fresh` has it ask who they are, even if it knows;
+        `other` lets them choose another account. Raises ProviderUnavailable."""
         document = await self._read()
         asked = {
             "client_id": self.registration.client_id,
@@ -145,6 +146,8 @@ class Provider:
         }
         if fresh:
             asked |= {"prompt": "login", "max_age": str(FRESH_SECONDS)}
+        elif other:
+            asked["prompt"] = "select_account" if document.lets_choose else "login"
         return _extend(document.authorization, asked)
 
     async def find_sign_out(self, back: str) -> str | None:
@@ -270,6 +273,8 @@ def _parse(said: dict[str, Any], issuer: str) -> _Document:
         return value
 
     methods = said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    prompts = said.get("prompt_values_supported")
+    is_entra = is_pattern or entra_tenant(found) is not None  # it does not say, and takes it
     return _Document(
         issuer=found,
         authorization=read("authorization_endpoint") or "",
@@ -277,6 +282,7 @@ def _parse(said: dict[str, Any], issuer: str) -> _Document:
         keys=read("jwks_uri") or "",
         end_session=read("end_session_endpoint", needed=False),
         takes_basic=isinstance(methods, list) and "client_secret_basic" in methods,
+        lets_choose=is_entra or (isinstance(prompts, list) and "select_account" in prompts),
         names_issuer=said.get("authorization_response_iss_parameter_supported") is True,
     )
 
@@ -290,9 +296,9 @@ def _is_for_many(issuer: str, pattern: str) -> bool:
 def _refusal(answer: dict[str, Any]) -> NotSignedIn:
     """What a token endpoint's error means (RFC 6749 §5.2)."""
     said = f"{answer['error']}: {answer.get('error_description', '')}"[:500]
-    log.warning("a sign-in was refused by the provider: %s", said.replace("\n", " "))
+    log.warning("a sign-in was refused by the provider: %s", " ".join(said.split()))
     kinds: dict[object, Why] = {"invalid_grant": "used", "invalid_client": "client", "unauthorized_client": "client"}
-    return NotSignedIn(kinds.get(answer["error"], "provider"), said.partition("\n")[0])
+    return NotSignedIn(kinds.get(answer["error"], "provider"), said.splitlines()[0])
 
 
 def _check_fresh(claims: dict[str, Any]) -> None:

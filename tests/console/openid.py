@@ -57,15 +57,15 @@ PEOPLE = {
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """The provider for as long as the block runs; its issuer."""
+def running(origin: str = ORIGIN) -> Iterator[str]:
+    """The provider for as long as the block runs, with a console at that origin; its issuer."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed, which the OpenID provider runs on")
     if not _PACKAGE.exists():
         pytest.skip("oidc-provider is not installed: run npm ci in dev")
     port = free_port()
-    command = [node, str(_PROGRAM), str(port), ORIGIN, json.dumps(PEOPLE)]
+    command = [node, str(_PROGRAM), str(port), origin, json.dumps(PEOPLE)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"

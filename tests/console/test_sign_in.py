@@ -147,6 +147,19 @@ async def test_who_is_refused_hears_why_and_the_audit_knows(site: Site, visit: V
     assert deed.what == "was refused at sign-in" and deed.about.startswith(noted)
 
 
+async def test_whoever_is_refused_may_come_as_somebody_else(visit: Visit) -> None:
+    visitor = visit()
+    refused = await visitor.sign_in("customers", "eve", to="/console/tenants/fabrikam/log")
+    (way,) = re.findall(r'href="(/console/sign-in/[^"]+)"', refused.text)
+    assert "or as somebody else" in refused.words
+    seen = await visitor.browser.get(unescape(way), follow=False)
+    async with visitor.session.get(seen.headers["location"]) as answer:
+        assert 'name="login"' in await answer.text()  # though the provider knows Eve
+    back = await visitor.come_back(seen.headers["location"], "frank")
+    seen = await visitor.arrive(back, follow=False)
+    assert (seen.status, seen.headers["location"]) == (303, "/console/tenants/fabrikam/log")
+
+
 async def test_a_clock_half_a_minute_behind_does_no_harm(visit: Visit) -> None:
     assert (await visit().sign_in("operators", "slow")).status == 200
 
@@ -179,8 +192,8 @@ async def test_a_sign_in_that_somebody_changed_is_none(visit: Visit) -> None:
     """Its cookie says where it leads and how fresh it must be; with another word in it the state is another one."""
     olga = visit()
     back = await olga.come_back(await olga.begin("operators", fresh="1"), "olga")
-    assert ".10." in olga.browser.cookie
-    olga.browser.cookie = olga.browser.cookie.replace(".10.", ".00.")
+    assert ".100." in olga.browser.cookie
+    olga.browser.cookie = olga.browser.cookie.replace(".100.", ".000.")
     assert "not begun in this browser" in (await olga.arrive(back)).words
     olga.browser.cookie = re.sub(r"\.(\d{10})\.", lambda found: f".{int(found[1]) - 700}.", olga.browser.cookie)
     assert "more than ten minutes ago" in (await olga.arrive(back)).words

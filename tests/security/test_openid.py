@@ -153,11 +153,13 @@ async def test_a_document_of_somebody_else_is_none(entra: Entra, document: dict[
 
 async def test_the_document_is_asked_for_once(entra: Entra) -> None:
     provider = open_provider(entra)
-    first = await provider.find_sign_in(FLOW, BACK, fresh=False)
+    first = await provider.find_sign_in(FLOW, BACK)
     assert first.startswith(
         f"{entra.base}/organizations/oauth2/v2.0/authorize?x=1&client_id={CLIENT}&response_type=code"
     )
     assert FLOW.verifier not in first and FLOW.secret not in first
     entra.document = {"issuer": "https://evil.example"}
-    assert await provider.find_sign_in(FLOW, BACK, fresh=False) == first
+    assert await provider.find_sign_in(FLOW, BACK) == first
+    assert await provider.find_sign_in(FLOW, BACK, other=True) == f"{first}&prompt=select_account"
+    assert await provider.find_sign_in(FLOW, BACK, fresh=True) == f"{first}&prompt=login&max_age=900"
     assert await provider.find_sign_out("https://console.test/console") is None
