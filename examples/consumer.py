@@ -60,8 +60,13 @@ class Service:
             yield from (each["tenant"] for each in page["tenants"])
             after = page["next"]
 
+    def types(self, tenant: str) -> Iterator[tuple[str, str]]:
+        """The names of resource types, and what they are listed at, such as User and Users."""
+        for each in self.get(f"/tenants/{tenant}/scim/ResourceTypes")["Resources"]:
+            yield each["name"], each["endpoint"].strip("/")
+
     def resources(self, tenant: str, what: str) -> Iterator[Any]:
-        """All users or groups of a tenant."""
+        """All users, groups or others of a tenant."""
         cursor: str | None = ""
         while cursor is not None:
             page = self.get(f"/tenants/{tenant}/scim/{what}", count=1000, cursor=cursor)
@@ -88,9 +93,11 @@ class Copy:
             self.database.execute("BEGIN IMMEDIATE")
             for table in ("resources", "members", "grants", "seats", "effects"):
                 self.database.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))
-            for name in ("Users", "Groups"):
-                for resource in service.resources(tenant, name):
-                    self._keep(tenant, name.removesuffix("s"), resource)
+            for name, what in service.types(tenant):
+                for resource in service.resources(tenant, what):
+                    if "created" not in resource["meta"]:  # what may be chosen from, such as roles, has no events
+                        break
+                    self._keep(tenant, name, resource)
                     self._add(tenant, resource["id"], [each["value"] for each in resource.get("members", [])])
             after: str | None = ""
             while after is not None:
@@ -119,6 +126,9 @@ class Copy:
         id = resource["id"]
         if event["type"].startswith("seat."):
             self._seat(tenant, id, event.get("license", ""), what)
+            return
+        if what in ("held", "released"):  # an agent that nobody owns is to be stopped, or may work again
+            self._put("effects", tenant, id, event["effects"])
             return
         if "grants" in event:  # of a user, or of a group to each of its members
             self._put("grants", tenant, id, event["grants"])

@@ -30,6 +30,9 @@ class Pages:
     def get(self, path: str, **query: object) -> Any:
         return self._answers[path.rpartition("/")[2]]
 
+    def types(self, tenant: str) -> list[tuple[str, str]]:
+        return [("User", "Users"), ("Group", "Groups")]
+
     def resources(self, tenant: str, what: str) -> Any:
         return self._answers[what]
 

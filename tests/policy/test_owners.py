@@ -16,6 +16,7 @@ from scim.insight.policies import explain_policy
 from scim.policy.state import State
 from scim.schema.loading import load
 from scim.service.steering import set_policy
+from tests.feed.test_examples import load as load_example
 from tests.store.memory import Door, MemoryTable
 
 FOLDER = Path(__file__).parents[2] / "optional-schemas" / "agents"
@@ -232,3 +233,26 @@ async def test_without_agents_nothing_is_read_for_it() -> None:
         await Sequencer(table, registry).run(client.tenant, expected=True)
         made.append(len(table.trips))
     assert made[1] - made[0] == 1
+
+
+async def test_the_story_ends_in_the_applications_database(tmp_path: Path) -> None:
+    """A person who owns three agents leaves; nobody comes, and the application's copy says which agents are to stop."""
+    owned = Owned()
+    await owned.set(ownerless="hold", graceDays=7)
+    ada, bob = await owned.person("ada"), await owned.person("bob")
+    agents = {name: await owned.agent(name, ada) for name in ("one", "two", "three")}
+    await owned.enable(ada, active=False)
+    await owned.told()
+    named = {"op": "replace", "path": "owners", "value": [{"value": bob}]}
+    assert (await owned.client.patch(f"/Agents/{agents['one']}", named)).status == 200
+    await owned.told()
+    await owned.wait(8)
+    assert {one["resource"]["id"] for one in await owned.told()} == {agents["two"], agents["three"]}
+    copy = load_example("consumer").Copy(str(tmp_path / "copy.sqlite"))
+    events = (await Log(owned.table).read(owned.name)).events
+    copy.apply(None, owned.name, {"events": events, "next": "x"})
+    held = "SELECT id FROM effects WHERE json_extract(effect, '$.held')"
+    assert {id for (id,) in copy.database.execute(held)} == {agents["two"], agents["three"]}
+    kinds = "SELECT type, count(*) FROM resources GROUP BY type ORDER BY type"
+    assert copy.database.execute(kinds).fetchall() == [("Agent", 3), ("User", 2)]
+    copy.database.close()
