@@ -361,7 +361,7 @@ class Application:
         from scim.security import oauth
 
         if (request.root, request.segments) == (oauth.METADATA_ROOT, [oauth.METADATA]):
-            return oauth.metadata(request, parts.settings.find_origin(request.origin))
+            return oauth.answer_metadata(request, parts.settings.find_origin(request.origin))
         if (request.root, request.segments) != (oauth.ROOT, [oauth.TOKEN]):
             raise self._nothing(request, parts)
         return await oauth.answer(request, parts.security, parts.limits.check)
@@ -423,9 +423,9 @@ class Application:
         """What this process shows to Azure, where the table, the vault or the queue want to see it."""
         if not (settings.key_vault_url or settings.table_endpoint or settings.doorbell_endpoint):
             return None
-        from scim.security.identity import identity
+        from scim.security.identity import open_identity
 
-        return identity(settings.identity_client_id)
+        return open_identity(settings.identity_client_id)
 
     def _open_table(self, settings: Settings, identity: AsyncTokenCredential | None) -> Table:
         from scim.settings import SettingsError

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from scim.faults import find_fault
 from scim.security.connections import Connection
 from scim.security.keys import CONNECTION_NAME, parse_key
-from scim.security.seals import Seal, read_seals, sealed
+from scim.security.seals import Seal, find_sealer, read_seals
 from scim.security.signing_keys import LONGEST, SigningKey, read_signing_keys
 
 PREFIX = "SCIM_"
@@ -344,7 +344,7 @@ class Settings(BaseModel):
         for connection in self.connections.values():
             for key in connection.keys:
                 issued = parse_key(key.value)
-                if issued is not None and sealed(issued.text, issued.seal, self.seals) is None:
+                if issued is not None and find_sealer(issued.text, issued.seal, self.seals) is None:
                     raise SettingsError(
                         f"{PREFIX}CONNECTIONS ({connection.name}.keys): a key was not made with {PREFIX}SEALS: make "
                         f"it anew with python -m scim connections add {connection.name} --replace."

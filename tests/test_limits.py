@@ -14,7 +14,7 @@ from dev.host import Host
 from scim.app import Application
 from scim.errors import TOO_MANY_REQUESTS
 from scim.limits import Bucket, Seldom, TenantLimits
-from scim.security.signing_keys import rotated, write_signing_keys
+from scim.security.signing_keys import rotate, write_signing_keys
 from scim.settings import Settings
 from tests.conftest import TABLE
 from tests.core import refused
@@ -74,7 +74,7 @@ async def limited(azurite: Azurite, host: Host) -> AsyncIterator[Host]:
         "SCIM_TABLE_NAME": TABLE,
         "SCIM_CONNECTIONS": json.dumps(connections),
         "SCIM_SEALS": SEALS,
-        "SCIM_SIGNING_KEYS": write_signing_keys(rotated(())),
+        "SCIM_SIGNING_KEYS": write_signing_keys(rotate(())),
         "SCIM_TENANT_RATE": "1",
     }
     original, function_app.application = function_app.application, Application(Settings.from_environment(settings))

@@ -11,7 +11,7 @@ import pytest
 from dev.credentials import SEALS, new_key
 from scim.security.connections import Credential
 from scim.security.seals import create_seal, write_seals
-from scim.security.signing_keys import SigningKey, rotated, write_signing_keys
+from scim.security.signing_keys import SigningKey, rotate, write_signing_keys
 from scim.settings import BODY_LIMIT, Settings, SettingsError, find_body_limit_problem
 from tests.core import cases
 
@@ -78,7 +78,7 @@ def test_settings_come_from_the_process_by_default(monkeypatch: pytest.MonkeyPat
 
 NO_TABLE = "SCIM_TABLE_ENDPOINT or SCIM_TABLE_CONNECTION_STRING must be set."
 VAULT = {"SCIM_KEY_VAULT_URL": "https://vault.example"}
-ROOT = write_signing_keys(rotated(()))
+ROOT = write_signing_keys(rotate(()))
 (ROOT_KEY,) = (key.key for key in read(SCIM_SIGNING_KEYS=ROOT).signing_keys)
 
 FAULTS: dict[str, tuple[dict[str, str], str]] = {
@@ -237,7 +237,7 @@ def test_vault_with_empty_connections_and_signing_keys() -> None:
 
 
 def test_signing_keys() -> None:
-    keys = rotated(rotated(()))
+    keys = rotate(rotate(()))
     settings = read(SCIM_SIGNING_KEYS=write_signing_keys(keys), SCIM_TOKEN_MINUTES="360", SCIM_USAGE_MINUTES="0")
     assert settings.signing_keys == keys
     assert all(isinstance(key, SigningKey) for key in keys)

@@ -21,7 +21,7 @@ from dev.host import Host
 from scim import told
 from scim.app import Application
 from scim.security import access_tokens
-from scim.security.keys import digested
+from scim.security.keys import find_digest
 from scim.security.signing_keys import SigningKey, write_signing_keys
 from scim.settings import Settings
 from tests.support import Response
@@ -42,8 +42,8 @@ MORE: dict[str, dict[str, Any]] = {
     "paused": {"paused": PAST},
     "reader": {"access": "read"},
     "closed": {"revoked": PAST},
-    "replaced": {"revoked_keys": [{"value": digested(OLD["replaced"]), "at": PAST}]},
-    "withdrawn": {"keys": [], "revoked": None, "revoked_keys": [{"value": digested(OLD["withdrawn"]), "at": PAST}]},
+    "replaced": {"revoked_keys": [{"value": find_digest(OLD["replaced"]), "at": PAST}]},
+    "withdrawn": {"keys": [], "revoked": None, "revoked_keys": [{"value": find_digest(OLD["withdrawn"]), "at": PAST}]},
     "client": {"kind": "oauth"},
     "app": {"tenant": None, "operator": {"tenants": "*", "rights": ["read"]}},
 }

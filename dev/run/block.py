@@ -39,7 +39,7 @@ def find_token(connection: Connection) -> str:
 
 
 def _describe(connection: Connection) -> str:
-    now, ends = datetime.now(UTC), connection.last_end()
+    now, ends = datetime.now(UTC), connection.find_last_end()
     kind = _KINDS[connection.kind]
     if connection.operator is not None:
         words = [f"connection {connection.name} of your application: {kind}", rights(connection), reach(connection)]

@@ -44,7 +44,7 @@ class Heard:
                 return f"Connection {self.name} was revoked on {show_time(self.connection.revoked)}."
             if self.connection.paused is not None:
                 return f"Connection {self.name} is paused since {show_time(self.connection.paused)}."
-            ends = self.connection.last_end()
+            ends = self.connection.find_last_end()
             if ends is not None and ends <= now:
                 return f"Connection {self.name} expired on {show_time(ends)}."
         if self.refused is not None and (not self.cycles or self.cycles[-1].is_refused):
@@ -61,14 +61,14 @@ class Heard:
                 return "revoked"
             if self.connection.paused is not None:
                 return "paused"
-            ends = self.connection.last_end()
+            ends = self.connection.find_last_end()
             if ends is not None and ends <= datetime.now(UTC):
                 return "expired"
         return self.refused.reason if self.refused is not None else None
 
     def data(self, now: datetime) -> dict[str, Any]:
         """The connection as JSON data."""
-        ends = self.connection.last_end() if self.connection else None
+        ends = self.connection.find_last_end() if self.connection else None
         return {
             "name": self.name,
             "lastRequest": self.last.isoformat() if self.last else None,

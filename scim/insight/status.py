@@ -118,7 +118,7 @@ class Status:
 
     def _advise(self, heard: Heard) -> list[str]:
         texts = list(advise(heard.cycles[-1], self.subjects, self.now)) if heard.cycles else []
-        ends = heard.connection.last_end() if heard.connection else None
+        ends = heard.connection.find_last_end() if heard.connection else None
         if ends is not None and self.now < ends <= self.now + _EXPIRES_SOON:
             days = (ends - self.now).days
             texts.append(

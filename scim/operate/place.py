@@ -172,6 +172,6 @@ class Place:
 
 
 def _identity() -> AsyncTokenCredential:
-    from scim.security.identity import identity
+    from scim.security.identity import open_identity
 
-    return identity(None)
+    return open_identity(None)

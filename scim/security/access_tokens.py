@@ -16,7 +16,7 @@ from scim.security.connections import Connection
 from scim.security.roots import find_current
 from scim.security.seals import Sealing
 from scim.security.secrets import Lookup
-from scim.security.signing_keys import SECRET, NoSigningKeys, SigningKey, living
+from scim.security.signing_keys import SECRET, NoSigningKeys, SigningKey, select_living
 
 SCOPE = "scim"
 TYPE = "at+jwt"
@@ -35,10 +35,10 @@ class Claims:
     credential: str
     expires: datetime
 
-    def expired(self, now: datetime) -> bool:
+    def has_expired(self, now: datetime) -> bool:
         return now >= self.expires
 
-    def suit(self, connection: Connection) -> bool:
+    def match(self, connection: Connection) -> bool:
         """Whether the connection still has the credential, and is the one that it was."""
         ids = [key.id for key in connection.keys] if connection.kind == "oauth" else []
         if connection.kind == "federation" and connection.trust is not None:
@@ -57,7 +57,7 @@ class AccessTokens:
         self._sealing = sealing
         self.lifetime = timedelta(minutes=minutes)
 
-    async def ready(self) -> None:
+    async def require_key(self) -> None:
         """Raises what issuing a token would: for who uses up something before."""
         if not await self._keys.get(SECRET):
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
@@ -68,9 +68,9 @@ class AccessTokens:
         root = find_current(await self._keys.get(SECRET) or (), now)
         if root is None:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
-        day = _day(now)
+        day = _find_day(now)
         key = f"{root.id}.{day}"
-        kid = f"{key}.{await self._sealing.seal(_named(key))}"
+        kid = f"{key}.{await self._sealing.seal(_name_key(key))}"
         claims = {
             "iss": _ISSUER,
             "aud": SCOPE,
@@ -82,7 +82,7 @@ class AccessTokens:
             "iat": int(now.timestamp()),
             "exp": int((now + self.lifetime).timestamp()),
         }
-        return jwt.encode(claims, root.of_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": kid})
+        return jwt.encode(claims, root.derive_for_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": kid})
 
     async def read(self, token: str) -> Claims | None:
         """What a token of ours says, expired or not; None for any other. Raises SecretsUnavailable."""
@@ -90,18 +90,18 @@ class AccessTokens:
             key, _, seal = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
         except (jwt.InvalidTokenError, RecursionError):
             return None
-        if not await self._sealing.holds(_named(key), seal):
+        if not await self._sealing.holds(_name_key(key), seal):
             return None
         root_id, _, day = key.rpartition(".")
         now = datetime.now(UTC)
         roots = await self._keys.get(SECRET, lambda roots: any(root.id == root_id for root in roots)) or ()
-        root = next((root for root in living(roots, now) if root.id == root_id), None)
-        if root is None or day not in _days(now):
+        root = next((root for root in select_living(roots, now) if root.id == root_id), None)
+        if root is None or day not in _list_days(now):
             return None
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                root.of_day(int(day)),
+                root.derive_for_day(int(day)),
                 [_ALGORITHM],
                 audience=SCOPE,
                 issuer=_ISSUER,
@@ -114,7 +114,7 @@ class AccessTokens:
         )
 
 
-def type_of(token: str) -> str | None:
+def read_type(token: str) -> str | None:
     """The `typ` that a token's header claims; None where it is no token."""
     try:
         typ: str | None = jwt.get_unverified_header(token).get("typ")
@@ -123,15 +123,15 @@ def type_of(token: str) -> str | None:
     return typ
 
 
-def _named(key: str) -> str:
+def _name_key(key: str) -> str:
     """What the seal on the name of a key is of."""
     return f"kid {key}"
 
 
-def _day(now: datetime) -> int:
+def _find_day(now: datetime) -> int:
     return int(now.timestamp()) // 86_400
 
 
-def _days(now: datetime) -> list[str]:
+def _list_days(now: datetime) -> list[str]:
     """The days whose keys a living token may have; another process's clock may be a little ahead."""
-    return [str(_day(now) + difference) for difference in (-1, 0, 1)]
+    return [str(_find_day(now) + difference) for difference in (-1, 0, 1)]

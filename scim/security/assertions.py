@@ -47,16 +47,16 @@ class Assertions:
     async def check(self, token: str, trust: Trust) -> dict[str, Any]:
         """The claims of a token that is all that `trust` says. Raises Rejected, and SecretsUnavailable if the issuer's
         keys cannot be had."""
-        claims = await self.signed(token, trust.jwks_uri)
-        _same_caller(claims, trust)
+        claims = await self.read_signed(token, trust.jwks_uri)
+        _check_caller(claims, trust)
         check_times(claims)
-        _for_us(claims, trust)
+        _check_audience(claims, trust)
         return claims
 
-    async def signed(self, token: str, jwks_uri: str) -> dict[str, Any]:
+    async def read_signed(self, token: str, jwks_uri: str) -> dict[str, Any]:
         """The claims of a token that a key of `jwks_uri` signed, and nothing else of it checked. Raises Rejected, not
         proven, and SecretsUnavailable."""
-        header = _header(token)
+        header = _read_header(token)
         if header.get("alg") != _ALGORITHM:
             raise Rejected(f"it is not signed with {_ALGORITHM}", proven=False)
         kid = header.get("kid")
@@ -78,19 +78,19 @@ _SIGNATURE_ALONE: Any = {
 }
 
 
-def expiry(claims: dict[str, Any]) -> datetime:
+def read_expiry(claims: dict[str, Any]) -> datetime:
     """When a token that was checked ends."""
     return datetime.fromtimestamp(claims["exp"], tz=UTC)
 
 
-def _header(token: str) -> dict[str, Any]:
+def _read_header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
     except (jwt.InvalidTokenError, RecursionError):
         raise Rejected("it is no signed JWT", proven=False, reason="malformed") from None
 
 
-def _same_caller(claims: dict[str, Any], trust: Trust) -> None:
+def _check_caller(claims: dict[str, Any], trust: Trust) -> None:
     """Refuse a token that is not of the issuer, tenant and subject that are pinned."""
     if claims.get("iss") != trust.issuer:
         raise Rejected("its issuer (iss) is not the one that the connection names", proven=False)
@@ -124,7 +124,7 @@ def read_moment(claims: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def _for_us(claims: dict[str, Any], trust: Trust) -> None:
+def _check_audience(claims: dict[str, Any], trust: Trust) -> None:
     """Refuse a token that was issued for somebody else, or to another application."""
     if "aud" not in claims:
         raise Rejected("it has no claim aud")

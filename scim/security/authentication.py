@@ -44,21 +44,21 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
 
 async def identify(headers: Mapping[str, str], security: Security) -> tuple[Connection, Credential | None]:
     """The connection of the caller and its credential, which may have ended. Raises 401 and SecretsUnavailable."""
-    token = _token(headers.get("authorization", ""))
+    token = _read_token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
-        raise _unknown("malformed")
+        raise _make_unknown("malformed")
     if _JWT.fullmatch(token):
-        connection, credential = await _by_jwt(token, security)
+        connection, credential = await _identify_by_jwt(token, security)
     else:
-        connection, credential = await _by_key(token, security)
+        connection, credential = await _identify_by_key(token, security)
     trace.proven(connection.name, connection.tenant, connection.name_credential(credential))
     return connection, credential
 
 
 def admit(connection: Connection, credential: Credential | None, security: Security) -> None:
     """Refuse what has ended with 401, and what is paused with 503."""
-    if (fault := tell_ended(connection, credential, security)) is not None:
-        raise _refused(*fault)
+    if (fault := find_fault(connection, credential, security)) is not None:
+        raise _make_refusal(*fault)
     trace.admit()
     if connection.paused is not None:
         raise ScimError(
@@ -71,7 +71,7 @@ def admit(connection: Connection, credential: Credential | None, security: Secur
 
 def note_use(connection: Connection, credential: Credential | None, security: Security) -> None:
     """Note that the credential was used. Returns at once."""
-    security.usage.note(connection, connection.name_credential(credential), connection.ends(credential))
+    security.usage.note(connection, connection.name_credential(credential), connection.find_end(credential))
 
 
 class NotFound(Exception):
@@ -90,7 +90,7 @@ async def find_by_key(key: str, security: Security, client: str | None = None) -
     if issued is None or not named or not await security.sealing.holds(issued.text, issued.seal):
         raise NotFound("malformed")
     connection = await security.connections.get(issued.connection, lambda known: known.match(key) is not None)
-    note(connection)
+    trace_caller(connection)
     credential = connection.match(key) if connection else None
     if connection is None or credential is None:
         raise NotFound("unknown")
@@ -101,33 +101,33 @@ async def find_by_key(key: str, security: Security, client: str | None = None) -
     return connection, credential
 
 
-async def _by_key(token: str, security: Security) -> tuple[Connection, Credential]:
+async def _identify_by_key(token: str, security: Security) -> tuple[Connection, Credential]:
     try:
         connection, credential = await find_by_key(token, security)
     except NotFound as error:
-        raise _refused(*(error.fault or (told.UNKNOWN_TOKEN, error.reason))) from None
+        raise _make_refusal(*(error.fault or (told.UNKNOWN_TOKEN, error.reason))) from None
     if connection.kind != "api-key":
-        raise _refused(told.CLIENT_SECRET.format(name=connection.name), "wrong-kind")
+        raise _make_refusal(told.CLIENT_SECRET.format(name=connection.name), "wrong-kind")
     return connection, credential
 
 
-async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credential | None]:
+async def _identify_by_jwt(token: str, security: Security) -> tuple[Connection, Credential | None]:
     from scim.security import access_tokens
 
-    if access_tokens.type_of(token) != access_tokens.TYPE:
-        return await _by_entra_token(token, security), None
+    if access_tokens.read_type(token) != access_tokens.TYPE:
+        return await _identify_by_entra_token(token, security), None
     claims = await security.tokens.read(token)
     if claims is None:
-        raise _unknown("unknown")
-    if claims.expired(datetime.now(UTC)):
-        raise _refused(told.ACCESS_TOKEN_EXPIRED.format(at=show_time(claims.expires)), "expired")
-    connection = await security.connections.get(claims.connection, claims.suit)
-    note(connection)
-    if connection is None or not claims.suit(connection):
+        raise _make_unknown("unknown")
+    if claims.has_expired(datetime.now(UTC)):
+        raise _make_refusal(told.ACCESS_TOKEN_EXPIRED.format(at=show_time(claims.expires)), "expired")
+    connection = await security.connections.get(claims.connection, claims.match)
+    trace_caller(connection)
+    if connection is None or not claims.match(connection):
         if connection is not None:
             trace.proven(connection.name, connection.tenant, claims.credential)
             security.usage.tell_revoked(connection, claims.credential)
-        raise _refused(
+        raise _make_refusal(
             f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
             "token with one that is in force.",
             "revoked",
@@ -136,37 +136,37 @@ async def _by_jwt(token: str, security: Security) -> tuple[Connection, Credentia
     return connection, credential
 
 
-async def _by_entra_token(token: str, security: Security) -> Connection:
+async def _identify_by_entra_token(token: str, security: Security) -> Connection:
     """The connection of a token that Entra signed: only then does it name a tenant to look for."""
     from scim.security.assertions import Rejected
 
     try:
-        tenant_id = (await security.assertions.signed(token, security.entra_keys)).get("tid")
+        tenant_id = (await security.assertions.read_signed(token, security.entra_keys)).get("tid")
     except Rejected as reason:
-        raise _unknown_entra(reason.reason) from None
+        raise _make_unknown_entra(reason.reason) from None
     if not isinstance(tenant_id, str) or not GUID.fullmatch(tenant_id):
-        raise _unknown_entra("malformed")
+        raise _make_unknown_entra("malformed")
     connection = await security.connections.get(f"{ENTRA_PREFIX}{tenant_id}", lambda known: known.kind == "entra")
     if connection is None or connection.kind != "entra" or connection.trust is None:
-        raise _unknown_entra("unknown")
-    note(connection)
+        raise _make_unknown_entra("unknown")
+    trace_caller(connection)
     try:
         await security.assertions.check(token, connection.trust)
     except Rejected as reason:
         if not reason.proven:
-            raise _unknown_entra(reason.reason) from None
+            raise _make_unknown_entra(reason.reason) from None
         trace.proven(connection.name, connection.tenant, connection.trust.id)
-        raise _refused(f"The token that Entra issued is refused: {reason}.", reason.reason) from None
+        raise _make_refusal(f"The token that Entra issued is refused: {reason}.", reason.reason) from None
     return connection
 
 
-def note(connection: Connection | None) -> None:
+def trace_caller(connection: Connection | None) -> None:
     """For the request's log line: whose caller is refused, if it is."""
     if connection is not None:
         trace.claims(connection.name)
 
 
-def tell_ended(connection: Connection, credential: Credential | None, security: Security) -> Fault | None:
+def find_fault(connection: Connection, credential: Credential | None, security: Security) -> Fault | None:
     """Return why the connection or its credential is over; None if both are in force. Log an event if it was
     revoked."""
     fault = connection.why_ended(credential)
@@ -175,7 +175,7 @@ def tell_ended(connection: Connection, credential: Credential | None, security: 
     return fault
 
 
-def _token(header: str) -> str:
+def _read_token(header: str) -> str:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise ScimError(
@@ -189,15 +189,15 @@ def _token(header: str) -> str:
     return token[7:].strip() if token[:7].lower() == "bearer " else token
 
 
-def _unknown(reason: Reason) -> ScimError:
+def _make_unknown(reason: Reason) -> ScimError:
     """The refusal of whoever shows nothing of ours: the same whatever there is, or it would tell."""
-    return _refused(told.UNKNOWN_TOKEN, reason)
+    return _make_refusal(told.UNKNOWN_TOKEN, reason)
 
 
-def _unknown_entra(reason: Reason) -> ScimError:
+def _make_unknown_entra(reason: Reason) -> ScimError:
     """The same for whoever shows a token of another issuer, as Entra does if the admin entered none."""
-    return _refused(told.ENTRA_TOKEN, reason)
+    return _make_refusal(told.ENTRA_TOKEN, reason)
 
 
-def _refused(detail: str, reason: Reason) -> ScimError:
+def _make_refusal(detail: str, reason: Reason) -> ScimError:
     return ScimError(UNAUTHORIZED, detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'}, reason=reason)

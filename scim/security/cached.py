@@ -75,12 +75,12 @@ class Cached(Generic[T]):
                 self._start(name)
                 return answer.value
         if name in self._reads:  # begun before this caller came, so what it brings may be older than what is accepted
-            answer = await self._asked(name)
+            answer = await self._await_answer(name)
             if self._suits(answer, accept):
                 return answer.value
         if name not in self._reads and not self._may_ask(answer):
             return answer.value if answer is not None else None
-        answer = await self._asked(name)
+        answer = await self._await_answer(name)
         if answer.failed and not self._suits(answer, accept):
             raise SecretsUnavailable("the source does not answer")
         return answer.value
@@ -119,7 +119,7 @@ class Cached(Generic[T]):
             raise SecretsUnavailable("the source did not answer a moment ago")
         return answer.again.take(now)
 
-    async def _asked(self, name: str) -> _Answer[T]:
+    async def _await_answer(self, name: str) -> _Answer[T]:
         """Ask the source; callers that come meanwhile share the question."""
         return await asyncio.shield(self._start(name))
 
@@ -127,10 +127,10 @@ class Cached(Generic[T]):
         task = self._reads.get(name)
         if task is None:
             task = self._reads[name] = asyncio.create_task(self._ask(name))
-            task.add_done_callback(lambda done: self._done(name, done))
+            task.add_done_callback(lambda done: self._finish(name, done))
         return task
 
-    def _done(self, name: str, task: asyncio.Task[_Answer[T]]) -> None:
+    def _finish(self, name: str, task: asyncio.Task[_Answer[T]]) -> None:
         del self._reads[name]
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more

@@ -26,7 +26,7 @@ from scim import told
 from scim.clock import show_time
 from scim.errors import Reason
 from scim.faults import find_fault
-from scim.security.keys import CONNECTION_NAME, digest, digested, fingerprint, is_storable, matches, parse_client_id
+from scim.security.keys import CONNECTION_NAME, digest, find_digest, fingerprint, is_storable, matches, parse_client_id
 from scim.security.trust import Trust
 
 Fault = tuple[str, Reason]
@@ -71,7 +71,7 @@ class Credential(BaseModel):
 
     @field_validator("value")
     @classmethod
-    def _resolved(cls, value: str) -> str:
+    def _refuse_reference(cls, value: str) -> str:
         """An unresolved Key Vault reference is text that anybody can guess: it must never become a key."""
         if value.startswith("@Microsoft.KeyVault("):
             raise ValueError("holds a Key Vault reference that was not resolved")
@@ -85,7 +85,7 @@ class Credential(BaseModel):
     @property
     def recoverable(self) -> bool:
         """Whether the key itself is kept, and not its digest alone."""
-        return digested(self.value) != self.value.lower()
+        return find_digest(self.value) != self.value.lower()
 
 
 class Revoked(BaseModel):
@@ -99,8 +99,8 @@ class Revoked(BaseModel):
 
     @field_validator("value")
     @classmethod
-    def _digested(cls, value: str) -> str:
-        return digested(value)
+    def _digest_value(cls, value: str) -> str:
+        return find_digest(value)
 
     @property
     def id(self) -> str:
@@ -119,19 +119,19 @@ class Operator(BaseModel):
 
     @field_validator("tenants", mode="before")
     @classmethod
-    def _listed(cls, given: object) -> object:
+    def _make_list(cls, given: object) -> object:
         return (given,) if given == EVERY_TENANT else given
 
     @field_validator("tenants")
     @classmethod
-    def _are_tenants(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_tenants(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
         if tenants != (EVERY_TENANT,) and not all(map(CONNECTION_NAME.fullmatch, tenants)):
             raise ValueError('must be ids of tenants, or "*" alone for all')
         return tuple(sorted(set(tenants)))
 
     @field_validator("rights")
     @classmethod
-    def _in_order(cls, rights: tuple[Right, ...]) -> tuple[Right, ...]:
+    def _sort_rights(cls, rights: tuple[Right, ...]) -> tuple[Right, ...]:
         return tuple(sorted(set(rights)))
 
     @property
@@ -183,13 +183,13 @@ class Connection(BaseModel):
 
     @field_validator("keys")
     @classmethod
-    def _without_revoked(cls, keys: tuple[Credential, ...], info: ValidationInfo) -> tuple[Credential, ...]:
+    def _drop_revoked(cls, keys: tuple[Credential, ...], info: ValidationInfo) -> tuple[Credential, ...]:
         """Whatever brings a revoked secret back into a document, it is not in force."""
         revoked = {each.value for each in info.data.get("revoked_keys", ())}
-        return tuple(key for key in keys if digested(key.value) not in revoked) if revoked else keys
+        return tuple(key for key in keys if find_digest(key.value) not in revoked) if revoked else keys
 
     @model_validator(mode="after")
-    def _of_one_side(self) -> Connection:
+    def _check_side(self) -> Connection:
         """No slip of the pen makes a customer's connection an operator's: a member must go, and another come."""
         if self.operator is None:
             if self.tenant is None:
@@ -205,7 +205,7 @@ class Connection(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _consistent(self) -> Connection:
+    def _check_kind(self) -> Connection:
         if self.kind in ("federation", "entra"):
             if self.trust is None or self.keys:
                 raise ValueError(f"a connection of kind {self.kind} has trust and no keys")
@@ -214,8 +214,8 @@ class Connection(BaseModel):
             issued = parse_client_id(self.client_id) if self.client_id is not None else None
             if self.client_id is not None and (issued is None or issued.connection != self.name):
                 raise ValueError(f"client_id: must be one that was made for connection {self.name}")
-            if self.kind == "entra" and (self.trust.app_id is None or self.name != entra_name(self.trust)):
-                raise ValueError(f"a connection of kind entra pins app_id, and is named {entra_name(self.trust)}")
+            if self.kind == "entra" and (self.trust.app_id is None or self.name != build_entra_name(self.trust)):
+                raise ValueError(f"a connection of kind entra pins app_id, and is named {build_entra_name(self.trust)}")
         elif self.trust is not None:
             raise ValueError(f"a connection of kind {self.kind} has keys and no trust")
         elif not self.keys and not self.revoked_keys and self.revoked is None:
@@ -245,7 +245,7 @@ class Connection(BaseModel):
             return text.format(name=self.name, at=show_time(credential.at)), "revoked"
         if self.revoked is not None:
             return told.CONNECTION_REVOKED.format(name=self.name, at=show_time(self.revoked)), "revoked"
-        ends = self.ends(credential)
+        ends = self.find_end(credential)
         if ends is not None and datetime.now(UTC) >= ends:
             text = told.CONNECTION_EXPIRED if ends == self.expires else told.CREDENTIAL_EXPIRED
             return text.format(name=self.name, at=show_time(ends)), "expired"
@@ -259,14 +259,14 @@ class Connection(BaseModel):
             raise ValueError(f"connection {self.name} has no trust")
         return self.trust.id
 
-    def ends(self, credential: Credential | None) -> datetime | None:
+    def find_end(self, credential: Credential | None) -> datetime | None:
         """When that credential of the connection, or the connection, expires: whichever is first."""
         ends = [end for end in (self.expires, credential.expires if credential else None) if end is not None]
         return min(ends, default=None)
 
-    def last_end(self) -> datetime | None:
+    def find_last_end(self) -> datetime | None:
         """When the last of its credentials expires, or the connection; None for never."""
-        ends = [self.ends(key) for key in self.keys] or [self.expires]
+        ends = [self.find_end(key) for key in self.keys] or [self.expires]
         return None if None in ends else max(end for end in ends if end is not None)
 
     @property
@@ -275,7 +275,7 @@ class Connection(BaseModel):
         some have no credential of ours."""
         return digest(f"connection {self.name} {self.created and self.created.astimezone(UTC).isoformat()}")
 
-    def with_revoked(self, revoked: Iterable[Revoked]) -> Connection:
+    def add_revoked(self, revoked: Iterable[Revoked]) -> Connection:
         """Return the connection with these, too, among its revoked credentials, and so not among those in force. If its
         own `making` is among them, it is revoked as a whole."""
         every = {each.value: each for each in self.revoked_keys}
@@ -284,27 +284,27 @@ class Connection(BaseModel):
         whole = every.get(self.making) if self.revoked is None else None
         if whole is None and len(every) == len(self.revoked_keys):
             return self
-        return self.changed(revoked_keys=tuple(every.values()), revoked=whole.at if whole else self.revoked)
+        return self.change(revoked_keys=tuple(every.values()), revoked=whole.at if whole else self.revoked)
 
-    def without_old_revoked(self, marked: Collection[str]) -> Connection:
+    def drop_old_revoked(self, marked: Collection[str]) -> Connection:
         """Return the connection with its newest MOST_REVOKED revoked credentials, and of the older ones those whose
         values are not among `marked`: what a mark tells need not stand in the document for ever."""
         by_age = sorted(self.revoked_keys, key=lambda each: each.at)
         left = [each for each in by_age[:-MOST_REVOKED] if each.value not in marked or each.value == self.making]
-        return self.changed(revoked_keys=(*left, *by_age[-MOST_REVOKED:])) if len(by_age) > MOST_REVOKED else self
+        return self.change(revoked_keys=(*left, *by_age[-MOST_REVOKED:])) if len(by_age) > MOST_REVOKED else self
 
-    def changed(self, **members: object) -> Connection:
+    def change(self, **members: object) -> Connection:
         """Return the connection with other members. It is made anew, so that its rules hold."""
         return Connection.model_validate(
             {**{member: getattr(self, member) for member in Connection.model_fields}, **members}
         )
 
-    def document(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, Any]:
         """The connection as JSON data without its name, as the settings and the vault hold it."""
         return self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
 
 
-def entra_name(trust: Trust) -> str:
+def build_entra_name(trust: Trust) -> str:
     return f"{ENTRA_PREFIX}{trust.tenant_id}"
 
 
@@ -315,7 +315,7 @@ def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()
         raise ValueError("is not a JSON object")
     try:
         connection = Connection.model_validate({**document, "name": name})
-        return connection.with_revoked(revoked)
+        return connection.add_revoked(revoked)
     except ValidationError as error:
         path, text = find_fault(error)
         known = [part for part in path if part in Connection.model_fields]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 
-def identity(client_id: str | None) -> AsyncTokenCredential:
+def open_identity(client_id: str | None) -> AsyncTokenCredential:
     """The identity; `client_id` tells which one, where several are assigned."""
     if "IDENTITY_ENDPOINT" in os.environ:
         from azure.identity.aio import ManagedIdentityCredential

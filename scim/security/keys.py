@@ -47,7 +47,7 @@ def new_key(connection: str, seal: Seal) -> str:
 
 def create_client_id(connection: str, seal: Seal) -> str:
     """Return the client id of a connection whose clients have no secret of ours."""
-    return f"{connection}_{seal.sign(_client(connection))}"
+    return f"{connection}_{seal.sign(_name_client(connection))}"
 
 
 def parse_key(key: str) -> Issued | None:
@@ -59,7 +59,7 @@ def parse_key(key: str) -> Issued | None:
 def parse_client_id(client_id: str) -> Issued | None:
     """Read a client id that carries a seal; None if it cannot be one of ours."""
     match = _CLIENT_ID.fullmatch(client_id)
-    return None if match is None else Issued(match[1], _client(match[1]), match[2])
+    return None if match is None else Issued(match[1], _name_client(match[1]), match[2])
 
 
 def matches(key: str, stored: str) -> bool:
@@ -75,14 +75,14 @@ def digest(key: str) -> str:
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
-def digested(stored: str) -> str:
+def find_digest(stored: str) -> str:
     """The digest of a stored key, whichever way it is stored."""
     return stored.lower() if _DIGEST.fullmatch(stored) else digest(stored)
 
 
 def fingerprint(stored: str) -> str:
     """Eight hex digits that name a stored key and give nothing of it away."""
-    return digested(stored)[7:15]
+    return find_digest(stored)[7:15]
 
 
 def is_storable(stored: str, connection: str) -> bool:
@@ -92,5 +92,5 @@ def is_storable(stored: str, connection: str) -> bool:
     return bool(_DIGEST.fullmatch(stored)) or (issued is not None and issued.connection == connection)
 
 
-def _client(connection: str) -> str:
+def _name_client(connection: str) -> str:
     return f"client {connection}"

@@ -19,8 +19,8 @@ from scim import told, trace
 from scim.errors import Reason, with_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
-from scim.security.assertions import Rejected, expiry
-from scim.security.authentication import NotFound, find_by_key, note, tell_ended
+from scim.security.assertions import Rejected, read_expiry
+from scim.security.authentication import NotFound, find_by_key, find_fault, trace_caller
 from scim.security.connections import Connection, Credential
 from scim.security.keys import parse_client_id
 from scim.security.security import Security
@@ -66,7 +66,7 @@ class OAuthError(Exception):
         return Response(self.status, body, {**_NO_STORE, **self.headers})
 
 
-def metadata(request: Request, origin: str) -> Response:
+def answer_metadata(request: Request, origin: str) -> Response:
     """The authorization server's metadata. `origin` is the issuer."""
     if request.method not in ("GET", "HEAD"):
         return OAuthError("invalid_request", "The metadata is read with GET.", 405, {"Allow": "GET, HEAD"}).response()
@@ -86,24 +86,24 @@ async def answer(request: Request, security: Security, limit: Callable[[str], No
     """An access token for whoever proves to be the client, or why not. `limit` counts a request of a tenant: what it
     raises for one that asks too often, SecretsUnavailable and NoSigningKeys are raised."""
     try:
-        return await _granted(request, security, limit)
+        return await _grant(request, security, limit)
     except OAuthError as error:
         trace.refused(error.reason)
         return error.response()
 
 
-async def _granted(request: Request, security: Security, limit: Callable[[str], None]) -> Response:
-    form = _form(request)
-    _scope(form)
+async def _grant(request: Request, security: Security, limit: Callable[[str], None]) -> Response:
+    form = _parse_form(request)
+    _check_scope(form)
     grant = form.get("grant_type")
     if grant in (CLIENT_CREDENTIALS, EXCHANGE):
         trace.grant(grant.rpartition(":")[2])
     if grant == CLIENT_CREDENTIALS and ("client_assertion" in form or "client_assertion_type" in form):
-        connection, credential = await _by_assertion(request, form, security), None
+        connection, credential = await _authenticate_by_assertion(request, form, security), None
     elif grant == CLIENT_CREDENTIALS:
-        connection, credential = await _by_secret(request, form, security)
+        connection, credential = await _authenticate_by_secret(request, form, security)
     elif grant == EXCHANGE:
-        connection, credential = await _by_exchange(request, form, security), None
+        connection, credential = await _authenticate_by_exchange(request, form, security), None
     elif not grant:
         raise OAuthError("invalid_request", "grant_type is missing: send client_credentials.")
     else:
@@ -119,11 +119,11 @@ async def _granted(request: Request, security: Security, limit: Callable[[str], 
     }
     if grant == EXCHANGE:
         body["issued_token_type"] = ACCESS_TOKEN
-    security.usage.note(connection, used, connection.ends(credential))
+    security.usage.note(connection, used, connection.find_end(credential))
     return Response(200, body, dict(_NO_STORE))
 
 
-def _form(request: Request) -> dict[str, str]:
+def _parse_form(request: Request) -> dict[str, str]:
     if request.method != "POST":
         raise OAuthError("invalid_request", "A token is requested with POST.", 405, {"Allow": "POST"})
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
@@ -140,40 +140,42 @@ def _form(request: Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if value}
 
 
-def _scope(form: dict[str, str]) -> None:
+def _check_scope(form: dict[str, str]) -> None:
     if set(form.get("scope", SCOPE).split()) - {SCOPE}:
         raise OAuthError("invalid_scope", told.OTHER_SCOPE.format(scope=SCOPE))
 
 
-async def _by_secret(request: Request, form: dict[str, str], security: Security) -> tuple[Connection, Credential]:
-    client, secret = _client(request, form)
+async def _authenticate_by_secret(
+    request: Request, form: dict[str, str], security: Security
+) -> tuple[Connection, Credential]:
+    client, secret = _read_client(request, form)
     if not client or not secret:
-        raise _invalid_client(told.SEND_CLIENT, "missing")
+        raise _make_invalid_client(told.SEND_CLIENT, "missing")
     try:
         connection, credential = await find_by_key(secret, security, client)
     except NotFound as error:
-        raise _invalid_client(*(error.fault or (told.UNKNOWN_CLIENT, error.reason))) from None
+        raise _make_invalid_client(*(error.fault or (told.UNKNOWN_CLIENT, error.reason))) from None
     if connection.kind != "oauth":
         raise OAuthError(
             "unauthorized_client",
             told.SECRET_TOKEN.format(name=connection.name),
             reason="wrong-kind",
         )
-    if (fault := tell_ended(connection, credential, security)) is not None:
-        raise _invalid_client(*fault)
+    if (fault := find_fault(connection, credential, security)) is not None:
+        raise _make_invalid_client(*fault)
     return connection, credential
 
 
-def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | None]:
+def _read_client(request: Request, form: dict[str, str]) -> tuple[str | None, str | None]:
     """The client's id and secret from header, body or both, which then must agree."""
     in_body = form.get("client_id"), form.get("client_secret")
     encoded = request.headers.get("authorization", "").partition(" ")[2]
-    if _scheme(request) != "basic":
+    if _read_scheme(request) != "basic":
         return in_body
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
-        raise _invalid_client(
+        raise _make_invalid_client(
             "The Authorization header is not Basic with base64 of <client id>:<client secret>.", "malformed"
         ) from None
     name, _, secret = decoded.partition(":")
@@ -183,25 +185,25 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str | None, str | N
     return in_header
 
 
-def _scheme(request: Request) -> str:
+def _read_scheme(request: Request) -> str:
     return request.headers.get("authorization", "").partition(" ")[0].lower()
 
 
-async def _by_assertion(request: Request, form: dict[str, str], security: Security) -> Connection:
+async def _authenticate_by_assertion(request: Request, form: dict[str, str], security: Security) -> Connection:
     """Client authentication with an assertion (RFC 7523 §2.2), as Entra's workload identity federation does it."""
     if form.get("client_assertion_type") != JWT_BEARER:
         raise OAuthError("invalid_request", f"client_assertion_type must be {JWT_BEARER}.")
     if "client_secret" in form:
         raise OAuthError("invalid_request", "Send either a client secret or a client assertion.")
-    if _scheme(request) == "basic":
+    if _read_scheme(request) == "basic":
         raise OAuthError("invalid_request", "Send the client assertion alone, without an Authorization header.")
     try:
-        return await _federated(form.get("client_id"), form.get("client_assertion", ""), security)
+        return await _check_assertion(form.get("client_id"), form.get("client_assertion", ""), security)
     except Rejected as reason:
-        raise _invalid_client(_refusal("client assertion", reason), reason.reason) from None
+        raise _make_invalid_client(_describe_refusal("client assertion", reason), reason.reason) from None
 
 
-async def _by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
+async def _authenticate_by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
     """Token exchange (RFC 8693 §2.1). The connection is named by client_id, or by audience where there is none."""
     if form.get("subject_token_type") not in _SUBJECT_TYPES:
         raise OAuthError("invalid_request", f"subject_token_type must be {' or '.join(_SUBJECT_TYPES)}.")
@@ -209,17 +211,17 @@ async def _by_exchange(request: Request, form: dict[str, str], security: Securit
         raise OAuthError("invalid_request", f"requested_token_type must be {ACCESS_TOKEN}, or absent.")
     if "actor_token" in form:
         raise OAuthError("invalid_request", "Delegation (actor_token) is not supported.")
-    client, secret = _client(request, form)
+    client, secret = _read_client(request, form)
     if secret or "client_assertion" in form:
         raise OAuthError("invalid_request", "Send the subject token alone: it is what shows who the client is.")
     client = client or form.get("audience")
     try:
-        return await _federated(client, form.get("subject_token", ""), security)
+        return await _check_assertion(client, form.get("subject_token", ""), security)
     except Rejected as reason:  # RFC 8693 §2.2.2 has this code for it
-        raise OAuthError("invalid_request", _refusal("subject token", reason), reason=reason.reason) from None
+        raise OAuthError("invalid_request", _describe_refusal("subject token", reason), reason=reason.reason) from None
 
 
-async def _federated(client: str | None, assertion: str, security: Security) -> Connection:
+async def _check_assertion(client: str | None, assertion: str, security: Security) -> Connection:
     """The connection whose trust the assertion meets. Raises Rejected."""
     if not assertion or len(assertion) > _MAX_ASSERTION:
         raise Rejected("it is missing, or longer than any", proven=False, reason="malformed")
@@ -227,7 +229,7 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
     if issued is None or not await security.sealing.holds(issued.text, issued.seal):
         raise Rejected("the client id is not one of ours", proven=False, reason="malformed")
     connection = await security.connections.get(issued.connection, lambda known: known.kind == "federation")
-    note(connection)
+    trace_caller(connection)
     if connection is None or connection.kind != "federation" or connection.trust is None:
         raise Rejected("the client id is not known", proven=False, reason="unknown")
     try:
@@ -237,19 +239,21 @@ async def _federated(client: str | None, assertion: str, security: Security) -> 
             trace.proven(connection.name, connection.tenant, connection.trust.id)
         raise
     trace.proven(connection.name, connection.tenant, connection.trust.id)
-    if (fault := tell_ended(connection, None, security)) is not None:
-        raise _invalid_client(*fault)
-    await security.tokens.ready()  # an assertion is used up only where a token comes of it
-    if "jti" in claims and not await security.log.take_assertion(connection.name, str(claims["jti"]), expiry(claims)):
+    if (fault := find_fault(connection, None, security)) is not None:
+        raise _make_invalid_client(*fault)
+    await security.tokens.require_key()  # an assertion is used up only where a token comes of it
+    if "jti" in claims and not await security.log.take_assertion(
+        connection.name, str(claims["jti"]), read_expiry(claims)
+    ):
         raise Rejected("it was used before (jti)", reason="replayed")
     return connection
 
 
-def _refusal(what: str, reason: Rejected) -> str:
+def _describe_refusal(what: str, reason: Rejected) -> str:
     if reason.proven:
         return f"The {what} is refused: {reason}."
     return f"The client id is not known here for assertions, or the {what} is not signed by the issuer that it trusts."
 
 
-def _invalid_client(description: str, reason: Reason) -> OAuthError:
+def _make_invalid_client(description: str, reason: Reason) -> OAuthError:
     return OAuthError("invalid_client", description, 401, {"WWW-Authenticate": 'Basic realm="scim"'}, reason=reason)

@@ -22,7 +22,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from scim.security.assertions import LEEWAY, Assertions, Rejected, check_times, read_moment
 from scim.security.fetching import FAULTS, fetch_json
 from scim.security.secrets import SecretsUnavailable
-from scim.security.trust import GUID, entra_tenant
+from scim.security.trust import GUID, find_entra_tenant
 
 log = logging.getLogger("scim.openid")
 
@@ -183,7 +183,7 @@ class Provider:
         if not isinstance(token, str):
             raise NotSignedIn("token", "the provider sent no ID token")
         try:
-            claims = await self._assertions.signed(token, document.keys)
+            claims = await self._assertions.read_signed(token, document.keys)
             self._check(claims, document, flow)
             if fresh:
                 _check_fresh(claims)
@@ -250,7 +250,7 @@ def _match_issuer(issuer: str, expected: str) -> str | None:
     """Return the directory that an issuer says, "" if it says none; None if it is not the one that is `expected`, or
     fits no pattern of that."""
     if _PATTERN not in expected:
-        return (entra_tenant(issuer) or "") if issuer == expected else None
+        return (find_entra_tenant(issuer) or "") if issuer == expected else None
     before, _, after = expected.partition(_PATTERN)
     middle = issuer.removeprefix(before).removesuffix(after)
     return middle if issuer == before + middle + after and GUID.fullmatch(middle) else None

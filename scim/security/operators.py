@@ -45,7 +45,7 @@ def require_right(connection: Connection, right: Right, tenant: str | None = Non
     """Refuse what an operator's connection may not: 403 if it lacks the right, or does not reach `tenant`, which is as
     the caller sent it; 404 if none can be called so. Without a tenant the right alone is asked for, and the caller
     shows what `Operator.reaches` leaves."""
-    operator = operator_of(connection)
+    operator = require_operator(connection)
     if tenant is not None and not CONNECTION_NAME.fullmatch(tenant):
         raise ScimError(NOT_FOUND, _NO_NAME.format(name=tenant[:80]))
     if right not in operator.rights:
@@ -60,7 +60,7 @@ def require_right(connection: Connection, right: Right, tenant: str | None = Non
     trace.reach(tenant)
 
 
-def operator_of(connection: Connection) -> Operator:
+def require_operator(connection: Connection) -> Operator:
     """What an operator's connection reaches and may do. ValueError for a customer's: its caller must not come here."""
     if connection.operator is None:
         raise ValueError("this connection is a customer's")

@@ -35,14 +35,14 @@ class Root(BaseModel):
 
     @field_validator("key")
     @classmethod
-    def _is_whole(cls, key: str) -> str:
-        if len(_decoded(key)) != 32:
+    def _check_key(cls, key: str) -> str:
+        if len(_decode(key)) != 32:
             raise ValueError("must be 32 bytes as base64url")
         return key
 
     def derive(self, text: str) -> bytes:
         """Return the 32 bytes that this root makes of a text (HMAC-SHA256), also of one that is not Unicode."""
-        return hmac.new(_decoded(self.key), text.encode(errors="surrogatepass"), hashlib.sha256).digest()
+        return hmac.new(_decode(self.key), text.encode(errors="surrogatepass"), hashlib.sha256).digest()
 
 
 R = TypeVar("R", bound=Root)
@@ -76,5 +76,5 @@ def find_current(roots: Sequence[R], now: datetime) -> R | None:
     return seen[-1] if seen else next(iter(ordered), None)
 
 
-def _decoded(key: str) -> bytes:
+def _decode(key: str) -> bytes:
     return base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))

@@ -40,7 +40,7 @@ class NoSeals(Exception):
     """There is no root to seal a token with: the operator made no connection with the tool."""
 
 
-def sealed(text: str, seal: str, seals: Sequence[Seal]) -> Seal | None:
+def find_sealer(text: str, seal: str, seals: Sequence[Seal]) -> Seal | None:
     """Return the root that sealed the text so; None if none did. In the same time, whichever it is."""
     shown = seal.encode(errors="surrogatepass")  # as text, compare_digest takes ASCII alone, and JSON may say anything
     found = [root for root in seals if hmac.compare_digest(root.sign(text).encode(), shown)]
@@ -63,7 +63,7 @@ class Sealing:
     async def holds(self, text: str, seal: str) -> bool:
         """Return whether the seal of a text is one of ours. Raises SecretsUnavailable if that cannot be told: while the
         vault is away, there may be a newer root that this process has not seen."""
-        if sealed(text, seal, await self.roots.get(SECRET) or ()) is not None:
+        if find_sealer(text, seal, await self.roots.get(SECRET) or ()) is not None:
             return True
         if self.roots.failed(SECRET):
             raise SecretsUnavailable("the seals cannot be had")

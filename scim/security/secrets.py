@@ -63,7 +63,7 @@ class Fixed(Generic[T]):
         return False
 
 
-def reading(secrets: Secrets, parse: Callable[[str], T]) -> Callable[[str], Awaitable[T | None]]:
+def make_reader(secrets: Secrets, parse: Callable[[str], T]) -> Callable[[str], Awaitable[T | None]]:
     """Return what reads secrets and parses their values: None if there is no such secret. It raises SecretsUnavailable,
     also if `parse` raises ValueError, whose text is logged."""
 

@@ -11,7 +11,7 @@ from scim.security import seals, signing_keys
 from scim.security.cached import Cached
 from scim.security.connections import Connection, Revocations
 from scim.security.seals import Sealing
-from scim.security.secrets import Fixed, Lookup, reading
+from scim.security.secrets import Fixed, Lookup, make_reader
 from scim.security.signing_keys import SigningKey
 from scim.security.trust import ENTRA_KEYS
 from scim.security.usage import Usage, UsageLog
@@ -72,8 +72,8 @@ class Security:
             self._in_vault = VaultConnections(vault, log, self._outage_minutes)
             lasting = self._outage_minutes * 60.0
             self.connections = Cached(self._in_vault.read, lasting=lasting)
-            self.signing_keys = Cached(reading(vault, signing_keys.read_signing_keys), lasting=lasting)
-            self.sealing = Sealing(Cached(reading(vault, seals.read_seals), lasting=lasting))
+            self.signing_keys = Cached(make_reader(vault, signing_keys.read_signing_keys), lasting=lasting)
+            self.sealing = Sealing(Cached(make_reader(vault, seals.read_seals), lasting=lasting))
 
     @cached_property
     def tokens(self) -> AccessTokens:

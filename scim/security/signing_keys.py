@@ -25,7 +25,7 @@ OUTLIVED = UNSEEN + LONGEST + timedelta(minutes=10)
 class SigningKey(Root):
     """A root that signs access tokens."""
 
-    def of_day(self, day: int) -> bytes:
+    def derive_for_day(self, day: int) -> bytes:
         """The key of that day, counted from 1970-01-01 UTC."""
         return self.derive(f"access token {day}")
 
@@ -44,7 +44,7 @@ def write_signing_keys(keys: Sequence[SigningKey]) -> str:
     return write_roots(keys)
 
 
-def living(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
+def select_living(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
     """Return the keys that a living token may be signed with, the oldest first: the newest, and each whose successor
     is younger than any token can be."""
     ordered = sorted(keys, key=lambda key: key.created)
@@ -52,7 +52,7 @@ def living(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
     return (*replaced, *ordered[-1:])
 
 
-def rotated(keys: Sequence[SigningKey], *, at_once: bool = False) -> tuple[SigningKey, ...]:
+def rotate(keys: Sequence[SigningKey], *, at_once: bool = False) -> tuple[SigningKey, ...]:
     """Return the keys with a new one, and those before that may have a living token; `at_once`: the new one alone."""
     new = create_root(SigningKey)
-    return (new,) if at_once else living((*keys, new), datetime.now(UTC))
+    return (new,) if at_once else select_living((*keys, new), datetime.now(UTC))

@@ -65,13 +65,13 @@ class Trust(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
 
 
-def entra_tenant(issuer: str) -> str | None:
+def find_entra_tenant(issuer: str) -> str | None:
     """Return the Entra tenant of an issuer as Entra's pages show it, in either version; None for another issuer."""
     found = _ENTRA_ISSUER.fullmatch(issuer.strip().lower())
     return found[1] if found else None
 
 
-def entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: str | None = None) -> Trust:
+def make_entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: str | None = None) -> Trust:
     """Entra's assertions of workload identity federation: `app_id` is that of the workload identity, `subject` the
     object id of the provisioning service that the admin copies from the setup page."""
     tenant_id = tenant_id.strip().lower()
@@ -84,7 +84,7 @@ def entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: str | 
     )
 
 
-def entra_issued(tenant_id: str, audience: str | None = None, jwks_uri: str | None = None) -> Trust:
+def make_entra_issued(tenant_id: str, audience: str | None = None, jwks_uri: str | None = None) -> Trust:
     """The access token that Entra's provisioning service sends where the admin left the secret blank (version 1)."""
     tenant_id = tenant_id.strip().lower()
     return Trust(
@@ -96,7 +96,7 @@ def entra_issued(tenant_id: str, audience: str | None = None, jwks_uri: str | No
     )
 
 
-def federation(issuer: str, audience: str, subject: str, jwks_uri: str | None = None) -> Trust:
+def make_federation(issuer: str, audience: str, subject: str, jwks_uri: str | None = None) -> Trust:
     """Any other issuer's assertions, Google's among them. ValueError where its keys' address is not known."""
     jwks_uri = jwks_uri or (_GOOGLE_KEYS if issuer == GOOGLE else None)
     if jwks_uri is None:

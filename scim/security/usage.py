@@ -94,14 +94,14 @@ class Usage:
             known = next(
                 (used for used in await self._log.read_uses(connection.name) if used.credential == credential), None
             )
-            warning = due(ends, now)
+            warning = find_due_warning(ends, now)
             mark = "" if ends is None or warning is None else f"{ends.isoformat()} {warning}"
             if mark and (known is None or known.warned != mark):
                 fields = {
                     "connection": connection.name,
                     "tenant": connection.tenant,
                     "credential": credential,
-                    "days": days_left(ends, now) if ends else None,
+                    "days": count_days_left(ends, now) if ends else None,
                     "threshold": warning,
                     "expires": ends and ends.astimezone(UTC).isoformat(timespec="seconds"),
                 }
@@ -111,12 +111,12 @@ class Usage:
             log.warning("the use of a credential of %s was not noted: %s", connection.name, error)
 
 
-def days_left(ends: datetime, now: datetime) -> int:
+def count_days_left(ends: datetime, now: datetime) -> int:
     """Days until then, begun ones counted."""
     return math.ceil((ends - now) / timedelta(days=1))
 
 
-def due(ends: datetime | None, now: datetime) -> int | None:
+def find_due_warning(ends: datetime | None, now: datetime) -> int | None:
     """The warning that a credential which ends then has come to; None before the first."""
     if ends is None:
         return None

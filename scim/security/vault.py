@@ -71,11 +71,11 @@ class Vault:
         except ResourceNotFoundError:
             return None
         except HttpResponseError as error:
-            if _disabled(error):
+            if _is_disabled(error):
                 return None
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
         starts, now = secret.properties.not_before, datetime.now(UTC)
         if secret.value is None or (starts is not None and now < starts):
             return None
@@ -93,7 +93,7 @@ class Vault:
                 " what there is, and run this again"
             ) from None
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
         return made.properties.version or ""
 
     async def versions(self, name: str) -> set[str]:
@@ -105,7 +105,7 @@ class Vault:
         except ResourceNotFoundError:
             return set()
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
 
     async def delete(self, name: str) -> None:
         """Delete the secret with all its versions. The vault keeps what was deleted for as long as it is told to, and
@@ -116,7 +116,7 @@ class Vault:
         except ResourceNotFoundError:
             return
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
 
     async def read_deleted(self, name: str) -> Deleted | None:
         """The secret of that name that was deleted and is still kept; None if there is none."""
@@ -128,7 +128,7 @@ class Vault:
         except (AzureError, TimeoutError, OSError) as error:
             if getattr(error, "status_code", None) == 403:  # whoever may write need not be let see this
                 return None
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
         return Deleted(found.properties.tags or {}, found.scheduled_purge_date)
 
     async def recover(self, name: str) -> None:
@@ -139,7 +139,7 @@ class Vault:
         except (ResourceNotFoundError, ResourceExistsError):
             return
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
 
     async def tags(self, prefix: str) -> dict[str, dict[str, str]]:
         """The tags of the enabled secrets whose names begin so, by the rest of the name and in its order: 25 secrets
@@ -151,14 +151,14 @@ class Vault:
                     if secret.enabled is True and secret.name and secret.name.startswith(prefix):
                         found[secret.name.removeprefix(prefix)] = secret.tags or {}
         except (AzureError, TimeoutError, OSError) as error:
-            raise SecretsUnavailable(_reason(error)) from None
+            raise SecretsUnavailable(_describe_error(error)) from None
         return dict(sorted(found.items()))
 
     async def close(self) -> None:
         await self._client.close()
 
 
-def connection_in(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) -> Connection:
+def parse_connection(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) -> Connection:
     """The connection of that name, as its secret's value has it, without what is known to be `revoked`. ValueError
     where it holds none."""
     try:
@@ -191,13 +191,13 @@ class VaultConnections:
         if secret is None:
             return None
         try:
-            connection = connection_in(secret, name, marked)
+            connection = parse_connection(secret, name, marked)
         except ValueError as error:
             log.error("misconfigured: %s", error)
             raise SecretsUnavailable("the secret cannot be read") from None
         self._mark(connection, marked)
         # The tool sets the vault's expiry to the last of the credentials': only an earlier one says more.
-        known = connection.last_end()
+        known = connection.find_last_end()
         if secret.expires is None or (known is not None and known.replace(microsecond=0) <= secret.expires):
             return connection
         return connection.model_copy(update={"expires": secret.expires})
@@ -233,12 +233,12 @@ class VaultConnections:
         self._marking.start(mark())
 
 
-def _disabled(error: HttpResponseError) -> bool:
+def _is_disabled(error: HttpResponseError) -> bool:
     """Whether a 403 is about the secret and not about us."""
     inner = getattr(error.error, "innererror", None) or {}
     return error.status_code == 403 and inner.get("code") == "SecretDisabled"
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     status = getattr(error, "status_code", None)
     return f"Key Vault: {type(error).__name__}{f' {status}' if status else ''}: {' '.join(str(error).split())[:200]}"

@@ -16,7 +16,7 @@ from scim.feed.log import MOST, START, BadCursor, Gone
 from scim.http import Request, Response
 from scim.schema.registry import Registry
 from scim.security.connections import Connection
-from scim.security.operators import operator_of, require_right
+from scim.security.operators import require_operator, require_right
 from scim.store.store import Store
 
 _TENANTS = 100
@@ -95,7 +95,7 @@ def _raise_unknown(tenant: str) -> NoReturn:
 async def _list_tenants(request: Request, connection: Connection, feed: Following) -> Response:
     """The tenants that the connection reaches; `next` is null behind the last."""
     after, most = request.query.get("after", ""), _parse_max(request, _TENANTS, _TENANTS)
-    reaches, names, following = operator_of(connection).reaches, list[str](), None
+    reaches, names, following = require_operator(connection).reaches, list[str](), None
     async for tenant in feed.log.tenants(after):
         if reaches(tenant):
             if len(names) == most:

@@ -25,9 +25,9 @@ from scim.security.signing_keys import (
     SECRET,
     NoSigningKeys,
     SigningKey,
-    living,
     read_signing_keys,
-    rotated,
+    rotate,
+    select_living,
     write_signing_keys,
 )
 from tests.core import cases
@@ -86,7 +86,7 @@ async def test_token_lives_over_midnight(time: Callable[[datetime], None]) -> No
         time(START + timedelta(minutes=minutes))
         claims = await made.read(token)
         assert claims is not None
-        assert claims.expired(START + timedelta(minutes=minutes)) == (minutes > 360)
+        assert claims.has_expired(START + timedelta(minutes=minutes)) == (minutes > 360)
     tomorrow = await made.issue(CONTOSO, "c-1")
     kids = [jwt.get_unverified_header(each)["kid"] for each in (token, tomorrow)]
     assert kids[0] != kids[1]
@@ -96,15 +96,15 @@ async def test_token_lives_over_midnight(time: Callable[[datetime], None]) -> No
 
 def test_token_expires_at_its_instant() -> None:
     claims = Claims("contoso", "t-1", "c-1", START)
-    assert [claims.expired(START + timedelta(seconds=seconds)) for seconds in (-1, 0, 1)] == [False, True, True]
+    assert [claims.has_expired(START + timedelta(seconds=seconds)) for seconds in (-1, 0, 1)] == [False, True, True]
 
 
 async def test_keys_of_days_and_roots_differ() -> None:
     other = root(timedelta(days=1))
-    keys = {each.of_day(day) for each in (ROOT, other) for day in range(20_000, 20_050)}
+    keys = {each.derive_for_day(day) for each in (ROOT, other) for day in range(20_000, 20_050)}
     assert len(keys) == 100
     assert {len(key) for key in keys} == {32}
-    assert ROOT.of_day(20_000) == ROOT.of_day(20_000)
+    assert ROOT.derive_for_day(20_000) == ROOT.derive_for_day(20_000)
 
 
 async def test_no_signing_keys() -> None:
@@ -141,7 +141,7 @@ SUITS: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("members", "suits"), cases(SUITS))
 def test_connection_that_a_token_suits(members: dict[str, Any], suits: bool) -> None:
     known = Connection.model_validate({"name": "contoso", "tenant": "t-1", "kind": "oauth", "keys": [KEY], **members})
-    assert Claims("contoso", "t-1", fingerprint(KEY), START).suit(known) is suits
+    assert Claims("contoso", "t-1", fingerprint(KEY), START).match(known) is suits
 
 
 TRUST = {"issuer": "https://x", "audience": "a", "subject": "s", "jwks_uri": "https://x/keys"}
@@ -161,7 +161,7 @@ def test_federation_that_a_token_suits(pinned: dict[str, str], suits: bool) -> N
 
     trust = federation().trust
     assert trust is not None
-    assert Claims("contoso", "t-1", trust.id, START).suit(federation(**pinned)) is suits
+    assert Claims("contoso", "t-1", trust.id, START).match(federation(**pinned)) is suits
 
 
 # Roots and their rotation.
@@ -172,7 +172,7 @@ def test_rotation_keeps_what_living_tokens_were_signed_with() -> None:
     now = datetime.now(UTC)
     ages = [timedelta(hours=hours) for hours in (900, 100, 13, 11, 1)]
     roots = [root(age, now) for age in ages]
-    kept = rotated([roots[index] for index in (3, 0, 4, 2, 1)])
+    kept = rotate([roots[index] for index in (3, 0, 4, 2, 1)])
     assert kept[:-1] == (*roots[3:],)
     assert abs(kept[-1].created - now) < timedelta(minutes=1)
     assert len({key.id for key in kept} | {key.key for key in kept}) == 2 * len(kept)
@@ -180,7 +180,7 @@ def test_rotation_keeps_what_living_tokens_were_signed_with() -> None:
 
 def test_rotation_at_once_leaves_the_new_root_alone() -> None:
     now = datetime.now(UTC)
-    (only,) = rotated([root(timedelta(days=1), now), root(timedelta(hours=1), now)], at_once=True)
+    (only,) = rotate([root(timedelta(days=1), now), root(timedelta(hours=1), now)], at_once=True)
     assert abs(only.created - now) < timedelta(minutes=1)
 
 
@@ -200,7 +200,7 @@ LIVING: dict[str, tuple[list[float], list[int]]] = {
 def test_root_that_was_replaced_ends_by_itself(ages: list[float], expected: list[int]) -> None:
     """Whoever got hold of it can sign nothing, though nobody took it off the list."""
     roots = [root(timedelta(hours=age)) for age in ages]
-    assert living(roots, START) == tuple(roots[index] for index in expected)
+    assert select_living(roots, START) == tuple(roots[index] for index in expected)
 
 
 async def test_token_of_a_root_that_ended_is_refused() -> None:
@@ -219,7 +219,7 @@ async def test_no_seals() -> None:
 
 
 def test_first_rotation_makes_a_root() -> None:
-    (only,) = rotated(())
+    (only,) = rotate(())
     assert find_current([only], only.created) == only
 
 
@@ -243,7 +243,7 @@ def test_root_that_signs(ages: list[int], chosen: int | None) -> None:
 
 
 def test_roots_are_read_back() -> None:
-    roots = rotated(rotated(()))
+    roots = rotate(rotate(()))
     assert read_signing_keys(write_signing_keys(roots)) == roots
 
 
@@ -293,7 +293,7 @@ class Client:
         payload = {name: value for name, value in said.items() if value is not None}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)  # our keys suit HS256
-            return jwt.encode(payload, key.of_day(day), alg, headers=headers)
+            return jwt.encode(payload, key.derive_for_day(day), alg, headers=headers)
 
     async def answer(self, token: str) -> tuple[int, str]:
         response = await self._deployment.client(self.name, token).get("/Users?filter=userName+eq+%22nobody%22")
@@ -391,7 +391,7 @@ async def test_expired_token_is_told(client: Client) -> None:
 
 
 async def test_token_of_another_deployment(client: Client) -> None:
-    token = await tokens(*rotated(())).issue(client.connection, fingerprint(client.secret))
+    token = await tokens(*rotate(())).issue(client.connection, fingerprint(client.secret))
     status, detail = await client.answer(token)
     assert (status, "not known here" in detail) == (401, True)
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 
 from scim.security.assertions import Assertions, Rejected
 from scim.security.jwks import PublicKeys
-from scim.security.trust import SYNC_FABRIC, Trust, entra_federation, entra_issued, federation
+from scim.security.trust import SYNC_FABRIC, Trust, make_entra_federation, make_entra_issued, make_federation
 from tests.cloud import Cloud, Issuer
 from tests.core import cases
 from tests.security.conftest import Deployment
@@ -274,9 +274,9 @@ class Doors:
 @pytest.fixture
 async def doors(deployment: Deployment) -> Doors:
     jwks_uri, name = deployment.cloud.jwks_uri, deployment.name()
-    trust = entra_federation(TENANT_ID, APP_ID, SUBJECT, jwks_uri).model_dump(mode="json", exclude_none=True)
+    trust = make_entra_federation(TENANT_ID, APP_ID, SUBJECT, jwks_uri).model_dump(mode="json", exclude_none=True)
     deployment.keep(name, {"tenant": name, "kind": "federation", "trust": trust})
-    trust = entra_issued(TENANT_ID, jwks_uri=jwks_uri).model_dump(mode="json", exclude_none=True)
+    trust = make_entra_issued(TENANT_ID, jwks_uri=jwks_uri).model_dump(mode="json", exclude_none=True)
     deployment.keep(f"entra-{TENANT_ID}", {"tenant": deployment.name(), "kind": "entra", "trust": trust})
     await deployment.run("rotate-signing-keys")
     return Doors(deployment, name)
@@ -372,7 +372,7 @@ async def test_tokens_are_not_taken_at_another_door(doors: Doors) -> None:
 async def test_signature_of_another_connections_issuer(doors: Doors) -> None:
     """A token that one connection's issuer signed with the claims of another's."""
     own = doors.deployment.name()
-    trust = federation("https://issuer.example", "aud", "sub", doors.deployment.cloud.jwks_uri).model_dump()
+    trust = make_federation("https://issuer.example", "aud", "sub", doors.deployment.cloud.jwks_uri).model_dump()
     doors.deployment.keep(own, {"tenant": own, "kind": "federation", "trust": trust})
     token = doors.issuer.token(iss="https://issuer.example", aud="aud", sub="sub")
     assert (await doors.assertion(token, doors.deployment.client_id(own))).status == 200

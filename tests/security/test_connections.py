@@ -149,7 +149,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("given", cases(DOCUMENTS))
 def test_document_of_a_connection_is_read_back(given: dict[str, Any]) -> None:
-    written = json.loads(json.dumps(connection(**given).document()))
+    written = json.loads(json.dumps(connection(**given).dump()))
     assert "name" not in written
     assert read_connection("contoso", written) == connection(**given)
 
@@ -158,7 +158,7 @@ def ends(whole: int | None, key: int | None) -> tuple[datetime | None, datetime 
     """The ends of a connection that ends after so many hours, with and without its key."""
     whole_end, key_end = (None if hours is None else NOW + timedelta(hours=hours) for hours in (whole, key))
     dated = connection(expires=whole_end, keys=[{"value": KEY, "expires": key_end}])
-    return dated.ends(dated.keys[0]), dated.ends(None)
+    return dated.find_end(dated.keys[0]), dated.find_end(None)
 
 
 def test_a_credential_ends_with_itself_or_with_its_connection() -> None:

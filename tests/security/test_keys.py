@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dev.credentials import SEAL, new_key
 from scim.security.keys import create_client_id, fingerprint, is_storable, matches, parse_client_id, parse_key
-from scim.security.seals import create_seal, sealed
+from scim.security.seals import create_seal, find_sealer
 from tests.core import cases
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
@@ -21,7 +21,7 @@ KEY = new_key("contoso")
 def connection_of(key: str) -> str | None:
     """The connection that a key leads to; None if it is made up."""
     issued = parse_key(key)
-    return issued.connection if issued and sealed(issued.text, issued.seal, (SEAL,)) else None
+    return issued.connection if issued and find_sealer(issued.text, issued.seal, (SEAL,)) else None
 
 
 def digest(key: str) -> str:
@@ -99,16 +99,16 @@ def test_key_of_another_root_is_made_up() -> None:
     other = create_seal()
     issued = parse_key(new_key("contoso"))
     assert issued is not None
-    assert sealed(issued.text, issued.seal, (other,)) is None
-    assert sealed(issued.text, issued.seal, (other, SEAL)) is SEAL
-    assert sealed(issued.text, issued.seal, ()) is None
+    assert find_sealer(issued.text, issued.seal, (other,)) is None
+    assert find_sealer(issued.text, issued.seal, (other, SEAL)) is SEAL
+    assert find_sealer(issued.text, issued.seal, ()) is None
 
 
 @given(NAMES)
 def test_client_id_names_its_connection(name: str) -> None:
     issued = parse_client_id(create_client_id(name, SEAL))
     assert issued is not None and issued.connection == name
-    assert sealed(issued.text, issued.seal, (SEAL,)) is SEAL
+    assert find_sealer(issued.text, issued.seal, (SEAL,)) is SEAL
 
 
 NO_CLIENT_IDS = {
@@ -133,7 +133,7 @@ def test_seal_of_one_thing_is_none_of_another(first: str, second: str) -> None:
     seal = create_client_id(first, SEAL)[-10:]
     if first != second:
         issued = parse_client_id(f"{second}_{seal}")
-        assert issued is not None and sealed(issued.text, issued.seal, (SEAL,)) is None
+        assert issued is not None and find_sealer(issued.text, issued.seal, (SEAL,)) is None
     assert connection_of(f"scim_{first}_{'a' * 32}{seal}") is None
 
 

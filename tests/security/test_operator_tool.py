@@ -261,5 +261,5 @@ def test_two_who_grant_at_once() -> None:
     base = connection()
     ours = connection(operator={"tenants": ["a", "b"], "rights": ["read"]})
     for last in (True, False):
-        assert merge(base, ours, base.changed(description="theirs"), ours_is_last=last).operator == ours.operator
-        assert merge(base, base.changed(description="ours"), ours, ours_is_last=last).operator == ours.operator
+        assert merge(base, ours, base.change(description="theirs"), ours_is_last=last).operator == ours.operator
+        assert merge(base, base.change(description="ours"), ours, ours_is_last=last).operator == ours.operator

@@ -13,12 +13,12 @@ from scim.security.access_tokens import Claims
 from scim.security.connections import Connection, read_connection
 from scim.security.operators import authenticate_operator, require_right
 from scim.security.secrets import Fixed
-from scim.security.trust import entra_federation
+from scim.security.trust import make_entra_federation
 from tests.core import cases, refused
 from tests.security.test_connections import NOW, security
 
 KEY, GUID = new_key("billing"), "0a1b2c3d-1111-2222-3333-444455556666"
-TRUST = entra_federation(GUID, GUID, GUID).model_dump(exclude_none=True)
+TRUST = make_entra_federation(GUID, GUID, GUID).model_dump(exclude_none=True)
 EVERYTHING = {"tenants": "*", "rights": ["feed", "read", "manage"]}
 
 
@@ -44,7 +44,7 @@ GOOD: dict[str, dict[str, Any]] = {
 def test_document_of_an_operators_connection(members: dict[str, Any]) -> None:
     made = connection(**members)
     assert (made.tenant, made.operator is not None) == (None, True)
-    assert read_connection("billing", made.document()) == made
+    assert read_connection("billing", made.dump()) == made
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -179,4 +179,4 @@ def test_token_of_one_side_is_never_good_on_the_other() -> None:
     ends = datetime.now(UTC)
     for tenant, suits in ((None, [True, False]), ("contoso", [False, True])):
         claims = Claims("billing", tenant, operators.trust.id, ends)
-        assert [claims.suit(each) for each in (operators, customers)] == suits
+        assert [claims.match(each) for each in (operators, customers)] == suits

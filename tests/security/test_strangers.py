@@ -25,7 +25,7 @@ from scim import address, refusals
 from scim.app import Application
 from scim.http import Request, Response
 from scim.security import authentication
-from scim.security.trust import SYNC_FABRIC, entra_federation, entra_issued
+from scim.security.trust import SYNC_FABRIC, make_entra_federation, make_entra_issued
 from scim.settings import Settings
 from tests.cloud import Cloud, Issuer
 from tests.core import cases
@@ -152,7 +152,7 @@ async def customers(deployment: Deployment, number: int) -> list[Request]:
     """Requests of so many customers, of all kinds, each with a good credential."""
     made = [bearer(deployment.connect()[1]) for _ in range(number - 2)]
     tenant_id = str(uuid.uuid4())
-    trust = entra_issued(tenant_id, jwks_uri=deployment.cloud.jwks_uri)
+    trust = make_entra_issued(tenant_id, jwks_uri=deployment.cloud.jwks_uri)
     deployment.keep(
         f"entra-{tenant_id}",
         {"tenant": deployment.name(), "kind": "entra", "trust": trust.model_dump(mode="json", exclude_none=True)},
@@ -203,7 +203,7 @@ async def test_stranger_learns_nothing_and_leaves_nothing(deployment: Deployment
     paused, _ = deployment.connect(paused="2026-01-01T00:00:00Z")
     revoked, _ = deployment.connect(keys=[], revoked="2026-01-01T00:00:00Z")
     federated = deployment.name()
-    trust = entra_federation(str(uuid.uuid4()), APP_ID, SUBJECT, deployment.cloud.jwks_uri)
+    trust = make_entra_federation(str(uuid.uuid4()), APP_ID, SUBJECT, deployment.cloud.jwks_uri)
     deployment.keep(
         federated,
         {"tenant": federated, "kind": "federation", "trust": trust.model_dump(mode="json", exclude_none=True)},

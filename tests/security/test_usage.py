@@ -15,7 +15,7 @@ import pytest
 from dev.credentials import new_key
 from scim.security.connections import Connection
 from scim.security.keys import fingerprint
-from scim.security.usage import Usage, Used, days_left, due
+from scim.security.usage import Usage, Used, count_days_left, find_due_warning
 from scim.store.credentials import Credentials
 from scim.store.table import TableUnavailable
 from tests.core import cases
@@ -228,8 +228,8 @@ DUE = {
 @pytest.mark.parametrize(("left", "threshold", "days"), cases(DUE))
 def test_warning_that_is_due(left: timedelta | None, threshold: int | None, days: int | None) -> None:
     ends = None if left is None else START + left
-    assert due(ends, START) == threshold
-    assert days is None or (ends is not None and days_left(ends, START) == days)
+    assert find_due_warning(ends, START) == threshold
+    assert days is None or (ends is not None and count_days_left(ends, START) == days)
 
 
 # Through the app, on the table.

@@ -29,7 +29,7 @@ async def show_connections(visit: Visit) -> Answer:
             "tone": judge(view, visit.now),
             "last": find_last(view),
             "known": view.used is not None,
-            "ends": view.connection.last_end(),
+            "ends": view.connection.find_last_end(),
         }
         for view in views
     ]

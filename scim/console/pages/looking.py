@@ -12,7 +12,7 @@ from scim.insight.connections import LookUp
 from scim.operate.connections import printed
 from scim.operate.connections.commands import View
 from scim.security.connections import Connection
-from scim.security.usage import due
+from scim.security.usage import find_due_warning
 
 Tone = Literal["good", "care", "bad", "none"]
 
@@ -38,12 +38,12 @@ async def list_views(visit: Visit) -> list[View]:
 def judge(view: View, now: datetime) -> Tone:
     """Return how a connection does: whether somebody gets in by it, and for how long."""
     connection = view.connection
-    ends = connection.last_end()
+    ends = connection.find_last_end()
     if connection.revoked or connection.paused or (ends is not None and ends <= now):
         return "bad"
     if not connection.keys and connection.trust is None:
         return "bad"
-    if due(ends, now) is not None or view.rotation is not None:
+    if find_due_warning(ends, now) is not None or view.rotation is not None:
         return "care"
     return "good" if find_last(view) else "none"
 

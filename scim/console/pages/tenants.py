@@ -88,7 +88,7 @@ def _form(form: Mapping[str, str], wrong: str) -> Page:
 def _row(name: str, views: list[View], sizes: Mapping[str, int], now: datetime) -> _Row:
     alive = [view for view in views if view.connection.revoked is None]
     last = max((each for view in views if (each := find_last(view))), default=None)
-    ends = min((each for view in alive if (each := view.connection.last_end()) and each > now), default=None)
+    ends = min((each for view in alive if (each := view.connection.find_last_end()) and each > now), default=None)
     return _Row(name, judge_all(views, now), len(alive), last, ends, sizes.get(name))
 
 

@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from scim.faults import find_fault
 from scim.security.cached import Cached
-from scim.security.secrets import Fixed, Lookup, Secrets, reading
+from scim.security.secrets import Fixed, Lookup, Secrets, make_reader
 
 log = logging.getLogger("scim")
 
@@ -129,7 +129,7 @@ def find_sinks(vault: Secrets | None, setting: str, minutes: int) -> Lookup[Sink
     """Return what knows all sinks under the name SECRET: the vault's, which go on for `minutes` while it is away; those
     of `setting` if there is no vault, and none if it holds a mistake, which is logged."""
     if vault is not None:
-        return Cached[Sinks](reading(vault, read_remote_sinks), lasting=minutes * 60.0)
+        return Cached[Sinks](make_reader(vault, read_remote_sinks), lasting=minutes * 60.0)
     try:
         return Fixed({SECRET: read_sinks(setting)})
     except ValueError as error:

@@ -27,10 +27,10 @@ from scim.security.connections import (
     Right,
     read_connection,
 )
-from scim.security.keys import CONNECTION_NAME, create_client_id, digest, digested, new_key
+from scim.security.keys import CONNECTION_NAME, create_client_id, digest, find_digest, new_key
 from scim.security.seals import Seal
 from scim.security.secrets import SecretsUnavailable
-from scim.security.signing_keys import rotated
+from scim.security.signing_keys import rotate
 from scim.security.usage import UsageLog, Used
 from scim.store.table import TableUnavailable
 
@@ -123,10 +123,10 @@ class Commands:
             if not replace:
                 raise _taken(name)
             _refuse_other_side(before, made)
-            return made.with_revoked((*before.revoked_keys, *_revoked(before.keys, now))).without_old_revoked(marked)
+            return made.add_revoked((*before.revoked_keys, *_revoked(before.keys, now))).drop_old_revoked(marked)
 
         if made.kind in ("oauth", "federation") and not await self.kept.read(SIGNING_KEYS):
-            await self.kept.write(SIGNING_KEYS, rotated(()))
+            await self.kept.write(SIGNING_KEYS, rotate(()))
         connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         if connection.created != now:
@@ -157,7 +157,7 @@ class Commands:
                         return Unreadable(name, str(error))
             if connection is None:
                 return None
-            return _view(connection.with_revoked(revoked.get(name, ())), None if used is None else used.get(name, []))
+            return _view(connection.add_revoked(revoked.get(name, ())), None if used is None else used.get(name, []))
 
         known = await self.kept.known()
         views = await asyncio.gather(*(look(*each) for each in known.items()))
@@ -169,7 +169,7 @@ class Commands:
         if self.notes is not None:
             try:
                 used = await self.notes.read_uses(name)
-                connection = connection.with_revoked(await self.notes.read_revoked(name))
+                connection = connection.add_revoked(await self.notes.read_revoked(name))
             except (TableUnavailable, SecretsUnavailable) as error:
                 self.notes = None  # it would keep the next command waiting, too
                 log.warning(_UNKNOWN_USES, error)
@@ -184,11 +184,11 @@ class Commands:
         secret = new_key(name, seal)
 
         def change(before: Connection | None) -> Connection:
-            connection = _there(name, before).with_revoked(revoked)
+            connection = _there(name, before).add_revoked(revoked)
             _refuse_rotation(connection)
             ends = read_expiry(expires, default_expiry(connection))
             keys = (*connection.keys, _credential(secret, ends, recoverable, seal))
-            return connection.changed(keys=keys).without_old_revoked(marked)
+            return connection.change(keys=keys).drop_old_revoked(marked)
 
         connection = self._told(await self.kept.change(name, change))
         if not _holds(connection, secret):
@@ -201,7 +201,7 @@ class Commands:
     async def rotate_signing_keys(self, *, at_once: bool) -> None:
         """A new key to sign access tokens with. Tokens that older keys signed go on, or end `at_once`."""
         known = await self.kept.read(SIGNING_KEYS)
-        await self.kept.write(SIGNING_KEYS, rotated(known, at_once=at_once))
+        await self.kept.write(SIGNING_KEYS, rotate(known, at_once=at_once))
 
     async def seals(self) -> Sequence[Need]:
         """The roots that credentials are sealed with, and which connections need them."""
@@ -229,10 +229,10 @@ class Commands:
         def change(before: Connection | None) -> Connection:
             connection = _there(name, before)
             also = _revoked([key for key in connection.keys if whole or key.id in ended], now)
-            changed = connection.with_revoked((*view.connection.revoked_keys, *revoked, *also))
+            changed = connection.add_revoked((*view.connection.revoked_keys, *revoked, *also))
             if whole and changed.revoked is None:  # it was made anew meanwhile
-                changed = changed.with_revoked([Revoked(value=changed.making, at=now)])
-            return changed.without_old_revoked(marked)
+                changed = changed.add_revoked([Revoked(value=changed.making, at=now)])
+            return changed.drop_old_revoked(marked)
 
         connection = self._told(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
@@ -264,7 +264,7 @@ class Commands:
                 granted = Operator(tenants=tuple(reached), rights=tuple(rights or operator.rights))
             except ValidationError:
                 raise CommandError(TOO_MANY_TENANTS) from None
-            return connection.changed(operator=granted)
+            return connection.change(operator=granted)
 
         await self._get(name)
         return self._told(await self.kept.change(name, change))
@@ -272,11 +272,11 @@ class Commands:
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
         now = (await self._get(name)).paused or datetime.now(UTC)
-        return self._told(await self.kept.change(name, lambda known: _living(name, known).changed(paused=now)))
+        return self._told(await self.kept.change(name, lambda known: _living(name, known).change(paused=now)))
 
     async def resume(self, name: str) -> Connection:
         await self._get(name)
-        return self._told(await self.kept.change(name, lambda known: _living(name, known).changed(paused=None)))
+        return self._told(await self.kept.change(name, lambda known: _living(name, known).change(paused=None)))
 
     async def _get(self, name: str) -> Connection:
         return _there(name, await self._find(name))
@@ -359,7 +359,7 @@ def _anew(connection: Connection) -> str:
 
 def _holds(connection: Connection, secret: str | None) -> bool:
     """Whether a secret that was made is in force."""
-    return secret is None or digest(secret) in [digested(key.value) for key in connection.keys]
+    return secret is None or digest(secret) in [find_digest(key.value) for key in connection.keys]
 
 
 def _refuse_rotation(connection: Connection) -> None:
@@ -405,7 +405,7 @@ def _chosen(view: View, credential: str | None, force: bool) -> Sequence[Credent
 
 
 def _revoked(keys: Sequence[Credential], at: datetime) -> tuple[Revoked, ...]:
-    return tuple(Revoked(value=digested(key.value), at=at) for key in keys)
+    return tuple(Revoked(value=find_digest(key.value), at=at) for key in keys)
 
 
 def _credential(secret: str, expires: datetime | None, recoverable: bool, seal: Seal) -> dict[str, object]:

@@ -8,7 +8,7 @@ from scim.operate.connections.printed import WARNED, moment, reach, rights
 from scim.operate.escaping import escape
 from scim.security.connections import Connection, Right
 from scim.security.keys import fingerprint
-from scim.security.usage import days_left
+from scim.security.usage import count_days_left
 
 _ENTERED = {
     "api-key": ("Tenant URL", "Secret Token"),
@@ -94,13 +94,13 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
 def _promises(connection: Connection, secret: str) -> list[str]:
     """What becomes of a secret that was just made: whether it can be shown again, and when it ends."""
     credential = next((key for key in connection.keys if key.id == fingerprint(secret)), None)
-    ends = connection.ends(credential)
+    ends = connection.find_end(credential)
     return [
         "The secret is kept as it is: whoever may read the vault or the settings has it."
         if credential is not None and credential.recoverable
         else "The secret is shown this once: only its digest is kept.",
         f"It is credential {fingerprint(secret)} in logs and lists, and ends on {moment(ends)}, in"
-        f" {days_left(ends, datetime.now(UTC))} days; the log and list warn from {WARNED} days before."
+        f" {count_days_left(ends, datetime.now(UTC))} days; the log and list warn from {WARNED} days before."
         if ends is not None
         else f"WARNING: it NEVER ends by itself (credential {fingerprint(secret)}). Whoever gets hold of it has access"
         " until somebody revokes it: rotate with --expires 365d, unless you know why not.",

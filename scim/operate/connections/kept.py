@@ -28,7 +28,7 @@ from scim.security.cached import SECONDS
 from scim.security.connections import Connection, read_connection
 from scim.security.seals import Seal
 from scim.security.signing_keys import SigningKey
-from scim.security.vault import CONNECTION, Vault, connection_in
+from scim.security.vault import CONNECTION, Vault, parse_connection
 
 _ROUNDS = 8
 """How often a change is written anew because others wrote meanwhile."""
@@ -206,7 +206,7 @@ class KeptInVault:
         if base is not None:
             return merge(base, ours, theirs, ours_is_last=ours_is_last)
         # Both made it: whoever sees that gives way, since the other one may not know and have told its secret.
-        return theirs.with_revoked(ours.revoked_keys)
+        return theirs.add_revoked(ours.revoked_keys)
 
     async def _read(self, name: str, version: str | None = None) -> tuple[Connection | None, str]:
         """The connection, and the version of its secret that it was read from."""
@@ -214,14 +214,14 @@ class KeptInVault:
         if secret is None:
             return None, ""
         try:
-            return connection_in(secret, name), secret.version
+            return parse_connection(secret, name), secret.version
         except ValueError as error:
             raise KeptError(f"{error}; mend or disable the secret in the vault") from None
 
     async def _write(self, connection: Connection, also: Mapping[str, str] | None = None) -> str:
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
-        expires, tags = connection.last_end(), {**write_tags(connection), **(also or {})}
-        value = json.dumps(connection.document())
+        expires, tags = connection.find_last_end(), {**write_tags(connection), **(also or {})}
+        value = json.dumps(connection.dump())
         return await self._vault.write(CONNECTION + connection.name, value, expires=expires, tags=tags)
 
     async def read(self, named: Named[T]) -> T:
@@ -276,7 +276,7 @@ class KeptInSettings:
             before = self._in(documents, name)
             connection = change(before)
             if connection != before:
-                connections = {**documents, name: connection.document()}
+                connections = {**documents, name: connection.dump()}
                 self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
         return Changed(connection)
 

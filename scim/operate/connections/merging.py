@@ -24,15 +24,15 @@ def merge(base: Connection, ours: Connection, theirs: Connection, *, ours_is_las
     if _identity(ours) != _identity(theirs):
         we_replaced, they_replaced = (_identity(each) != _identity(base) for each in (ours, theirs))
         kept = ours if we_replaced and (ours_is_last or not they_replaced) else theirs
-        return kept.with_revoked((*ours.revoked_keys, *revoked))
+        return kept.add_revoked((*ours.revoked_keys, *revoked))
     members: dict[str, Any] = {name: _changed(base, ours, theirs, name) for name in _SINGLE}
     for name in ("paused", "revoked"):
         members[name] = _changed(base, ours, theirs, name) or (
             getattr(theirs, name) if getattr(ours, name) != getattr(base, name) != getattr(theirs, name) else None
         )
-    members["revoked_keys"] = ours.with_revoked(revoked).revoked_keys
+    members["revoked_keys"] = ours.add_revoked(revoked).revoked_keys
     members["keys"] = _keys(base, ours, theirs)
-    return ours.changed(**members)
+    return ours.change(**members)
 
 
 def _identity(connection: Connection) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from scim.operate.connections.commands import Unreadable, View
 from scim.operate.connections.rotation import by_age
 from scim.operate.escaping import escape
 from scim.security.connections import Connection, Revoked
-from scim.security.usage import WARNINGS, Used, days_left, due
+from scim.security.usage import WARNINGS, Used, count_days_left, find_due_warning
 
 _KEPT = {
     True: "kept as it is: show {name} --print-secret prints it",
@@ -44,15 +44,15 @@ def _endings(connection: Connection, now: datetime) -> list[tuple[datetime, str]
     name = connection.name
     if not connection.keys:
         ends = connection.expires
-        soon = ends is not None and due(ends, now) is not None
+        soon = ends is not None and find_due_warning(ends, now) is not None
         remedy = f"add {name} --replace, with a later --expires" if connection.trust else f"rotate {name}"
         return [(ends, f"connection {name}: {remedy}")] if ends is not None and soon else []
-    others = {key.id for key in connection.keys if not due(connection.ends(key), now)}
+    others = {key.id for key in connection.keys if not find_due_warning(connection.find_end(key), now)}
     remedy = f"revoke {name} --old, once the newer one is in use" if others else f"rotate {name}"
     return [
         (ends, f"credential {key.id} of {name}: {remedy}")
         for key in connection.keys
-        if (ends := connection.ends(key)) is not None and due(ends, now)
+        if (ends := connection.find_end(key)) is not None and find_due_warning(ends, now)
     ]
 
 
@@ -66,7 +66,7 @@ def _line(view: View | Unreadable, now: datetime) -> tuple[str, ...]:
         connection.kind,
         rights(connection),
         state(connection, now),
-        moment(connection.last_end(), "never"),
+        moment(connection.find_last_end(), "never"),
         moment(_last(view), "never" if view.used is not None else "not known"),
         connection.description,
     )
@@ -116,7 +116,7 @@ def data(view: View | Unreadable, now: datetime) -> dict[str, Any]:
     if isinstance(view, Unreadable):
         return {"name": view.name, "state": "unreadable", "reason": view.reason}
     connection = view.connection
-    document = connection.document()
+    document = connection.dump()
     document.pop("revoked_keys", None)
     document["keys"] = [
         {
@@ -162,7 +162,7 @@ def rights(connection: Connection) -> str:
 
 def state(connection: Connection, now: datetime) -> str:
     """In a few words: whether it works, and what is coming."""
-    ends = connection.last_end()
+    ends = connection.find_last_end()
     if connection.revoked is not None:
         return f"revoked on {moment(connection.revoked)}"
     if not connection.keys and connection.trust is None:
@@ -172,9 +172,9 @@ def state(connection: Connection, now: datetime) -> str:
     if connection.paused is not None:
         return f"paused since {moment(connection.paused)}"
     words = ["rotating"] if len(connection.keys) > 1 else []
-    soonest = min((end for key in _each(connection) for end in [connection.ends(key)] if end), default=None)
-    if soonest is not None and due(soonest, now):
-        words.append(f"{'a credential ' if words else ''}expires in {days_left(soonest, now)} days")
+    soonest = min((end for key in _each(connection) for end in [connection.find_end(key)] if end), default=None)
+    if soonest is not None and find_due_warning(soonest, now):
+        words.append(f"{'a credential ' if words else ''}expires in {count_days_left(soonest, now)} days")
     return ", ".join(words) or "active"
 
 

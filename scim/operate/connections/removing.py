@@ -15,7 +15,7 @@ from scim.operate.connections.commands import Commands, View
 from scim.operate.connections.printed import state
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection, Revoked
-from scim.security.keys import digested
+from scim.security.keys import find_digest
 from scim.security.secrets import SecretsUnavailable
 from scim.store.table import TableUnavailable
 
@@ -39,7 +39,7 @@ def is_in_force(view: View, now: datetime) -> bool:
     connection = view.connection
     if connection.revoked is not None or connection.paused is not None:
         return False
-    ends = connection.last_end()
+    ends = connection.find_last_end()
     return bool(connection.keys or connection.trust) and (ends is None or now < ends)
 
 
@@ -98,7 +98,7 @@ async def _mark(commands: Commands, view: View) -> None:
     if not commands.kept.marks:
         return
     connection, now = view.connection, datetime.now(UTC)
-    whole = (connection.making, *(digested(key.value) for key in connection.keys))
+    whole = (connection.making, *(find_digest(key.value) for key in connection.keys))
     revoked = (*connection.revoked_keys, *(Revoked(value=value, at=now) for value in whole))
     try:
         if commands.notes is None:  # it was, before the table did not answer

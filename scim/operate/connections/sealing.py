@@ -15,7 +15,7 @@ from scim.operate.connections.kept import SEALS, Kept, KeptError
 from scim.security.connections import Connection, Credential
 from scim.security.keys import Issued, parse_client_id, parse_key
 from scim.security.roots import find_current
-from scim.security.seals import Seal, create_seal, sealed
+from scim.security.seals import Seal, create_seal, find_sealer
 from scim.security.signing_keys import OUTLIVED
 
 
@@ -81,11 +81,11 @@ def _needed(connection: Connection, needs: list[Need], now: datetime) -> Iterato
     """The ids of the roots that sealed what is in force of a connection."""
     seals = [need.seal for need in needs]
     known = {seal.id for seal in seals}
-    ends = connection.last_end()
+    ends = connection.find_last_end()
     if connection.revoked is not None or (ends is not None and ends <= now):
         return
     for key in connection.keys:
-        key_ends = connection.ends(key)
+        key_ends = connection.find_end(key)
         if key_ends is not None and key_ends <= now:
             continue
         seal_id = _sealed_by(key, seals)
@@ -100,5 +100,5 @@ def _sealed_by(key: Credential, seals: list[Seal]) -> str | None:
 
 
 def _root_of(issued: Issued | None, seals: list[Seal]) -> str | None:
-    root = sealed(issued.text, issued.seal, seals) if issued is not None else None
+    root = find_sealer(issued.text, issued.seal, seals) if issued is not None else None
     return root.id if root is not None else None

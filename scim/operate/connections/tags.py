@@ -24,7 +24,7 @@ def write_tags(connection: Connection) -> dict[str, str]:
     document if it fits and holds no secret. What was revoked of it is left out."""
     whose = {"operator": ",".join(connection.operator.rights)} if connection.operator else {}
     tags = whose | ({"tenant": connection.tenant} if connection.tenant else {}) | {"kind": connection.kind}
-    document = connection.document()
+    document = connection.dump()
     document.pop("revoked_keys", None)
     text = json.dumps(document, separators=(",", ":"))
     if any(key.recoverable for key in connection.keys) or len(text) > _PARTS * _CHARACTERS:

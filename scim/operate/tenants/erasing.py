@@ -49,7 +49,7 @@ def require_quiet(connections: Sequence[Connection], kept: Kept) -> None:
     now = datetime.now(UTC)
     for connection in connections:
         since = connection.revoked or connection.paused
-        ended = connection.last_end()
+        ended = connection.find_last_end()
         if ended is not None and ended <= now:
             since = min(filter(None, (since, ended)))
         if since is None:

@@ -9,9 +9,16 @@ from pydantic import ValidationError
 from scim.operate.connections.commands import TOO_MANY_TENANTS
 from scim.operate.errors import CommandError
 from scim.schema.registry import Registry
-from scim.security.connections import ENTRA_PREFIX, EVERY_TENANT, Operator, Right, entra_name
+from scim.security.connections import ENTRA_PREFIX, EVERY_TENANT, Operator, Right, build_entra_name
 from scim.security.keys import CONNECTION_NAME
-from scim.security.trust import GUID, Trust, entra_federation, entra_issued, entra_tenant, federation
+from scim.security.trust import (
+    GUID,
+    Trust,
+    find_entra_tenant,
+    make_entra_federation,
+    make_entra_issued,
+    make_federation,
+)
 
 RIGHTS = ",".join(get_args(Right))
 USUAL_RIGHTS = "feed,read"
@@ -44,7 +51,7 @@ def read_members(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     operator = _operator(options)
     if options["accept_replay"] and kind != "entra":
         raise CommandError("--accept-replay is for --kind entra alone.")
-    name = entra_name(trust) if kind == "entra" and trust else given_name
+    name = build_entra_name(trust) if kind == "entra" and trust else given_name
     if not name or (given_name and given_name != name):
         raise CommandError(
             f"A connection for Entra's own tokens is named {name}: leave the name out."
@@ -148,7 +155,7 @@ def read_rights(text: str) -> tuple[Right, ...]:
 
 def _pasted(options: dict[str, Any]) -> None:
     """Take apart what Entra's page shows: its issuer names the tenant, its audience the application."""
-    tenant_id = entra_tenant(options["issuer"] or "")
+    tenant_id = find_entra_tenant(options["issuer"] or "")
     if options["kind"] == "federation" and tenant_id is not None:
         if options["tenant_id"] and options["tenant_id"].strip().lower() != tenant_id:
             raise CommandError("--issuer is that of another Entra tenant than --tenant-id: leave one of them out.")
@@ -166,13 +173,13 @@ def _trust(options: dict[str, Any]) -> Trust | None:
         match options["kind"]:
             case "entra":
                 _needed(options, "tenant_id")
-                return entra_issued(options["tenant_id"], options["audience"], options["jwks_uri"])
+                return make_entra_issued(options["tenant_id"], options["audience"], options["jwks_uri"])
             case "federation" if options["issuer"]:
                 _needed(options, "audience", "subject")
-                return federation(options["issuer"], options["audience"], options["subject"], options["jwks_uri"])
+                return make_federation(options["issuer"], options["audience"], options["subject"], options["jwks_uri"])
             case "federation":
                 _needed(options, "tenant_id", "app_id", "subject")
-                return entra_federation(
+                return make_entra_federation(
                     options["tenant_id"], options["app_id"], options["subject"], options["jwks_uri"]
                 )
     except ValueError as error:
