@@ -274,7 +274,7 @@ def _parse(said: dict[str, Any], issuer: str) -> _Document:
 
     methods = said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     prompts = said.get("prompt_values_supported")
-    is_entra = is_pattern or entra_tenant(found) is not None  # it does not say, and takes it
+    is_entra = is_pattern or find_entra_tenant(found) is not None  # it does not say, and takes it
     return _Document(
         issuer=found,
         authorization=read("authorization_endpoint") or "",
