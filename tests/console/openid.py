@@ -107,14 +107,16 @@ class Visitor:
         return seen.headers["location"]
 
     async def come_back(self, address: str, login: str) -> str:
-        """Sign in at the provider, if it asks who one is; the address that it leads back to."""
+        """Sign in at the provider, if it asks who one is; it ends the session of somebody else. The address that
+        it leads back to."""
         while not address.startswith(ORIGIN):
             async with self.session.get(address, allow_redirects=False) as answer:
                 assert answer.status in (200, 303), await answer.text()
                 page = await answer.text()
             if answer.status == 200:
                 (form,) = re.findall(r'action="([^"]+)"', page)
-                data = {"prompt": "login", "login": login, "password": "x"}
+                hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)
+                data = {**dict(hidden), "login": login, "password": "x"}
                 async with self.session.post(urljoin(address, form), data=data, allow_redirects=False) as answer:
                     assert answer.status == 303, await answer.text()
             address = urljoin(address, answer.headers["Location"])
