@@ -179,6 +179,15 @@ class Application:
         return response
 
     @property
+    def most_bytes(self) -> int:
+        """Bytes of a body that a caller of `handle` has to take: what is longer may be cut behind them, since it is
+        refused. 0 if the service cannot start, which `handle` says."""
+        try:
+            return self._built().settings.wanted_body_limit()
+        except Exception:
+            return 0
+
+    @property
     def table(self) -> Table:
         """The door to the table, for tools that look at rows."""
         return self._built().store.table
@@ -266,7 +275,7 @@ class Application:
         parts = self._built()
         if request.root == ROOT:
             return await self._in_time(self._serve(request, parts), parts.settings.request_seconds)
-        if request.root == CONSOLE and parts.settings.console:
+        if request.root == CONSOLE and parts.settings.console and not request.prefix:  # its links begin with /console
             console = self._open_console()
             return await self._in_time(console.handle(request), parts.settings.request_seconds)
         if request.root in _OPERATORS:

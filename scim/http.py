@@ -42,7 +42,7 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 @dataclass(frozen=True)
 class Request:
     """One HTTP request. `url` is absolute with the raw query; header names are lower-case. `prefix` is the path before
-    our doors, such as /api, if the service is part of another app."""
+    our doors, decoded, such as /api, if the service is part of another app."""
 
     method: str
     url: str
@@ -71,9 +71,9 @@ class Request:
 
     @cached_property
     def _path(self) -> list[str]:
-        """The segments of the path behind the prefix; all of them if it does not begin with that."""
-        path, prefix = ([each for each in text.split("/") if each] for text in (self._url.path, self.prefix))
-        return path[len(prefix) :] if path[: len(prefix)] == prefix else path
+        """The segments of the path as they came, behind the prefix; none if it does not begin with that."""
+        path, prefix = _split(self._url.path), _split(self.prefix)
+        return path[len(prefix) :] if [unquote(each) for each in path[: len(prefix)]] == prefix else []
 
     @property
     def path(self) -> str:
@@ -108,7 +108,7 @@ class Request:
     @cached_property
     def origin(self) -> str:
         """The scheme and host that this request came by, and the prefix: what our doors stand behind."""
-        return f"{self._url.scheme}://{self._url.netloc}{self.prefix.rstrip('/')}"
+        return "/".join([f"{self._url.scheme}://{self._url.netloc}", *(quote(each) for each in _split(self.prefix))])
 
     @cached_property
     def base_path(self) -> str:
@@ -189,6 +189,10 @@ class Response:
         if isinstance(self.body, bytes):
             return self.body
         return orjson.dumps(self.body)
+
+
+def _split(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
 
 
 _ETAG = re.compile(r'"[^"]*"')

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SCIM = ROOT / "scim"
 
 FLOORS = [
-    {"__main__"},
+    {"__main__", "asgi"},
     {"app", "failing", "observer"},
     {"console"},
     {"operate"},

@@ -129,6 +129,7 @@ def azd(folder: Path) -> set[str]:
 def test_only_what_runs_is_deployed() -> None:
     kinds = (".py", ".json", ".html", ".css", ".js", ".svg", ".LICENSE")
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "scim").rglob("*") if path.suffix in kinds}
+    sources.add("scim/py.typed")
     assert set(find_files(ROOT)) == {"function_app.py", "console_app.py", "host.json", "requirements.txt"} | sources
 
 
