@@ -1,5 +1,5 @@
 # make run            the app with Azurite, on port 7071 (PORT, TABLE_PORT, MEMORY, RELOAD and LOG: see dev/run)
-# make test           the tests; ARGS="-k patch" passes arguments to pytest
+# make test           the tests; ARGS="-k patch" passes arguments to pytest; FAST=1 leaves out what takes long
 # make conformance    the tests of the protocol, and docs/conformance.md from what came out
 # make rehearse       Entra's provisioning played against a SCIM endpoint; ARGS="URL TOKEN --html rehearsal.html"
 # make bench          measures the app beside its floors, and writes docs/benchmarks.md; ARGS="http --quick"
@@ -45,7 +45,7 @@ run: $(runnable) $(azurite)
 	exec $(python) -m dev.run
 
 test: $(installed) $(azurite)
-	exec $(python) -m pytest $(ARGS)
+	exec $(python) -m pytest $(if $(FAST),--fast) $(ARGS)
 
 conformance: $(installed) $(azurite)
 	exec $(python) -m dev.conformance

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from dev.host import Host
 from scim.app import Application
 from scim.policy import kept
 from scim.settings import Settings
+from tests import fast
 from tests.support import Client, Wire
 
 TABLE = "scim"
@@ -28,9 +30,26 @@ TENANTS = 3000
 NewClient = Callable[[], Client]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long goes first, so that no core waits for another at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out what takes long: tests/fast.py")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return fast.describe() if config.getoption("fast") else []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("fast") and fast.is_left_out(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long goes first, so that no core waits for another at the end; or not at all."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    if config.getoption("fast"):
+        config.hook.pytest_deselected(items=long)
+        long = []
+    items[:] = long + others
 
 
 @pytest.fixture(scope="session")
