@@ -62,10 +62,18 @@ class Protocol:
     FunctionLoadResponse = _kind("FunctionLoadResponse")
     FunctionMetadataResponse = _kind("FunctionMetadataResponse")
     InvocationResponse = _kind("InvocationResponse")
+    NullableBool = _kind("NullableBool")
+    NullableDouble = _kind("NullableDouble")
+    NullableString = _kind("NullableString")
     ParameterBinding = _kind("ParameterBinding")
     RpcException = _kind("RpcException")
     RpcFunctionMetadata = _kind("RpcFunctionMetadata")
     RpcHttp = _kind("RpcHttp")
+    RpcHttpCookie = type(
+        "RpcHttpCookie",
+        (Message,),
+        {"SameSite": type("SameSite", (), {"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})},
+    )
     TypedData = _kind("TypedData")
     WorkerInitResponse = _kind("WorkerInitResponse")
     WorkerMetadata = _kind("WorkerMetadata")
@@ -192,7 +200,24 @@ def _query(query: str) -> dict[str, str]:
 
 def _answer(returned: Any) -> Answer:
     http = returned.http
-    return Answer(int(http.status_code), CIMultiDict(http.headers), http.body.bytes or b"")
+    headers = CIMultiDict(http.headers)
+    for cookie in http.cookies or ():
+        headers.add("Set-Cookie", _write_cookie(cookie))
+    return Answer(int(http.status_code), headers, http.body.bytes or b"")
+
+
+def _write_cookie(cookie: Any) -> str:
+    """The header that the host makes of a cookie, which the worker's library has taken apart."""
+    parts = [f"{cookie.name}={cookie.value}"]
+    if cookie.max_age is not None:
+        parts.append(f"max-age={int(cookie.max_age.value)}")
+    parts += [f"{name}={value.value}" for name in ("domain", "path") if (value := getattr(cookie, name)) is not None]
+    parts += ["secure"] if cookie.secure is not None and cookie.secure.value else []
+    parts += [
+        f"samesite={name}" for number, name in ((1, "lax"), (2, "strict"), (3, "none")) if cookie.same_site == number
+    ]
+    parts += ["httponly"] if cookie.http_only is not None and cookie.http_only.value else []
+    return "; ".join(parts)
 
 
 async def _main(folder: Path, method: str, url: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from dev.azurite import Azurite
+from scim.app import Application
+from scim.operate.access.sessions import Sessions
 from tests.conftest import TABLE
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from dev.bench.worker import Worker
 
@@ -25,6 +29,14 @@ async def main():
     for url in sys.argv[1:]:
         answer = await worker.request("GET", url)
         print(answer.status, answer.headers.get("Location", "-"), b"<title>" in answer.body)
+    own = {"Sec-Fetch-Site": "same-origin"}
+    body = b"token=" + os.environ["LINK"].encode()
+    entered = await worker.request("POST", "https://console.example/console/invitation", own, body)
+    print(entered.status, entered.headers["Set-Cookie"])
+    own["Cookie"] = entered.headers["Set-Cookie"].partition(";")[0]
+    seen = await worker.request("GET", "https://console.example/console/audit", own)
+    left = await worker.request("POST", "https://console.example/console/sign-out", own, b"x=1")
+    print(seen.status, left.status, left.headers["Set-Cookie"])
     worker.stop()
 
 asyncio.run(main())
@@ -32,10 +44,13 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="the worker's library is for Python 3.13 and newer")
-def test_the_second_app_is_the_console_alone(azurite: Azurite) -> None:
-    """One setting chooses the entry file; there is no SCIM endpoint, and no timer that would run twice."""
+async def test_the_second_app_is_the_console_alone(azurite: Azurite, application: Application) -> None:
+    """One setting chooses the entry file; there is no SCIM endpoint, and no timer that would run twice. Cookies pass
+    the worker, which takes them apart."""
+    _, link = await Sessions(application.table).invite("operator", None, "tests")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCIM_")}
     environment |= {
+        "LINK": link,
         "PYTHON_SCRIPT_FILE_NAME": "console_app.py",
         "SCIM_TABLE_CONNECTION_STRING": azurite.connection_string,
         "SCIM_TABLE_NAME": TABLE,
@@ -44,7 +59,8 @@ def test_the_second_app_is_the_console_alone(azurite: Azurite) -> None:
         "SCIM_CONSOLE_URL": "https://console.example/console",
     }
     urls = ["console", "health", "", "scim/Users"]
-    done = subprocess.run(
+    done = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-c", SCRIPT, *(f"https://console.example/{url}" for url in urls)],
         cwd=ROOT,
         env=environment,
@@ -53,8 +69,11 @@ def test_the_second_app_is_the_console_alone(azurite: Azurite) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    names, console, health, root, scim = done.stdout.splitlines()
+    names, console, health, root, scim, entered, left = done.stdout.splitlines()
     assert names == "console elsewhere health"
     assert console == "401 - True"
     assert health.startswith("200 - ")
     assert root == scim == "302 /console False"
+    flags = "domain=; path=/; secure; samesite=lax; httponly"
+    assert re.fullmatch(rf"303 __Host-scim=[\w-]{{43}}; max-age=28800; {flags}", entered)
+    assert left == f"200 303 __Host-scim=; max-age=0; {flags}"
