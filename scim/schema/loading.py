@@ -23,8 +23,11 @@ from scim.schema.registry import Catalog, Registry, ResourceType
 DOCUMENTS = Path(__file__).parent / "documents"
 _NAME = re.compile(r"[A-Za-z$][\w$-]*", re.ASCII)
 _URN = re.compile(r"urn:[A-Za-z0-9:._-]{1,150}")
+_EXAMPLE = "urn:ietf:params:scim:schemas:extension:contoso:2.0:User"
 _PREFIX = re.compile(r"[a-z]{1,8}")
 _ENDPOINT = re.compile(r"/[A-Za-z][\w-]*", re.ASCII)
+_NEARLY = {"", ".txt", ".json", ".jsonc", ".json5"}
+"""Endings, in lower case, of what was probably meant to end with .json."""
 _RESERVED = {"serviceproviderconfig", "resourcetypes", "schemas", "bulk", "me"}
 
 
@@ -40,20 +43,22 @@ def load(added: Path | None = None) -> Registry:
     schemas: dict[str, Schema] = {}
     types: dict[str, ResourceTypeDocument] = {}
     added_types: set[str] = set()
-    files = sorted(DOCUMENTS.glob("*.json")) + (sorted(added.glob("*.json")) if added else [])
+    files = sorted(DOCUMENTS.glob("*.json")) + (_find_files(added) if added else [])
     for file in files:
         if file == DOCUMENTS / "common.json":
             continue
         for document in _read_documents(file):
             if isinstance(document, Schema):
                 if not _URN.fullmatch(document.id):
-                    raise SchemaError(f"{file.name}: schema id {document.id!r} must be a URN of a-z, 0-9, : . _ and -")
+                    raise SchemaError(f"{file.name}: schema id {document.id!r} must be a URN, such as {_EXAMPLE}")
                 if document.id.lower() in (urn.lower() for urn in schemas):
-                    raise SchemaError(f"{file.name}: schema {document.id} is there already")
+                    raise SchemaError(
+                        f"{file.name}: schema {document.id} is there already: give this one an id of its own"
+                    )
                 schemas[document.id] = document
             else:
                 if document.id in added_types:
-                    raise SchemaError(f"{file.name}: resource type {document.id} is there already")
+                    raise SchemaError(f"{file.name}: resource type {document.id} is there already: write it once")
                 if document.id != document.name:
                     raise SchemaError(
                         f"{file.name}: resource type {document.id} must have its id for a name, not {document.name}"
@@ -67,6 +72,19 @@ def load(added: Path | None = None) -> Registry:
     _check_types(made)
     catalogs = [make_catalog(each) for each in made if each.document.values is not None]
     return Registry((each for each in made if each.document.values is None), common, catalogs)
+
+
+def _find_files(folder: Path) -> list[Path]:
+    """Return the documents of a folder. Raises SchemaError for a file that looks like one and has another ending."""
+    for file in sorted(folder.glob("*")):
+        if file.suffix != ".json" and file.suffix.lower() in _NEARLY and file.is_file():
+            try:
+                begins = file.read_bytes().removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+            except OSError:
+                continue
+            if begins in (b"{", b"["):
+                raise SchemaError(f"{file.name} is not read: let its name end with .json, or take it away")
+    return sorted(folder.glob("*.json"))
 
 
 def make_catalog(resource_type: ResourceType) -> Catalog:
@@ -102,22 +120,34 @@ def _read_documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
-        raise SchemaError(f"{file.name} is not JSON: {error}") from None
+        raise SchemaError(f"{file.name} is not JSON: {error}; mend it there, or remove the file") from None
     except OSError as error:
-        raise SchemaError(f"{file.name} cannot be read: {error.strerror}") from None
+        raise SchemaError(f"{file.name} cannot be read: {error.strerror}; let the app read it, or remove it") from None
     if content == []:
         raise SchemaError(f"{file.name} holds nothing: write a schema or a resource type into it, or remove it")
     for document in content if isinstance(content, list) else [content]:
         if not isinstance(document, dict):
-            raise SchemaError(f"{file.name} must hold a schema or a resource type as a JSON object")
+            raise SchemaError(f"{file.name} must hold a schema or a resource type as a JSON object, or a list of them")
         model: type[BaseModel] = ResourceTypeDocument if "endpoint" in document else Schema
         known = {name: value for name, value in document.items() if name not in ("schemas", "meta")}
         try:
             yield model.model_validate(known)  # type: ignore[misc]
         except ValidationError as error:
             path, text = find_fault(error)
-            where = ".".join(path) or f"resource type {document.get('id')}"
+            where = ".".join(_name_items(path, document)) or f"resource type {document.get('id')}"
             raise SchemaError(f"{file.name}: {where}: {text}") from None
+
+
+def _name_items(path: tuple[str, ...], document: object) -> Iterator[str]:
+    """The parts of a path into a document, with an attribute's name in place of its place in a list, if it has one."""
+    for part in path:
+        if isinstance(document, list) and part.isdigit() and int(part) < len(document):
+            document = document[int(part)]
+            name = document.get("name") if isinstance(document, dict) else None
+            yield name if isinstance(name, str) and _NAME.fullmatch(name) else part
+        else:
+            document = document.get(part) if isinstance(document, dict) else None
+            yield part
 
 
 def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
@@ -159,7 +189,9 @@ def _build_resource_type(
 ) -> ResourceType:
     for urn in (document.schema_, *(extension.schema_ for extension in document.schema_extensions)):
         if urn not in schemas:
-            raise SchemaError(f"resource type {document.id}: there is no schema {urn}")
+            raise SchemaError(
+                f"resource type {document.id}: there is no schema {urn}: add its document, or mend the URN"
+            )
         _check_attributes(schemas[urn].attributes, urn, {a.name.lower() for a in common})
     extensions = tuple(schemas[extension.schema_] for extension in document.schema_extensions)
     core = schemas[document.schema_]
@@ -173,9 +205,11 @@ def _build_resource_type(
     for index in indexes:
         where = f"resource type {resource_type.name}: storage.lookup names {index.path}"
         if index.attribute.type not in ("string", "reference"):
-            raise SchemaError(f"{where}, which is no string or reference; only these are looked up")
+            raise SchemaError(f"{where}, which is no string or reference: take it out, only these are looked up")
         if index.target.name in ("id", "meta", "schemas", *edges):
-            raise SchemaError(f"{where}, which is not in the document; it needs no lookup, or can have none")
+            raise SchemaError(
+                f"{where}, which is not in the document: take it out, it needs no lookup or can have none"
+            )
     return resource_type
 
 
@@ -210,14 +244,17 @@ def _check_types(types: Iterable[ResourceType]) -> None:
         prefix, endpoint = resource_type.id_prefix, resource_type.document.endpoint
         stored = resource_type.document.values is None
         if stored and not _PREFIX.fullmatch(prefix):
-            raise SchemaError(f"resource type {resource_type.name}: storage.idPrefix must be 1 to 8 letters a-z")
-        if not _ENDPOINT.fullmatch(endpoint) or endpoint[1:].lower() in _RESERVED:
             raise SchemaError(
-                f"resource type {resource_type.name}: endpoint {endpoint!r} must be a free name after a slash"
+                f"resource type {resource_type.name}: storage.idPrefix must be 1 to 8 letters a-z, such as room"
             )
+        if not _ENDPOINT.fullmatch(endpoint) or endpoint[1:].lower() in _RESERVED:
+            where = f"resource type {resource_type.name}: endpoint {endpoint!r}"
+            raise SchemaError(f"{where} must be a free name after a slash, such as /Rooms")
         for part in (prefix, endpoint.lower()) if stored else (endpoint.lower(),):
             if part in seen:
-                raise SchemaError(f"resource types {seen[part]} and {resource_type.name} both use {part}")
+                raise SchemaError(
+                    f"resource types {seen[part]} and {resource_type.name} both use {part}: choose another"
+                )
             seen[part] = resource_type.name
         _check_edges(resource_type)
 
@@ -227,4 +264,6 @@ def _check_edges(resource_type: ResourceType) -> None:
         attribute = resource_type.core_attributes.get(name.lower()) if name else None
         if name and not (attribute and attribute.is_reference and attribute.multi_valued):
             where = f"resource type {resource_type.name}: storage names {name}"
-            raise SchemaError(f"{where}, which must be multi-valued with value and $ref")
+            raise SchemaError(
+                f"{where}, which must be multi-valued with value and $ref: write it so, or take it out of storage"
+            )

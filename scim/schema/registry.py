@@ -293,7 +293,8 @@ class ResourceType:
     def _build_index(self, path: str, *, unique: bool) -> Index:
         target = self.resolve(path)
         if not isinstance(target, Declared):
-            raise ValueError(f"resource type {self.name}: storage.lookup names {path}, which no schema of it declares")
+            where = f"resource type {self.name}: storage.lookup names {path}"
+            raise ValueError(f"{where}, which no schema of it declares: declare it, or take it out")
         return Index(target.path, target.leaf, target, unique)
 
 

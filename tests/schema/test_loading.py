@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,8 @@ BAD: list[tuple[str, list[object], list[str]]] = [
     ("no attributes", [schema(attributes=None)], ["1.json", "attributes", "is missing"]),
     ("an id that is no URN", [schema({"name": "a"}, id="User")], ["User", "URN"]),
     ("an unknown member", [schema({"name": "a"}, atributes=[])], ["1.json", "atributes"]),
-    ("an unknown characteristic", [schema({"name": "a", "multivalued": True})], ["1.json", "attributes.0.multivalued"]),
-    ("an unknown type", [schema({"name": "a", "type": "text"})], ["1.json", "attributes.0.type", "'string'"]),
+    ("an unknown characteristic", [schema({"name": "a", "multivalued": True})], ["1.json", "attributes.a.multivalued"]),
+    ("an unknown type", [schema({"name": "a", "type": "text"})], ["1.json", "attributes.a.type", "'string'"]),
     ("an unknown mutability", [schema({"name": "a", "mutability": "once"})], ["1.json", "mutability", "'immutable'"]),
     ("an unknown returned", [schema({"name": "a", "returned": "maybe"})], ["1.json", "returned", "'always'"]),
     ("an unknown uniqueness", [schema({"name": "a", "uniqueness": "yes"})], ["1.json", "uniqueness", "'server'"]),
@@ -201,6 +202,33 @@ def test_a_bad_file_is_refused_with_one_line_that_says_why(
     line = str(caught.value)
     assert "\n" not in line
     assert [part for part in named if part.lower() not in line.lower()] == [], line
+
+
+REMEDY = re.compile(
+    "must |is missing|leave it out|take (it|them) (out|away)|mend it|give|make it|write|choose|end its id|declare it"
+    "|begin with|add its"
+)
+
+
+@pytest.mark.parametrize("documents", [row[1] for row in BAD], ids=[row[0] for row in BAD])
+def test_the_line_says_what_to_write_instead(tmp_path: Path, documents: list[object]) -> None:
+    with pytest.raises(SchemaError) as caught:
+        load(write(tmp_path, *copy.deepcopy(documents)))
+    assert REMEDY.search(str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("name", ["badge.txt", "badge.JSON", "badge.jsonc", "badge"])
+def test_a_schema_whose_file_has_another_ending_is_told_of(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(json.dumps(schema({"name": "badge"})))
+    with pytest.raises(SchemaError, match=rf"{re.escape(name)} is not read: let its name end with \.json"):
+        load(tmp_path)
+
+
+def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("{ }")
+    (tmp_path / "notes.txt").write_text("badge: from the HR system")
+    (tmp_path / "badge.json~").write_text("{")
+    assert [t.name for t in load(tmp_path).resource_types] == ["User", "Group"]
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
