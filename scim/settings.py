@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from scim.faults import find_fault
 from scim.security.connections import Connection
 from scim.security.keys import CONNECTION_NAME, parse_key
 from scim.security.seals import Seal, find_sealer, read_seals
 from scim.security.signing_keys import LONGEST, SigningKey, read_signing_keys
+from scim.security.trust import fold_directory
 
 PREFIX = "SCIM_"
 BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
@@ -82,10 +84,19 @@ def _directories(value: object) -> object:
         tenant, _, directory = (part.strip() for part in each.partition("="))
         if not CONNECTION_NAME.fullmatch(tenant) or not directory:
             raise ValueError("must be TENANT=DIRECTORY, with commas between several")
-        if tenant in found or directory.lower() in found.values():
+        if tenant in found or fold_directory(directory) in found.values():
             raise ValueError("names a tenant or a directory twice: each of them has one of the other")
-        found[tenant] = directory.lower()
+        found[tenant] = fold_directory(directory)
     return found
+
+
+def _one_directory(value: str | None) -> str | None:
+    """Whoever may give roles in a directory of their own would be an operator by an issuer for all of them."""
+    if value is not None and re.search(r"/(common|organizations|consumers)(/|$)", value):
+        raise ValueError(
+            "must be the issuer of your own directory, with its id: anybody in any other could be operator"
+        )
+    return value
 
 
 class Settings(BaseModel):
@@ -194,7 +205,7 @@ class Settings(BaseModel):
         pattern=r"^(https://[^\s/?#]+|http://(localhost|127\.0\.0\.1)(:\d+)?)/console$",
         description="Where the console is, if it is not on the host of the tenant URL.",
     )
-    console_operators_issuer: str | None = Field(
+    console_operators_issuer: Annotated[str | None, AfterValidator(_one_directory)] = Field(
         default=None,
         pattern=_ISSUER,
         description="The OpenID provider that operators sign in at, such as "

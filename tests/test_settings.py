@@ -186,6 +186,13 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"SCIM_CONSOLE_OPERATORS_ISSUER": "https://login.example"},
         "SCIM_CONSOLE_OPERATORS_ISSUER and SCIM_CONSOLE_OPERATORS_CLIENT_ID: set both, or neither.",
     ),
+    "a provider of everybody's for operators": (
+        {
+            "SCIM_CONSOLE_OPERATORS_ISSUER": "https://login.microsoftonline.com/organizations/v2.0",
+            "SCIM_CONSOLE_OPERATORS_CLIENT_ID": "x",
+        },
+        "SCIM_CONSOLE_OPERATORS_ISSUER must be the issuer of your own directory",
+    ),
     "a provider without TLS": (
         {"SCIM_CONSOLE_CUSTOMERS_ISSUER": "http://127.0.0.1.example", "SCIM_CONSOLE_CUSTOMERS_CLIENT_ID": "x"},
         "SCIM_CONSOLE_CUSTOMERS_ISSUER must ",
@@ -194,7 +201,10 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
         {"SCIM_CONSOLE_DIRECTORIES": "contoso=aaaa,bbbb"},
         "SCIM_CONSOLE_DIRECTORIES must be TENANT=DIRECTORY",
     ),
-    "a directory of two tenants": ({"SCIM_CONSOLE_DIRECTORIES": "a=AAAA,b=aaaa"}, "SCIM_CONSOLE_DIRECTORIES: names a"),
+    "a directory of two tenants": (
+        {"SCIM_CONSOLE_DIRECTORIES": "a=7F3D2F6E-0000-4000-8000-000000000001,b=7f3d2f6e-0000-4000-8000-000000000001"},
+        "SCIM_CONSOLE_DIRECTORIES: names a",
+    ),
     "a directory of a tenant that cannot be one": (
         {"SCIM_CONSOLE_DIRECTORIES": "~=aaaa"},
         "_DIRECTORIES must be TENANT",

@@ -153,7 +153,7 @@ class Entrance:
     async def _bind(self, request: Request, person: Person) -> None:
         """Have the people of the directory sign in from now on, after the audit says so. Raises Refused."""
         assert self._sign_in is not None and person.tenant is not None
-        directory = person.id.partition("/")[0].lower()
+        directory = person.id.partition("/")[0]
         await self._note(request, person, "named their directory", person.tenant, directory)
         if not await self._sign_in.directories.bind(directory, person.tenant):
             raise Refused("other_directory", directory, person.tenant, person=person)

@@ -67,6 +67,6 @@ def _open_providers(settings: Settings, access: Access) -> dict[Who, Provider]:
     for who in WHO:
         issuer, client_id, secret = (getattr(settings, f"console_{who}_{each}") for each in _REGISTERED)
         if issuer and client_id:
-            registration = Registration(issuer, client_id, secret)
+            registration = Registration(issuer, client_id, secret, for_many=who == "customers")
             found[who] = Provider(registration, access.assertions, assert_self, access.ca_file)
     return found

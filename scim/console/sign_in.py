@@ -9,6 +9,7 @@ follow from it.
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from scim.operate.access.directories import Directories
 from scim.operate.access.people import Person, Role
 from scim.operate.access.sessions import Session
 from scim.security.openid import Flow, NotSignedIn, Provider
+from scim.security.trust import fold_directory
 
 Who = Literal["operators", "customers"]
 WHO: tuple[Who, ...] = get_args(Who)
@@ -31,6 +33,8 @@ ROLES: Mapping[Who, Mapping[str, Role]] = {
     "customers": {"Admin": "admin"},
 }
 """The app roles, by what somebody is here. The first of them counts."""
+_ID = re.compile(r"[\w.:@=+-]{1,90}", re.ASCII)
+"""What a directory's and a person's id may be: a slash stands between the two."""
 NOBODY = Person("somebody", "", "reader")
 """Whom the audit names where nobody has shown who they are."""
 
@@ -127,7 +131,7 @@ class SignIn:
             if not held:
                 raise Refused("no_role", person.name, " or ".join(wanted), person=person)
             return Person(person.id, person.name, wanted[held[0]])
-        directory = claims["tid"].lower()
+        directory = fold_directory(claims["tid"])
         if begun.binds:
             return await self._bind(person, directory, held, session)
         tenant = await self.directories.find_tenant(directory)
@@ -167,13 +171,17 @@ def _read_person(who: Who, claims: Mapping[str, Any], issuer: str) -> Person:
     neither by its subject. Raises Refused."""
     directory, object_id = (claims.get(each) for each in ("tid", "oid"))
     names = (claims.get(each) for each in ("name", "preferred_username"))
-    name = next((each for each in names if isinstance(each, str) and each.strip()), "Somebody")
-    name = "".join(each for each in name if each.isprintable()).strip()[:100]
-    if isinstance(directory, str) and directory and isinstance(object_id, str) and object_id:
-        return Person(f"{directory}/{object_id}"[:200], name, "reader")
+    name = _clean(next((each for each in names if isinstance(each, str) and each.strip()), "Somebody"))
+    if all(isinstance(each, str) and _ID.fullmatch(each) for each in (directory, object_id)):
+        return Person(f"{fold_directory(str(directory))}/{object_id}", name, "reader")
+    person = Person(_clean(f"{issuer} {claims['sub']}"), name, "reader")
     if who == "customers":
-        raise Refused("no_identity", person=Person(f"{issuer} {claims['sub']}"[:200], name, "reader"))
-    return Person(f"{issuer} {claims['sub']}"[:200], name, "reader")
+        raise Refused("no_identity", person=person)
+    return person
+
+
+def _clean(text: str) -> str:
+    return "".join(each for each in text if each.isprintable()).strip()[:200]
 
 
 def _read_proven(claims: Mapping[str, Any]) -> datetime | None:

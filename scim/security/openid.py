@@ -57,11 +57,13 @@ class ProviderUnavailable(SecretsUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What this service is to a provider. `secret` is None where a token of the app's identity stands for it."""
+    """What this service is to a provider. `secret` is None where a token of the app's identity stands for it.
+    `for_many` lets it be a provider for many directories, each of which gives its people roles as it likes."""
 
     issuer: str
     client_id: str
     secret: str | None = None
+    for_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,8 @@ class Provider:
         named (RFC 9207); `fresh` asks that the person showed who they are within 15 minutes. Raises NotSignedIn,
         ProviderUnavailable and SecretsUnavailable."""
         document = await self._read()
-        if (named is not None or document.names_issuer) and named != document.issuer:
+        is_named = named is not None and (named == document.issuer or _match_issuer(named, document.issuer) is not None)
+        if not is_named and (named is not None or document.names_issuer):
             raise NotSignedIn("token", "the answer comes from another provider (iss)")
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         form["code_verifier"] = flow.verifier
@@ -203,7 +206,7 @@ class Provider:
             raise Rejected("its audience (aud) is another application")
         if claims.get("azp", self.registration.client_id) != self.registration.client_id:
             raise Rejected("it was issued to another application (azp)")
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), flow.nonce.encode()):
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode("utf-8", "replace"), flow.nonce.encode()):
             raise Rejected("its nonce is not the one of this sign-in")
         check_times(claims)
         if not isinstance(claims.get("sub"), str) or not claims["sub"]:
@@ -234,7 +237,7 @@ class Provider:
             try:
                 url = self.registration.issuer.rstrip("/") + "/.well-known/openid-configuration"
                 _, document = await fetch_json(url, ca_file=self._ca_file)
-                self._document = _parse(document, self.registration.issuer)
+                self._document = _parse(document, self.registration)
             except FAULTS as error:
                 if known is None:
                     raise self._unavailable(error) from None
@@ -256,10 +259,10 @@ def _match_issuer(issuer: str, expected: str) -> str | None:
     return middle if issuer == before + middle + after and GUID.fullmatch(middle) else None
 
 
-def _parse(said: dict[str, Any], issuer: str) -> _Document:
+def _parse(said: dict[str, Any], ours: Registration) -> _Document:
     """Read a discovery document. Raises ValueError if it is another issuer's, or names what cannot be an address."""
-    found = said.get("issuer")
-    is_pattern = isinstance(found, str) and _PATTERN in found and _is_for_many(issuer, found)
+    found, issuer = said.get("issuer"), ours.issuer
+    is_pattern = isinstance(found, str) and _PATTERN in found and ours.for_many and _is_for_many(issuer, found)
     if not isinstance(found, str) or not (found == issuer or is_pattern):
         raise ValueError(f"its discovery document names another issuer, {str(found)[:200]}")
     secure = issuer.startswith("https:")
@@ -305,8 +308,11 @@ def _check_fresh(claims: dict[str, Any]) -> None:
     """Refuse a token that does not say that the person has just shown who they are."""
     if "auth_time" not in claims:
         raise NotSignedIn("not_fresh", "the ID token has no claim auth_time")
-    if read_moment(claims, "auth_time") < time.time() - FRESH_SECONDS - LEEWAY:
+    at, now = read_moment(claims, "auth_time"), time.time()
+    if at < now - FRESH_SECONDS - LEEWAY:
         raise NotSignedIn("not_fresh", "the provider did not ask who you are (auth_time)")
+    if at > now + LEEWAY:
+        raise Rejected("its auth_time is yet to come: compare the clocks")
 
 
 def _extend(url: str, asked: dict[str, str]) -> str:

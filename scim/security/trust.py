@@ -28,6 +28,12 @@ GOOGLE = "https://accounts.google.com"
 _GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs"
 
 
+def fold_directory(id: str) -> str:
+    """Return a directory's id as it is compared: Entra's in lower case, others, which may tell cases apart, as they
+    are."""
+    return id.lower() if GUID.fullmatch(id.lower()) else id
+
+
 class Trust(BaseModel):
     """What a token must say: each claim exactly so, signed with RS256 by a key of `jwks_uri`."""
 

@@ -41,6 +41,7 @@ PEOPLE = {
     "eve": describe("e-1", "Eve Elsewhere", ELSEWHERE, "Admin", "Operator"),
     "no-tid": describe("c-3", "Nils", CONTOSO, "Admin", tid=None),
     "no-oid": describe("c-4", "Nora", CONTOSO, "Admin", oid=None),
+    "slash": describe("c-5", "Sly", f"{CONTOSO}/x", "Admin"),
     "nonce": describe("o-5", "Nonce", HOME, "Operator", nonce="of another sign-in"),
     "no-nonce": describe("o-5", "Nonce", HOME, "Operator", nonce=None),
     "audience": describe("o-6", "Aud", HOME, "Operator", aud="customers"),

@@ -124,6 +124,7 @@ REFUSED = {
     "an unknown directory": ("customers", "eve", f"{ELSEWHERE}, belongs to no customer", "unknown_directory"),
     "no directory": ("customers", "no-tid", "needs the claims tid and oid", "no_identity"),
     "no object id": ("customers", "no-oid", "needs the claims tid and oid", "no_identity"),
+    "a directory that looks like another": ("customers", "slash", "needs the claims tid and oid", "no_identity"),
     "another nonce": ("operators", "nonce", "nonce is not the one of this sign-in", "token its nonce"),
     "no nonce": ("operators", "no-nonce", "nonce is not the one of this sign-in", "token its nonce"),
     "another audience": ("operators", "audience", "audience (aud) is another application", "token its audience"),

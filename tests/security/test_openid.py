@@ -3,6 +3,7 @@ client secret. What any provider does is in tests/console/test_sign_in.py, with 
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,11 +76,11 @@ async def entra() -> AsyncIterator[Entra]:
     await runner.cleanup()
 
 
-def open_provider(entra: Entra, secret: str | None = None) -> Provider:
+def open_provider(entra: Entra, secret: str | None = None, *, for_many: bool = True) -> Provider:
     async def assert_self() -> str:
         return "a token of the identity"
 
-    registration = Registration(f"{entra.base}/organizations/v2.0", CLIENT, secret)
+    registration = Registration(f"{entra.base}/organizations/v2.0", CLIENT, secret, for_many)
     return Provider(registration, Assertions(PublicKeys()), assert_self)
 
 
@@ -149,6 +150,34 @@ async def test_a_document_of_somebody_else_is_none(entra: Entra, document: dict[
     entra.document = document
     with pytest.raises(ProviderUnavailable):
         await open_provider(entra).find_sign_in(FLOW, BACK, fresh=False)
+
+
+async def test_operators_have_one_directory(entra: Entra) -> None:
+    """Else whoever gives roles in a directory of their own would be an operator here."""
+    with pytest.raises(ProviderUnavailable, match="names another issuer"):
+        await open_provider(entra, for_many=False).redeem("code", FLOW, BACK)
+    assert entra.forms == []
+
+
+async def test_an_answer_may_name_its_directory_s_issuer(entra: Entra) -> None:
+    provider = open_provider(entra)
+    for named in (None, f"{entra.base}/{TENANT}/v2.0", f"{entra.base}/{{tenantid}}/v2.0"):
+        assert await provider.redeem("code", FLOW, BACK, named=named)
+    with pytest.raises(NotSignedIn, match="another provider"):
+        await provider.redeem("code", FLOW, BACK, named="https://evil.example/v2.0")
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"), [(0, None), (900, None), (1000, "did not ask"), (-30, None), (-3600, "yet to come")]
+)
+async def test_a_fresh_sign_in_was_a_moment_ago(entra: Entra, ago: int, said: str | None) -> None:
+    entra.sign(auth_time=time.time() - ago)
+    answer = open_provider(entra).redeem("code", FLOW, BACK, fresh=True)
+    if said is None:
+        assert await answer
+    else:
+        with pytest.raises(NotSignedIn, match=said):
+            await answer
 
 
 async def test_the_document_is_asked_for_once(entra: Entra) -> None:
