@@ -13,9 +13,10 @@ from scim.address import find_address
 from scim.console.answers import build_answer, read_form, say, serve_static
 from scim.console.cookies import SESSION, read_cookie
 from scim.console.entrance import Entrance
+from scim.console.pages.people import list_others
 from scim.console.routes import find_route
 from scim.console.sign_in import SignIn
-from scim.console.visit import NotThere, Parts, Person, Visit, Wrong
+from scim.console.visit import NotThere, Page, Parts, Person, Visit, Wrong
 from scim.http import CONSOLE as ROOT
 from scim.http import Request, Response
 from scim.operate.access.audit import Audit
@@ -133,6 +134,8 @@ class Console:
             return say(404, "nothing", person)
         except (Wrong, CommandError) as error:
             return say(400, "wrong", person, text=str(error))
+        if isinstance(answer, Page):  # what is loaded beside users and groups has tabs on every page of a tenant
+            answer = replace(answer, values={"others": list_others(parts.registry), **answer.values})
         return build_answer(person, answer)
 
     async def _note(self, request: Request, person: Person, what: str, tenant: str | None, about: str = "") -> None:

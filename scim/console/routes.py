@@ -85,10 +85,6 @@ def _list_routes() -> Iterator[Route]:
     yield Route("GET", f"{one}/log", log.show_log)
     yield Route("GET", f"{one}/log.csv", log.save_log, audited="exported the provisioning log")
     yield Route("GET", f"{one}/log/{{kind}}", log.show_entry)
-    people_of = f"{one}/{{people:users|groups}}"
-    yield Route("GET", people_of, people.show_people)
-    yield Route("GET", f"{people_of}/why", people.show_why)
-    yield Route("GET", f"{people_of}/{{id}}", people.show_person)
     yield Route("GET", f"{one}/policy", policy.show, "oversee")
     yield Route("POST", f"{one}/policy", policy.save, "operate", audited="set the policy")
     yield Route("POST", f"{one}/policy/try", policy.test, "oversee")
@@ -98,6 +94,10 @@ def _list_routes() -> Iterator[Route]:
     yield Route("POST", f"{one}/feed/{{name}}/resume", feed.resume, "operate", audited="resumed a sink")
     yield Route("GET", f"{one}/audit", audit.show_tenant)
     yield Route("GET", f"{one}/audit.csv", audit.save_tenant, audited="exported the audit")
+    people_of = f"{one}/{{people}}"  # users, groups, and what else is loaded; what stands above goes first
+    yield Route("GET", people_of, people.show_people)
+    yield Route("GET", f"{people_of}/why", people.show_why)
+    yield Route("GET", f"{people_of}/{{id}}", people.show_person)
 
 
 ROUTES = tuple(_list_routes())

@@ -344,6 +344,7 @@ WORDS = Texts(
         groups="Groups",
         find_users="Find by user name, e-mail address, external id or id",
         find_groups="Find by name, external id or id",
+        find_others="Find {0} by a name, external id or id",
         columns=Texts(name="Name", external="External id", active="State", changed="Changed"),
         active="Active",
         disabled="Disabled",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from scim.console.routes import ROUTES, Route
 from scim.feed.sequencer import Sequencer
 from scim.operate.access.audit import Audit
 from scim.operate.access.sessions import Sessions
+from scim.schema.loading import load
 from scim.store import keys
 from scim.store.keys import SHARED
 from scim.store.table import TableUnavailable, Write
@@ -146,7 +148,7 @@ async def test_every_answer_has_the_headers(site: Site, client: Client) -> None:
         assert (await browser.get(path)).status == 404
 
 
-VALUES = {"tenant": "contoso", "name": "contoso", "id": "u-x", "people:users|groups": "users", "kind": "User"}
+VALUES = {"tenant": "contoso", "name": "contoso", "id": "u-x", "people": "users", "kind": "User"}
 
 
 def address(route: Route) -> str:
@@ -245,3 +247,31 @@ async def test_an_operator_invites_and_takes_back(site: Site, client: Client) ->
     reader = Browser(site.host)
     assert (await reader.post("/console/invitation", token=token)).status == 200
     assert "Make a link" not in (await reader.get("/console/audit")).words
+
+
+async def test_a_type_that_is_loaded_stands_beside_users(site: Site, client: Client) -> None:
+    """Agents have a tab, pages, history and why; a type that is not loaded has none."""
+    folder = Path(__file__).parents[2] / "optional-schemas" / "agents"
+    before = site.application
+    settings = before._built().settings.model_copy(update={"schemas_folder": str(folder)})
+    function_app.application = Application(settings, table=before.table)
+    try:
+        owner = await client.new_user("ada@contoso.example")
+        made = await client.post("/Agents", {"agentUserName": "support-bot", "owners": [{"value": owner["id"]}]})
+        agent = made.json["id"]
+        group = await client.post("/Groups", {"displayName": "Bots", "members": [{"value": agent}]})
+        await Sequencer(before.table, load(folder)).run("contoso")
+        browser = await site.enter("admin", "contoso")
+        assert "Agents" in (await browser.get("/console/tenants/contoso/status")).words
+        listed = await browser.get("/console/tenants/contoso/agents?find=support")
+        assert listed.status == 200 and f"/tenants/contoso/agents/{agent}" in listed.text
+        page = await browser.get(f"/console/tenants/contoso/agents/{agent}")
+        assert "support-bot" in page.words and "agent.created" in page.words and "Bots" in page.words
+        members = await browser.get(f"/console/tenants/contoso/groups/{group.json['id']}")
+        assert f"/tenants/contoso/agents/{agent}" in members.text
+        why = await browser.get("/console/tenants/contoso/agents/why?name=support-bot")
+        assert "is here since" in why.words
+        for nothing in ("devices", "Agents", f"users/{agent}"):
+            assert (await browser.get(f"/console/tenants/contoso/{nothing}")).status == 404
+    finally:
+        function_app.application = before

@@ -14,7 +14,7 @@ from scim.ids import is_id
 from scim.insight.finding import MOST, read_resource
 from scim.insight.history import Change, History
 from scim.insight.why import Why
-from scim.schema.registry import Index, ResourceType
+from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import keys
 from scim.store.resource_rows import Stored, parse_stored
 from scim.store.table import PARALLEL_READS
@@ -65,7 +65,7 @@ async def show_why(visit: Visit) -> Answer:
     tenant, asked = visit.tenant, visit.ask("name")
     parts = visit.parts
     why = Why(parts.table, parts.registry, tenant, looking_up(parts, tenant))
-    groups = visit.path["people"] == "groups"
+    groups = bool(_type(visit).members)
     answer = await why.ask(asked, groups=groups) if asked else None
     return Page("why.html", {**_about(visit, tenant), "asked": asked, "it": answer})
 
@@ -124,20 +124,32 @@ async def _read_linked(
 
 def _link_to(visit: Visit, id: str, name: str) -> dict[str, str]:
     resource_type = visit.parts.registry.by_id(id)
-    where = "groups" if resource_type is not None and resource_type.members else "users"
+    where = _find_tab(resource_type) if resource_type is not None else "users"
     return {"name": name, "address": link("tenants", visit.tenant, where, id)}
+
+
+def _find_tab(resource_type: ResourceType) -> str:
+    """Return what the pages of a type are called in addresses: users, groups, agents."""
+    return resource_type.document.endpoint.strip("/").lower()
+
+
+def list_others(registry: Registry) -> list[tuple[str, str]]:
+    """Return the types that have pages beside users and groups: what they are called in addresses, and their titles."""
+    types = [each for each in registry.resource_types if _find_tab(each) not in WORDS.tabs]
+    return [(_find_tab(each), each.document.endpoint.strip("/")) for each in types]
 
 
 def _type(visit: Visit) -> ResourceType:
     found = visit.parts.registry.by_endpoint(visit.path["people"])
-    if found is None:
+    if found is None or _find_tab(found) != visit.path["people"]:
         raise NotThere(visit.path["people"])
     return found
 
 
 def _about(visit: Visit, tenant: str) -> dict[str, Any]:
-    tab = visit.path["people"]
-    return {"tenant": tenant, "tab": tab, "tab_title": WORDS.tabs[tab]}
+    tab, resource_type = visit.path["people"], _type(visit)
+    title = WORDS.tabs.get(tab) or resource_type.document.endpoint.strip("/")
+    return {"tenant": tenant, "tab": tab, "tab_title": title, "groups": bool(resource_type.members)}
 
 
 def _show_document(stored: Stored, resource_type: ResourceType) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def _describe(stored: Stored) -> dict[str, Any]:
 
 
 def _name(stored: Stored) -> str:
-    named = (stored.document.get(each) for each in ("userName", "displayName", "externalId"))
+    named = (stored.document.get(each) for each in ("userName", "displayName", "agentUserName", "name", "externalId"))
     return next((str(each) for each in named if each), stored.id)
 
 
