@@ -116,14 +116,14 @@ class Application:
         """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
         id that finds the log line."""
         request_id, started = uuid.uuid4().hex, time.perf_counter()
-        gathered = trace.begin(request_id)
+        gathered = trace.begin_trace(request_id)
         try:
-            trace.locate(find_address(request.headers, self._built().settings.proxies))
+            trace.note_address(find_address(request.headers, self._built().settings.proxies))
             self._check_host(request)
             read = dataclasses.replace(request, method="GET") if request.method == "HEAD" else request
             response = await self._answer(read)
         except ScimError as error:
-            trace.broken(error)
+            trace.note_rule(error)
             response = refuse(request, error, request_id)
         except Exception as error:
             tells = gathered.admitted or self._warnings.take(time.monotonic())
@@ -314,7 +314,7 @@ class Application:
             strict=connection.mode == "strict",
             types=connection.types,
         )
-        with budget.granted(self._budget(parts, tenant)):
+        with budget.grant(self._budget(parts, tenant)):
             if not request.reads or parts.registry.is_offered(request.segments):
                 context = replace(context, policy=await parts.policies.find(tenant))
             return await route(context)
@@ -328,7 +328,7 @@ class Application:
         if connection is None:
             raise self._nothing(request, parts)
         parts.limits.check(connection.account)
-        with budget.granted(self._budget(parts, connection.account)):
+        with budget.grant(self._budget(parts, connection.account)):
             if request.root == FEED:
                 from scim.service.feed import answer_feed
 

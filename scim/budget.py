@@ -125,7 +125,7 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 @contextmanager
-def granted(budget: Budget) -> Iterator[Budget]:
+def grant(budget: Budget) -> Iterator[Budget]:
     """Let what runs inside be counted against the budget, and be paid for at the end."""
     token = _current.set(budget)
     _under_way[budget.tenant] = _under_way.get(budget.tenant, 0) + 1
@@ -170,7 +170,7 @@ async def call(
     values: int, function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
     """Call what takes so many values in one go: `apart` if they are many."""
-    return await apart(function, *args, **named) if values > FEW else function(*args, **named)
+    return await run_apart(function, *args, **named) if values > FEW else function(*args, **named)
 
 
 async def in_turns(steps: Generator[None, None, _Result]) -> _Result:
@@ -194,7 +194,9 @@ def at_once(steps: Generator[None, None, _Result]) -> _Result:
             return result
 
 
-async def apart(function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+async def run_apart(
+    function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs
+) -> _Result:
     """Call what may be long and cannot be divided in a thread, one at a time, so that others are served beside it.
 
     They then wait for the interpreter, some milliseconds at each of their steps: what is longer must be divided."""

@@ -132,10 +132,10 @@ class ScimError(Exception):
         body: dict[str, object] = {"schemas": [ERROR_URN], "status": str(self.kind.status)}
         if self.kind.scim_type:
             body["scimType"] = self.kind.scim_type
-        body["detail"] = with_request(self.detail, request) if request else self.detail
+        body["detail"] = add_request(self.detail, request) if request else self.detail
         return body
 
 
-def with_request(text: str, request: str) -> str:
+def add_request(text: str, request: str) -> str:
     """A text for a caller that ends with the id of its request."""
     return f"{text.removesuffix('.')} (request {request})."

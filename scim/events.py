@@ -12,6 +12,6 @@ from collections.abc import Mapping
 log = logging.getLogger("scim")
 
 
-def event(name: str, fields: Mapping[str, object], level: int = logging.INFO) -> None:
+def log_event(name: str, fields: Mapping[str, object], level: int = logging.INFO) -> None:
     """Log one event."""
     log.log(level, "%s", json.dumps({"event": name, **fields}, separators=(",", ":"), default=str))

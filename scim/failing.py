@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from scim.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, ScimError, with_request
+from scim.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, ScimError, add_request
 from scim.http import Request, Response
 
 log = logging.getLogger("scim")
@@ -25,7 +25,7 @@ def refuse(request: Request, error: ScimError, request_id: str) -> Response:
     code = "temporarily_unavailable" if error.kind is UNAVAILABLE else "server_error"
     body = {
         "error": "invalid_request" if error.kind.status < 500 else code,
-        "error_description": with_request(error.detail, request_id),
+        "error_description": add_request(error.detail, request_id),
     }
     return Response(error.kind.status, body, {"Content-Type": "application/json", **error.headers})
 

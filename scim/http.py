@@ -199,7 +199,7 @@ _ETAG = re.compile(r'"[^"]*"')
 _GROUPS = re.compile(r'\.[0-9a-f]{8}(?="$)')
 
 
-def version_with(version: str, groups: Sequence[str]) -> str:
+def add_to_version(version: str, groups: Sequence[str]) -> str:
     """The version of a resource that is shown with its groups: they change without its row, so they are part of it."""
     if not groups:
         return version

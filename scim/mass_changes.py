@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 
-from scim.events import event
+from scim.events import log_event
 from scim.limits import Seldom, forget_oldest
 from scim.trace import Trace
 
@@ -67,4 +67,4 @@ class MassChanges:
             "deleted": deleted,
             "limit": self.limit,
         }
-        event("mass_change", fields, logging.WARNING)
+        log_event("mass_change", fields, logging.WARNING)

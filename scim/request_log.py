@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scim.events import event
+from scim.events import log_event
 from scim.http import FEED, MANAGE, ROOT, Request, Response
 from scim.ids import is_id
 from scim.trace import Deed, Trace
@@ -71,7 +71,7 @@ def log_request(
     fields |= {"trips": trace.trips, "ms": round(milliseconds, 1)}
     if count > 1:
         fields["count"] = count
-    event("token" if is_token else "request", fields)
+    log_event("token" if is_token else "request", fields)
 
 
 def log_change(
@@ -79,7 +79,7 @@ def log_change(
 ) -> None:
     """Log the event `change`: what one operation of a bulk request did to the resource of that id."""
     fields = _caller(trace) | {"operation": _operation(request, registry), "resource": id, "status": status}
-    event("change", fields | _told(deed, status, registry))
+    log_event("change", fields | _told(deed, status, registry))
 
 
 def _caller(trace: Trace) -> dict[str, object]:

@@ -74,7 +74,7 @@ _current: ContextVar[Trace | None] = ContextVar("scim_trace", default=None)
 _deed: ContextVar[Deed | None] = ContextVar("scim_deed", default=None)
 
 
-def begin(request: str) -> Trace:
+def begin_trace(request: str) -> Trace:
     """Gather anew, in this task and those that it starts."""
     trace = Trace(request)
     _current.set(trace)
@@ -82,18 +82,18 @@ def begin(request: str) -> Trace:
     return trace
 
 
-def current() -> Trace | None:
+def find_current() -> Trace | None:
     """The request at hand; None outside of one."""
     return _current.get()
 
 
-def deed() -> Deed:
+def find_deed() -> Deed:
     """What the operation at hand changes."""
     return _deed.get() or Deed()
 
 
 @contextmanager
-def operation() -> Iterator[Deed]:
+def begin_operation() -> Iterator[Deed]:
     """Gather what one operation of a bulk request changes on its own, and add it up for the request."""
     own = Deed()
     token = _deed.set(own)
@@ -103,7 +103,7 @@ def operation() -> Iterator[Deed]:
         _deed.reset(token)
 
 
-def total(own: Deed, status: int) -> None:
+def add_up(own: Deed, status: int) -> None:
     """An operation of a bulk request has ended with that status; what it changed, or may have, counts for the request.
     The first rule that was broken is the request's."""
     if (trace := _current.get()) is None:
@@ -121,65 +121,65 @@ def total(own: Deed, status: int) -> None:
     whole.deleted += own.deleted
 
 
-def bulk(operations: int) -> None:
+def note_bulk(operations: int) -> None:
     """The request is a bulk request of so many operations."""
     if (trace := _current.get()) is not None:
         trace.operations = operations
 
 
-def locate(address: str) -> None:
+def note_address(address: str) -> None:
     """The request comes from that address; `?` if that is not known."""
     if address != UNKNOWN and (trace := _current.get()) is not None:
         trace.address = address
 
 
-def claims(connection: str) -> None:
+def note_claimed_connection(connection: str) -> None:
     """The caller names that connection, and has yet to prove that it may."""
     if (trace := _current.get()) is not None:
         trace.claimed = connection
 
 
-def proven(connection: str, tenant: str | None, credential: str) -> None:
+def note_credential(connection: str, tenant: str | None, credential: str) -> None:
     """The caller has that credential of the connection, or had it before it ended. An operator's has no tenant."""
     if (trace := _current.get()) is not None:
         trace.connection, trace.tenant, trace.credential = connection, tenant, credential
         trace.claimed = None
 
 
-def reach(tenant: str) -> None:
+def note_tenant(tenant: str) -> None:
     """The caller, an operator's connection, may ask for that tenant, and does."""
     if (trace := _current.get()) is not None:
         trace.tenant = tenant
 
 
-def admit() -> None:
+def note_admission() -> None:
     """The caller showed a credential that is in force."""
     if (trace := _current.get()) is not None:
         trace.admitted = True
 
 
-def grant(kind: str) -> None:
+def note_grant(kind: str) -> None:
     """The token request is of that kind."""
     if (trace := _current.get()) is not None:
         trace.grant = kind
 
 
-def refused(reason: Reason | None) -> None:
+def note_refusal(reason: Reason | None) -> None:
     """The caller was refused for that reason."""
     if reason is not None and (trace := _current.get()) is not None:
         trace.reason = reason
 
 
-def broken(error: ScimError) -> None:
+def note_rule(error: ScimError) -> None:
     """The operation at hand ends with that error."""
-    refused(error.reason)
-    own = deed()
+    note_refusal(error.reason)
+    own = find_deed()
     own.attribute, own.rule = error.attribute, error.rule
 
 
-def left(memberships: int) -> None:
+def note_left_memberships(memberships: int) -> None:
     """So many memberships were taken away."""
-    deed().left += memberships
+    find_deed().left += memberships
 
 
 def tell() -> None:
@@ -188,7 +188,7 @@ def tell() -> None:
         trace.told = True
 
 
-def trip() -> None:
+def count_trip() -> None:
     """A request goes to the table."""
     if (trace := _current.get()) is not None:
         trace.trips += 1

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from scim import deadline
 from scim.clock import format_time
-from scim.events import event
+from scim.events import log_event
 from scim.feed.backlog import Item, parse_item, read_backlog
 from scim.feed.events import Cause, draft, draft_members, placed
 from scim.policy.deciding import Decider, open_decider
@@ -374,7 +374,7 @@ class _Run:
         named = {name: alarm.get(name) for name in ("request", "connection", "credential")}
         deleted = alarm["deleted"]
         numbers = {"disabled": alarm["number"] - deleted, "deleted": deleted, "limit": alarm["threshold"]}
-        event("mass_change", {**named, "tenant": self._tenant, **numbers}, logging.WARNING)
+        log_event("mass_change", {**named, "tenant": self._tenant, **numbers}, logging.WARNING)
 
 
 def _make_epoch() -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from scim import deadline
 from scim.clock import format_time
-from scim.events import event
+from scim.events import log_event
 from scim.insight import counts
 from scim.insight.cycles import expect_next, is_overdue, split_cycles
 from scim.limits import Seldom
@@ -64,7 +64,7 @@ class Keeping:
                 "expected": expected.isoformat(),
                 "minutes": (now - last) // timedelta(minutes=1),
             }
-            event("cycle_overdue", fields, logging.WARNING)
+            log_event("cycle_overdue", fields, logging.WARNING)
 
     async def forget_failures(self, tenant: str, before: datetime) -> int:
         """Remove the failures that came last before then, and those that are too many; how many."""

@@ -51,7 +51,7 @@ async def identify(headers: Mapping[str, str], security: Security) -> tuple[Conn
         connection, credential = await _identify_by_jwt(token, security)
     else:
         connection, credential = await _identify_by_key(token, security)
-    trace.proven(connection.name, connection.tenant, connection.name_credential(credential))
+    trace.note_credential(connection.name, connection.tenant, connection.name_credential(credential))
     return connection, credential
 
 
@@ -59,7 +59,7 @@ def admit(connection: Connection, credential: Credential | None, security: Secur
     """Refuse what has ended with 401, and what is paused with 503."""
     if (fault := find_fault(connection, credential, security)) is not None:
         raise _make_refusal(*fault)
-    trace.admit()
+    trace.note_admission()
     if connection.paused is not None:
         raise ScimError(
             UNAVAILABLE,
@@ -94,7 +94,7 @@ async def find_by_key(key: str, security: Security, client: str | None = None) -
     credential = connection.match(key) if connection else None
     if connection is None or credential is None:
         raise NotFound("unknown")
-    trace.proven(connection.name, connection.tenant, credential.id)
+    trace.note_credential(connection.name, connection.tenant, credential.id)
     if isinstance(credential, Revoked):  # whoever has it may have stolen it
         security.usage.tell_revoked(connection, credential.id)
         raise NotFound("revoked", connection.why_ended(credential))
@@ -125,7 +125,7 @@ async def _identify_by_jwt(token: str, security: Security) -> tuple[Connection, 
     trace_caller(connection)
     if connection is None or not claims.match(connection):
         if connection is not None:
-            trace.proven(connection.name, connection.tenant, claims.credential)
+            trace.note_credential(connection.name, connection.tenant, claims.credential)
             security.usage.tell_revoked(connection, claims.credential)
         raise _make_refusal(
             f"The credential of connection {claims.connection} that this access token was got with is gone: get a new "
@@ -155,7 +155,7 @@ async def _identify_by_entra_token(token: str, security: Security) -> Connection
     except Rejected as reason:
         if not reason.proven:
             raise _make_unknown_entra(reason.reason) from None
-        trace.proven(connection.name, connection.tenant, connection.trust.id)
+        trace.note_credential(connection.name, connection.tenant, connection.trust.id)
         raise _make_refusal(f"The token that Entra issued is refused: {reason}.", reason.reason) from None
     return connection
 
@@ -163,7 +163,7 @@ async def _identify_by_entra_token(token: str, security: Security) -> Connection
 def trace_caller(connection: Connection | None) -> None:
     """For the request's log line: whose caller is refused, if it is."""
     if connection is not None:
-        trace.claims(connection.name)
+        trace.note_claimed_connection(connection.name)
 
 
 def find_fault(connection: Connection, credential: Credential | None, security: Security) -> Fault | None:

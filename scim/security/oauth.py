@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from scim import told, trace
-from scim.errors import Reason, with_request
+from scim.errors import Reason, add_request
 from scim.http import Request, Response
 from scim.security.access_tokens import SCOPE
 from scim.security.assertions import Rejected, read_expiry
@@ -59,8 +59,8 @@ class OAuthError(Exception):
         self.error, self.status, self.headers, self.reason = error, status, headers or {}, reason
 
     def response(self) -> Response:
-        current = trace.current()
-        text = with_request(str(self), current.request) if current and current.request else str(self)
+        current = trace.find_current()
+        text = add_request(str(self), current.request) if current and current.request else str(self)
         # The characters that RFC 6749 allows there.
         body = {"error": self.error, "error_description": _UNPRINTABLE.sub("'", text)}
         return Response(self.status, body, {**_NO_STORE, **self.headers})
@@ -88,7 +88,7 @@ async def answer(request: Request, security: Security, limit: Callable[[str], No
     try:
         return await _grant(request, security, limit)
     except OAuthError as error:
-        trace.refused(error.reason)
+        trace.note_refusal(error.reason)
         return error.response()
 
 
@@ -97,7 +97,7 @@ async def _grant(request: Request, security: Security, limit: Callable[[str], No
     _check_scope(form)
     grant = form.get("grant_type")
     if grant in (CLIENT_CREDENTIALS, EXCHANGE):
-        trace.grant(grant.rpartition(":")[2])
+        trace.note_grant(grant.rpartition(":")[2])
     if grant == CLIENT_CREDENTIALS and ("client_assertion" in form or "client_assertion_type" in form):
         connection, credential = await _authenticate_by_assertion(request, form, security), None
     elif grant == CLIENT_CREDENTIALS:
@@ -108,7 +108,7 @@ async def _grant(request: Request, security: Security, limit: Callable[[str], No
         raise OAuthError("invalid_request", "grant_type is missing: send client_credentials.")
     else:
         raise OAuthError("unsupported_grant_type", f"grant_type must be {CLIENT_CREDENTIALS} or {EXCHANGE}.")
-    trace.admit()
+    trace.note_admission()
     limit(connection.account)  # of whoever may have a token: one that shows a used assertion must not slow its tenant
     used = connection.name_credential(credential)
     body: dict[str, Any] = {
@@ -236,9 +236,9 @@ async def _check_assertion(client: str | None, assertion: str, security: Securit
         claims = await security.assertions.check(assertion, connection.trust)
     except Rejected as reason:
         if reason.proven:
-            trace.proven(connection.name, connection.tenant, connection.trust.id)
+            trace.note_credential(connection.name, connection.tenant, connection.trust.id)
         raise
-    trace.proven(connection.name, connection.tenant, connection.trust.id)
+    trace.note_credential(connection.name, connection.tenant, connection.trust.id)
     if (fault := find_fault(connection, None, security)) is not None:
         raise _make_invalid_client(*fault)
     await security.tokens.require_key()  # an assertion is used up only where a token comes of it

@@ -34,7 +34,7 @@ async def authenticate_operator(headers: Mapping[str, str], security: Security) 
     SecretsUnavailable where it cannot be looked up."""
     connection, credential = await identify(headers, security)
     if connection.operator is None:
-        trace.refused("wrong-kind")
+        trace.note_refusal("wrong-kind")
         return None
     admit(connection, credential, security)
     note_use(connection, credential, security)
@@ -57,7 +57,7 @@ def require_right(connection: Connection, right: Right, tenant: str | None = Non
     if not operator.reaches(tenant):
         detail = _OTHER_TENANT.format(name=connection.name, tenant=tenant)
         raise ScimError(FORBIDDEN, detail, reason="no-right")
-    trace.reach(tenant)
+    trace.note_tenant(tenant)
 
 
 def require_operator(connection: Connection) -> Operator:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from scim import trace
 from scim.behind import Background
-from scim.events import event
+from scim.events import log_event
 from scim.limits import Seldom
 from scim.security.connections import Connection
 
@@ -75,7 +75,7 @@ class Usage:
         each credential."""
         if not self._told.take((connection.name, credential), time.monotonic()):
             return
-        request = trace.current()
+        request = trace.find_current()
         fields = {
             "request": request and request.request,
             "connection": connection.name,
@@ -83,7 +83,7 @@ class Usage:
             "credential": credential,
             "address": request and request.address,
         }
-        event("revoked_credential", fields, logging.WARNING)
+        log_event("revoked_credential", fields, logging.WARNING)
 
     async def close(self) -> None:
         """Wait for what is being written."""
@@ -105,7 +105,7 @@ class Usage:
                     "threshold": warning,
                     "expires": ends and ends.astimezone(UTC).isoformat(timespec="seconds"),
                 }
-                event("credential_expiring", fields, logging.WARNING)
+                log_event("credential_expiring", fields, logging.WARNING)
             await self._log.write_use(connection.name, Used(credential, known.first if known else now, now, mark))
         except Exception as error:  # whatever it is, the next hour tries again
             log.warning("the use of a credential of %s was not noted: %s", connection.name, error)

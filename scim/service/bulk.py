@@ -100,7 +100,7 @@ async def run_bulk(context: Context, run: Run) -> Response:
     if len(listed) > context.settings.max_bulk_operations:
         limit = context.settings.max_bulk_operations
         raise ScimError(TOO_LARGE, f"The request has {len(listed)} operations; at most {limit} are run. Split it.")
-    trace.bulk(len(listed))
+    trace.note_bulk(len(listed))
     operations = [_parse_operation(context, item, number) for number, item in enumerate(listed, 1)]
     posts = _find_posts(operations)
     await call(len(context.request.body) // VALUE_BYTES, _resolve, operations, posts)
@@ -203,7 +203,7 @@ async def _run(
         await _create_together(context, batch, posts)
         for operation in batch:
             if operation.result is None:
-                with trace.operation() as deed:
+                with trace.begin_operation() as deed:
                     operation.result = await _run_single(context, operation, posts, run)
                 _account(context, operation, deed)
             done.append(operation)
@@ -259,7 +259,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
     for operation, creation in wanted:
         if creation.id not in made:
             continue
-        with trace.operation() as deed:
+        with trace.begin_operation() as deed:
             note_creation(creation.resource_type, creation.document)
             context.store.quota.add_written(measure_creation(creation.document, 0))  # also if nobody knows
             if (stored := made[creation.id]) is None:
@@ -310,8 +310,8 @@ async def _run_single(context: Context, operation: Operation, posts: dict[str, O
 def _make_failure(context: Context, operation: Operation, error: Exception) -> dict[str, Any]:
     """The result of an operation that ran into that."""
     failure = _to_error(error)
-    trace.broken(failure)
-    current = trace.current()
+    trace.note_rule(failure)
+    current = trace.find_current()
     body = failure.body(current.request if current else None)
     return _make_result(context, operation, failure.kind.status, {}, body)
 
@@ -319,8 +319,8 @@ def _make_failure(context: Context, operation: Operation, error: Exception) -> d
 def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
     """Add an operation that has ended to its request's log line, and log the resource that it changed, or may have."""
     status = int(operation.result["status"]) if operation.result else 0
-    trace.total(deed, status)
-    current, request = trace.current(), _make_request(context, operation)
+    trace.add_up(deed, status)
+    current, request = trace.find_current(), _make_request(context, operation)
     if current is None or 400 <= status < 500:
         return
     if deed.changed or deed.added or deed.removed or deed.deleted:

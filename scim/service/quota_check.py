@@ -67,7 +67,7 @@ def has_ample_room(context: Context, growth: Size) -> bool:
 def require_room(context: Context, growth: Size) -> None:
     """Raise 400 if the tenant has no room for that growth. What disables is not refused for its bytes."""
     what = _find_scarce(context, growth, 100)
-    quota, is_leaving = context.store.quota, trace.deed().disabled > 0
+    quota, is_leaving = context.store.quota, trace.find_deed().disabled > 0
     if what is None or (what == "bytes" and is_leaving and _may_pass(context, growth.bytes)):
         return
     size, limit = quota.find_size() or Size(), getattr(quota.limits, what)
@@ -104,7 +104,7 @@ def _find_scarce(context: Context, growth: Size, percent: int) -> str | None:
 @contextmanager
 def book(context: Context, growth: Size) -> Iterator[None]:
     """Book what the store does inside: the growth if all goes well, without the memberships that it takes away."""
-    deed = trace.deed()
+    deed = trace.find_deed()
     before = deed.left
     try:
         yield

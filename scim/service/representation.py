@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scim.http import Response, version_with
+from scim.http import Response, add_to_version
 from scim.schema.projection import Projection
 from scim.schema.validation import Document
 from scim.service.context import TypeContext
@@ -27,7 +27,7 @@ def build_resource(context: TypeContext, stored: Stored, edges: Sequence[Documen
         "created": stored.created,
         "lastModified": stored.modified,
         "location": build_location(context, stored.id),
-        "version": version_with(stored.version, groups),
+        "version": add_to_version(stored.version, groups),
     }
     schemas = [resource_type.core.id, *extensions]
     resource = {"schemas": schemas, "id": stored.id, **stored.document, "meta": meta}

@@ -17,7 +17,7 @@ from functools import partial
 
 from scim import deadline
 from scim.deadline import OutOfTime
-from scim.events import event
+from scim.events import log_event
 from scim.store import keys, properties
 from scim.store.credentials import Credentials
 from scim.store.cursor_key import CursorKey
@@ -89,7 +89,7 @@ class Housekeeping:
                     noted = time.monotonic()
             whole = deadline.left() > 0
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
-        event("housekeeping", {"finished": jobs.number, "failed": failed, "whole": whole, "ms": milliseconds})
+        log_event("housekeeping", {"finished": jobs.number, "failed": failed, "whole": whole, "ms": milliseconds})
         if failed and failed == len(tenants):
             raise TableUnavailable("no tenant could be looked after; the log has a line for each")
         return jobs.number

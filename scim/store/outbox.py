@@ -132,7 +132,7 @@ def mark_of(member: str) -> str:
 
 def caller() -> dict[str, str]:
     """Return who changes: the connection, its credential and the request; nothing outside of a request."""
-    request = trace.current()
+    request = trace.find_current()
     if request is None:
         return {}
     named = {"connection": request.connection, "credential": request.credential, "request": request.request}

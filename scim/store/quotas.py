@@ -18,7 +18,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from scim.behind import Background
-from scim.events import event
+from scim.events import log_event
 from scim.limits import forget_oldest
 from scim.store import keys, properties
 from scim.store.keys import SHARED
@@ -199,7 +199,7 @@ class Quotas:
             if limit and 100 * number >= PERCENT * limit:
                 percent = round(100 * number / limit, 1)
                 fields = {"tenant": tenant, "what": what, "number": number, "limit": limit, "percent": percent}
-                event("quota", fields, logging.WARNING)
+                log_event("quota", fields, logging.WARNING)
 
 
 class TenantQuota:

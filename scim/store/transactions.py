@@ -73,7 +73,7 @@ async def commit_surely(partition: Partition, writes: Sequence[Write], proof: Pr
 def _tell_left(writes: Sequence[Write]) -> None:
     """Tell the request at hand which memberships are gone now: a delete of what is not there is refused."""
     if number := sum(write.kind == "delete" and keys.is_membership(write.key) for write in writes):
-        trace.left(number)
+        trace.note_left_memberships(number)
 
 
 async def _find_proof(partition: Partition, proof: Proof, refused: Refused) -> Row | None:

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from scim import budget
-from scim.budget import Budget, TooDear, Work, apart, at_once, charge, granted, in_turns, pause
+from scim.budget import Budget, TooDear, Work, at_once, charge, grant, in_turns, pause, run_apart
 from scim.errors import TOO_MANY
 from scim.limits import TenantLimits
 from tests.budget.dear import DEAR, There, prepare
@@ -20,7 +20,7 @@ from tests.support import Client
 
 
 def test_work_beyond_the_budget_is_refused_and_stays_refused() -> None:
-    with granted(Budget(100)):
+    with grant(Budget(100)):
         charge(100, Work.FILTER)
         for _ in range(2):
             with refused(TOO_MANY, "too much work, and nothing of it was done: the filter compares"):
@@ -29,7 +29,7 @@ def test_work_beyond_the_budget_is_refused_and_stays_refused() -> None:
 
 
 def test_a_step_that_is_too_long_is_refused_and_the_rest_goes_on() -> None:
-    with granted(Budget(10 * budget.STEP)) as mine:
+    with grant(Budget(10 * budget.STEP)) as mine:
         with pytest.raises(TooDear) as error:
             charge(budget.STEP + 1, Work.OPERATIONS)
         assert not error.value.is_used_up
@@ -49,7 +49,7 @@ async def test_of_all_dear_requests_one_goes_on_in_each_turn_and_the_tenants_tak
     done: list[str] = []
 
     async def request(tenant: str, name: str) -> None:
-        with granted(Budget(budget.MOST, tenant)):
+        with grant(Budget(budget.MOST, tenant)):
             assert await in_turns(work(20, done, name)) == 20
 
     async def others() -> None:
@@ -68,7 +68,7 @@ async def test_a_request_that_was_given_up_keeps_nobody_waiting() -> None:
     done: list[str] = []
 
     async def request(name: str) -> None:
-        with granted(Budget(budget.MOST, name)):
+        with grant(Budget(budget.MOST, name)):
             await in_turns(work(10, done, name))
 
     tasks = [asyncio.create_task(request(name)) for name in "abc"]
@@ -85,18 +85,18 @@ async def test_what_is_apart_runs_beside_the_loop_and_in_the_same_budget() -> No
             charge(budget.STEP // 50, Work.VALUES)
         return threading.current_thread().name
 
-    with granted(Budget(budget.MOST)) as mine:
-        assert (await apart(long)).startswith("budget")
+    with grant(Budget(budget.MOST)) as mine:
+        assert (await run_apart(long)).startswith("budget")
         assert (mine.spent, mine.since, mine.longest) == (2 * budget.STEP, 0, 0)
         with pytest.raises(TooDear):
-            await apart(charge, budget.APART + 1, Work.VALUES)
+            await run_apart(charge, budget.APART + 1, Work.VALUES)
         charge(1, Work.VALUES)
-    assert await apart(lambda: threading.current_thread().name) == threading.main_thread().name
+    assert await run_apart(lambda: threading.current_thread().name) == threading.main_thread().name
 
 
 async def test_work_is_paid_for_once_and_what_was_refused_is_not() -> None:
     paid: list[int] = []
-    with pytest.raises(TooDear), granted(Budget(5_000, "t", paid.append)):
+    with pytest.raises(TooDear), grant(Budget(5_000, "t", paid.append)):
         charge(3_000, Work.FILTER)
         await pause()
         assert paid == [3_000]
@@ -128,13 +128,13 @@ async def test_a_dear_request_rests_while_others_have_something_under_way(monkey
 
     monkeypatch.setattr(asyncio, "sleep", noted)
     slices = 2 * budget.DEAR // budget.SLICE
-    with granted(Budget(budget.MOST, "dear")):
+    with grant(Budget(budget.MOST, "dear")):
         await in_turns(work(slices, [], "d"))
         assert rests == []
-        with granted(Budget(budget.MOST, "other")):
+        with grant(Budget(budget.MOST, "other")):
             await in_turns(work(budget.DEAR // budget.SLICE, [], "o"))
         assert rests == []
-    with granted(Budget(budget.MOST, "other")), granted(Budget(budget.MOST, "dear")):
+    with grant(Budget(budget.MOST, "other")), grant(Budget(budget.MOST, "dear")):
         await in_turns(work(slices, [], "d"))
     assert len(rests) == slices // 2 and min(rests) > 0
 

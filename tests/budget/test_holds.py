@@ -9,7 +9,7 @@ import pytest
 
 from scim import body, budget
 from scim.body import read_body
-from scim.budget import Budget, granted
+from scim.budget import Budget, grant
 from scim.errors import ScimError
 from scim.store import keys
 from tests.budget.dear import nested, prepare
@@ -34,7 +34,7 @@ async def test_others_have_turns_while_a_strange_body_is_read(content: bytes) ->
             turns += 1
             await asyncio.sleep(0)
 
-    with granted(Budget(budget.MOST)):
+    with grant(Budget(budget.MOST)):
         beside = asyncio.create_task(other())
         try:
             with pytest.raises(ScimError):

@@ -371,6 +371,8 @@ class Custom:
         extension = user.setdefault(CUSTOM, {})
         present = extension.get(self.name)
         says_nothing = isinstance(self.value, list) and all(item in NO_VALUE for item in self.value)
+        if self.op == "add" and isinstance(present, list) and self.value in NO_VALUE:
+            return  # nothing is added to the list
         if self.op == "remove" or self.value in NO_VALUE:
             extension.pop(self.name, None)
         elif says_nothing and self.op == "replace":
@@ -398,14 +400,24 @@ class Custom:
 Change = Assign | Custom | Manager | Merge | Elements | Behind
 
 
+def _refuse_nothing(changes: list[Change], name: str) -> None:
+    """Elements that say nothing take the place of a list only if one of them was sent without a value, to clear it."""
+    whole = [each for each in changes if isinstance(each, Elements) and (each.op, each.name) == ("replace", name)]
+    if whole and not any(item in NO_VALUE for element in whole[-1].elements for item in element.values()):
+        raise Refused(name)
+
+
 def changed(user: Json, changes: list[Change]) -> Json:
     """The user after all the changes, or none of them. Raises Refused."""
     result: Json = json.loads(json.dumps(user))
     for change in changes:
         change.apply(result)
     for name in {change.name for change in changes if isinstance(change, Elements | Behind)}:
-        if kept := _tidy(result.pop(name, []), user.get(name, [])):
+        elements = result.pop(name, [])
+        if kept := _tidy(elements, user.get(name, [])):
             result[name] = kept
+        elif elements and user.get(name):
+            _refuse_nothing(changes, name)
     if not result.get("userName", "").strip():
         raise Refused("userName")
     return result

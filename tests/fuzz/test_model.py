@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[str, object]] = {
         lambda tree, t: NOTHING if isinstance(tree, Or) else plan(tree, t),
     ),
     "If-Match is not heard": ("scim.service.resources._require_match", lambda context, stored: None),
-    "a version that stays": ("scim.service.representation.version_with", lambda version, groups: 'W/"1"'),
+    "a version that stays": ("scim.service.representation.add_to_version", lambda version, groups: 'W/"1"'),
     "a page that begins late": ("scim.service.query.max", lambda *numbers: max(*numbers) + (numbers[1] == 1)),
 }
 

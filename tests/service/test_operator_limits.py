@@ -68,7 +68,7 @@ async def test_dear_requests_are_paid_for_by_who_sends_them(hasty: str) -> None:
 async def test_whose_turn_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dear requests take turns by account, so an operator's connection that reads a tenant does not take its turns."""
     accounts: list[str] = []
-    granted = budget.granted
+    granted = budget.grant
 
     def noting(each: budget.Budget) -> object:
         accounts.append(each.tenant)

@@ -24,7 +24,7 @@ from functools import partial
 
 from scim.behind import Background, Rounds
 from scim.clock import format_time
-from scim.events import event
+from scim.events import log_event
 from scim.feed.log import Gone, Log, Page
 from scim.feed.sinks.client import Refusal, WebhookClient
 from scim.feed.sinks.document import SECRET, SinkDocument, Sinks
@@ -153,7 +153,7 @@ class Webhooks:
                         continue
                     return await self._give_up(sink, tenant, state, refusal)
                 if state.tries:
-                    event("sink_recovered", {"sink": sink.name, "tenant": tenant, "since": state.since})
+                    log_event("sink_recovered", {"sink": sink.name, "tenant": tenant, "since": state.since})
                 self._silent.pop(sink.name, None)
                 at += message.number
                 state = self._taken(state, message)
@@ -240,4 +240,4 @@ class Webhooks:
         lag = round((self._now() - parse_instant(state.since)).total_seconds()) if state.since else 0
         how = "stopped" if state.stopped else "failing"
         fields = {"sink": sink.name, "tenant": tenant, "state": how, "lag": lag, "tries": state.tries}
-        event("sink", {**fields, "status": status, "error": state.error}, logging.WARNING)
+        log_event("sink", {**fields, "status": status, "error": state.error}, logging.WARNING)

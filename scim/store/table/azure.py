@@ -43,7 +43,7 @@ class _Counter(SansIOHTTPPolicy[Any, Any]):
     """Counts trips for the request's log line."""
 
     def on_request(self, request: PipelineRequest[Any]) -> None:
-        trace.trip()
+        trace.count_trip()
 
 
 class AzureTable:
