@@ -89,6 +89,9 @@ FEATURES: list[tuple[str, list[str]]] = [
 
 _HEAD = """# Conformance
 
+For whoever connects another client than Entra, or asks how far the RFCs are kept. After it you know what was tried, by
+whose tests, and what came out.
+
 `make conformance` runs what this page names and writes it anew: the app as it is deployed, behind HTTP where somebody
 else's client or tester speaks to it, with its data in Azurite.
 """

@@ -29,6 +29,17 @@ def test_every_page_is_on_the_site_and_in_the_readme(hook: ModuleType) -> None:
     assert {*re.findall(r"\(docs/([\w-]+\.md)\)", readme)} == pages
 
 
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/decisions/README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_begins_with_whom_it_is_for(path: Path) -> None:
+    """And with what they can do after it."""
+    beginning = " ".join(" ".join(path.read_text(encoding="utf-8").split("\n\n")[1:3]).split())
+    assert beginning.startswith("For ")
+    assert re.search(r"\b[Aa]fter(wards| it| this page| a page)\b", beginning)
+
+
 LINKS = {
     "page to page": ("docs/feed.md", "feed.md", "[x](entra.md#errors)", "[x](entra.md#errors)"),
     "page to README": ("docs/feed.md", "feed.md", "[x](../README.md#limits)", "[x](index.md#limits)"),

@@ -29,6 +29,9 @@ _AZURITE = Path("dev/node_modules/azurite/package.json")
 
 _INTRODUCTION = """# Benchmarks
 
+For whoever sizes a deployment, or changes what requests cost. After it you know what each request costs, and beside
+what; the [README](../README.md#what-requests-cost) has it in ten lines.
+
 What requests cost, each figure beside a floor that was measured in the same run, in turns: machines differ and are
 noisy, ratios less so. `make bench` makes this page; `python -m dev.bench PART ...` measures parts, which are `trips`,
 `http`, `core`, `budget`, `feed`, `peer`, `growth`, `cold`, `memory`, `package` and `load`; `--quick` takes less time,
