@@ -37,6 +37,8 @@ class Mounted:
         if scope["type"] != "http":
             raise RuntimeError(f"scim answers HTTP requests, not {scope['type']}; give lifespans to scim.asgi.keep")
         body = await _read(receive, self._application.most_bytes)
+        if body is None:
+            return
         prefix = scope.get("root_path", "") if self._at is None else self._at
         request = Request(scope["method"], _find_url(scope), _find_headers(scope), body, prefix)
         response = await self._application.handle(request)
@@ -70,11 +72,14 @@ async def _housekeep(application: Application) -> None:
             log.exception("housekeeping failed; it is tried again in %d seconds", _EVERY)
 
 
-async def _read(receive: Receive, most: int) -> bytes:
-    """Return the body; its beginning if it is longer than what anything of it is taken of."""
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """Return the body; None if the caller went away in the middle of it. Of a body that is longer than `most` bytes it
+    is a beginning that is longer, too, so that it is refused."""
     body, more = bytearray(), True
     while more and len(body) <= most:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return bytes(body)

@@ -136,6 +136,30 @@ async def test_a_body_that_is_too_long_is_not_read_to_its_end(client: httpx.Asyn
     assert sent < 12 * 2**20
 
 
+async def test_half_a_body_is_not_taken_for_a_whole_one(azurite: Azurite) -> None:
+    application = Application(Settings.from_environment(configured(azurite)))
+    messages = [
+        {"type": "http.request", "body": b'{"userName": "half"}', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"app.example"), (b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "POST", "scheme": "https", "path": "/scim/Users", "headers": headers}
+    await Mounted(application)(scope, receive, send)
+    asked = Request("GET", f"{ORIGIN}/scim/Users?filter=userName+eq+%22half%22", {"authorization": f"Bearer {KEY}"})
+    found = (await application.handle(asked)).body
+    await application.close()
+    assert sent == []
+    assert isinstance(found, dict) and found["totalResults"] == 0
+
+
 async def test_the_console_is_not_below_a_prefix(azurite: Azurite) -> None:
     application = Application(Settings.from_environment(configured(azurite) | {"SCIM_CONSOLE": "true"}))
     for prefix, status in (("", 401), ("/directory", 404)):
