@@ -63,7 +63,7 @@ class Console:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._entrance = Entrance(place.sessions, place.sign_in, self._note)
+        self._entrance = Entrance(place.sessions, place.sign_in, self._note, place.settings.proxies)
 
     async def handle(self, request: Request) -> Response:
         """Answer whatever happens."""

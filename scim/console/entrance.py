@@ -11,17 +11,20 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
+from scim.address import find_address
 from scim.console.answers import HTML, find_static, read_form, say
 from scim.console.cookies import FLOW, SESSION, read_cookie, write_cookie
 from scim.console.rendering import link, render
 from scim.console.sign_in import NOBODY, SECONDS, Begun, Refused, SignIn, Who, choose_page
 from scim.console.visit import Person
 from scim.console.words import WORDS
+from scim.errors import ScimError
 from scim.http import CONSOLE as ROOT
 from scim.http import Request, Response
 from scim.limits import Bucket
 from scim.operate.access.sessions import SESSION as SESSION_TIME
 from scim.operate.access.sessions import Session, Sessions
+from scim.refusals import AddressLimits
 from scim.security.openid import ProviderUnavailable
 from scim.security.secrets import SecretsUnavailable
 
@@ -29,18 +32,23 @@ log = logging.getLogger("scim")
 
 Note = Callable[[Request, Person, str, str | None, str], Awaitable[None]]
 """Writes into the audit: of a request, who did what to which tenant, and a detail."""
+_CALLBACKS = 60
+"""Answers of providers a minute from one address: each has this process ask the provider."""
 _STRANGERS = (30, 0.5)
 """Lines of the audit about people whom nobody vouches for: at once, and then a second, of one process."""
 
 
 class Entrance:
-    """Answers what needs no session. `sign_in` is None if nobody can sign in at a provider."""
+    """Answers what needs no session. `sign_in` is None if nobody can sign in at a provider; `proxies` are the
+    operator's own in front of the platform."""
 
-    def __init__(self, sessions: Sessions, sign_in: SignIn | None, note: Note) -> None:
+    def __init__(self, sessions: Sessions, sign_in: SignIn | None, note: Note, proxies: int = 0) -> None:
         self._sessions = sessions
         self._sign_in = sign_in
         self._note = note
         self._strangers = Bucket(*_STRANGERS)
+        self._callbacks = AddressLimits(_CALLBACKS)
+        self._proxies = proxies
 
     async def answer(self, request: Request, origin: str, session: Session | None) -> Response | None:
         """Return the answer to a request that is about getting in; None if it is not."""
@@ -133,6 +141,10 @@ class Entrance:
     async def _come_back(self, request: Request, origin: str, who: Who, session: Session | None) -> Response:
         """Whoever comes back from a provider gets in, or is told why not."""
         assert self._sign_in is not None
+        try:
+            self._callbacks.check(find_address(request.headers, self._proxies))
+        except ScimError as error:
+            return say(429, "too_many", headers=dict(error.headers))
         begun = Begun.read(read_cookie(request, origin, FLOW))
         try:
             if begun is None or begun.who != who:

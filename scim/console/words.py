@@ -100,6 +100,10 @@ WORDS = Texts(
             link_gone="Signing in for the first time needs the session that a link began, and that has ended. Ask for "
             "another link.",
         ),
+        too_many=(
+            "Too many sign-ins",
+            "Too many have come from your address within a minute. Wait for one, and try again.",
+        ),
         provider_away=("The identity provider is away", "It does not answer. Try again in a minute, or open a link."),
         foreign=("Not from here", "This form was sent from another site, and nothing was done."),
         not_possible=("Not possible", "Pages are read, and forms are sent."),

@@ -39,7 +39,7 @@ async def site(
     azurite: Azurite, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, issuer: str
 ) -> AsyncIterator[Site]:
     monkeypatch.chdir(tmp_path)
-    async with opened(azurite, host, tmp_path, **settings(issuer)) as made:
+    async with opened(azurite, host, tmp_path, SCIM_ADDRESS_REFUSALS="0", **settings(issuer)) as made:
         yield made
 
 
@@ -210,6 +210,17 @@ async def test_whoever_cancels_is_told_so(visit: Visit) -> None:
     seen = await olga.arrive(back)
     assert (seen.status, "was cancelled" in seen.words, "aborted" in seen.words) == (403, True, True)
     assert "/console/sign-in/operators" in seen.text
+
+
+async def test_an_address_that_tries_all_the_time_is_stopped(site: Site, visit: Visit) -> None:
+    """Each answer would have the provider asked; and the audit does not fill up with what strangers send."""
+    stranger, olga = Browser(site.host, extra={"X-Forwarded-For": "192.0.2.1"}), visit()
+    seen = [await stranger.get("/console/callback/operators?code=x&state=y") for _ in range(61)]
+    assert [each.status for each in seen] == [403] * 60 + [429]
+    assert "Too many sign-ins" in seen[-1].words and seen[-1].headers["retry-after"] == "60"
+    assert 30 <= len(await read_deeds(site)) <= 40
+    olga.browser.extra = {"X-Forwarded-For": "192.0.2.2"}
+    assert (await olga.sign_in("operators", "olga")).status == 200
 
 
 @pytest.mark.parametrize(
