@@ -29,7 +29,7 @@ def find_network(address: str) -> str:
 
 
 def _read(entry: str) -> str:
-    """An entry of X-Forwarded-For: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, or `[2001:db8::1]:443`."""
+    """Return an entry of X-Forwarded-For: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, or `[2001:db8::1]:443`."""
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -113,8 +113,8 @@ class Application:
         """How often the log is told why a caller who has shown nothing was not served: anybody may be one."""
 
     async def handle(self, request: Request) -> Response:
-        """The response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a request
-        id that finds the log line."""
+        """Return the response to a request; its errors are SCIM error documents (OAuth's at the token endpoint) with a
+        request id that finds the log line."""
         request_id, started = uuid.uuid4().hex, time.perf_counter()
         gathered = trace.begin_trace(request_id)
         try:
@@ -167,7 +167,7 @@ class Application:
         return Recorder(parts.store.table, parts.registry, parts.store.tenants, counters)
 
     def _charged(self, request: Request, response: Response, gathered: Trace) -> Response:
-        """The response to a caller who showed nothing in force; 429 in its place if its address was refused too
+        """Return the response to a caller who showed nothing in force; 429 in its place if its address was refused too
         often, or hit upon a fault of ours."""
         parts, is_charged = self._parts, 400 <= response.status <= INTERNAL.status
         if parts is None or request.root == health.ROOT or not is_charged:
@@ -284,7 +284,7 @@ class Application:
 
     @staticmethod
     async def _in_time(answer: Coroutine[Any, Any, Response], seconds: float) -> Response:
-        """The answer, or what there is to say when its time is over."""
+        """Return the answer, or what there is to say when its time is over."""
         try:
             with deadline.within(seconds):
                 async with asyncio.timeout(seconds + _TO_ANSWER) as limit:
@@ -320,7 +320,8 @@ class Application:
             return await route(context)
 
     async def _serve_operator(self, request: Request, parts: _Parts) -> Response:
-        """What the operator's own application asks for. A customer is told what it is told of any path that is none."""
+        """Answer what the operator's own application asks for. A customer is told what it is told of any path that is
+        none."""
         from scim.security.operators import authenticate_operator
         from scim.service.tenants import read_tenant
 
@@ -342,7 +343,7 @@ class Application:
             return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
 
     def _open_console(self) -> Console:
-        """The console; made when it is first asked for."""
+        """Return the console; made when it is first asked for."""
         if self._console is None:
             from scim.console.opening import Access, open_console
 
@@ -354,7 +355,8 @@ class Application:
 
     @staticmethod
     def _budget(parts: _Parts, tenant: str) -> budget.Budget:
-        """What a request may make, all of which the rate of its tenant, or of an operator's account, pays for."""
+        """Return what a request may make, all of which the rate of its tenant, or of an operator's account, pays
+        for."""
         settings = parts.settings
         most = max(
             budget.MOST,
@@ -364,7 +366,7 @@ class Application:
         return budget.Budget(most, tenant, lambda units: parts.limits.pay(tenant, units / budget.WORTH))
 
     async def _authorize(self, request: Request, parts: _Parts) -> Response:
-        """The doors beside SCIM: health, the token endpoint, and the metadata that announces it."""
+        """Return the doors beside SCIM: health, the token endpoint, and the metadata that announces it."""
         if request.root == health.ROOT:
             return await parts.health.answer(request)
         from scim.security import oauth
@@ -377,7 +379,7 @@ class Application:
 
     @staticmethod
     def _nothing(request: Request, parts: _Parts) -> ScimError:
-        """The error for a path that is no door of ours."""
+        """Return the error for a path that is no door of ours."""
         url = parts.settings.public_url or f"{request.origin}/{ROOT}"
         return ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
 
@@ -429,7 +431,7 @@ class Application:
 
     @staticmethod
     def _identity(settings: Settings) -> AsyncTokenCredential | None:
-        """What this process shows to Azure, where the table, the vault or the queue want to see it."""
+        """Return what this process shows to Azure; None if neither table, vault nor queue asks for it."""
         if not (settings.key_vault_url or settings.table_endpoint or settings.doorbell_endpoint):
             return None
         from scim.security.identity import open_identity

@@ -54,8 +54,8 @@ _AT_ONCE = 2_000
 
 
 async def read_body(body: bytes, max_depth: int) -> object:
-    """The data of a body. Raises 400 invalidSyntax or invalidValue, or 413. Others are served while a large one is
-    read."""
+    """Return the data of a body. Raises 400 invalidSyntax or invalidValue, or 413. Others are served while a large one
+    is read."""
     parsing = _parse_quickly(body, max_depth)
     try:
         return at_once(parsing) if len(body) <= _SMALL else await in_turns(parsing)
@@ -64,7 +64,7 @@ async def read_body(body: bytes, max_depth: int) -> object:
 
 
 def parse_body(body: bytes, max_depth: int) -> object:
-    """The same at once."""
+    """Do the same at once."""
     try:
         return at_once(_parse_quickly(body, max_depth))
     except _Unusual:
@@ -132,7 +132,7 @@ def _hold_values(text: bytes) -> Generator[None, None, None]:
 
 
 def _count_marks(text: bytes) -> int:
-    """How many values a text has, about: each follows a comma or a bracket."""
+    """Return how many values a text has, about: each follows a comma or a bracket."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -148,7 +148,7 @@ def _count_names(text: bytes) -> Generator[None, None, int]:
 
 
 def _count_members(data: object, max_depth: int) -> Generator[None, None, int]:
-    """How many members all objects in it have. Raises _Unusual for what is nested too deeply or may not fit."""
+    """Return how many members all objects in it have. Raises _Unusual for what is nested too deeply or may not fit."""
     number, depth, seen = 0, -1, 0
     level: list[Any] = [[data]]
     while level:
@@ -181,7 +181,7 @@ def _count_members(data: object, max_depth: int) -> Generator[None, None, int]:
 
 
 def _parse_thoroughly(body: bytes, max_depth: int) -> object:
-    """The data of a body, whatever it costs, with errors that name the place."""
+    """Return the data of a body, whatever it costs, with errors that name the place."""
     data = _parse(body)
     _check(data, max_depth)
     return data
@@ -209,7 +209,7 @@ class _Decoder(json.JSONDecoder):
 
 
 def _parse_integer(digits: str) -> int:
-    """An integer as it stands there. Python reads one in a time that grows with the square of its digits."""
+    """Return an integer as it stands there. Python reads one in a time that grows with the square of its digits."""
     if len(digits) > _MOST_DIGITS:
         detail = "A number in the body has too many digits; send one of 64 bits, or a string."
         raise ScimError(INVALID_VALUE, detail, rule="type")

@@ -140,7 +140,7 @@ def grant(budget: Budget) -> Iterator[Budget]:
 
 
 def _has_others(tenant: str) -> bool:
-    """Whether another tenant has a request under way."""
+    """Return whether another tenant has a request under way."""
     return len(_under_way) > (tenant in _under_way)
 
 
@@ -174,7 +174,7 @@ async def call(
 
 
 async def in_turns(steps: Generator[None, None, _Result]) -> _Result:
-    """Run a generator to its end, with a pause for others where it yields; what it returns."""
+    """Run a generator to its end, with a pause for others wherever it yields, and return its result."""
     while True:
         try:
             next(steps)
@@ -185,7 +185,7 @@ async def in_turns(steps: Generator[None, None, _Result]) -> _Result:
 
 
 def at_once(steps: Generator[None, None, _Result]) -> _Result:
-    """The same without pauses, for callers that nobody waits beside."""
+    """Do the same without pauses, for callers that nobody waits beside."""
     while True:
         try:
             next(steps)
@@ -226,7 +226,7 @@ class _Turns:
         self._is_set = False
 
     def next(self, tenant: str) -> asyncio.Future[None]:
-        """What is done when it is the caller's turn."""
+        """Return what is done when it is the caller's turn."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(turn)
         if not self._is_set:

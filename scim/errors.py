@@ -47,7 +47,7 @@ Rule = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """An HTTP status and, where RFC 7644 table 9 or RFC 9865 §2.1 has one, its scimType. `rule` is what the log calls
+    """An HTTP status and, if RFC 7644 table 9 or RFC 9865 §2.1 has one, its scimType. `rule` is what the log calls
     the rule that was broken, unless an error knows it better."""
 
     status: int
@@ -127,8 +127,8 @@ class ScimError(Exception):
         self.rule = rule or kind.rule
 
     def body(self, request: str | None = None) -> dict[str, object]:
-        """The error document of RFC 7644 §3.12; `status` is a string there. With the id of the request its text ends
-        with it: the text is all that an admin sees in Entra, and the id finds the log line."""
+        """Return the error document of RFC 7644 §3.12; `status` is a string there. With the id of the request its text
+        ends with it: the text is all that an admin sees in Entra, and the id finds the log line."""
         body: dict[str, object] = {"schemas": [ERROR_URN], "status": str(self.kind.status)}
         if self.kind.scim_type:
             body["scimType"] = self.kind.scim_type
@@ -137,5 +137,5 @@ class ScimError(Exception):
 
 
 def add_request(text: str, request: str) -> str:
-    """A text for a caller that ends with the id of its request."""
+    """Return a text for a caller that ends with the id of its request."""
     return f"{text.removesuffix('.')} (request {request})."

@@ -23,7 +23,7 @@ Check = Callable[[], Awaitable[object]]
 
 
 class Health:
-    """The parts to look at, each by a call that fails where it does not work."""
+    """The parts to look at, each by a call that fails if it does not work."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
@@ -32,7 +32,7 @@ class Health:
         self._at = float("-inf")
 
     async def answer(self, request: Request) -> Response:
-        """200 with `{"status": "ok", ...}`, or 503 where a part fails; each part is `ok` or `failing`."""
+        """200 with `{"status": "ok", ...}`, or 503 if a part fails; each part is `ok` or `failing`."""
         if request.method not in ("GET", "HEAD"):
             return Response(405, {"status": "unknown"}, {**_HEADERS, "Allow": "GET, HEAD"})
         async with self._lock:

@@ -135,11 +135,11 @@ class Request:
         return {name for name, values in found.items() if len(values) > 1}
 
     def json(self, max_bytes: int, max_depth: int) -> object:
-        """The body as JSON data, read at once. Raises 400, 413 or 415."""
+        """Return the body as JSON data, read at once. Raises 400, 413 or 415."""
         return parse_body(self.content(max_bytes), max_depth)
 
     def content(self, max_bytes: int) -> bytes:
-        """The body, which is to be JSON. Raises 400, 413 or 415."""
+        """Return the body, which is to be JSON. Raises 400, 413 or 415."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in _READABLE_TYPES:
             raise ScimError(UNSUPPORTED_MEDIA_TYPE, MEDIA_TYPE.format(type=repr(media_type[:80])))
@@ -161,7 +161,7 @@ class Request:
         return self.body
 
     def matches(self, header: str, version: str) -> bool | None:
-        """Whether If-Match or If-None-Match names `version`; None where the header is absent. Weak comparison,
+        """Return whether If-Match or If-None-Match names `version`; None if the header is absent. Weak comparison,
         since every version of ours is weak (RFC 7232 §2.3.2). Raises 400 for more than anybody names."""
         value = self.headers.get(header)
         if value is None:
@@ -200,7 +200,8 @@ _GROUPS = re.compile(r'\.[0-9a-f]{8}(?="$)')
 
 
 def add_to_version(version: str, groups: Sequence[str]) -> str:
-    """The version of a resource that is shown with its groups: they change without its row, so they are part of it."""
+    """Return the version of a resource that is shown with its groups: they change without its row, so they are part of
+    it."""
     if not groups:
         return version
     digest = hashlib.sha256("\0".join(sorted(groups)).encode()).hexdigest()[:8]

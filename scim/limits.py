@@ -18,7 +18,7 @@ class Bucket:
         self._level, self._at = burst, -math.inf
 
     def take(self, now: float) -> bool:
-        """Whether one more may go at this moment (seconds)."""
+        """Return whether one more may go at this moment (seconds)."""
         if now > self._at:
             self._level = min(self._burst, self._level + (now - self._at) * self._rate)
             self._at = now
@@ -49,11 +49,11 @@ class Seldom:
         self._last: dict[Hashable, float] = {}
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """Return how many keys are remembered."""
         return len(self._last)
 
     def take(self, key: Hashable, now: float) -> bool:
-        """Whether the key may go at this moment (seconds)."""
+        """Return whether the key may go at this moment (seconds)."""
         if now - self._last.get(key, -math.inf) < self._seconds:
             return False
         self._last.pop(key, None)
@@ -69,7 +69,7 @@ def forget_oldest(remembered: MutableMapping[Any, Any], most: int) -> None:
 
 
 class TenantLimits:
-    """`rate` requests a second for each tenant in this process, twice as many at once; none where it is 0. An
+    """`rate` requests a second for each tenant in this process, twice as many at once; none if it is 0. An
     operator's connection has an account of its own, as if it were a tenant.
 
     A request that takes much work counts as several, when that is known: those after it wait.

@@ -44,7 +44,7 @@ def log_request(
     registry: Registry | None,
     count: int = 1,
 ) -> None:
-    """Log the event `request`, or `token` at the token endpoint. `registry` knows the resource types; None where the
+    """Log the event `request`, or `token` at the token endpoint. `registry` knows the resource types; None if the
     service could not start. `count`: how many refused requests like this one the line stands for."""
     fields = _caller(trace)
     error = response.body if isinstance(response.body, dict) and response.status >= 400 else {}
@@ -92,7 +92,7 @@ def _caller(trace: Trace) -> dict[str, object]:
 
 
 def _told(deed: Deed, status: int, registry: Registry | None) -> dict[str, object]:
-    """What was changed, or may have been if the status is a 5xx, and which rule was broken."""
+    """Return what was changed, or may have been if the status is a 5xx, and which rule was broken."""
     fields: dict[str, object] = {}
     if deed.rule is not None:
         path = registry.find_path(deed.attribute) if registry else None
@@ -118,7 +118,8 @@ def _shortened(names: Sequence[str]) -> list[str]:
 
 
 def _operation(request: Request, registry: Registry | None) -> str:
-    """Such as `PATCH Users/{id}`, `GET Users?filter` or `POST Bulk`; `?` for what is none."""
+    """Return what was asked, such as `PATCH Users/{id}`, `GET Users?filter` or `POST Bulk`; `?` if it is none of
+    ours."""
     method = request.method if request.method in _METHODS else "?"
     segments = request.segments
     if request.root == FEED:
@@ -133,13 +134,13 @@ def _operation(request: Request, registry: Registry | None) -> str:
 
 
 def _word(segment: str, registry: Registry | None) -> str:
-    """A path's first segment, if it is a word of ours."""
+    """Return a path's first segment, if it is a word of ours."""
     resource_type = registry.by_endpoint(segment) if registry else None
     return resource_type.document.endpoint.strip("/") if resource_type else _WORDS.get(segment.lower(), "?")
 
 
 def _resource(request: Request, response: Response) -> str | None:
-    """The id of the one resource that the request was about, if it is one of ours or was just made."""
+    """Return the id of the one resource that the request was about, if it is one of ours or was just made."""
     segments = request.segments
     if len(segments) == 2 and is_id(segments[1]):
         return segments[1]

@@ -39,7 +39,8 @@ class SettingsError(ValueError):
 
 
 def _resolved(value: object) -> object:
-    """A Key Vault reference that the platform could not resolve arrives as its own text, which is no value."""
+    """Refuse a Key Vault reference that the platform could not resolve: it arrives as its own text, which is no
+    value."""
     if isinstance(value, str) and value.startswith("@Microsoft.KeyVault("):
         raise ValueError(
             "is a Key Vault reference that was not resolved; check the app's identity and the secret's name"
@@ -310,7 +311,7 @@ class Settings(BaseModel):
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-        """The settings of this process. Raises SettingsError."""
+        """Return the settings of this process. Raises SettingsError."""
         environment = os.environ if environment is None else environment
         names = {PREFIX + name.upper(): name for name in Settings.model_fields}
         values: dict[str, Any] = {f: environment[n] for n, f in names.items() if environment.get(n, "").strip()}
@@ -347,7 +348,7 @@ class Settings(BaseModel):
         return self.find_origin(asked) if self.console_url is None else self.console_url.removesuffix("/console")
 
     def wanted_body_limit(self) -> int:
-        """What BODY_LIMIT has to be: the greatest body that the app takes and some more."""
+        """Return what BODY_LIMIT has to be: the greatest body that the app takes and some more."""
         return max(self.max_body_bytes, self.max_group_body_bytes, self.max_bulk_bytes) + _HEAD_ROOM
 
     def _all_sealed(self) -> None:
@@ -376,13 +377,13 @@ class Settings(BaseModel):
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
-    """What looks like a setting of ours and is none: a slip of the pen would else go unnoticed."""
+    """Return what looks like a setting of ours and is none: a slip of the pen would else go unnoticed."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {"SCIM_TENANT_URL"}  # the operator's tool's
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
 def find_body_limit_problem(environment: Mapping[str, str], settings: Settings) -> str | None:
-    """One line if the host's limit on bodies is set below ours; None if it is not."""
+    """Return one line if the host's limit on bodies is set below ours; None if it is not."""
     text = environment.get(BODY_LIMIT, "").strip()
     wanted = settings.wanted_body_limit()
     if not text.isdigit() or int(text) >= wanted:
@@ -394,7 +395,7 @@ def find_body_limit_problem(environment: Mapping[str, str], settings: Settings) 
 
 
 def _line(error: ValidationError) -> str:
-    """The first complaint as one line; pydantic's own text would carry the value, which may be a secret."""
+    """Return the first complaint as one line; pydantic's own text would carry the value, which may be a secret."""
     (name, *inner), text = find_fault(error)
     # What stands where a name belongs may be a secret too: only what can be a name is shown.
     shown = (part if CONNECTION_NAME.fullmatch(part) or part in Connection.model_fields else "…" for part in inner)

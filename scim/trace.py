@@ -83,12 +83,12 @@ def begin_trace(request: str) -> Trace:
 
 
 def find_current() -> Trace | None:
-    """The request at hand; None outside of one."""
+    """Return the request at hand; None outside of one."""
     return _current.get()
 
 
 def find_deed() -> Deed:
-    """What the operation at hand changes."""
+    """Return what the operation at hand changes."""
     return _deed.get() or Deed()
 
 

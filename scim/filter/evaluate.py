@@ -44,26 +44,26 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {
 
 
 def bind(tree: Filter, resource_type: ResourceType, *, foreign: bool = False) -> Predicate:
-    """The predicate over resources. Raises 400 invalidFilter for an attribute that the resource type does not have or
-    a comparison that its type does not allow. With `foreign`, an attribute of another type has no value instead, as
-    RFC 7644 §3.4.2.1 says for searches over several types."""
+    """Return the predicate over resources. Raises 400 invalidFilter for an attribute that the resource type does not
+    have or a comparison that its type does not allow. With `foreign`, an attribute of another type has no value
+    instead, as RFC 7644 §3.4.2.1 says for searches over several types."""
     if foreign:
         return _bind(tree, lambda path: require_known(path, resource_type) if knows(path, resource_type) else None)
     return _bind(tree, lambda path: require_known(path, resource_type))
 
 
 def knows(path: str, resource_type: ResourceType) -> bool:
-    """Whether a filter's attribute is one of the resource type's."""
+    """Return whether a filter's attribute is one of the resource type's."""
     return isinstance(resource_type.resolve(path), Declared)
 
 
 def bind_elements(tree: Filter, attribute: Attribute, path: str) -> Predicate:
-    """The predicate of a value path over the elements of a complex attribute."""
+    """Return the predicate of a value path over the elements of a complex attribute."""
     return _bind(tree, lambda name: _find_sub(name, attribute, path))
 
 
 def require_known(path: str, resource_type: ResourceType) -> Declared:
-    """The attribute that a filter names. Raises 400 invalidFilter with the remedy."""
+    """Return the attribute that a filter names. Raises 400 invalidFilter with the remedy."""
     target = resource_type.resolve(path)
     if target is None:
         raise ScimError(
@@ -119,7 +119,7 @@ def _bind(tree: Filter, lookup: Callable[[str], Declared | None]) -> Predicate:
 
 
 def _holds_of_nothing(tree: Compare) -> bool:
-    """Whether a comparison holds for an attribute without a value: `eq null`, and `ne` anything else."""
+    """Return whether a comparison holds for an attribute without a value: `eq null`, and `ne` anything else."""
     return tree.operator == ("eq" if tree.value.is_null else "ne")
 
 
@@ -156,7 +156,7 @@ def _bind_comparison(target: Declared, path: str, op: str, literal: Literal) -> 
 
 
 def _make_reader(target: Declared) -> _Values:
-    """All values that a name has in a resource: none, one, or those of a multi-valued attribute."""
+    """Return all values that a name has in a resource: none, one, or those of a multi-valued attribute."""
     urn, name, sub = target.urn, target.name, target.sub.name if target.sub else None
 
     def read(resource: Document) -> Iterator[Any]:
@@ -175,7 +175,7 @@ def _make_reader(target: Declared) -> _Values:
 
 
 def _make_test(attribute: Attribute, path: str, op: str, literal: Literal) -> _Test:
-    """The comparison of one value with the literal, in the attribute's type."""
+    """Return the comparison of one value with the literal, in the attribute's type."""
     if op in _TEXT and attribute.type not in _STRINGS:
         detail = f"{path} is {attribute.type}; {op} compares strings only."
         raise ScimError(INVALID_FILTER, detail, attribute=path, rule="operator")
@@ -203,7 +203,8 @@ def _make_string_test(attribute: Attribute, op: str, wanted: str) -> _Test:
 
 
 def _fold_text(text: str, attribute: Attribute) -> str:
-    """The text as it is compared. A long one is paid for by its length, and folded once for all terms about it."""
+    """Return the text as it is compared. A long one is paid for by its length, and folded once for all terms about
+    it."""
     if len(text) < _LONG:
         return fold(text, attribute)
     charge(len(text) // _LONG, Work.FILTER)

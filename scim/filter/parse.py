@@ -49,7 +49,7 @@ _LIKE = {
     "filter": 'write it like userName eq "ada@example.com"',
     "path": 'write it like name.givenName or emails[type eq "work"].value',
 }
-"""The remedy where nothing more exact can be said."""
+"""The remedy if nothing more exact can be said."""
 _UNCLOSED = 'close it, and write \\" for a quote in it'
 _CHARACTERS = "take these characters out"
 
@@ -64,7 +64,7 @@ class _Token:
 def parse_filter(
     text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH, strict: bool = False
 ) -> Filter:
-    """The tree of a filter. Raises 400 invalidFilter that says where and what was expected."""
+    """Return the tree of a filter. Raises 400 invalidFilter that says if and what was expected."""
     parser = _Parser(text, INVALID_FILTER, "filter", max_length, max_depth, strict)
     tree = parser.read_disjunction(0)
     parser.end()
@@ -73,7 +73,7 @@ def parse_filter(
 
 @lru_cache(maxsize=512)
 def parse_path(text: str, *, max_length: int = MAX_LENGTH, max_depth: int = MAX_DEPTH, strict: bool = False) -> Path:
-    """Return the parts of a PATCH path. Raises 400 invalidPath that says where and what was expected. Clients send the
+    """Return the parts of a PATCH path. Raises 400 invalidPath that says if and what was expected. Clients send the
     same paths again and again, so they are kept."""
     parser = _Parser(text, INVALID_PATH, "path", max_length, max_depth, strict)
     attribute = parser.read_attribute()
@@ -121,7 +121,7 @@ class _Parser:
 
     @staticmethod
     def _find_closing(text: str, start: int, end: int) -> int | None:
-        """Where the value that begins with a quote at `start` ends with one; None if it does not."""
+        """Return where the value that begins with a quote at `start` ends with one; None if it does not."""
         closing = _QUOTES[text[start]]
         for at in range(start + 1, end):
             if text[at] in closing and _ENDS_VALUE.match(text, at + 1):
@@ -186,7 +186,7 @@ class _Parser:
         return And(tuple(readings)) if operator == "ne" else Or(tuple(readings))
 
     def _list_readings(self, token: _Token) -> list[str]:
-        """What a string means: mostly one text."""
+        """Return what a string means: mostly one text."""
         inner = token.text[1:-1] if token.kind == "string" else token.text
         string = token.text
         if token.kind == "quoted":
@@ -213,7 +213,7 @@ class _Parser:
         return token.text
 
     def read_sub_attribute(self) -> str | None:
-        """The `.sub` that may follow a closing bracket."""
+        """Return the `.sub` that may follow a closing bracket."""
         if self._next < len(self._tokens) and (match := _SUB_ATTRIBUTE.fullmatch(self._tokens[self._next].text)):
             self._next += 1
             return match[1]

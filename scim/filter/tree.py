@@ -100,7 +100,7 @@ class Path:
 
 
 def list_names(tree: Filter) -> Iterator[str]:
-    """The attributes that a filter names, as written; inside a value path only the path itself."""
+    """Return the attributes that a filter names, as written; inside a value path only the path itself."""
     match tree:
         case And(terms) | Or(terms):
             for term in terms:

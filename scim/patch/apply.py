@@ -51,14 +51,14 @@ from scim.schema.validation import (
 
 
 def apply(document: Document, operations: Iterable[Operation], resource_type: ResourceType) -> Document:
-    """The changed document; the given one is left as it is. Raises 400 (invalidValue, mutability, noTarget)."""
+    """Return the changed document; the given one is left as it is. Raises 400 (invalidValue, mutability, noTarget)."""
     return at_once(apply_in_steps(document, operations, resource_type))
 
 
 def apply_in_steps(
     document: Document, operations: Iterable[Operation], resource_type: ResourceType
 ) -> Generator[None, None, Document]:
-    """The same, with a step for each operation."""
+    """Do the same, with a step for each operation."""
     text = orjson.dumps(document)
     result: Document = orjson.loads(text)  # a copy of JSON data, in a tenth of deepcopy's time
     touched: dict[tuple[str | None, str], list[Operation]] = {}
@@ -135,7 +135,7 @@ def _change_single_valued(document: Document, operation: Operation, target: Decl
 
 
 def _names_present(document: Document, operation: Operation, target: Declared) -> bool:
-    """Whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
+    """Return whether a removal of a complex value is of the one that is there: it names none, or that one. What is gone
     already, like the manager before this one, is not there."""
     value = _unlist(unwrap(operation.value, target.name))
     if is_empty(value):
@@ -146,15 +146,15 @@ def _names_present(document: Document, operation: Operation, target: Declared) -
 
 
 def _says_anything(value: object, attribute: Attribute) -> bool:
-    """Whether a complex value names a sub-attribute that a client may set, be it to clear it."""
+    """Return whether a complex value names a sub-attribute that a client may set, be it to clear it."""
     value = _unlist(value)
     names = value if isinstance(value, dict) else ()
     return any((sub := attribute.sub(name)) and sub.mutability != "readOnly" for name in names)
 
 
 def _merge(present: Document, sent: object, new: Document | None, attribute: Attribute) -> Document:
-    """A complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3), those
-    that were sent empty go."""
+    """Return a complex value with the sub-attributes that were sent: those that are not named stay (RFC 7644 §3.5.2.3),
+    those that were sent empty go."""
     sent = _unlist(sent)
     cleared = list_emptied(sent, attribute)
     merged = {name: item for name, item in {**present, **(new or {})}.items() if name not in cleared}
@@ -165,7 +165,7 @@ def _merge(present: Document, sent: object, new: Document | None, attribute: Att
 
 
 def _unlist(value: object) -> object:
-    """The one value of a list of one: old jobs of Entra's write a manager so."""
+    """Return the one value of a list of one: old jobs of Entra's write a manager so."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -189,8 +189,8 @@ def _change_multi_valued(document: Document, operation: Operation, target: Decla
 
 
 def _remove(present: list[Any], value: object, whole: Declared) -> list[Any]:
-    """The elements after `remove` of a whole attribute: without those that are listed (Entra's form); none of them if
-    nothing is said, as in the RFC. An empty list names nothing, so all stay."""
+    """Return the elements after `remove` of a whole attribute: without those that are listed (Entra's form); none of
+    them if nothing is said, as in the RFC. An empty list names nothing, so all stay."""
     if value is None or value == "":
         return []
     named = [_parse_named(element, whole) for element in as_list(unwrap(value, whole.name))]
@@ -198,8 +198,8 @@ def _remove(present: list[Any], value: object, whole: Declared) -> list[Any]:
 
 
 def _parse_named(element: object, whole: Declared) -> tuple[Any, set[str]]:
-    """An element that a removal names, in canonical form, and the sub-attributes that it was said not to have. Raises
-    400 invalidValue if it cannot be told which one is meant: what is not known might be what tells it."""
+    """Return an element that a removal names, in canonical form, and the sub-attributes that it was said not to have.
+    Raises 400 invalidValue if it cannot be told which one is meant: what is not known might be what tells it."""
     attribute = whole.attribute
     known = attribute.read_element(element, whole.path)
     described = isinstance(known, dict) and "value" not in known
@@ -209,8 +209,8 @@ def _parse_named(element: object, whole: Declared) -> tuple[Any, set[str]]:
 
 
 def _add(present: list[Any], new: list[Any], attribute: Attribute) -> list[Any]:
-    """The union. An element of the same `value` and type is that element, with what is new about it; one that is sent
-    without a type is the one with its value, whatever its type."""
+    """Return the union. An element of the same `value` and type is that element, with what is new about it; one that is
+    sent without a type is the one with its value, whatever its type."""
     elements, primary = list(present), None
     places: dict[Hashable, int] = {}
     for index, element in enumerate(elements):
@@ -260,8 +260,8 @@ def _change_filtered(present: list[Any], operation: Operation, filter: Filter, t
 
 
 def _keep_one_primary(elements: list[Any], hits: Iterable[int], attribute: Attribute, *, husks: bool) -> list[Any]:
-    """The elements with one primary at most, that of the elements that were hit. What says nothing yet, and may be
-    dropped, takes it from nobody, unless `husks` stay."""
+    """Return the elements with one primary at most, that of the elements that were hit. What says nothing yet, and may
+    be dropped, takes it from nobody, unless `husks` stay."""
     counts = [husks or not is_husk(element, attribute) for element in elements]
     keep = next((i for i in hits if counts[i] and elements[i].get("primary")), None)
     single = keep_one_primary([e if counted else {} for e, counted in zip(elements, counts, strict=True)], keep)
@@ -269,15 +269,15 @@ def _keep_one_primary(elements: list[Any], hits: Iterable[int], attribute: Attri
 
 
 def _is_emptied(before: Document, after: Document, attribute: Attribute) -> bool:
-    """Whether an element has lost what it said: what was never there is no loss, its operation may come next."""
+    """Return whether an element has lost what it said: what was never there is no loss, its operation may come next."""
     return set(after) < set(before) and is_husk(after, attribute)
 
 
 def _change_element(
     element: Document, operation: Operation, filter: Filter, value: Any, attribute: Attribute
 ) -> Document:
-    """One element after an addition or replacement of itself or of one of its sub-attributes. What a replacement does
-    not name stays, unless the connection is strict; another reference is another element."""
+    """Return one element after an addition or replacement of itself or of one of its sub-attributes. What a replacement
+    does not name stays, unless the connection is strict; another reference is another element."""
     if operation.sub is not None:
         return {**element, operation.sub.name: value}
     another = attribute.is_reference and value is not None and "value" in value
@@ -302,7 +302,8 @@ def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, va
 
 
 def _clear(present: list[Any], hits: Collection[int], sub: Attribute | None, attribute: Attribute) -> list[Any]:
-    """The elements without those that were hit, or these without a sub-attribute; what then says nothing goes."""
+    """Return the elements without those that were hit, or these without a sub-attribute; what then says nothing
+    goes."""
     if sub is None:
         return [element for i, element in enumerate(present) if i not in hits]
     elements = []
@@ -316,7 +317,8 @@ def _clear(present: list[Any], hits: Collection[int], sub: Attribute | None, att
 
 
 def _change_every(present: list[Any], operation: Operation, target: Declared, sub: Attribute) -> list[Any]:
-    """`emails.value` without brackets: the sub-attribute of every element, or of a first one."""
+    """Return the elements after an operation on `emails.value` without brackets: the sub-attribute of every element, or
+    of a first one if there is none."""
     if operation.op == "remove":
         hits = _find_named(present, operation, target, sub)
         _hold_sub(present, hits, sub, None, target.name)
@@ -329,7 +331,7 @@ def _change_every(present: list[Any], operation: Operation, target: Declared, su
 
 
 def _find_named(present: list[Any], operation: Operation, target: Declared, sub: Attribute) -> Collection[int]:
-    """The elements whose sub-attribute a removal is about: those of the values that it lists, else all."""
+    """Return the elements whose sub-attribute a removal is about: those of the values that it lists, else all."""
     if operation.value is None or operation.value == "":
         return range(len(present))
     charge(len(present), Work.VALUES)
@@ -344,7 +346,8 @@ def _find_named(present: list[Any], operation: Operation, target: Declared, sub:
 
 
 def _describe(filter: Filter, attribute: Attribute, path: str, *, strict: bool) -> Document:
-    """The element that a filter of `eq` terms describes. If `strict`, raises 400 noTarget for any other filter."""
+    """Return the element that a filter of `eq` terms describes. If `strict`, raises 400 noTarget for any other
+    filter."""
     element: Document = {}
     for term in filter.terms if isinstance(filter, And) else (filter,):
         if isinstance(term, Compare) and term.operator == "eq" and not term.value.is_null:

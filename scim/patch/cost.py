@@ -42,7 +42,7 @@ def hold(document: Document, operation: Operation, resource_type: ResourceType, 
 
 
 def _find_present(document: Document, operation: Operation) -> Any:
-    """What the operation's attribute has."""
+    """Return what the operation's attribute has."""
     target = operation.target
     if target.urn is None or isinstance(target, Declared):
         return find_container(document, target).get(target.name)

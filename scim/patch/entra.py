@@ -56,15 +56,15 @@ class _Reader:
 def parse_operations(
     body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
 ) -> list[Operation]:
-    """The operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter, invalidValue,
-    mutability, noTarget) or 413; nothing is applied then."""
+    """Return the operations of a PATCH body in order. Raises 400 (invalidSyntax, invalidPath, invalidFilter,
+    invalidValue, mutability, noTarget) or 413; nothing is applied then."""
     return at_once(parse_in_steps(body, resource_type, max_operations, strict=strict))
 
 
 def parse_in_steps(
     body: object, resource_type: ResourceType, max_operations: int, *, strict: bool = False
 ) -> Generator[None, None, list[Operation]]:
-    """The same, with a step for each operation."""
+    """Do the same, with a step for each operation."""
     listed = _find_operations(body)
     if len(listed) > max_operations:
         raise ScimError(
@@ -84,7 +84,7 @@ def parse_in_steps(
 
 
 def _measure_path(item: object) -> int:
-    """How long the path of an operation is, in whatever case its name came."""
+    """Return how long the path of an operation is, in whatever case its name came."""
     texts = item.items() if isinstance(item, dict) else ()
     return sum(len(value) for name, value in texts if name.lower() == "path" and isinstance(value, str))
 
@@ -135,8 +135,8 @@ def _parse_op(value: object, number: int) -> Op:
 
 
 def _read_members(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operation]:
-    """The members of a value without a path. They come in no order, so what is about a part of an attribute, and says
-    more exactly what is meant, is done after what is about all of it. Raises 400 invalidSyntax for two values of
+    """Return the members of a value without a path. They come in no order, so what is about a part of an attribute, and
+    says more exactly what is meant, is done after what is about all of it. Raises 400 invalidSyntax for two values of
     one."""
     result = [operation for name, inner in value.items() for operation in _read_member(op, name, inner, reader)]
     seen: dict[str, Any] = {}
@@ -151,8 +151,8 @@ def _read_members(op: Op, value: dict[str, Any], reader: _Reader) -> list[Operat
 
 
 def _read_member(op: Op, name: str, value: object, reader: _Reader) -> Iterator[Operation]:
-    """One member of a value without a path. Unlike a path it may name what is read only (a client that sends back what
-    it read does), or nothing that anybody knows: such members are dropped."""
+    """Read one member of a value without a path. Unlike a path it may name what is read only (a client that sends back
+    what it read does), or nothing that anybody knows: such members are dropped."""
     charge(_NAME + len(name), Work.OPERATIONS)
     try:
         path = parse_path(name)
@@ -171,7 +171,7 @@ def _read_member(op: Op, name: str, value: object, reader: _Reader) -> Iterator[
 
 
 def _has_parts(target: Target) -> bool:
-    """Whether an attribute is one complex value, whose parts may be removed each for itself."""
+    """Return whether an attribute is one complex value, whose parts may be removed each for itself."""
     return (
         isinstance(target, Declared)
         and target.leaf.type == "complex"
@@ -196,7 +196,7 @@ def _read_targeted(op: Op, text: str, value: object, reader: _Reader) -> Iterato
 
 
 def _find_target(op: Op, path: Path, value: object, resource_type: ResourceType) -> Target | None:
-    """What a path stands for."""
+    """Return what a path stands for."""
     target = resource_type.resolve(path.attribute)
     if isinstance(target, Undeclared) and path.filter is None and op != "remove":
         return resource_type.resolve_by_value(target, value)
@@ -204,7 +204,7 @@ def _find_target(op: Op, path: Path, value: object, resource_type: ResourceType)
 
 
 def _read_container(op: Op, path: Path, urn: str | None, value: object, reader: _Reader) -> Iterator[Operation]:
-    """A path that is a schema URN alone; None is the core schema's."""
+    """Read an operation whose path is a schema's URN alone; None is the core schema's."""
     resource_type = reader.resource_type
     name = urn or resource_type.core.id
     if path.filter is not None:
@@ -259,7 +259,7 @@ def _read_operation(op: Op, path: Path, target: Target, value: object, reader: _
 
 
 def names_sub(target: Target) -> bool:
-    """Whether a name is a sub-attribute's."""
+    """Return whether a name is a sub-attribute's."""
     return isinstance(target, Declared) and target.sub is not None
 
 

@@ -28,7 +28,7 @@ class Delta:
 
 
 def split(operations: Iterable[Operation], resource_type: ResourceType) -> tuple[list[Operation], list[Operation]]:
-    """The operations on the document, and those on the members: neither group sees what the other does."""
+    """Return the operations on the document, and those on the members: neither group sees what the other does."""
     document: list[Operation] = []
     members: list[Operation] = []
     for operation in operations:
@@ -39,7 +39,7 @@ def split(operations: Iterable[Operation], resource_type: ResourceType) -> tuple
 
 
 def find_delta(operations: Iterable[Operation]) -> Delta | None:
-    """What operations on members come to; None where the present members must be known. Raises 400 invalidValue."""
+    """Return what operations on members come to; None if the present members must be known. Raises 400 invalidValue."""
     result = Delta()
     for operation in operations:
         target = operation.target
@@ -67,8 +67,8 @@ def find_delta(operations: Iterable[Operation]) -> Delta | None:
 
 
 def sets_all(operations: Iterable[Operation]) -> bool:
-    """Whether the members after the operations are the same whatever they were before: the first of them replaces or
-    removes all."""
+    """Return whether the members after the operations are the same whatever they were before: the first of them
+    replaces or removes all."""
     first = next(iter(operations), None)
     if first is None or first.filter is not None or names_sub(first.target) or first.sub is not None:
         return False
@@ -126,7 +126,7 @@ def _replace_urls(filter: Filter, registry: Registry) -> Filter:
 
 
 def _replace_url(element: object, registry: Registry) -> object:
-    """A member to add with its id for a value."""
+    """Return a member to add with its id for a value."""
     if isinstance(element, str):
         return registry.find_id(element) or element
     if not isinstance(element, dict):
@@ -138,7 +138,7 @@ def _replace_url(element: object, registry: Registry) -> object:
 
 
 def _replace_named_url(element: object, registry: Registry) -> object:
-    """A member to remove with its id for a value, if only a URL names it."""
+    """Return a member to remove with its id for a value, if only a URL names it."""
     if isinstance(element, str):
         return registry.find_id(element) or element
     if not isinstance(element, dict):
@@ -150,7 +150,7 @@ def _replace_named_url(element: object, registry: Registry) -> object:
 
 
 def parse_members(value: object, target: Declared) -> list[Document]:
-    """Members in canonical form, each with its id. Raises 400 invalidValue if one has no value."""
+    """Return members in canonical form, each with its id. Raises 400 invalidValue if one has no value."""
     members: list[Document] = target.without_sub().read(value) or []
     for member in members:
         if "value" not in member:
@@ -160,7 +160,7 @@ def parse_members(value: object, target: Declared) -> list[Document]:
 
 
 def _list_named(filter: Filter) -> set[str] | None:
-    """The ids that a filter of `value eq` terms names."""
+    """Return the ids that a filter of `value eq` terms names."""
     ids: set[str] = set()
     for term in _list_alternatives(filter):
         if not isinstance(term, Compare) or (term.path.lower(), term.operator) != ("value", "eq") or term.value.is_null:

@@ -129,8 +129,8 @@ def _remove(present: Any, operation: Operation) -> Any:
 
 
 def _names(named: dict[str, str], parts: dict[str, str]) -> bool:
-    """Whether an element is the one that a removal names: by its value, with the type if one is named; without a value
-    by all that is said of it."""
+    """Return whether an element is the one that a removal names: by its value, with the type if one is named; without a
+    value by all that is said of it."""
     if "value" in named:
         named = {name: item for name, item in named.items() if name in ("value", "type")}
     return named.items() <= parts.items()

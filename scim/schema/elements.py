@@ -23,19 +23,20 @@ _SHOWN = 80
 
 
 def as_list(value: object) -> list[Any]:
-    """A client's value as a list of elements."""
+    """Return a client's value as a list of elements."""
     return value if isinstance(value, list) else [value]
 
 
 def unwrap(value: object, name: str) -> object:
-    """A value without the object around it that only repeats the attribute's name: Salesforce's {"members": […]}."""
+    """Return a value without the object around it that only repeats the attribute's name: Salesforce's {"members":
+    […]}."""
     if isinstance(value, dict) and [member.lower() for member in value] == [name.lower()]:
         return value[next(iter(value))]
     return value
 
 
 def make_unclear_removal(element: object, path: str) -> ScimError:
-    """The error for a removal in which an element says nothing that is understood."""
+    """Return the error for a removal in which an element says nothing that is understood."""
     return ScimError(
         INVALID_VALUE,
         f"What to remove of {path} cannot be told from {show(element)}; send the values that shall go.",
@@ -45,8 +46,8 @@ def make_unclear_removal(element: object, path: str) -> ScimError:
 
 
 def is_understood(element: object, attribute: Attribute) -> bool:
-    """Whether an element, as sent, names anything that a client may set, be it to clear it. A value of a wrong type
-    counts as understood: its validator says what is wrong with it."""
+    """Return whether an element, as sent, names anything that a client may set, be it to clear it. A value of a wrong
+    type counts as understood: its validator says what is wrong with it."""
     if isinstance(element, dict):
         if attribute.type != "complex":
             return any(name.lower() == "value" for name in element)
@@ -56,7 +57,7 @@ def is_understood(element: object, attribute: Attribute) -> bool:
 
 
 def has_unknown(element: object, attribute: Attribute) -> bool:
-    """Whether an element, as sent, has a name that its attribute does not know."""
+    """Return whether an element, as sent, has a name that its attribute does not know."""
     names = (name for name in element if name.lower() != "displayname") if isinstance(element, dict) else ()
     if attribute.type != "complex":
         return any(name.lower() != "value" for name in names)
@@ -85,7 +86,7 @@ def refuse_husks(value: object, attribute: Attribute, path: str) -> None:
 
 
 def make_nothing_meant(element: object, path: str, wanted: str = "its values") -> ScimError:
-    """The error for a list of elements that say nothing and shall take the place of another one."""
+    """Return the error for a list of elements that say nothing and shall take the place of another one."""
     return ScimError(
         INVALID_VALUE,
         f"{path} cannot be replaced by {show(element)}, in which no value is understood; "
@@ -116,7 +117,7 @@ def refuse_nobody(value: object, attribute: Attribute, path: str) -> None:
 
 
 def show(element: object) -> str:
-    """An element as an error shows it."""
+    """Return an element as an error shows it."""
     text = json.dumps(element, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
@@ -127,15 +128,15 @@ def _list_settable(attribute: Attribute) -> str:
 
 
 def is_husk(element: object, attribute: Attribute) -> bool:
-    """Whether an element says nothing but its type, primary or display, although it could say more."""
+    """Return whether an element says nothing but its type, primary or display, although it could say more."""
     if not isinstance(element, dict) or not set(element) <= ABOUT:
         return False
     return any(sub.name not in ABOUT and sub.mutability != "readOnly" for sub in attribute.sub_attributes)
 
 
 def identify(element: Any, attribute: Attribute, *, typed: bool = True) -> Hashable:
-    """What makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's value
-    alone, else all of it."""
+    """Return what makes an element this one among the others: its value with its type (RFC 7643 §2.4), a reference's
+    value alone, else all of it."""
     if isinstance(element, dict) and "value" in element:
         kind = fold_value(element.get("type"), attribute.sub("type")) if typed and not attribute.is_reference else None
         return fold_value(element["value"], attribute.sub("value")), kind
@@ -186,5 +187,5 @@ def _fits(element: dict[str, Any], parts: dict[str, Any], absent: set[str], attr
 
 
 def fold_value(value: Any, attribute: Attribute | None) -> Any:
-    """A value in the form in which two of the attribute are equal."""
+    """Return a value in the form in which two of the attribute are equal."""
     return fold(value, attribute) if isinstance(value, str) and attribute is not None else value

@@ -36,7 +36,7 @@ class SchemaError(ValueError):
 
 
 def load(added: Path | None = None) -> Registry:
-    """The registry of our documents and those of the folder `added`, if it exists. Raises SchemaError."""
+    """Return the registry of our documents and those of the folder `added`, if it exists. Raises SchemaError."""
     common = tuple(
         Attribute.model_validate(a) for a in json.loads((DOCUMENTS / "common.json").read_bytes())["attributes"]
     )
@@ -139,7 +139,8 @@ def _read_documents(file: Path) -> Iterator[Schema | ResourceTypeDocument]:
 
 
 def _name_items(path: tuple[str, ...], document: object) -> Iterator[str]:
-    """The parts of a path into a document, with an attribute's name in place of its place in a list, if it has one."""
+    """Return the parts of a path into a document, with an attribute's name in place of its place in a list, if it has
+    one."""
     for part in path:
         if isinstance(document, list) and part.isdigit() and int(part) < len(document):
             document = document[int(part)]
@@ -151,7 +152,7 @@ def _name_items(path: tuple[str, ...], document: object) -> Iterator[str]:
 
 
 def _extend(types: dict[str, ResourceTypeDocument], schemas: dict[str, Schema]) -> dict[str, ResourceTypeDocument]:
-    """The resource types with the schemas that extend them by their URN."""
+    """Return the resource types with the schemas that extend them by their URN."""
     named = {t.schema_ for t in types.values()} | {e.schema_ for t in types.values() for e in t.schema_extensions}
     result = dict(types)
     for urn in schemas:

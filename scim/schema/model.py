@@ -55,12 +55,12 @@ class Attribute(_Document):
         return {sub.name.lower(): sub for sub in self.sub_attributes}
 
     def sub(self, name: str) -> Attribute | None:
-        """The sub-attribute of that name, in any case (RFC 7643 §2.1)."""
+        """Return the sub-attribute of that name, in any case (RFC 7643 §2.1)."""
         return self._subs.get(name.lower())
 
     def is_value(self, name: str) -> bool:
-        """Whether a sub-attribute's name stands for the values themselves: `tags.value` of plain `tags` (RFC 7643
-        §2.4)."""
+        """Return whether a sub-attribute's name stands for the values themselves: `tags.value` of plain `tags` (RFC
+        7643 §2.4)."""
         return self.multi_valued and self.type != "complex" and name.lower() == "value"
 
     @property

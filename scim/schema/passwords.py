@@ -30,7 +30,7 @@ def _is_one(name: str) -> bool:
 
 
 def _remove_passwords(value: Any) -> Any:
-    """The value without passwords; what becomes empty by that is left out too. Bodies have a greatest depth."""
+    """Return the value without passwords; what becomes empty by that is left out too. Bodies have a greatest depth."""
     if isinstance(value, dict):
         kept = {name: _remove_passwords(item) for name, item in value.items() if not _is_one(name)}
         return {name: item for name, item in kept.items() if item not in ({}, []) or item == value[name]}

@@ -27,7 +27,7 @@ class Projection:
     """Bound to one request's parameters, used for each of its resources."""
 
     def __init__(self, resource_type: ResourceType, query: Mapping[str, str]) -> None:
-        """Raises 400 invalidValue where both parameters are given (RFC 7644 §3.9 has them exclude each other), or name
+        """Raises 400 invalidValue if both parameters are given (RFC 7644 §3.9 has them exclude each other), or name
         more than anybody reads."""
         self._type = resource_type
         asked = query.get("attributes") or "", query.get("excludedattributes") or ""
@@ -62,12 +62,13 @@ class Projection:
         self._rules.clear()
 
     def includes(self, name: str) -> bool:
-        """Whether a core attribute of that declared name can appear at all, so that it need not be read otherwise."""
+        """Return whether a core attribute of that declared name can appear at all, so that it need not be read
+        otherwise."""
         attribute = self._type.core_attributes[name.lower()]
         return self._find_shown(None, attribute)[0]
 
     def apply(self, resource: Document) -> Document:
-        """The resource as the client gets it. What its schema does not know any more is not shown."""
+        """Return the resource as the client gets it. What its schema does not know any more is not shown."""
         result: Document = {}
         for name, value in resource.items():
             rule = self._rules.get(name)
@@ -86,7 +87,7 @@ class Projection:
         return result
 
     def _find_shown(self, urn: str | None, attribute: Attribute) -> tuple[bool, set[str] | None]:
-        """Whether an attribute is shown, and which of its sub-attributes (None: all)."""
+        """Return whether an attribute is shown, and which of its sub-attributes (None: all)."""
         if attribute.hidden or attribute.returned == "always":
             return not attribute.hidden, None
         key = (urn, attribute.name)
@@ -125,7 +126,7 @@ class Projection:
         return container
 
     def _show_undeclared(self, urn: str, value: Any) -> Any:
-        """What is shown of an extension that nobody declared: its attributes go by their names alone."""
+        """Return what is shown of an extension that nobody declared: its attributes go by their names alone."""
         asked = self._undeclared_names.get(urn.lower(), set())
         if self._only:
             return value if "" in asked else {n: v for n, v in value.items() if n.lower() in asked}
@@ -150,14 +151,14 @@ def _select_names(resource_type: ResourceType, text: str) -> Selection:
 
 
 def _keep_subs(value: Any, keep: frozenset[str]) -> Any:
-    """A complex value, or a list of them, with these sub-attributes alone."""
+    """Return a complex value, or a list of them, with these sub-attributes alone."""
     if isinstance(value, list):
         return [kept for element in value if (kept := _select_subs(element, keep))]
     return _select_subs(value, keep)
 
 
 def _is_kept(sub: Attribute, asked: set[str] | None, hidden: set[str]) -> bool:
-    """Whether a sub-attribute is shown; `asked` is None where the attribute is shown as a whole."""
+    """Return whether a sub-attribute is shown; `asked` is None if the attribute is shown as a whole."""
     if sub.hidden or sub.returned == "always":
         return not sub.hidden
     if sub.returned == "request" and asked is None:

@@ -49,12 +49,12 @@ def make_element_reader(attribute: Attribute, suffix: str = "") -> Reader:
 
 
 def is_empty(value: object) -> bool:
-    """Whether a client's value means "no value" (RFC 7643 §2.5; Entra's tests clear with "" and null)."""
+    """Return whether a client's value means "no value" (RFC 7643 §2.5; Entra's tests clear with "" and null)."""
     return value is None or value == "" or value == []
 
 
 def keep_one_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
-    """The elements with one primary at most (RFC 7643 §2.4): the one at index `keep`, else the first.
+    """Return the elements with one primary at most (RFC 7643 §2.4): the one at index `keep`, else the first.
 
     Entra's default mappings may mark several; refusing the user for it would help nobody."""
     primaries = [
@@ -67,8 +67,8 @@ def keep_one_primary(elements: list[Any], keep: int | None = None) -> list[Any]:
 
 
 def _make_simple_reader(attribute: Attribute, suffix: str) -> Reader:
-    """A plain value may be wrapped as `{"value": …}`: in a list, as Entra writes what has several values, and where
-    there is one value as the only element of a list, as Microsoft's library wrote it."""
+    """Return the reader of a plain value, which may be wrapped as `{"value": …}`: in a list, as Entra writes what has
+    several values; and if there is one value, as the only element of a list, as Microsoft's library wrote it."""
 
     def read(value: object, path: str) -> Any:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not attribute.multi_valued:
@@ -81,7 +81,7 @@ def _make_simple_reader(attribute: Attribute, suffix: str) -> Reader:
 
 
 def _unwrap(value: dict[str, Any], without: object) -> object:
-    """What stands in `value`; `without` where there is no such member."""
+    """Return what stands in `value`; `without` if there is no such member."""
     return next((item for name, item in value.items() if name.lower() == "value"), without)
 
 
@@ -142,7 +142,7 @@ def _make_complex_reader(attribute: Attribute) -> Reader:
 
 
 def _to_object(value: object, path: str, attribute: Attribute, known: _Known) -> dict[str, Any]:
-    """A complex value that was not sent as an object."""
+    """Return a complex value that was not sent as an object."""
     if isinstance(value, list) and len(value) == 1 and not attribute.multi_valued:
         value = value[0]  # the manager of old Entra jobs: [{"$ref": …, "value": …}]
     if isinstance(value, str) and "value" in known:

@@ -151,7 +151,7 @@ class ResourceType:
 
     @property
     def edges(self) -> str | None:
-        """The one attribute of a resource type that shows edges; None where there is none."""
+        """The one attribute of a resource type that shows edges; None if there is none."""
         return self.members or self.member_of
 
     @cached_property
@@ -247,9 +247,9 @@ class ResourceType:
         return name.lower() in _TYPES or name.lower() == self.name.lower()
 
     def resolve_by_value(self, target: Undeclared, value: object) -> Undeclared:
-        """What a name of no declared schema stands for, by the value that it is set to. An object is an extension,
-        unless it has a `value`: Entra's custom attributes are never complex, but it wraps their values. Anything else
-        is an attribute's, unless the URN ends in a resource type's name, as that of an extension does."""
+        """Return what a name of no declared schema stands for, by the value that it is set to. An object is an
+        extension, unless it has a `value`: Entra's custom attributes are never complex, but it wraps their values.
+        Anything else is an attribute's, unless the URN ends in a resource type's name, as that of an extension does."""
         if target.urn is None or target.urn in self.extension_attributes:
             return target
         if isinstance(value, dict):
@@ -331,11 +331,11 @@ class Registry:
         return next((each for each in self.catalogs if each.resource_type.document.endpoint.lower() == endpoint), None)
 
     def is_offered(self, segments: Sequence[str]) -> bool:
-        """Whether path segments lead to a catalog, whose values a policy may say."""
+        """Return whether path segments lead to a catalog, whose values a policy may say."""
         return bool(self.catalogs and segments) and self.find_catalog(segments[0]) is not None
 
     def by_id(self, id: str) -> ResourceType | None:
-        """The type that an id of ours belongs to; None for an id that cannot be ours."""
+        """Return the type that an id of ours belongs to; None for an id that cannot be ours."""
         prefix, dash, _ = id.partition("-")
         return self._by_prefix.get(prefix) if dash else None
 

@@ -34,7 +34,7 @@ _NAME = 3
 
 
 def make_canonical(body: object, resource_type: ResourceType) -> Document:
-    """The document that a POST or PUT body means. Raises 400 invalidSyntax or invalidValue."""
+    """Return the document that a POST or PUT body means. Raises 400 invalidSyntax or invalidValue."""
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: one resource.")
     _check_schemas(body)
@@ -159,7 +159,7 @@ def _place_container(
 
 
 def require(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
-    """Raise 400 invalidValue where a required extension, attribute or sub-attribute has no value. An extension's
+    """Raise 400 invalidValue if a required extension, attribute or sub-attribute has no value. An extension's
     attributes and an attribute's sub-attributes are required only where it is there.
 
     What was missing `before` may stay so: a schema that became stricter must not keep anybody from being disabled."""
@@ -199,7 +199,7 @@ def _list_absent(container: Document, attributes: Iterable[Attribute], prefix: s
 
 
 def hold_numbers(document: Document, resource_type: ResourceType, before: Document | None = None) -> None:
-    """Raise 400 invalidValue where an attribute has more values than a request can sensibly work on, and more than
+    """Raise 400 invalidValue if an attribute has more values than a request can sensibly work on, and more than
     `before`; members, which are not kept in the document, have no bound."""
     for name, value in document.items():
         old = before.get(name) if before else None
@@ -222,7 +222,7 @@ def hold_number(values: list[Any], name: str, resource_type: ResourceType) -> No
 
 
 def hold_immutable(before: Document, after: Document, resource_type: ResourceType) -> None:
-    """Raise 400 mutability where an immutable attribute that had a value has another one, or none (RFC 7644 §3.5)."""
+    """Raise 400 mutability if an immutable attribute that had a value has another one, or none (RFC 7644 §3.5)."""
     schemas = [(None, resource_type.core), *((extension.id, extension) for extension in resource_type.extensions)]
     for urn, schema in schemas:
         old, new = (document if urn is None else document.get(urn, {}) for document in (before, after))
@@ -233,7 +233,7 @@ def hold_immutable(before: Document, after: Document, resource_type: ResourceTyp
 
 
 def make_immutable(name: str) -> ScimError:
-    """The error for a change of what is set once."""
+    """Return the error for a change of what is set once."""
     detail = f"{name} is immutable; it keeps the value that it was created with."
     return ScimError(MUTABILITY, detail, attribute=name, rule="immutable")
 
@@ -252,7 +252,7 @@ def find_container(document: Document, target: Target) -> Document:
 
 
 def assign(document: Document, target: Target, value: object) -> None:
-    """Set or, where the value is None, clear what `target` stands for. Empty containers do not stay."""
+    """Set what `target` stands for, or clear it if the value is None. Empty containers do not stay."""
     container = document if target.urn is None else document.setdefault(target.urn, {})
     name = target.name
     if isinstance(target, Declared) and target.sub is not None:
@@ -272,10 +272,10 @@ def _put(container: Document, name: str, value: object) -> None:
 
 
 def keep_undeclared(value: object) -> object | None:
-    """A value of an extension that nobody declared, as sent; None where it is no value."""
+    """Return a value of an extension that nobody declared, as sent; None if it is no value."""
     return None if is_empty(value) or value == {} else value
 
 
 def find_own_name(container: Document, name: str) -> str:
-    """The name under which a container already has what nobody declared, in whatever case; else `name`."""
+    """Return the name under which a container already has what nobody declared, in whatever case; else `name`."""
     return next((known for known in container if known.lower() == name.lower()), name)

@@ -53,8 +53,8 @@ _WANTED = {
 
 
 def make_wrong_type(path: str, attribute: Attribute, value: object) -> ScimError:
-    """The error for a value of the wrong type. It shows the value, since Entra sends most of them as strings, but not
-    that of an attribute which is never shown."""
+    """Return the error for a value of the wrong type. It shows the value, since Entra sends most of them as strings,
+    but not that of an attribute which is never shown."""
     found = _JSON_TYPES.get(type(value), "null")
     if isinstance(value, str | int | float) and attribute.type != "complex" and not attribute.hidden:
         found = repr(value[:_SHOWN]) if isinstance(value, str) else json.dumps(value)
@@ -67,7 +67,8 @@ def make_wrong_type(path: str, attribute: Attribute, value: object) -> ScimError
 
 
 def cast(value: object, attribute: Attribute, path: str) -> object:
-    """`value` as the attribute's simple type, with the casts that Entra's strings need. Raises 400 invalidValue."""
+    """Return `value` as the attribute's simple type, with the casts that Entra's strings need. Raises 400
+    invalidValue."""
     match attribute.type:
         case "string" | "binary" | "reference":
             if isinstance(value, str):
@@ -100,8 +101,8 @@ def _cast_decimal(value: object, attribute: Attribute, path: str) -> float | int
 
 
 def parse_number(text: str) -> int | float | None:
-    """The number that a text says, exactly if it is a whole one (`7.0` is 7); None if it says none that a 64-bit float
-    holds."""
+    """Return the number that a text says, exactly if it is a whole one (`7.0` is 7); None if it says none that a 64-bit
+    float holds."""
     if not _NUMBER.fullmatch(text):
         return None
     whole, _, fraction = text.partition(".")
@@ -112,8 +113,8 @@ def parse_number(text: str) -> int | float | None:
 
 
 def parse_instant(text: str) -> int | None:
-    """The instant of an xsd:dateTime in picoseconds since 1970, or None: Entra writes seven fractional digits, and a
-    comparison must not lose the last. Without an offset it is UTC."""
+    """Return the instant of an xsd:dateTime in picoseconds since 1970, or None: Entra writes seven fractional digits,
+    and a comparison must not lose the last. Without an offset it is UTC."""
     match = _DATE_TIME.fullmatch(text.strip())
     if match is None:
         return None
@@ -127,23 +128,23 @@ def parse_instant(text: str) -> int | None:
 
 
 def fold(text: str, attribute: Attribute) -> str:
-    """`text` in the form in which two values of the attribute are equal: NFC, and in lower case if caseExact is false
-    (RFC 8265 §3.3.1). That is not full case folding: Straße and Strasse are two names. A final sigma is a sigma, or the
-    prefix of a name would not always be one of its lower-case form."""
+    """Return `text` in the form in which two values of the attribute are equal: NFC, and in lower case if caseExact is
+    false (RFC 8265 §3.3.1). That is not full case folding: Straße and Strasse are two names. A final sigma is a sigma,
+    or the prefix of a name would not always be one of its lower-case form."""
     if text.isascii():
         return text if attribute.case_exact else text.lower()
     return fold_text(text, case_exact=attribute.case_exact)
 
 
 def fold_text(text: str, *, case_exact: bool) -> str:
-    """The same, for what is known of the attribute."""
+    """Do the same, for what is known of the attribute."""
     text = _compose(text)
     return text if case_exact else _compose(text.lower().replace("\u03c2", "\u03c3"))
 
 
 def _compose(text: str) -> str:
-    """`text` in NFC. Of a long one, pieces: what stands behind one letter is sorted in a time that grows with its
-    square, so half a million accents would take ten seconds."""
+    """Return `text` in NFC. Of a long one, pieces: what stands behind one letter is sorted in a time that grows with
+    its square, so half a million accents would take ten seconds."""
     if len(text) <= _LONG:
         return unicodedata.normalize("NFC", text)
     pieces, start = [], 0

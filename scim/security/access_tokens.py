@@ -39,7 +39,7 @@ class Claims:
         return now >= self.expires
 
     def match(self, connection: Connection) -> bool:
-        """Whether the connection still has the credential, and is the one that it was."""
+        """Return whether the connection still has the credential, and is the one that it was."""
         ids = [key.id for key in connection.keys] if connection.kind == "oauth" else []
         if connection.kind == "federation" and connection.trust is not None:
             ids = [connection.trust.id]
@@ -63,7 +63,8 @@ class AccessTokens:
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
 
     async def issue(self, connection: Connection, credential: str) -> str:
-        """A token for that connection. Raises SecretsUnavailable, and NoSigningKeys or NoSeals if there are none."""
+        """Return a token for that connection. Raises SecretsUnavailable, and NoSigningKeys or NoSeals if there are
+        none."""
         now = datetime.now(UTC)
         root = find_current(await self._keys.get(SECRET) or (), now)
         if root is None:
@@ -85,7 +86,7 @@ class AccessTokens:
         return jwt.encode(claims, root.derive_for_day(day), _ALGORITHM, headers={"typ": TYPE, "kid": kid})
 
     async def read(self, token: str) -> Claims | None:
-        """What a token of ours says, expired or not; None for any other. Raises SecretsUnavailable."""
+        """Return what a token of ours says, expired or not; None for any other. Raises SecretsUnavailable."""
         try:
             key, _, seal = str(jwt.get_unverified_header(token).get("kid")).rpartition(".")
         except (jwt.InvalidTokenError, RecursionError):
@@ -115,7 +116,7 @@ class AccessTokens:
 
 
 def read_type(token: str) -> str | None:
-    """The `typ` that a token's header claims; None where it is no token."""
+    """Return the `typ` that a token's header claims; None if it is no token."""
     try:
         typ: str | None = jwt.get_unverified_header(token).get("typ")
     except (jwt.InvalidTokenError, RecursionError):
@@ -124,7 +125,7 @@ def read_type(token: str) -> str | None:
 
 
 def _name_key(key: str) -> str:
-    """What the seal on the name of a key is of."""
+    """Return what the seal on the name of a key is of."""
     return f"kid {key}"
 
 
@@ -133,5 +134,5 @@ def _find_day(now: datetime) -> int:
 
 
 def _list_days(now: datetime) -> list[str]:
-    """The days whose keys a living token may have; another process's clock may be a little ahead."""
+    """Return the days whose keys a living token may have; another process's clock may be a little ahead."""
     return [str(_find_day(now) + difference) for difference in (-1, 0, 1)]

@@ -45,8 +45,8 @@ class Assertions:
         self._keys = keys
 
     async def check(self, token: str, trust: Trust) -> dict[str, Any]:
-        """The claims of a token that is all that `trust` says. Raises Rejected, and SecretsUnavailable if the issuer's
-        keys cannot be had."""
+        """Return the claims of a token that is all that `trust` says. Raises Rejected, and SecretsUnavailable if the
+        issuer's keys cannot be had."""
         claims = await self.read_signed(token, trust.jwks_uri)
         _check_caller(claims, trust)
         check_times(claims)
@@ -54,8 +54,8 @@ class Assertions:
         return claims
 
     async def read_signed(self, token: str, jwks_uri: str) -> dict[str, Any]:
-        """The claims of a token that a key of `jwks_uri` signed, and nothing else of it checked. Raises Rejected, not
-        proven, and SecretsUnavailable."""
+        """Return the claims of a token that a key of `jwks_uri` signed, and nothing else of it checked. Raises
+        Rejected, not proven, and SecretsUnavailable."""
         header = _read_header(token)
         if header.get("alg") != _ALGORITHM:
             raise Rejected(f"it is not signed with {_ALGORITHM}", proven=False)
@@ -79,7 +79,7 @@ _SIGNATURE_ALONE: Any = {
 
 
 def read_expiry(claims: dict[str, Any]) -> datetime:
-    """When a token that was checked ends."""
+    """Return when a token that was checked ends."""
     return datetime.fromtimestamp(claims["exp"], tz=UTC)
 
 
@@ -115,7 +115,7 @@ def check_times(claims: dict[str, Any]) -> None:
 
 
 def read_moment(claims: dict[str, Any], name: str) -> float:
-    """A claim that is a time, in seconds since 1970 (RFC 7519 §2, NumericDate)."""
+    """Return a claim that is a time, in seconds since 1970 (RFC 7519 §2, NumericDate)."""
     if name not in claims:
         raise Rejected(f"it has no claim {name}")
     value = claims[name]

@@ -27,7 +27,7 @@ _PAUSE = {"Retry-After": "3600"}
 
 
 async def authenticate(headers: Mapping[str, str], security: Security, *, reads: bool) -> Connection:
-    """The caller's connection, which is a customer's, for a request that `reads` or writes.
+    """Return the caller's connection, which is a customer's, for a request that `reads` or writes.
 
     Raises 401 with WWW-Authenticate; 403 where a read-only connection writes, and for an operator's; 503 where it is
     paused (Entra tries again, and would stop provisioning on a 403); SecretsUnavailable where the connection or a
@@ -43,7 +43,8 @@ async def authenticate(headers: Mapping[str, str], security: Security, *, reads:
 
 
 async def identify(headers: Mapping[str, str], security: Security) -> tuple[Connection, Credential | None]:
-    """The connection of the caller and its credential, which may have ended. Raises 401 and SecretsUnavailable."""
+    """Return the connection of the caller and its credential, which may have ended. Raises 401 and
+    SecretsUnavailable."""
     token = _read_token(headers.get("authorization", ""))
     if len(token) > _MAX_TOKEN:
         raise _make_unknown("malformed")
@@ -137,7 +138,7 @@ async def _identify_by_jwt(token: str, security: Security) -> tuple[Connection, 
 
 
 async def _identify_by_entra_token(token: str, security: Security) -> Connection:
-    """The connection of a token that Entra signed: only then does it name a tenant to look for."""
+    """Return the connection of a token that Entra signed: only then does it name a tenant to look for."""
     from scim.security.assertions import Rejected
 
     try:
@@ -190,12 +191,12 @@ def _read_token(header: str) -> str:
 
 
 def _make_unknown(reason: Reason) -> ScimError:
-    """The refusal of whoever shows nothing of ours: the same whatever there is, or it would tell."""
+    """Return the refusal of whoever shows nothing of ours: the same whatever there is, or it would tell."""
     return _make_refusal(told.UNKNOWN_TOKEN, reason)
 
 
 def _make_unknown_entra(reason: Reason) -> ScimError:
-    """The same for whoever shows a token of another issuer, as Entra does if the admin entered none."""
+    """Do the same for whoever shows a token of another issuer, as Entra does if the admin entered none."""
     return _make_refusal(told.ENTRA_TOKEN, reason)
 
 

@@ -66,7 +66,8 @@ class Cached(Generic[T]):
         self._reads: dict[str, asyncio.Task[_Answer[T]]] = {}
 
     async def get(self, name: str, accept: Callable[[T], bool] = bool) -> T | None:
-        """The value of that name, asked for anew if the kept one is old or not accepted. Raises SecretsUnavailable."""
+        """Return the value of that name, asked for anew if the kept one is old or not accepted. Raises
+        SecretsUnavailable."""
         answer = self._find(name)
         if answer is not None and self._suits(answer, accept):
             if self._clock() < answer.until:
@@ -86,7 +87,7 @@ class Cached(Generic[T]):
         return answer.value
 
     def failed(self, name: str) -> bool:
-        """Whether the last try to ask anew for a name that is kept failed."""
+        """Return whether the last try to ask anew for a name that is kept failed."""
         answer = self._some.get(name)
         return answer is not None and answer.failed
 
@@ -110,7 +111,7 @@ class Cached(Generic[T]):
         return answer.value is not None and lasts and accept(answer.value)
 
     def _may_ask(self, answer: _Answer[T] | None) -> bool:
-        """Whether the source may be asked now, in place of what is kept. Raises SecretsUnavailable if that says
+        """Return whether the source may be asked now, in place of what is kept. Raises SecretsUnavailable if that says
         nothing."""
         now = self._clock()
         if answer is None or now >= answer.until:

@@ -72,7 +72,8 @@ class Credential(BaseModel):
     @field_validator("value")
     @classmethod
     def _refuse_reference(cls, value: str) -> str:
-        """An unresolved Key Vault reference is text that anybody can guess: it must never become a key."""
+        """Refuse a Key Vault reference that was not resolved: it is text that anybody can guess, and must never become
+        a key."""
         if value.startswith("@Microsoft.KeyVault("):
             raise ValueError("holds a Key Vault reference that was not resolved")
         return value
@@ -140,7 +141,7 @@ class Operator(BaseModel):
         return self.tenants == (EVERY_TENANT,)
 
     def reaches(self, tenant: str) -> bool:
-        """Whether a tenant of that id is one of its own, whether or not there is one."""
+        """Return whether a tenant of that id is one of its own, whether or not there is one."""
         return self.reaches_all or tenant in self.tenants
 
 
@@ -260,12 +261,12 @@ class Connection(BaseModel):
         return self.trust.id
 
     def find_end(self, credential: Credential | None) -> datetime | None:
-        """When that credential of the connection, or the connection, expires: whichever is first."""
+        """Return when that credential of the connection, or the connection, expires: whichever is first."""
         ends = [end for end in (self.expires, credential.expires if credential else None) if end is not None]
         return min(ends, default=None)
 
     def find_last_end(self) -> datetime | None:
-        """When the last of its credentials expires, or the connection; None for never."""
+        """Return when the last of its credentials expires, or the connection; None for never."""
         ends = [self.find_end(key) for key in self.keys] or [self.expires]
         return None if None in ends else max(end for end in ends if end is not None)
 
@@ -300,7 +301,7 @@ class Connection(BaseModel):
         )
 
     def dump(self) -> dict[str, Any]:
-        """The connection as JSON data without its name, as the settings and the vault hold it."""
+        """Return the connection as JSON data without its name, as the settings and the vault hold it."""
         return self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
 
 
@@ -309,8 +310,8 @@ def build_entra_name(trust: Trust) -> str:
 
 
 def read_connection(name: str, document: object, revoked: Iterable[Revoked] = ()) -> Connection:
-    """The connection of a JSON document. What is known to be `revoked` is so, whatever the document says of it.
-    ValueError, without any value of it, where it is none."""
+    """Return the connection of a JSON document. What is known to be `revoked` is so, whatever the document says of it.
+    ValueError, without any value of it, if it is none."""
     if not isinstance(document, dict):
         raise ValueError("is not a JSON object")
     try:

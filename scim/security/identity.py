@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def open_identity(client_id: str | None) -> AsyncTokenCredential:
-    """The identity; `client_id` tells which one, where several are assigned."""
+    """Return the identity; `client_id` tells which one, if several are assigned."""
     if "IDENTITY_ENDPOINT" in os.environ:
         from azure.identity.aio import ManagedIdentityCredential
 

@@ -59,7 +59,8 @@ class PublicKeys:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, jwks_uri: str, kid: str) -> jwt.PyJWK | None:
-        """The key of that id; None if the issuer does not have it. Raises SecretsUnavailable if that is not known."""
+        """Return the key of that id; None if the issuer does not have it. Raises SecretsUnavailable if that is not
+        known."""
         keys = self._issuers.setdefault(jwks_uri, _Keys())
         now = self._clock()
         age, down = now - keys.answered, keys.failed and now - keys.asked < 2 * _AGAIN
@@ -99,7 +100,7 @@ class PublicKeys:
 
 
 def _is_usable(key: jwt.PyJWK) -> bool:
-    """Whether the issuer signs tokens with it, and whether it is fit for that (RFC 7517 §4.2 and §4.3, RFC 7518
+    """Return whether the issuer signs tokens with it, and whether it is fit for that (RFC 7517 §4.2 and §4.3, RFC 7518
     §3.3)."""
     said = key._jwk_data
     purposes = said.get("key_ops")

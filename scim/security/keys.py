@@ -63,7 +63,8 @@ def parse_client_id(client_id: str) -> Issued | None:
 
 
 def matches(key: str, stored: str) -> bool:
-    """Whether `key` is the stored one, which is the key itself or `sha256:` and its hex digest. Constant time."""
+    """Return whether `key` is the stored one, which is the key itself or `sha256:` and its hex digest. Constant
+    time."""
     shown = key
     if _DIGEST.fullmatch(stored):
         shown, stored = digest(key), stored.lower()
@@ -71,23 +72,23 @@ def matches(key: str, stored: str) -> bool:
 
 
 def digest(key: str) -> str:
-    """What may be kept in place of the key. A key has 190 random bits: no salt and no slow hash are needed."""
+    """Return what may be kept in place of the key. A key has 190 random bits: no salt and no slow hash are needed."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def find_digest(stored: str) -> str:
-    """The digest of a stored key, whichever way it is stored."""
+    """Return the digest of a stored key, whichever way it is stored."""
     return stored.lower() if _DIGEST.fullmatch(stored) else digest(stored)
 
 
 def fingerprint(stored: str) -> str:
-    """Eight hex digits that name a stored key and give nothing of it away."""
+    """Return eight hex digits that name a stored key and give nothing of it away."""
     return find_digest(stored)[7:15]
 
 
 def is_storable(stored: str, connection: str) -> bool:
-    """Whether a configured value can be a key of that connection, or is the digest of one. Whether a key is sealed is
-    not known here."""
+    """Return whether a configured value can be a key of that connection, or is the digest of one. Whether a key is
+    sealed is not known here."""
     issued = parse_key(stored)
     return bool(_DIGEST.fullmatch(stored)) or (issued is not None and issued.connection == connection)
 

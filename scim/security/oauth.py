@@ -67,7 +67,7 @@ class OAuthError(Exception):
 
 
 def answer_metadata(request: Request, origin: str) -> Response:
-    """The authorization server's metadata. `origin` is the issuer."""
+    """Return the authorization server's metadata. `origin` is the issuer."""
     if request.method not in ("GET", "HEAD"):
         return OAuthError("invalid_request", "The metadata is read with GET.", 405, {"Allow": "GET, HEAD"}).response()
     body = {
@@ -83,8 +83,8 @@ def answer_metadata(request: Request, origin: str) -> Response:
 
 
 async def answer(request: Request, security: Security, limit: Callable[[str], None]) -> Response:
-    """An access token for whoever proves to be the client, or why not. `limit` counts a request of a tenant: what it
-    raises for one that asks too often, SecretsUnavailable and NoSigningKeys are raised."""
+    """Return an access token for whoever proves to be the client, or why not. `limit` counts a request of a tenant:
+    what it raises for one that asks too often, SecretsUnavailable and NoSigningKeys are raised."""
     try:
         return await _grant(request, security, limit)
     except OAuthError as error:
@@ -167,7 +167,7 @@ async def _authenticate_by_secret(
 
 
 def _read_client(request: Request, form: dict[str, str]) -> tuple[str | None, str | None]:
-    """The client's id and secret from header, body or both, which then must agree."""
+    """Return the client's id and secret from header, body or both, which then must agree."""
     in_body = form.get("client_id"), form.get("client_secret")
     encoded = request.headers.get("authorization", "").partition(" ")[2]
     if _read_scheme(request) != "basic":
@@ -204,7 +204,7 @@ async def _authenticate_by_assertion(request: Request, form: dict[str, str], sec
 
 
 async def _authenticate_by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
-    """Token exchange (RFC 8693 §2.1). The connection is named by client_id, or by audience where there is none."""
+    """Token exchange (RFC 8693 §2.1). The connection is named by client_id, or by audience if there is none."""
     if form.get("subject_token_type") not in _SUBJECT_TYPES:
         raise OAuthError("invalid_request", f"subject_token_type must be {' or '.join(_SUBJECT_TYPES)}.")
     if form.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
@@ -222,7 +222,7 @@ async def _authenticate_by_exchange(request: Request, form: dict[str, str], secu
 
 
 async def _check_assertion(client: str | None, assertion: str, security: Security) -> Connection:
-    """The connection whose trust the assertion meets. Raises Rejected."""
+    """Return the connection whose trust the assertion meets. Raises Rejected."""
     if not assertion or len(assertion) > _MAX_ASSERTION:
         raise Rejected("it is missing, or longer than any", proven=False, reason="malformed")
     issued = parse_client_id(client or "")

@@ -57,8 +57,8 @@ class ProviderUnavailable(SecretsUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What this service is to a provider. `secret` is None where a token of the app's identity stands for it.
-    `for_many` lets it be a provider for many directories, each of which gives its people roles as it likes."""
+    """What this service is to a provider. `secret` is None if a token of the app's identity stands for it. `for_many`
+    lets it be a provider for many directories, each of which gives its people roles as it likes."""
 
     issuer: str
     client_id: str
@@ -226,7 +226,7 @@ class Provider:
         return {}
 
     async def _read(self) -> _Document:
-        """The provider's document; a known one goes on for as long as the provider does not answer."""
+        """Return the provider's document; a known one goes on for as long as the provider does not answer."""
         async with self._lock:
             now, known = time.monotonic(), self._document
             if known is not None and now - self._asked < _OLD:
@@ -291,13 +291,13 @@ def _parse(said: dict[str, Any], ours: Registration) -> _Document:
 
 
 def _is_for_many(issuer: str, pattern: str) -> bool:
-    """Whether an issuer is an Entra's for many directories, and the pattern that of the same Entra."""
+    """Return whether an issuer is an Entra's for many directories, and the pattern that of the same Entra."""
     ours, theirs = urlsplit(issuer), urlsplit(pattern)
     return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc) and ours.path.startswith(_MANY)
 
 
 def _refusal(answer: dict[str, Any]) -> NotSignedIn:
-    """What a token endpoint's error means (RFC 6749 §5.2)."""
+    """Return what a token endpoint's error means (RFC 6749 §5.2)."""
     said = f"{answer['error']}: {answer.get('error_description', '')}"[:500]
     log.warning("a sign-in was refused by the provider: %s", " ".join(said.split()))
     kinds: dict[object, Why] = {"invalid_grant": "used", "invalid_client": "client", "unauthorized_client": "client"}

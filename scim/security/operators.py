@@ -28,7 +28,7 @@ _OTHER_TENANT = (
 
 
 async def authenticate_operator(headers: Mapping[str, str], security: Security) -> Connection | None:
-    """The caller's connection, which is an operator's; None if it is a customer's.
+    """Return the caller's connection, which is an operator's; None if it is a customer's.
 
     Raises 401 with WWW-Authenticate for everybody who shows no credential in force; 503 where the connection is paused;
     SecretsUnavailable where it cannot be looked up."""
@@ -61,7 +61,8 @@ def require_right(connection: Connection, right: Right, tenant: str | None = Non
 
 
 def require_operator(connection: Connection) -> Operator:
-    """What an operator's connection reaches and may do. ValueError for a customer's: its caller must not come here."""
+    """Return what an operator's connection reaches and may do. ValueError for a customer's: its caller must not come
+    here."""
     if connection.operator is None:
         raise ValueError("this connection is a customer's")
     return connection.operator

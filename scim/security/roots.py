@@ -70,7 +70,7 @@ def write_roots(roots: Sequence[Root]) -> str:
 
 
 def find_current(roots: Sequence[R], now: datetime) -> R | None:
-    """Return the newest root that every process has seen; the oldest if all are new, None if there is none."""
+    """Return the newest root that every process has seen; the oldest if all are new; None if there is none."""
     ordered = sorted(roots, key=lambda root: root.created)
     seen = [root for root in ordered if now - root.created >= UNSEEN]
     return seen[-1] if seen else next(iter(ordered), None)

@@ -29,7 +29,7 @@ class CredentialLog(UsageLog, Revocations, Protocol):
     """What is kept of credentials outside this process."""
 
     async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
-        """Whether an assertion of that id comes to the connection for the first time."""
+        """Return whether an assertion of that id comes to the connection for the first time."""
 
 
 class Security:

@@ -26,7 +26,7 @@ class SigningKey(Root):
     """A root that signs access tokens."""
 
     def derive_for_day(self, day: int) -> bytes:
-        """The key of that day, counted from 1970-01-01 UTC."""
+        """Return the key of that day, counted from 1970-01-01 UTC."""
         return self.derive(f"access token {day}")
 
 

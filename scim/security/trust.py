@@ -91,7 +91,8 @@ def make_entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: s
 
 
 def make_entra_issued(tenant_id: str, audience: str | None = None, jwks_uri: str | None = None) -> Trust:
-    """The access token that Entra's provisioning service sends where the admin left the secret blank (version 1)."""
+    """Return the access token that Entra's provisioning service sends if the admin left the secret blank (version
+    1)."""
     tenant_id = tenant_id.strip().lower()
     return Trust(
         issuer=f"https://sts.windows.net/{tenant_id}/",
@@ -103,7 +104,7 @@ def make_entra_issued(tenant_id: str, audience: str | None = None, jwks_uri: str
 
 
 def make_federation(issuer: str, audience: str, subject: str, jwks_uri: str | None = None) -> Trust:
-    """Any other issuer's assertions, Google's among them. ValueError where its keys' address is not known."""
+    """Return what is trusted of another issuer, such as Google. ValueError if its keys' address is not known."""
     jwks_uri = jwks_uri or (_GOOGLE_KEYS if issuer == GOOGLE else None)
     if jwks_uri is None:
         raise ValueError(f"where the keys of {issuer} are is not known here: give --jwks-uri, the address of its keys")

@@ -46,14 +46,14 @@ class UsageLog(Protocol):
     """Where it is kept."""
 
     async def read_uses(self, connection: str) -> list[Used]:
-        """What is known of the credentials of a connection."""
+        """Return what is known of the credentials of a connection."""
 
     async def write_use(self, connection: str, used: Used) -> None:
         """Keep it, in place of what was known."""
 
 
 class Usage:
-    """Notes the uses of credentials. `minutes` is 0 where none are kept."""
+    """Notes the uses of credentials. `minutes` is 0 if none are kept."""
 
     def __init__(self, log: UsageLog, minutes: int) -> None:
         self._log = log
@@ -117,7 +117,7 @@ def count_days_left(ends: datetime, now: datetime) -> int:
 
 
 def find_due_warning(ends: datetime | None, now: datetime) -> int | None:
-    """The warning that a credential which ends then has come to; None before the first."""
+    """Return the warning that a credential which ends then has come to; None before the first."""
     if ends is None:
         return None
     return next((days for days in WARNINGS if ends - now <= timedelta(days=days)), None)

@@ -54,7 +54,7 @@ class Deleted:
 
 
 class Vault:
-    """One vault. Its methods raise SecretsUnavailable where the vault does not answer or refuses us."""
+    """One vault. Its methods raise SecretsUnavailable if the vault does not answer or refuses us."""
 
     def __init__(self, url: str, credential: AsyncTokenCredential, *, ca_file: str | None = None) -> None:
         # The SDKs log each request at INFO, with the names of secrets.
@@ -63,8 +63,8 @@ class Vault:
         self._client = SecretClient(url, credential, **_OPTIONS, **verify)
 
     async def read(self, name: str, version: str | None = None) -> Secret | None:
-        """The secret of that name, in that version or its current one; None where there is none, or it is disabled or
-        not yet valid."""
+        """Return the secret of that name, in that version or its current one; None if there is none, or it is disabled
+        or not yet valid."""
         try:
             async with asyncio.timeout(_SECONDS):
                 secret = await self._client.get_secret(name, version)
@@ -97,7 +97,7 @@ class Vault:
         return made.properties.version or ""
 
     async def versions(self, name: str) -> set[str]:
-        """What all versions of the secret are called, disabled ones too; nothing if there is no such secret."""
+        """Return what all versions of the secret are called, disabled ones too; nothing if there is no such secret."""
         try:
             async with asyncio.timeout(4 * _SECONDS):
                 found = self._client.list_properties_of_secret_versions(name)
@@ -119,7 +119,7 @@ class Vault:
             raise SecretsUnavailable(_describe_error(error)) from None
 
     async def read_deleted(self, name: str) -> Deleted | None:
-        """The secret of that name that was deleted and is still kept; None if there is none."""
+        """Return the secret of that name that was deleted and is still kept; None if there is none."""
         try:
             async with asyncio.timeout(_SECONDS):
                 found = await self._client.get_deleted_secret(name)
@@ -142,8 +142,8 @@ class Vault:
             raise SecretsUnavailable(_describe_error(error)) from None
 
     async def tags(self, prefix: str) -> dict[str, dict[str, str]]:
-        """The tags of the enabled secrets whose names begin so, by the rest of the name and in its order: 25 secrets
-        for a request, whatever they hold."""
+        """Return the tags of the enabled secrets whose names begin so, by the rest of the name and in its order: 25
+        secrets for a request, whatever they hold."""
         found: dict[str, dict[str, str]] = {}
         try:
             async with asyncio.timeout(8 * _SECONDS):
@@ -159,8 +159,8 @@ class Vault:
 
 
 def parse_connection(secret: Secret, name: str, revoked: Iterable[Revoked] = ()) -> Connection:
-    """The connection of that name, as its secret's value has it, without what is known to be `revoked`. ValueError
-    where it holds none."""
+    """Return the connection of that name, as its secret's value has it, without what is known to be `revoked`.
+    ValueError if it holds none."""
     try:
         return read_connection(name, json.loads(secret.value), revoked)
     except ValueError as error:  # JSON's own message shows a place, no value
@@ -234,7 +234,7 @@ class VaultConnections:
 
 
 def _is_disabled(error: HttpResponseError) -> bool:
-    """Whether a 403 is about the secret and not about us."""
+    """Return whether a 403 is about the secret and not about us."""
     inner = getattr(error.error, "innererror", None) or {}
     return error.status_code == 403 and inner.get("code") == "SecretDisabled"
 

@@ -135,7 +135,7 @@ def _parse_operation(context: Context, item: object, number: int) -> Operation:
 
 
 def _find_posts(operations: list[Operation]) -> dict[str, Operation]:
-    """The POSTs that can be referred to, by bulkId."""
+    """Return the POSTs that can be referred to, by bulkId."""
     posts: dict[str, Operation] = {}
     for operation in operations:
         if operation.method == "POST" and operation.bulk_id is not None:
@@ -154,7 +154,7 @@ def _resolve(operations: list[Operation], posts: dict[str, Operation]) -> None:
 
 
 def _replace_references(value: Any, posts: dict[str, Operation], operation: Operation, *, in_path: bool = False) -> Any:
-    """`value` with every reference replaced by the id that its POST will give. One that nobody gives stays: the
+    """Return `value` with every reference replaced by the id that its POST will give. One that nobody gives stays: the
     operation is refused when its turn comes."""
     if isinstance(value, dict | list):
         charge(1 + len(value), Work.BODY)
@@ -176,7 +176,7 @@ def _replace_references(value: Any, posts: dict[str, Operation], operation: Oper
 
 
 def _order(operations: list[Operation], posts: dict[str, Operation]) -> Iterator[Operation]:
-    """The operations, each after the POSTs that it refers to; in a circle, as they come."""
+    """Return the operations, each after the POSTs that it refers to; in a circle, as they come."""
     seen: set[int] = set()
     for operation in operations:
         stack = [(operation, False)]
@@ -274,7 +274,7 @@ async def _create_together(context: Context, batch: list[Operation], posts: dict
 
 
 def _explain_refusal(operation: Operation, posts: dict[str, Operation]) -> ScimError | None:
-    """Why an operation cannot run: it refers to what is not made."""
+    """Return why an operation cannot run: it refers to what is not made."""
     for name in operation.refers_to:
         if name not in posts:
             return ScimError(INVALID_VALUE, f"bulkId:{name[:80]} is given by no POST of this request.")
@@ -308,7 +308,7 @@ async def _run_single(context: Context, operation: Operation, posts: dict[str, O
 
 
 def _make_failure(context: Context, operation: Operation, error: Exception) -> dict[str, Any]:
-    """The result of an operation that ran into that."""
+    """Return the result of an operation that ran into that."""
     failure = _to_error(error)
     trace.note_rule(failure)
     current = trace.find_current()
@@ -329,7 +329,7 @@ def _account(context: Context, operation: Operation, deed: trace.Deed) -> None:
 
 
 def _to_error(error: Exception) -> ScimError:
-    """The error of one operation, in the client's words."""
+    """Return the error of one operation, in the client's words."""
     match error:
         case TooDear() if error.is_used_up:
             return ScimError(TOO_MANY, _USED_UP, rule="budget")

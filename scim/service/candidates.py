@@ -44,7 +44,7 @@ class Listed:
         return await self.read_page(ids, start, skip, room, known=known)
 
     async def read_page(self, ids: list[str], start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
-        """The page of these candidates, which are in order."""
+        """Return the page of these candidates, which are in order."""
         if known is not None and start is not None:
             ids = ids[bisect_left(ids, start) :]
         found, total = Slice(), 0
@@ -66,8 +66,8 @@ class Listed:
     async def _find_matching(
         self, ids: list[str], wanted: int | None, *, whole: bool
     ) -> AsyncIterator[tuple[list[Stored], edges.Edges]]:
-        """Those of the candidates that match, some at a time; one that has gone does not. `wanted` is how many will do.
-        With `whole`, all their edges are read at the same time, else those that the filter asks for."""
+        """Return those of the candidates that match, some at a time; one that has gone does not. `wanted` is how many
+        will do. With `whole`, all their edges are read at the same time, else those that the filter asks for."""
         at, density = 0, 1.0
         while at < len(ids):
             left = min(len(ids) - at, wanted or len(ids))
@@ -90,7 +90,7 @@ class Listed:
                 wanted = max(wanted - len(matching), 1)
 
     async def _read_matching(self, ids: list[str], *, whole: bool) -> tuple[list[Stored], edges.Edges]:
-        """Those of a few candidates that match: rows and edges are read at once."""
+        """Return those of a few candidates that match: rows and edges are read at once."""
         charge(_POINT_READ * len(ids), Work.READS)
         await pause()
         reads = self.context.store.resources.read_all(ids)
@@ -129,7 +129,7 @@ class Linked:
         return self.condition.plan.other
 
     async def _continue(self, listed: Listed, start: str | None, room: Room, known: int) -> Slice:
-        """A further page of a walk."""
+        """Return a further page of a walk."""
         found, limit = Slice(), Limit(self.context)
         size = min(room.count + 1, PAGE_ROWS)
         while found.next is None:
@@ -154,7 +154,7 @@ def _has_edge(plan: Plan) -> bool:
 
 
 async def _list_linked(context: TypeContext, other: str, limit: Limit) -> list[str]:
-    """All that have an edge to `other`, up to the limit."""
+    """Return all that have an edge to `other`, up to the limit."""
     ids: list[str] = []
     async for page in edges.list_linked(context, other):
         limit.spend(len(page))
@@ -163,8 +163,8 @@ async def _list_linked(context: TypeContext, other: str, limit: Limit) -> list[s
 
 
 async def _list_candidates(context: TypeContext, plan: Plan, limit: Limit) -> list[str] | None:
-    """The ids that a plan yields, in order, each once. None if a value has more of them than a page: they are scanned.
-    Those of edges count against the limit."""
+    """Return the ids that a plan yields, in order, each once. None if a value has more of them than a page: they are
+    scanned. Those of edges count against the limit."""
     resources = context.store.resources
     match plan:
         case ById(id):

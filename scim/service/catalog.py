@@ -60,7 +60,7 @@ async def _run(context: TypeContext, catalog: Catalog, parameters: Mapping[str, 
 
 
 def _page(found: Sequence[Document], wanted: Query, projection: Projection) -> Response:
-    """The page that was asked for; a cursor is the place where the next one begins."""
+    """Return the page that was asked for; a cursor is the place where the next one begins."""
     first = wanted.start - 1
     if wanted.cursor:
         if not (wanted.cursor.isascii() and wanted.cursor.isdigit() and len(wanted.cursor) < 6):
@@ -92,7 +92,7 @@ def _sort(context: TypeContext, found: Sequence[Document], wanted: Query) -> lis
 
 
 async def _list_values(context: TypeContext, catalog: Catalog) -> Sequence[Mapping[str, Any]]:
-    """The values for the tenant: those of its policy if that has any, else those of the file."""
+    """Return the values for the tenant: those of its policy if that has any, else those of the file."""
     policy = context.policy
     offered = policy.offers.get(context.resource_type.name) if policy is not None else None
     values: Sequence[Mapping[str, Any]] = catalog.values

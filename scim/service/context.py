@@ -64,7 +64,7 @@ class Context:
         return self.origin + self.request.base_path
 
     def permits(self, resource_type: ResourceType) -> bool:
-        """Whether the connection may use a resource type."""
+        """Return whether the connection may use a resource type."""
         return not self.types or resource_type.name in self.types
 
     def require_permitted(self, resource_type: ResourceType) -> None:
@@ -74,7 +74,7 @@ class Context:
             raise ScimError(FORBIDDEN, detail)
 
     async def read_body(self, resource_type: ResourceType | None = None) -> object:
-        """The request's JSON. A resource with members may be larger than others."""
+        """Return the request's JSON. A resource with members may be larger than others."""
         body = self.data
         if body is None:
             settings = self.settings

@@ -25,7 +25,7 @@ _PURPOSE = b"cursors, encrypted"
 
 
 def seal(key: bytes, tenant: str, query: str, count: int, place: dict[str, Any]) -> str:
-    """The cursor of a place, in URL-safe characters."""
+    """Return the cursor of a place, in URL-safe characters."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 6 ms of every cold start
 
     content = {"p": place, "c": count, "e": int(time.time() + FRESH.total_seconds())}
@@ -34,7 +34,7 @@ def seal(key: bytes, tenant: str, query: str, count: int, place: dict[str, Any])
 
 
 def unseal(key: bytes, tenant: str, query: str, count: int, cursor: str) -> dict[str, Any]:
-    """The place of a cursor. Raises 400 invalidCursor, expiredCursor or invalidCount."""
+    """Return the place of a cursor. Raises 400 invalidCursor, expiredCursor or invalidCount."""
     content = json.loads(_decrypt(key, tenant, query, cursor))
     if content["e"] < time.time():
         raise ScimError(EXPIRED_CURSOR, "The cursor is too old: send an empty one for the first page.")
@@ -64,7 +64,7 @@ def _derive_key(key: bytes) -> bytes:
 
 
 def _bind(tenant: str, query: str) -> bytes:
-    """What a cursor is good for: it is authenticated with it, and not in it."""
+    """Return what a cursor is good for: it is authenticated with it, and not in it."""
     return b"\0".join((tenant.encode(), query.encode()))
 
 

@@ -47,12 +47,12 @@ def note_members(changes: Changes) -> None:
 
 
 def _select_ids(values: Iterable[str]) -> list[str]:
-    """The first ids that are of ours: any other may be somebody's name."""
+    """Return the first ids that are of ours: any other may be somebody's name."""
     return list(islice(filter(is_id, values), MOST_IDS))
 
 
 def find_differences(old: Document, new: Document, resource_type: ResourceType) -> list[str]:
-    """The paths of the attributes that have another value in `new`, as the schemas name them, in their order."""
+    """Return the paths of the attributes that have another value in `new`, as the schemas name them, in their order."""
     names: list[str] = []
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)

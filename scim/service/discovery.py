@@ -128,7 +128,7 @@ def _list_types(context: Context) -> list[ResourceType]:
 
 
 def _collect_schemas(context: Context) -> dict[str, tuple[Schema, tuple[Attribute, ...]]]:
-    """Every schema in use by lower-case URN, with the common attributes that a client may map into it."""
+    """Return every schema in use by lower-case URN, with the common attributes that a client may map into it."""
     named = tuple(a for a in context.registry.common if a.name in ("id", "externalId"))
     found: dict[str, tuple[Schema, tuple[Attribute, ...]]] = {}
     for t in _list_types(context):
@@ -160,7 +160,8 @@ def _describe_schema(context: Context, schema: Schema, common: tuple[Attribute, 
 
 
 def _describe_attribute(attribute: Attribute) -> Document:
-    """All characteristics spelled out, but no empty list: Entra takes a list that is there for one with values."""
+    """Return all characteristics spelled out, but no empty list: Entra takes a list that is there for one with
+    values."""
     body = attribute.model_dump(by_alias=True, exclude={"sub_attributes"})
     body = {name: list(value) if isinstance(value, tuple) else value for name, value in body.items() if value != ()}
     if attribute.sub_attributes:

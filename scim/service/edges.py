@@ -33,12 +33,12 @@ _MORE_EDGES = 8
 
 
 def must_read(resource_type: ResourceType, projection: Projection) -> bool:
-    """Whether a response shows edges, so that they must be read."""
+    """Return whether a response shows edges, so that they must be read."""
     return resource_type.edges is not None and projection.includes(resource_type.edges)
 
 
 async def read_one(context: TypeContext, id: str, *, bounded: bool = False) -> list[Document]:
-    """The edges of one resource. If `bounded`, raises 400 tooMany for more than the scan limit."""
+    """Return the edges of one resource. If `bounded`, raises 400 tooMany for more than the scan limit."""
     values: list[Document] = []
     async for _, value in _read_between(context, id, id):
         values.append(value)
@@ -54,8 +54,9 @@ def _make_too_many(context: TypeContext, shown: str) -> ScimError:
 
 
 async def read_page(context: TypeContext, ids: Sequence[str], *, neighbours: bool) -> Edges:
-    """The edges of a page in id order. Neighbours take one range read, and others too as long as what lies between them
-    is no more than two trips; the rest take a read each. Raises 400 tooMany for more edges than the scan limit."""
+    """Return the edges of a page in id order. Neighbours take one range read, and others too as long as what lies
+    between them is no more than two trips; the rest take a read each. Raises 400 tooMany for more edges than the scan
+    limit."""
     edges: Edges = {id: [] for id in ids}
     number, rest = 0, list(ids)
 
@@ -85,7 +86,7 @@ async def read_page(context: TypeContext, ids: Sequence[str], *, neighbours: boo
 
 
 async def read_asked(context: TypeContext, ids: Sequence[str], others: Iterable[str]) -> Edges:
-    """The edges of these resources as far as they lead to `others`: what a filter on them needs, and no more."""
+    """Return the edges of these resources as far as they lead to `others`: what a filter on them needs, and no more."""
     edges: Edges = {id: [] for id in ids}
     for other in others:
         charge(_LOOK, Work.READS)
@@ -102,16 +103,16 @@ async def list_linked(
     end: str | None = None,
     most: int = PAGE_ROWS,
 ) -> AsyncIterator[list[str]]:
-    """Pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member, the
-    users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
+    """Return pages of the ids of the resources of the type with an edge to `other`, in order: the groups of a member,
+    the users of a group; those from `start` on and before `end`. With `most`, pages are smaller."""
     of_group = context.resource_type.members is None
     async for page in context.store.resources.read_linked_ids(other, start, end, of_group=of_group, most=most):
         yield [id for id in page if context.registry.by_id(id) is context.resource_type]
 
 
 async def _find_linked(context: TypeContext, ids: Sequence[str], other: str) -> set[str]:
-    """Which of these resources have an edge to `other`. For more than a few, the edges between the first and the last
-    of them are read, as long as these are not many more; beyond, each resource is asked."""
+    """Return which of these resources have an edge to `other`. For more than a few, the edges between the first and the
+    last of them are read, as long as these are not many more; beyond, each resource is asked."""
     found: set[str] = set()
     rest = list(ids)
     if len(ids) > _FEW_ASKED:
@@ -132,7 +133,7 @@ async def _find_linked(context: TypeContext, ids: Sequence[str], other: str) -> 
 
 
 async def _read_between(context: TypeContext, first: str, last: str) -> AsyncIterator[tuple[str, Document]]:
-    """(id, value of its edge attribute) for the resources from `first` to `last`."""
+    """Return (id, value of its edge attribute) for the resources from `first` to `last`."""
     if context.resource_type.members:
         async for group, member in context.store.members.read_members(first, last):
             yield group, build_member_value(context, member)
@@ -143,7 +144,8 @@ async def _read_between(context: TypeContext, first: str, last: str) -> AsyncIte
 
 
 def build_member_value(context: Context, member: Member) -> Document:
-    """A member as a group shows it: type and absolute $ref are the server's, display is as sent (RFC 7643 §4.2)."""
+    """Return a member as a group shows it: type and absolute $ref are the server's, display is as sent (RFC 7643
+    §4.2)."""
     resource_type = context.registry.by_id(member.value)
     return _drop_none(
         {

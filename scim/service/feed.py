@@ -52,7 +52,7 @@ async def answer_feed(
     store: Store,
     origin: str,
 ) -> Response:
-    """The answer to an operator's request for changes; `origin` is where our doors are. Raises 403 for what its
+    """Return the answer to an operator's request for changes; `origin` is where our doors are. Raises 403 for what its
     connection may not reach, 404, 400 and 410."""
     segments = request.segments
     lists_seats = len(segments) == 2 and segments[1].lower() == "seats"
@@ -93,7 +93,7 @@ def _raise_unknown(tenant: str) -> NoReturn:
 
 
 async def _list_tenants(request: Request, connection: Connection, feed: Following) -> Response:
-    """The tenants that the connection reaches; `next` is null behind the last."""
+    """Return the tenants that the connection reaches; `next` is null behind the last."""
     after, most = request.query.get("after", ""), _parse_max(request, _TENANTS, _TENANTS)
     reaches, names, following = require_operator(connection).reaches, list[str](), None
     async for tenant in feed.log.tenants(after):

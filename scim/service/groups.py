@@ -44,7 +44,7 @@ async def create(context: TypeContext) -> Response:
 
 
 async def replace(context: TypeContext, id: str) -> Response:
-    """PUT: 200 with the group; its members become those of the body, none where it has none."""
+    """PUT: 200 with the group; its members become those of the body, none if it has none."""
     projection = Projection(context.resource_type, context.request.query)
     document = await resources.read_document(context)
     projection.note_written(resources.list_set_attributes(document))
@@ -61,7 +61,7 @@ async def replace(context: TypeContext, id: str) -> Response:
 
 
 async def modify(context: TypeContext, id: str) -> Response:
-    """PATCH: 204, or 200 with the group where the client asks for attributes or a setting has it so."""
+    """PATCH: 204, or 200 with the group if the client asks for attributes, or a setting asks for it."""
     projection = Projection(context.resource_type, context.request.query)
     listed = await resources.read_operations(context)
     on_document, on_members = split(listed, context.resource_type)
@@ -98,7 +98,7 @@ async def modify(context: TypeContext, id: str) -> Response:
 
 
 async def _change_unread(context: TypeContext, id: str, changes: Changes) -> str:
-    """Change the members of a group that was not read; its new version. Raises 404 where there is no such group."""
+    """Change the members of a group that was not read; its new version. Raises 404 if there is no such group."""
     if context.registry.by_id(id) is context.resource_type:
         note_members(changes)
         try:
@@ -127,7 +127,7 @@ async def _read_present(context: Context, id: str) -> list[Member]:
 
 
 def _count_named(changes: Iterable[Operation]) -> int:
-    """How many members operations name, about."""
+    """Return how many members operations name, about."""
     return sum(
         max(_IN_FILTER, resources.count_longest({"members": one.value}), resources.count_longest(one.value))
         for one in changes
@@ -135,7 +135,7 @@ def _count_named(changes: Iterable[Operation]) -> int:
 
 
 async def _apply(context: TypeContext, present: Iterable[Member], changes: Iterable[Operation]) -> list[Member]:
-    """The members after operations that need the present ones: the general PATCH on a document that has them."""
+    """Return the members after operations that need the present ones: the general PATCH on a document that has them."""
     name, changes = context.resource_type.members or "", list(changes)
     present = [] if sets_all(changes) else list(present)
 
@@ -148,7 +148,7 @@ async def _apply(context: TypeContext, present: Iterable[Member], changes: Itera
 
 
 async def _pop_members(context: TypeContext, document: Document) -> list[Member]:
-    """The members of a document, which is left without them."""
+    """Return the members of a document, which is left without them."""
     name = context.resource_type.members or ""
     attribute = context.resource_type.core_attributes[name.lower()]
     sent = document.pop(name, [])
@@ -157,7 +157,8 @@ async def _pop_members(context: TypeContext, document: Document) -> list[Member]
 
 
 def _parse_members(context: Context, values: Iterable[Document]) -> dict[str, Member]:
-    """Members by id. What the server knows better than the client ($ref, the type of our own ids) is not kept."""
+    """Return members by id. What the server knows better than the client ($ref, the type of our own ids) is not
+    kept."""
     values = list(values)
     charge(2 * len(values), Work.VALUES)
     for value in values:

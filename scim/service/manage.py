@@ -53,8 +53,8 @@ class Asked:
 async def answer_manage(
     request: Request, connection: Connection, registry: Registry, store: Store, security: Security, origin: str
 ) -> Response:
-    """The answer to a request of an operator's connection; `origin` is where our doors are. Raises 403 for one without
-    the right or the tenant, 404 for a path that is none, 405."""
+    """Return the answer to a request of an operator's connection; `origin` is where our doors are. Raises 403 for one
+    without the right or the tenant, 404 for a path that is none, 405."""
     segments = [unquote(segment) for segment in request.path.split("/") if segment]
     operations = _OPERATIONS.get(segments[2].lower()) if len(segments) == 3 else None
     if operations is None:
@@ -129,7 +129,7 @@ async def _set_policy(asked: Asked) -> Response:
 
 
 def _show_policy(kept: Kept, state: dict[str, object]) -> Response:
-    """The policy with what it came to. Its version is the ETag."""
+    """Return the policy with what it came to. Its version is the ETag."""
     about = {"changed": kept.changed or None, "by": kept.by or None}
     headers = {**_JSON, "Cache-Control": "no-store", **({"ETag": kept.version} if kept.version else {})}
     return Response(200, {"policy": kept.data, **about, **state}, headers)

@@ -76,7 +76,7 @@ async def read_openapi(context: Context) -> Response:
 
 
 def _describe_server(context: Context) -> Json:
-    """Where the paths begin; an operator puts the tenant in."""
+    """Return where the paths begin; an operator puts the tenant in."""
     tenant = context.request.tenant
     if tenant is None:
         return {"url": context.base_url}
@@ -85,7 +85,7 @@ def _describe_server(context: Context) -> Json:
 
 
 def _select_readable(paths: Json) -> Json:
-    """The paths with the operations that an operator may use: those that read."""
+    """Return the paths with the operations that an operator may use: those that read."""
     kept = {
         path: {name: each for name, each in item.items() if name in ("get", "parameters") or path.endswith("/.search")}
         for path, item in paths.items()
@@ -95,8 +95,8 @@ def _select_readable(paths: Json) -> Json:
 
 @lru_cache(maxsize=8)
 def build_document(registry: Registry) -> Json:
-    """The document but for what depends on the address: `servers` and the security schemes. It is kept and shared, so
-    nobody may change it."""
+    """Return the document but for what depends on the address: `servers` and the security schemes. It is kept and
+    shared, so nobody may change it."""
     types = registry.resource_types
     offered = [catalog.resource_type for catalog in registry.catalogs]
     schemas = {name: schema for each in (*types, *offered) for name, schema in _build_schemas(each).items()}
@@ -119,7 +119,7 @@ def build_document(registry: Registry) -> Json:
 
 
 def _build_schemas(resource_type: ResourceType) -> dict[str, Json]:
-    """The resource as it is returned, as it is sent, and a page of it."""
+    """Return the resource as it is returned, as it is sent, and a page of it."""
     name = _name_schema(resource_type)
     return {
         f"{name}.resource": _build_resource(resource_type, sent=False),
@@ -151,7 +151,7 @@ def _build_resource(resource_type: ResourceType, *, sent: bool) -> Json:
 
 
 def _build_object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
-    """An object with the attributes that go this way. What is sent must have what is required."""
+    """Return an object with the attributes that go this way. What is sent must have what is required."""
     shown = [a for a in attributes if (a.mutability != "readOnly" if sent else not a.hidden)]
     schema: Json = {"type": "object", "properties": {a.name: _build_attribute(a, sent=sent) for a in shown}}
     if sent and (required := [a.name for a in shown if a.required]):
@@ -192,7 +192,7 @@ def _build_simple(attribute: Attribute, sent: bool) -> Json:
 
 
 def _build_messages(types: Iterable[ResourceType]) -> dict[str, Json]:
-    """The messages of RFC 7644 and the resources of RFC 7643 §5 to §7."""
+    """Return the messages of RFC 7644 and the resources of RFC 7643 §5 to §7."""
     operation = {"op": {"enum": ["add", "replace", "remove"]}, "path": _STRING, "value": {}}
     searched = {"filter": _STRING, "sortBy": _STRING, "sortOrder": _ORDER, "startIndex": _START, "count": _COUNT}
     listed = {"attributes": _build_array(_STRING), "excludedAttributes": _build_array(_STRING)}
@@ -292,7 +292,7 @@ _HEADERS: Json = {
 
 
 def _build_parameters() -> dict[str, Json]:
-    """The parameters by name (RFC 7644 §3.4.2, §3.9 and §3.14, RFC 9865 §2)."""
+    """Return the parameters by name (RFC 7644 §3.4.2, §3.9 and §3.14, RFC 9865 §2)."""
     queries: dict[str, tuple[Json, str]] = {
         "filter": (_STRING, 'Which resources, such as `userName eq "ada@example.com"`.'),
         "sortBy": (_STRING, "The attribute to sort by; without it the order is that of the ids."),
@@ -319,7 +319,7 @@ def _build_parameters() -> dict[str, Json]:
 
 
 def _build_paths(resource_type: ResourceType) -> dict[str, Json]:
-    """The operations of one resource type."""
+    """Return the operations of one resource type."""
     name, endpoint = _name_schema(resource_type), resource_type.document.endpoint
     sent, page = _build_ref(f"{name}.input"), _build_answer(f"A page of {name}.", _build_ref(f"{name}.page"))
     one = _build_answer(f"The {resource_type.name}.", _build_ref(f"{name}.resource"), _HEADERS)
@@ -387,7 +387,7 @@ def _build_common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
 def _build_operation(
     id: str, parameters: Iterable[str], answers: Json, errors: Iterable[int], body: Json | None = None
 ) -> Json:
-    """One operation. JSON is read under both of its names."""
+    """Return one operation. JSON is read under both of its names."""
     operation: Json = {"operationId": id}
     if refs := [_build_ref(name, "parameters") for name in parameters]:
         operation["parameters"] = refs

@@ -29,7 +29,7 @@ _APART = re.compile(r"[$_.\-\[\]\s]")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search. `start` counts from 1; `cursor` is None where the client pages by index, "" for a first page."""
+    """A search. `start` counts from 1; `cursor` is None if the client pages by index, "" for a first page."""
 
     parameters: Mapping[str, str]
     filter: str | None
@@ -40,14 +40,14 @@ class Query:
     cursor: str | None
 
     def build_identity(self, *more: str) -> str:
-        """What makes two searches pages of one walk: all but where they stand, and how large their pages are."""
+        """Return what makes two searches pages of one walk: all but where they stand, and how large their pages are."""
         parts = (*more, self.filter or "", self.sort_by or "", str(self.descending))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def parse_query(parameters: Mapping[str, str], settings: Settings) -> Query:
-    """The search that parameters (by lower-case name) ask for. An index page out of range is brought into range, as
-    §3.4.2.4 says; raises 400 invalidValue for what is no number, and invalidCount for a cursor's count beyond the
+    """Return the search that parameters (by lower-case name) ask for. An index page out of range is brought into range,
+    as §3.4.2.4 says; raises 400 invalidValue for what is no number, and invalidCount for a cursor's count beyond the
     largest page."""
     _refuse_near_misses(parameters)
     cursor = parameters.get("cursor")
@@ -79,7 +79,7 @@ def _refuse_near_misses(parameters: Mapping[str, str]) -> None:
 
 
 def _find_meant(name: str) -> str | None:
-    """The parameter of ours that a name stands for; None if it is a name of its own."""
+    """Return the parameter of ours that a name stands for; None if it is a name of its own."""
     name = name.rpartition("?")[2]  # a tenant URL with a question mark and a path put behind it
     plain = _APART.sub("", name)
     for ours in _OURS:
@@ -90,7 +90,7 @@ def _find_meant(name: str) -> str | None:
 
 
 def _is_slip(name: str, ours: str) -> bool:
-    """Whether a name is one of ours with a letter more, less, changed or swapped with the next."""
+    """Return whether a name is one of ours with a letter more, less, changed or swapped with the next."""
     if abs(len(name) - len(ours)) > 1:
         return False
     at = next((i for i, (a, b) in enumerate(zip(name, ours, strict=False)) if a != b), min(len(name), len(ours)))
@@ -100,7 +100,7 @@ def _is_slip(name: str, ours: str) -> bool:
 
 
 def parse_url(request: Request) -> dict[str, str]:
-    """The parameters of a URL. Raises 400 invalidValue for one of ours that comes twice with two values."""
+    """Return the parameters of a URL. Raises 400 invalidValue for one of ours that comes twice with two values."""
     if ambiguous := request.ambiguous:
         for name in _OURS:
             if name.lower() in ambiguous:
@@ -113,7 +113,7 @@ def _make_twice(name: str) -> ScimError:
 
 
 def parse_body(body: object) -> dict[str, str]:
-    """The parameters in a SearchRequest (§3.4.3) in the form of those of a URL. Raises 400."""
+    """Return the parameters in a SearchRequest (§3.4.3) in the form of those of a URL. Raises 400."""
     if not isinstance(body, dict):
         raise ScimError(INVALID_SYNTAX, "The body must be a JSON object: a SearchRequest.")
     parameters: dict[str, str] = {}

@@ -35,32 +35,33 @@ _SETTINGS: Mapping[str, tuple[str, int]] = {
 
 
 def measure_creation(document: Document, members: int) -> Size:
-    """What a new resource takes."""
+    """Return what a new resource takes."""
     return Size(1, 0, 2 * _measure_text(document) + _RESOURCE) + _measure_memberships(members)
 
 
 def measure_deletion(document: Document) -> Size:
-    """What goes with a resource, beside its memberships."""
+    """Return what goes with a resource, beside its memberships."""
     return Size(-1, 0, -2 * _measure_text(document) - _RESOURCE)
 
 
 def measure_update(old: Document, new: Document, changes: Changes) -> Size:
-    """What a resource takes more, or less, after an update, beside the members that leave it."""
+    """Return what a resource takes more, or less, after an update, beside the members that leave it."""
     return measure_members(changes) + Size(bytes=2 * (_measure_text(new) - _measure_text(old)))
 
 
 def measure_members(changes: Changes) -> Size:
-    """What a group takes more when it gets these members, at most."""
+    """Return what a group takes more when it gets these members, at most."""
     return _measure_memberships(len(changes.add) if changes.fresh is None else changes.fresh)
 
 
 def measure_leaving(changes: Changes) -> Size:
-    """What a group takes less without those who leave, as far as it is known that they are in it."""
+    """Return what a group takes less without those who leave, as far as it is known that they are in it."""
     return _measure_memberships(0 if changes.fresh is None else -len(changes.remove))
 
 
 def has_ample_room(context: Context, growth: Size) -> bool:
-    """Whether the tenant stays so far from its quotas with that growth that nobody need look what is there already."""
+    """Return whether the tenant stays so far from its quotas with that growth that nobody need look what is there
+    already."""
     return _find_scarce(context, growth, PERCENT) is None
 
 
@@ -83,13 +84,14 @@ def require_room(context: Context, growth: Size) -> None:
 
 
 def _may_pass(context: Context, more: int) -> bool:
-    """Whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what they
-    come to in a process, between two measurements, is limited, or a user who goes and comes would be a way around."""
+    """Return whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what
+    they come to in a process, between two measurements, is limited, or a user who goes and comes would be a way
+    around."""
     return more <= _DISABLING or (more <= _BESIDE and context.store.quota.spare(more))
 
 
 def _find_scarce(context: Context, growth: Size, percent: int) -> str | None:
-    """The first quota of which more than `percent` would be used with that growth; None if there is none."""
+    """Return the first quota of which more than `percent` would be used with that growth; None if there is none."""
     quota = context.store.quota
     size = quota.find_size()
     if size is None:
@@ -116,7 +118,7 @@ def book(context: Context, growth: Size) -> Iterator[None]:
 
 
 def _did_nothing(error: BaseException) -> bool:
-    """Whether an operation that ended so has surely added nothing, and has taken back what it wrote before."""
+    """Return whether an operation that ended so has surely added nothing, and has taken back what it wrote before."""
     refused = isinstance(error, ScimError) and error.kind.status < 500
     return refused or isinstance(error, Taken | Stale | Refused | Busy)
 

@@ -46,7 +46,7 @@ Change = Callable[[Stored], Awaitable[tuple[Document, Changes]]]
 
 
 async def create(context: TypeContext) -> Response:
-    """POST: 201 with the resource; 409 uniqueness where a unique value is taken."""
+    """POST: 201 with the resource; 409 uniqueness if a unique value is taken."""
     projection = Projection(context.resource_type, context.request.query)
     document = await read_document(context)
     projection.note_written(list_set_attributes(document))
@@ -55,7 +55,7 @@ async def create(context: TypeContext) -> Response:
 
 
 async def read(context: TypeContext, id: str) -> Response:
-    """GET: 200, or 304 where If-None-Match names the version."""
+    """GET: 200, or 304 if If-None-Match names the version."""
     projection = Projection(context.resource_type, context.request.query)
     stored, values = await _read_with_edges(context, id, projection)
     response = build_response(context, stored, projection, 200, values)
@@ -91,7 +91,7 @@ async def modify(context: TypeContext, id: str) -> Response:
 
 
 async def read_document(context: TypeContext) -> Document:
-    """The document that a POST or PUT says. Raises 400 or 413."""
+    """Return the document that a POST or PUT says. Raises 400 or 413."""
     resource_type = context.resource_type
     body = await context.read_body(resource_type)
     if resource_type.members and (number := count_longest(body)) > (most := find_most_members(context)):
@@ -103,24 +103,24 @@ async def read_document(context: TypeContext) -> Document:
 
 
 def find_most_members(context: Context) -> int:
-    """How many members of a group one request may name: surely written in its time."""
+    """Return how many members of a group one request may name: surely written in its time."""
     return context.settings.request_seconds * _PER_SECOND
 
 
 def _count_values(body: object) -> int:
-    """How many values a body has, about: those of its lists and objects."""
+    """Return how many values a body has, about: those of its lists and objects."""
     values = body.values() if isinstance(body, dict) else ()
     return sum(len(value) for value in values if isinstance(value, list | dict))
 
 
 def count_longest(body: object) -> int:
-    """How many values the attribute has that has most."""
+    """Return how many values the attribute has that has most."""
     values = body.values() if isinstance(body, dict) else ()
     return max((len(value) for value in values if isinstance(value, list | dict)), default=0)
 
 
 async def read_operations(context: TypeContext) -> list[Operation]:
-    """The operations of a PATCH. Raises 400 or 413."""
+    """Return the operations of a PATCH. Raises 400 or 413."""
     body = await context.read_body(context.resource_type)
     most = context.settings.max_patch_operations
     listed = await in_turns(parse_in_steps(body, context.resource_type, most, strict=context.strict))
@@ -129,7 +129,7 @@ async def read_operations(context: TypeContext) -> list[Operation]:
 
 
 def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
-    """What a body has set: (URN or None, attribute)."""
+    """Return what a body has set: (URN or None, attribute)."""
     names: list[tuple[str | None, str]] = []
     for name, value in document.items():
         extension = name[:4].lower() == "urn:" and isinstance(value, dict)
@@ -154,7 +154,7 @@ async def delete(context: TypeContext, id: str) -> Response:
 
 
 async def create_stored(context: TypeContext, document: Document, members: Sequence[Member] = ()) -> Stored:
-    """The new resource. Raises 409 uniqueness."""
+    """Return the new resource. Raises 409 uniqueness."""
     creation = Creation(context.new_id or new_id(context.resource_type.id_prefix), context.resource_type, document)
     note_creation(context.resource_type, document)
     note_members(Changes({member.value: member for member in members}))
@@ -168,7 +168,7 @@ async def create_stored(context: TypeContext, document: Document, members: Seque
 
 
 async def try_creation(context: TypeContext, id: str) -> Creation | None:
-    """What a POST would make; None where it would be refused."""
+    """Return what a POST would make; None if it would be refused."""
     try:
         document = await read_document(context)
         return Creation(id, context.resource_type, fill_defaults(context, document))
@@ -225,7 +225,7 @@ def require_allowed(context: TypeContext, stored: Stored, document: Document | N
 
 
 def _are_same(one: Document, other: Document) -> bool:
-    """Whether two documents are the same JSON: to Python 1 and true are equal."""
+    """Return whether two documents are the same JSON: to Python 1 and true are equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -244,7 +244,7 @@ async def _update_and_answer(context: TypeContext, id: str, change: Change, proj
 
 
 async def _read_with_edges(context: TypeContext, id: str, projection: Projection) -> tuple[Stored, list[Document]]:
-    """The resource and its edges if the response shows them; those of a user are read at the same time."""
+    """Return the resource and its edges if the response shows them; those of a user are read at the same time."""
     resource_type = context.resource_type
     if context.registry.by_id(id) is not resource_type or not edges.must_read(resource_type, projection):
         return await _read_existing(context, id), []
@@ -257,7 +257,7 @@ async def _read_with_edges(context: TypeContext, id: str, projection: Projection
 
 
 async def _read_existing(context: TypeContext, id: str) -> Stored:
-    """The resource; 404 where there is none of that type in the tenant."""
+    """Return the resource; 404 if there is none of that type in the tenant."""
     stored = None
     if context.registry.by_id(id) is context.resource_type:
         stored = await context.store.resources.read(id)
@@ -267,7 +267,7 @@ async def _read_existing(context: TypeContext, id: str) -> Stored:
 
 
 def _require_match(context: Context, stored: Stored) -> None:
-    """Raise 412 where the client's If-Match or If-None-Match forbids the write."""
+    """Raise 412 if the client's If-Match or If-None-Match forbids the write."""
     request = context.request
     if request.matches("if-match", stored.version) is False or request.matches("if-none-match", stored.version):
         raise _make_changed(stored)
@@ -278,8 +278,8 @@ def _make_changed(stored: Stored) -> ScimError:
 
 
 async def _wait_before_retry(context: Context, stored: Stored, until: float) -> None:
-    """Wait a random moment for concurrent writers to finish. Raises 412 where the client made a condition, 503 when
-    they never do."""
+    """Wait a random moment for concurrent writers to finish. Raises 412 if the client made a condition, 503 when they
+    never do."""
     if context.request.headers.get("if-match", "*").strip() != "*":
         raise _make_changed(stored)
     deadline.check()

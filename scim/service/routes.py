@@ -89,12 +89,12 @@ async def route(context: Context) -> Response:
 
 
 def _is_endpoint(context: Context, name: str) -> bool:
-    """Whether a path segment names what stands directly below the tenant URL, such as Users; no id does."""
+    """Return whether a path segment names what stands directly below the tenant URL, such as Users; no id does."""
     return ((name,) in _ROOT and name != ".search") or context.registry.by_endpoint(name) is not None
 
 
 def _make_not_found(context: Context) -> ScimError:
-    """The error for a path that is none: most often the tenant URL was entered with something behind it."""
+    """Return the error for a path that is none: most often the tenant URL was entered with something behind it."""
     segments = context.request.segments
     path, url = "/".join([context.request.base_path, *segments])[:200], context.base_url
     if len(segments) > 1 and _is_endpoint(context, segments[1].lower()):

@@ -59,7 +59,7 @@ _MAX_IN_URL = 8192
 
 
 async def search(context: TypeContext) -> Response:
-    """GET on a resource type. 200 with a ListResponse, also where nothing matches: a 404 makes Entra quarantine."""
+    """GET on a resource type. 200 with a ListResponse, also if nothing matches: a 404 makes Entra quarantine."""
     return await _run(context, [context.resource_type], parse_url(context.request))
 
 
@@ -104,7 +104,8 @@ async def _run(context: Context, types: Sequence[ResourceType], parameters: Mapp
 async def _build_sources(
     context: Context, types: Sequence[ResourceType], wanted: Query, projections: Mapping[str, Projection]
 ) -> list[Source]:
-    """A source for each type. A filter's attribute that another of the types has counts as one without a value."""
+    """Return a source for each type. A filter's attribute that another of the types has counts as one without a
+    value."""
     if wanted.filter is None:
         return [All(context.of(resource_type)) for resource_type in types]
     settings = context.settings
@@ -140,8 +141,8 @@ def _build_source(context: TypeContext, condition: Condition, *, shows_edges: bo
 
 
 async def _plan_condition(context: TypeContext, tree: Filter, *, foreign: bool) -> Condition:
-    """The filter and how to find what matches. An index that does not cover the whole tenant is not used: it would
-    miss what is there."""
+    """Return the filter and how to find what matches. An index that does not cover the whole tenant is not used: it
+    would miss what is there."""
     matches, chosen = bind(tree, context.resource_type, foreign=foreign), plan(tree, context.resource_type)
     used = list_indexes(chosen)
     missing = await context.store.census.find_unusable(context.resource_type, used)
@@ -159,7 +160,7 @@ def _build_identity(context: Context, sources: Sequence[Source], wanted: Query) 
 
 
 async def _walk(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
-    """A page in the order of ids, and the bookmark to leave for the next one."""
+    """Return a page in the order of ids, and the bookmark to leave for the next one."""
     identity = _build_identity(context, sources, wanted)
     place, seen = await _find_place(context, identity, wanted)
     page = await _read_page(sources, wanted, place, skip=0 if wanted.cursor is not None else wanted.start - 1)
@@ -180,7 +181,7 @@ def _announce_next(page: Page, identity: str, wanted: Query, place: Position | N
 
 
 async def _find_place(context: Context, identity: str, wanted: Query) -> tuple[Position | None, int]:
-    """Where the page begins, if that is known, and how many resources come before it."""
+    """Return where the page begins, if that is known, and how many resources come before it."""
     if wanted.cursor:
         return await _unseal_place(context, identity, wanted)
     if wanted.cursor is None and wanted.start > 1:
@@ -200,7 +201,7 @@ async def _unseal(context: Context, identity: str, wanted: Query) -> dict[str, A
 
 
 async def _read_page(sources: Sequence[Source], wanted: Query, place: Position | None, *, skip: int) -> Page:
-    """One page over the sources in order, from the place on or after skipping."""
+    """Return one page over the sources in order, from the place on or after skipping."""
     page, names = Page(), [one.context.resource_type.name for one in sources]
     if place is not None and place.resource_type not in names:
         raise ScimError(INVALID_CURSOR, "The cursor names a resource type that is gone: send an empty one.")
@@ -222,8 +223,8 @@ async def _read_page(sources: Sequence[Source], wanted: Query, place: Position |
 
 
 async def _sort(context: Context, sources: Sequence[Source], wanted: Query) -> tuple[Page, Bookmark | None]:
-    """A page in the order of an attribute, and the bookmark to leave for the next one. A cursor holds what the last
-    resource before it is ordered by."""
+    """Return a page in the order of an attribute, and the bookmark to leave for the next one. A cursor holds what the
+    last resource before it is ordered by."""
     from scim.service import sorting  # with what else is imported so in this package: 7 ms of every cold start
 
     order = await sorting.parse_order(context, sources, wanted)
@@ -254,7 +255,7 @@ async def _keep_bookmark(context: Context, bookmark: Bookmark | None) -> None:
 async def _build_resources(
     context: Context, page: Page, projections: Mapping[str, Projection], wanted: Query
 ) -> list[Document]:
-    """The page's resources as the client gets them, with their edges where it asks for them."""
+    """Return the page's resources as the client gets them, with their edges if it asks for them."""
     shown: dict[str, Document] = {}
     for name, projection in projections.items():
         group = [(resource_type, stored) for resource_type, stored in page.resources if resource_type.name == name]

@@ -59,7 +59,7 @@ class Sorted:
 
 
 async def parse_order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:
-    """What the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
+    """Return what the search is sorted by. Raises 400 invalidValue for what cannot be sorted by."""
     targets = [find_sort_target(one.context.resource_type, wanted.sort_by or "") for one in sources]
     if not any(targets):
         detail = f"sortBy {wanted.sort_by!r} is nothing that can be sorted by; see /Schemas."
@@ -72,8 +72,8 @@ async def parse_order(context: Context, sources: Sequence[Source], wanted: Query
 async def sort_all(
     context: Context, sources: Sequence[Source], wanted: Query, order: Order, offset: int, after: list[Any] | None
 ) -> Sorted:
-    """The page behind `after`, or from `offset` on, of all matching resources. Raises 400 tooMany if these are too
-    many, or too large."""
+    """Return the page behind `after`, or from `offset` on, of all matching resources. Raises 400 tooMany if these are
+    too many, or too large."""
     every: list[tuple[list[Any], Typed]] = []
     limit = context.settings.sort_limit
     room = Room(limit, _MAX_BYTES)
@@ -95,7 +95,7 @@ async def sort_all(
 def _cut(
     every: Sequence[tuple[list[Any], Typed]], wanted: Query, offset: int, after: list[Any] | None
 ) -> tuple[list[Typed], Any]:
-    """A page's worth of what is ordered, and the last one's key if more follows."""
+    """Return a page's worth of what is ordered, and the last one's key if more follows."""
     if after is not None:
         every = [pair for pair in every if (pair[0] < after if wanted.descending else pair[0] > after)]
     page, room = [], Room(wanted.count)
@@ -108,7 +108,8 @@ def _cut(
 
 
 def find_sort_target(resource_type: ResourceType, name: str) -> Declared | None:
-    """What the resource type is sorted by; a complex attribute by its value. None where it has no such attribute."""
+    """Return what the resource type is sorted by; a complex attribute by its value. None if it has no such
+    attribute."""
     target = resource_type.resolve(name)
     if not isinstance(target, Declared) or target.attribute.hidden or target.name == resource_type.edges:
         return None
@@ -119,13 +120,13 @@ def find_sort_target(resource_type: ResourceType, name: str) -> Declared | None:
 
 
 def _find_index(resource_type: ResourceType, target: Declared | None) -> Index | None:
-    """The index whose rows are in the wanted order and miss no resource."""
+    """Return the index whose rows are in the wanted order and miss no resource."""
     index = resource_type.indexes.get(target.path.lower()) if target else None
     return index if index and index.unique and index.attribute.required and index.target.urn is None else None
 
 
 async def _covers(context: TypeContext, index: Index) -> bool:
-    """Whether all resources of the tenant have their rows of the index."""
+    """Return whether all resources of the tenant have their rows of the index."""
     return not await context.store.census.find_unusable(context.resource_type, [index])
 
 
@@ -136,9 +137,9 @@ async def read_by_index(
     place: Position | None,
     find: Callable[[], Awaitable[Position | None]],
 ) -> Sorted:
-    """The page behind the index row of a place, or from startIndex on: by the row keys, which are in the order of the
-    values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need. Raises
-    400 tooMany far in without a place."""
+    """Return the page behind the index row of a place, or from startIndex on: by the row keys, which are in the order
+    of the values. `find` looks for the bookmark of a page further on, which an index of one page of rows does not need.
+    Raises 400 tooMany far in without a place."""
     limit = Limit(context, "page with a cursor, or without sortBy", beyond=PAGE_ROWS)
     key_range = keys.unique_range(context.resource_type, index)
     listed = OrderedIndex(context.store.partition, key_range, limit.spend)
@@ -190,7 +191,8 @@ def _to_ids(found: list[Row]) -> Ids:
 
 
 async def _read_page(context: TypeContext, wanted: Query, ids: Ids, page: Sorted) -> Sorted:
-    """The page with the resources of the first ids, of which one more than it holds says that there is another one."""
+    """Return the page with the resources of the first ids, of which one more than it holds says that there is another
+    one."""
     room = Room(wanted.count)
     last = ids[0][0] if ids and not wanted.count else None
     for at in range(0, min(len(ids), wanted.count), PARALLEL_READS):
@@ -207,7 +209,8 @@ async def _read_page(context: TypeContext, wanted: Query, ids: Ids, page: Sorted
 
 
 def _make_key(context: TypeContext, target: Declared | None, stored: Stored) -> list[Any]:
-    """What a resource is ordered by: those without a value come last when ascending and first when descending."""
+    """Return what a resource is ordered by: those without a value come last when ascending and first when
+    descending."""
     value = find_sort_value(build_resource(context, stored), target) if target else None
     if target is not None and value is not None:
         value = to_comparable(value, target.leaf)
@@ -216,7 +219,7 @@ def _make_key(context: TypeContext, target: Declared | None, stored: Stored) -> 
 
 
 def find_sort_value(resource: dict[str, Any], target: Declared) -> Any:
-    """The value to sort by: of several the primary one, else the first."""
+    """Return the value to sort by: of several the primary one, else the first."""
     container = resource if target.urn is None else resource.get(target.urn, {})
     value = container.get(target.name) if isinstance(container, dict) else None
     if isinstance(value, list):
@@ -226,8 +229,8 @@ def find_sort_value(resource: dict[str, Any], target: Declared) -> Any:
 
 
 def to_comparable(value: Any, attribute: Attribute) -> Any:
-    """What values of one attribute are ordered by; None for one that is not of its type, since it was kept before its
-    extension was declared."""
+    """Return what values of one attribute are ordered by; None for one that is not of its type, since it was kept
+    before its extension was declared."""
     if attribute.type == "dateTime":
         return parse_instant(str(value))
     if attribute.type in ("boolean", "integer", "decimal"):

@@ -39,7 +39,7 @@ class Room:
         self._is_empty = True
 
     def take(self, one: Stored) -> bool:
-        """Whether there is room for the resource, which then has it."""
+        """Return whether there is room for the resource, which then has it."""
         if self.is_full or not self.count or (one.size > self._size and not self._is_empty):
             self.is_full = True
             return False
@@ -84,7 +84,7 @@ class Limit:
 
 
 def _build_remedy(context: Context, condition: Condition) -> str:
-    """What to do about a scan that reads too much."""
+    """Return what to do about a scan that reads too much."""
     remedy = told.MATCH_ON
     if condition.unindexed:
         command = f"python -m scim tenants reindex {context.tenant}"
@@ -151,7 +151,7 @@ class All:
 
 
 def _find_total(found: Slice, skip: int) -> int:
-    """The total, which may be a minute old, as far as the page does not know better."""
+    """Return the total, which may be a minute old, as far as the page does not know better."""
     reached = skip + len(found.resources)
     if found.next is not None:
         return max(found.total or 0, reached + 1)
@@ -198,7 +198,8 @@ class Scanned:
         return await self.context.store.resources.read_rows(self.context.resource_type, start, size)
 
     async def _find_matching(self, batch: list[Row]) -> list[Stored]:
-        """One after the other, so that of those that do not match nothing stays."""
+        """Return those of the rows that match. They are read one after the other, so that of those that do not match
+        nothing stays."""
         ids = [keys.parse_id(row.key) for row in batch]
         links = await read_asked_edges(self.context, ids, self.condition, neighbours=True)
         return await filter_matching(self.context, map(parse_stored, batch), links, self.condition)
@@ -207,7 +208,7 @@ class Scanned:
 async def read_asked_edges(
     context: TypeContext, ids: list[str], condition: Condition, *, neighbours: bool
 ) -> edges.Edges:
-    """What a filter needs to know of these resources' edges."""
+    """Return what a filter needs to know of these resources' edges."""
     if condition.asked is None:
         return await edges.read_page(context, ids, neighbours=neighbours)
     if not isinstance(condition.plan, ByEdge):
@@ -223,7 +224,7 @@ async def filter_matching(
     links: edges.Edges,
     condition: Condition,
 ) -> list[Stored]:
-    """The resources that match; others are served between two of them."""
+    """Return the resources that match; others are served between two of them."""
     found: list[Stored] = []
     for one in batch:
         if look_at(one):

@@ -69,7 +69,7 @@ async def list_standings(table: Table, registry: Registry, tenant: str, after: s
 
 
 async def _read_seats(table: Table, tenant: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The seats of the users of a page, which stand in the same order."""
+    """Return the seats of the users of a page, which stand in the same order."""
     first, last = keys.seat_key(parse_id(rows[0])), keys.id_after(keys.seat_key(parse_id(rows[-1])))
     found: list[dict[str, Any]] = []
     async for page in table.pages(tenant, first, last):
@@ -82,7 +82,7 @@ async def _read_seats(table: Table, tenant: str, rows: Sequence[Row]) -> list[di
 
 
 def parse_id(row: Row) -> str:
-    """The id in a user's row."""
+    """Return the id in a user's row."""
     return keys.parse_id(row.key)
 
 

@@ -25,7 +25,7 @@ CANONICAL_TYPES = ("WindowsAzureActiveDirectoryRole", "other")
 
 
 def check_body(method: str, body: object, resource_type: ResourceType) -> object:
-    """The body that the tolerant code gets. Raises 400 invalidSyntax where the profile has it refused."""
+    """Return the body that the tolerant code gets. Raises 400 invalidSyntax if the profile has it refused."""
     if not isinstance(body, dict):
         return body  # refused soon enough
     if method == "PATCH":
@@ -35,7 +35,7 @@ def check_body(method: str, body: object, resource_type: ResourceType) -> object
 
 
 def describe_attribute(attribute: Attribute) -> Attribute:
-    """The attribute as a strict connection's /Schemas shows it: a `type` always says what it may be."""
+    """Return the attribute as a strict connection's /Schemas shows it: a `type` always says what it may be."""
     kind = attribute.sub("type")
     if not attribute.multi_valued or kind is None or kind.canonical_values:
         return attribute
@@ -74,7 +74,7 @@ def _check_schemas(value: object, resource_type: ResourceType) -> None:
 
 
 def _find_known(name: str, resource_type: ResourceType) -> Target:
-    """What a name stands for where it is written in full: an extension's attribute needs its URN."""
+    """Return what a name stands for if it is written in full: an extension's attribute needs its URN."""
     plain = name[:4].lower() != "urn:"
     target = resource_type.resolve(name)
     if target is None or (plain and target.urn is not None):

@@ -31,8 +31,8 @@ _NOTHING_THERE = (
 async def read_tenant(
     request: Request, connection: Connection, settings: Settings, registry: Registry, store: Store
 ) -> Response:
-    """The answer to a request of an operator's connection. Raises 403 for a write, and for what it may not reach; 404
-    for a tenant of which there is nothing."""
+    """Return the answer to a request of an operator's connection. Raises 403 for a write, and for what it may not
+    reach; 404 for a tenant of which there is nothing."""
     tenant = request.tenant
     if tenant is None:
         origin = settings.find_origin(request.origin)
@@ -55,5 +55,5 @@ async def read_tenant(
 
 
 def _is_empty(response: Response) -> bool:
-    """Whether the answer is a list of nothing."""
+    """Return whether the answer is a list of nothing."""
     return isinstance(response.body, dict) and response.body.get("totalResults") == 0

@@ -44,12 +44,12 @@ for clocks that differ and for a transaction that lay in the network."""
 
 
 def build_index_name(resource_type: ResourceType, index: Index) -> str:
-    """An index in the census. One that compares values in another way is another index."""
+    """Return an index in the census. One that compares values in another way is another index."""
     return keys.index_name(resource_type, index) + (" caseExact" if index.attribute.case_exact else "")
 
 
 def list_kept_indexes(registry: Registry) -> frozenset[str]:
-    """The indexes that a process with these schemas keeps."""
+    """Return the indexes that a process with these schemas keeps."""
     return frozenset(build_index_name(one, index) for one in registry.resource_types for index in one.indexes.values())
 
 
@@ -74,19 +74,20 @@ class TenantCensus:
     """Keys of rows that this version does not understand."""
 
     def covers(self, name: str) -> bool:
-        """Whether every document of the tenant has its rows of the index."""
+        """Return whether every document of the tenant has its rows of the index."""
         done, last = self.done.get(name), self.find_last_without(name)
         if not self.writers and done is None:
             return False
         return last is None or (done is not None and done > last + SILENT)
 
     def find_last_without(self, name: str) -> datetime | None:
-        """When a process that does not keep the index last said so, or when its rows were removed; None if never."""
+        """Return when a process that does not keep the index last said so, or when its rows were removed; None if
+        never."""
         times = [at for indexes, at in self.writers if name not in indexes]
         return max([*times, *(at for dropped, at in self.dropped.items() if dropped == name)], default=None)
 
     def find_last_with(self, name: str) -> datetime | None:
-        """When a process that keeps the index last said so."""
+        """Return when a process that keeps the index last said so."""
         return max((at for indexes, at in self.writers if name in indexes), default=None)
 
 
@@ -105,7 +106,8 @@ class Census:
         self._said = {} if said is None else said
 
     def make_entry(self) -> Entry:
-        """What the next transaction that writes a document must carry. It counts once `confirm_entry` is called."""
+        """Return what the next transaction that writes a document must carry. It counts once `confirm_entry` is
+        called."""
         at, last = time.monotonic(), self._said.get(self._partition.name)
         if self._kept is None or (last is not None and at - last < _SAY_EVERY):
             return Entry([], at)
@@ -120,8 +122,8 @@ class Census:
             self._said[self._partition.name] = entry.at
 
     async def find_unusable(self, resource_type: ResourceType, wanted: Collection[Index]) -> frozenset[str]:
-        """The keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one of
-        those that are wanted has not always been there; else the answer is none. Raises TableUnavailable."""
+        """Return the keys of the resource type's indexes that searches may not use in the tenant. Costs a trip if one
+        of those that are wanted has not always been there; else the answer is none. Raises TableUnavailable."""
         if all(build_index_name(resource_type, index) in ALWAYS for index in wanted):
             return frozenset()
         counted = await self.read()
@@ -129,7 +131,7 @@ class Census:
         return frozenset(key for name, key in every.items() if name not in ALWAYS and not counted.covers(name))
 
     async def read(self) -> TenantCensus:
-        """The tenant's census. Raises TableUnavailable."""
+        """Return the tenant's census. Raises TableUnavailable."""
         counted = TenantCensus()
         async for page in self._partition.pages(*keys.census_range()):
             for row in page:
@@ -166,6 +168,6 @@ def add_row(counted: TenantCensus, row: Row) -> None:
 
 
 def find_written_time(row: Row) -> datetime:
-    """When a row was written, by the service's clock; now if its ETag does not say."""
+    """Return when a row was written, by the service's clock; now if its ETag does not say."""
     time = properties.parse_written_time(row.etag)
     return datetime.fromisoformat(time) if time else datetime.now(UTC)

@@ -47,7 +47,7 @@ class Count(NamedTuple):
     parts: tuple[Part, ...]
 
     def find_part(self, skip: int) -> tuple[Part, int]:
-        """The part that holds the resource behind `skip` others, and behind how many of its own it is."""
+        """Return the part that holds the resource behind `skip` others, and behind how many of its own it is."""
         for part in self.parts:
             if skip < part.number:
                 return part, skip
@@ -71,19 +71,20 @@ class Counts:
         self._memory = memory
 
     async def count(self, resource_type: ResourceType) -> Count:
-        """How many resources of the type there are: exact up to 1,000, and at most a minute old beyond. A trip for
-        1,000 of them; up to 16 at once."""
+        """Return how many resources of the type there are: exact up to 1,000, and at most a minute old beyond. A trip
+        for 1,000 of them; up to 16 at once."""
         return (await self._count_with_ids(resource_type))[0]
 
     async def find(self, resource_type: ResourceType, skip: int) -> tuple[int, str | None]:
-        """How many resources there are, and the id of the one behind `skip` others; None if there are no more."""
+        """Return how many resources there are, and the id of the one behind `skip` others; None if there are no
+        more."""
         count, ids = await self._count_with_ids(resource_type)
         if skip < len(ids):
             return count.total, ids[skip]
         return count.total, await self._find(resource_type, count, skip) if skip < count.total else None
 
     async def _count_with_ids(self, resource_type: ResourceType) -> tuple[Count, list[str]]:
-        """The count, and the first ids if they had to be read for it."""
+        """Return the count, and the first ids if they had to be read for it."""
         if count := self.find_known(resource_type):
             return count, []
         ids, ends = await self._read_first(resource_type, None, None)
@@ -98,8 +99,8 @@ class Counts:
         return count, ids
 
     async def _find(self, resource_type: ResourceType, count: Count, skip: int) -> str | None:
-        """What was counted leads to a part of the ids, which is counted in smaller parts until keys can be looked
-        through. Some may have gone since: then what comes behind the part."""
+        """Return what was counted leads to a part of the ids, which is counted in smaller parts until keys can be
+        looked through. Some may have gone since: then what comes behind the part."""
         part, skip = count.find_part(skip)
         while part.number > _PAGES * PAGE_ROWS and part.number < count.total / 2:  # else parts do not part these ids
             count = await self._count_within(resource_type, part)
@@ -115,7 +116,7 @@ class Counts:
         return part.end
 
     async def _count_within(self, resource_type: ResourceType, part: Part) -> Count:
-        """The resources of a part, in parts of its own."""
+        """Return the resources of a part, in parts of its own."""
         ids, ends = await self._read_first(resource_type, part.start, part.end)
         if ends:
             return Count(len(ids), (Part(part.start, part.end, len(ids)),))
@@ -124,7 +125,7 @@ class Counts:
     async def _read_first(
         self, resource_type: ResourceType, start: str | None, end: str | None
     ) -> tuple[list[str], bool]:
-        """The first 1,000 ids of a range, and whether these are all."""
+        """Return the first 1,000 ids of a range, and whether these are all."""
         ids: list[str] = []
         key_range = keys.resource_range(resource_type, start, end)
         async for page in self._partition.pages(*key_range, keys_only=True):
@@ -136,7 +137,7 @@ class Counts:
     async def _count_rest(
         self, resource_type: ResourceType, ids: list[str], start: str | None, end: str | None
     ) -> Count:
-        """All resources of a range whose first ids have been read, in as many parts as the rest is worth."""
+        """Return all resources of a range whose first ids have been read, in as many parts as the rest is worth."""
         prefix = f"{resource_type.id_prefix}-"
         first = Part(start, keys.id_after(ids[-1]), len(ids))
         began, here = _compute_place(ids[0], prefix), _compute_place(ids[-1], prefix)
@@ -166,7 +167,7 @@ class Counts:
         return self._partition.name, resource_type.id_prefix
 
     def find_known(self, resource_type: ResourceType) -> Count | None:
-        """The count that is remembered, which is one above 1,000."""
+        """Return the count that is remembered, which is one above 1,000."""
         at, count = self._memory.counts.get(self._key(resource_type), (0.0, None))
         return count if count and monotonic() - at < _SECONDS else None
 
@@ -189,7 +190,7 @@ def _compute_place(id: str, prefix: str) -> int:
 
 
 def _make_id_at(place: int, prefix: str) -> str:
-    """The first id at a place."""
+    """Return the first id at a place."""
     text = ""
     for _ in range(_DIGITS):
         place, digit = divmod(place, len(_ALPHABET))

@@ -22,18 +22,18 @@ _SKEW = timedelta(minutes=10)
 
 
 class Credentials:
-    """The rows about credentials. Every method raises TableUnavailable where the table does not answer: those about
+    """The rows about credentials. Every method raises TableUnavailable if the table does not answer: those about
     revoked ones that of whoever looks connections up, for whom the two are one source."""
 
     def __init__(self, table: Table) -> None:
         self._shared = Partition(table, SHARED)
 
     async def read_uses(self, connection: str) -> list[Used]:
-        """What is known of the uses of a connection's credentials."""
+        """Return what is known of the uses of a connection's credentials."""
         return (await self._read_uses(connection)).get(connection, [])
 
     async def read_all_uses(self) -> dict[str, list[Used]]:
-        """What is known of the uses of all credentials."""
+        """Return what is known of the uses of all credentials."""
         return await self._read_uses(None)
 
     async def _read_uses(self, connection: str | None) -> dict[str, list[Used]]:
@@ -97,7 +97,7 @@ class Credentials:
                 raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
 
     async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
-        """Whether an assertion of that id (its jti) comes to the connection for the first time."""
+        """Return whether an assertion of that id (its jti) comes to the connection for the first time."""
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
         key, write_id = keys.assertion_key(_format_time(expires), digest), properties.new_write_id()
         try:
@@ -121,7 +121,8 @@ def _format_time(moment: datetime) -> str:
 
 
 def _read_mark(row: Row) -> Revoked:
-    """The credential that a mark says was revoked. Its key alone tells which: one with a broken time holds too."""
+    """Return the credential that a mark says was revoked. Its key alone tells which: one with a broken time holds
+    too."""
     try:
         at = datetime.fromisoformat(row.values["at"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):

@@ -22,7 +22,8 @@ class CursorKey:
         await self.read()
 
     async def read(self) -> bytes:
-        """The key of this deployment's cursors: made by whoever needs it first, then the same for every process."""
+        """Return the key of this deployment's cursors: made by whoever needs it first, then the same for every
+        process."""
         if self._key is None:
             row = await self._shared.read(keys.CURSOR_KEY)
             if row is None:

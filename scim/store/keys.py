@@ -83,33 +83,33 @@ _MAX_VALUE = 120
 
 
 def resource_key(id: str) -> str:
-    """The key of the resource of that id. An id from a URL may be any text; only one of ours can be found."""
+    """Return the key of the resource of that id. An id from a URL may be any text; only one of ours can be found."""
     return f"{RESOURCES} {encode(id)}"
 
 
 def resource_range(resource_type: ResourceType, start: str | None = None, end: str | None = None) -> tuple[str, str]:
-    """The key range of all resources of the type, or of those from the id `start` on and before the id `end`."""
+    """Return the key range of all resources of the type, or of those from the id `start` on and before the id `end`."""
     first, last = key_range(f"{RESOURCES} {encode(resource_type.id_prefix + '-')}")
     return (first if start is None else resource_key(start)), (last if end is None else resource_key(end))
 
 
 def id_after(id: str) -> str:
-    """What sorts right behind an id of ours, as the start of what follows it."""
+    """Return what sorts right behind an id of ours, as the start of what follows it."""
     return id + "!"
 
 
 def parse_id(key: str) -> str:
-    """The id in a resource's key: ids of ours need no escaping."""
+    """Return the id in a resource's key: ids of ours need no escaping."""
     return key.partition(" ")[2]
 
 
 def unique_range(resource_type: ResourceType, index: Index) -> tuple[str, str]:
-    """The key range of all values of a unique attribute, in their order."""
+    """Return the key range of all values of a unique attribute, in their order."""
     return key_range(f"{UNIQUE} {resource_type.id_prefix} {index.key} ")
 
 
 def _until(prefix: str, until: str | None) -> tuple[str, str]:
-    """The keys that start with `prefix`; only those before `until` behind it, if that is given."""
+    """Return the keys that start with `prefix`; only those before `until` behind it, if that is given."""
     start, end = key_range(prefix)
     return start, f"{prefix}{until}" if until else end
 
@@ -119,18 +119,18 @@ def unique_key(resource_type: ResourceType, index: Index, value: str) -> str:
 
 
 def lookup_range(resource_type: ResourceType, index: Index, value: str) -> tuple[str, str]:
-    """The key range of the resources that have exactly this value."""
+    """Return the key range of the resources that have exactly this value."""
     return key_range(f"{_lookup(resource_type, index)} {encode(fold(value, index.attribute))} ")
 
 
 def prefix_range(resource_type: ResourceType, index: Index, prefix: str) -> tuple[str, str]:
-    """The key range of the resources with a value that starts so (and, for a very long prefix, some others)."""
+    """Return the key range of the resources with a value that starts so (and, for a very long prefix, some others)."""
     kind = f"{UNIQUE} {resource_type.id_prefix} {index.key}" if index.unique else _lookup(resource_type, index)
     return key_range(f"{kind} {_escape(fold(prefix, index.attribute))[:_MAX_VALUE]}")
 
 
 def key_range(prefix: str) -> tuple[str, str]:
-    """The keys that start with `prefix`, as [start, end). Keys are in the order of their UTF-16 units."""
+    """Return the keys that start with `prefix`, as [start, end). Keys are in the order of their UTF-16 units."""
     last = prefix[-1]
     if last == "\uffff":
         return prefix, key_range(prefix[:-1])[1]
@@ -140,7 +140,7 @@ def key_range(prefix: str) -> tuple[str, str]:
 
 
 def build_index_rows(resource_type: ResourceType, id: str, document: Document) -> dict[str, Values]:
-    """The index rows that a document of that id has, by key. Raises 400 invalidValue where they are too many."""
+    """Return the index rows that a document of that id has, by key. Raises 400 invalidValue if they are too many."""
     rows: dict[str, Values] = {}
     for index in resource_type.indexes.values():
         for value in find_indexed_values(document, index):
@@ -156,32 +156,34 @@ def build_index_rows(resource_type: ResourceType, id: str, document: Document) -
 
 
 def member_key(group: str, member: str) -> str:
-    """The group's side of a membership. `member` is the member's id as sent, which need not be one of ours."""
+    """Return the key of the group's side of a membership. `member` is the member's id as sent, which need not be one of
+    ours."""
     return f"{MEMBER} {encode(group)} {encode(member)}"
 
 
 def member_of_key(member: str, group: str) -> str:
-    """The member's side of the same membership."""
+    """Return the key of the member's side of the same membership."""
     return f"{MEMBER_OF} {encode(member)} {encode(group)}"
 
 
 def members_range(first: str, last: str | None = None) -> tuple[str, str]:
-    """The key range of the members of a group, or of all groups whose ids lie from `first` to `last`."""
+    """Return the key range of the members of a group, or of all groups whose ids lie from `first` to `last`."""
     return f"{MEMBER} {encode(first)} ", key_range(f"{MEMBER} {encode(last or first)} ")[1]
 
 
 def member_of_range(first: str, last: str | None = None) -> tuple[str, str]:
-    """The key range of what a resource is a member of, or of all resources from `first` to `last`."""
+    """Return the key range of what a resource is a member of, or of all resources from `first` to `last`."""
     return f"{MEMBER_OF} {encode(first)} ", key_range(f"{MEMBER_OF} {encode(last or first)} ")[1]
 
 
 def gate_key(group: str) -> str:
-    """The gate of a group: every change of members needs it, but for the steps of one of several transactions."""
+    """Return the key of the gate of a group: every change of members needs it, but for the steps of one of several
+    transactions."""
     return f"{GATE} {encode(group)}"
 
 
 def change_key(group: str) -> str:
-    """What is left of a change of several transactions, in place of the gate."""
+    """Return the key of what is left of a change of several transactions, in place of the gate."""
     return f"{CHANGE} {encode(group)}"
 
 
@@ -190,39 +192,40 @@ def changes_range() -> tuple[str, str]:
 
 
 def receipt_key(time: str) -> str:
-    """A new receipt's key; `time` is a sortable time."""
+    """Return a new receipt's key; `time` is a sortable time."""
     return f"{RECEIPT} {time} {secrets.token_hex(8)}"
 
 
 def receipts_range(until: str | None) -> tuple[str, str]:
-    """The key range of the receipts from before `until`, or of all."""
+    """Return the key range of the receipts from before `until`, or of all."""
     return _until(f"{RECEIPT} ", until)
 
 
 def linked_range(other: str, start: str | None, end: str | None, *, of_group: bool) -> tuple[str, str]:
-    """The key range of the edges of one resource as it sees them, from those to `start` on and before those to `end`:
-    a group's members (`of_group`), or the groups of a member."""
+    """Return the key range of the edges of one resource as it sees them, from those to `start` on and before those to
+    `end`: a group's members (`of_group`), or the groups of a member."""
     first, last = members_range(other) if of_group else member_of_range(other)
     return (first if start is None else first + encode(start)), (last if end is None else first + encode(end))
 
 
 def parse_linked_id(key: str) -> str:
-    """The id at the other end of an edge, from its key: right for ids of ours, which need no escaping."""
+    """Return the id at the other end of an edge, from its key: right for ids of ours, which need no escaping."""
     return key.rpartition(" ")[2]
 
 
 def pending_key(due: str) -> str:
-    """A new pending row's key; `due` is a sortable time."""
+    """Return the key of a new pending row; `due` is a sortable time."""
     return f"{PENDING} {due} {secrets.token_hex(8)}"
 
 
 def pending_range(until: str | None) -> tuple[str, str]:
-    """The key range of the pending rows that are due before `until`, or of all."""
+    """Return the key range of the pending rows that are due before `until`, or of all."""
     return _until(f"{PENDING} ", until)
 
 
 def bookmark_key(connection: str, query: str, start: int) -> str:
-    """The bookmark of a query's page. A connection has a fixed number of them, so others may need the same one."""
+    """Return the key of the bookmark of a query's page. A connection has a fixed number of them, so others may need the
+    same one."""
     digest = hashlib.sha256(f"{query} {start}".encode()).digest()
     return f"{BOOKMARK} {encode(connection)} {int.from_bytes(digest[:8]) % _BOOKMARKS}"
 
@@ -282,7 +285,7 @@ def directory_key(directory: str) -> str:
 
 
 def directory_of_key(tenant: str) -> str:
-    """The same from the tenant's side: it has one such directory."""
+    """Do the same from the tenant's side: it has one such directory."""
     return f"o t {encode(tenant)}"
 
 
@@ -296,7 +299,7 @@ def usage_key(connection: str, credential: str) -> str:
 
 
 def usage_range(connection: str | None) -> tuple[str, str]:
-    """The keys of what is noted of a connection's credentials, or of all."""
+    """Return the keys of what is noted of a connection's credentials, or of all."""
     return key_range(f"u {connection} " if connection else "u ")
 
 
@@ -306,12 +309,12 @@ def revoked_key(connection: str, digest: str) -> str:
 
 
 def revoked_range(connection: str | None) -> tuple[str, str]:
-    """The keys of the marks of a connection's credentials, or of all."""
+    """Return the keys of the marks of a connection's credentials, or of all."""
     return key_range(f"v {connection} " if connection else "v ")
 
 
 def parse_connection(key: str) -> str:
-    """The connection that such a row is about."""
+    """Return the connection that such a row is about."""
     return key.split(" ")[1]
 
 
@@ -321,12 +324,13 @@ def assertion_key(expires: str, digest: str) -> str:
 
 
 def assertion_range(until: str) -> tuple[str, str]:
-    """The keys of the assertions that expired before then."""
+    """Return the keys of the assertions that expired before then."""
     return "j ", f"j {until}"
 
 
 def census_key(kind: str, name: str = "") -> str:
-    """What processes with one set of indexes say (`kind` is the set's digest), or what was done about one index."""
+    """Return the key of what processes with one set of indexes say (`kind` is the set's digest), or what was done about
+    one index."""
     return f"{CENSUS} {kind} {encode(name)}" if name else f"{CENSUS} {kind}"
 
 
@@ -340,40 +344,40 @@ def failure_key(kind: str, subject: str) -> str:
 
 
 def failure_range(kind: str | None = None, prefix: str = "") -> tuple[str, str]:
-    """The key range of all failures, of those of a kind, or of those whose subject begins so."""
+    """Return the key range of all failures, of those of a kind, or of those whose subject begins so."""
     if kind is None:
         return key_range(f"{FAILURE} ")
     return key_range(f"{FAILURE} {encode(kind)} {_escape(prefix)[:_MAX_VALUE]}")
 
 
 def minute_key(minute: str, connection: str, process: str) -> str:
-    """What one process counted of a connection in a minute, such as 20261201T0430."""
+    """Return the key of what one process counted of a connection in a minute, such as 20261201T0430."""
     return f"{COUNTERS} m {minute} {connection} {process}"
 
 
 def minute_range(until: str = "") -> tuple[str, str]:
-    """The key range of all minutes, or of those before `until`."""
+    """Return the key range of all minutes, or of those before `until`."""
     return _until(f"{COUNTERS} m ", until)
 
 
 def hour_key(hour: str, connection: str) -> str:
-    """What was counted of a connection in an hour, such as 20261201T04."""
+    """Return the key of what was counted of a connection in an hour, such as 20261201T04."""
     return f"{COUNTERS} h {hour} {connection}"
 
 
 def hour_range(since: str = "", until: str = "") -> tuple[str, str]:
-    """The key range of all hours, of those from `since` on, or of those before `until`."""
+    """Return the key range of all hours, of those from `since` on, or of those before `until`."""
     start, end = _until(f"{COUNTERS} h ", until)
     return start + since, end
 
 
 def counters_range(since_hour: str) -> tuple[str, str]:
-    """The key range of the hours from that one on, and of all minutes, which sort behind them."""
+    """Return the key range of the hours from that one on, and of all minutes, which sort behind them."""
     return hour_range(since_hour)[0], minute_range()[1]
 
 
 def outbox_key(time: str) -> str:
-    """A new key of the outbox; `time` is a sortable time, which tells no order."""
+    """Return a new key of the outbox; `time` is a sortable time, which tells no order."""
     return f"{OUTBOX} {time} {secrets.token_hex(8)}"
 
 
@@ -382,22 +386,22 @@ def outbox_range() -> tuple[str, str]:
 
 
 def log_key(number: int) -> str:
-    """The event of that number in a tenant's log."""
+    """Return the key of the event of that number in a tenant's log."""
     return f"{LOG} {number:016}"
 
 
 def log_range(after: int) -> tuple[str, str]:
-    """The key range of the events behind the one of that number."""
+    """Return the key range of the events behind the one of that number."""
     return log_key(after + 1), key_range(f"{LOG} ")[1]
 
 
 def parse_number(key: str) -> int:
-    """The number of an event, from its key or one that says what it is about."""
+    """Return the number of an event, from its key or one that says what it is about."""
     return int(key.rpartition(" ")[2])
 
 
 def about_key(subject: str, number: int) -> str:
-    """What says that an event is about a subject: a resource's id, or a `=` and a folded name."""
+    """Return the key of what says that an event is about a subject: a resource's id, or a `=` and a folded name."""
     return f"{ABOUT} {encode(subject)} {number:016}"
 
 
@@ -406,7 +410,7 @@ def about_range(subject: str) -> tuple[str, str]:
 
 
 def sink_key(name: str) -> str:
-    """How far a sink has come with the tenant."""
+    """Return the key of how far a sink has come with the tenant."""
     return f"{SINK} {encode(name)}"
 
 
@@ -415,7 +419,7 @@ def sinks_range() -> tuple[str, str]:
 
 
 def seat_key(user: str) -> str:
-    """Which seats a user has or waits for."""
+    """Return the key of which seats a user has or waits for."""
     return f"n {encode(user)}"
 
 
@@ -424,22 +428,22 @@ def seats_range() -> tuple[str, str]:
 
 
 def line_key(licence: str, number: int) -> str:
-    """A place in the line for a seat of a licence."""
+    """Return the key of a place in the line for a seat of a licence."""
     return f"q {encode(licence)} {number:016}"
 
 
 def line_range(licence: str | None = None) -> tuple[str, str]:
-    """The keys of the line for a licence, or of all lines."""
+    """Return the keys of the line for a licence, or of all lines."""
     return key_range("q " if licence is None else f"q {encode(licence)} ")
 
 
 def held_key(number: int) -> str:
-    """A row of the outbox that is held back, by the order in which they were."""
+    """Return the key of a row of the outbox that is held back, by the order in which they were."""
     return f"eh {number:016}"
 
 
 def parse_held(text: str) -> list[str]:
-    """The keys in a list of those of rows that are held back, with spaces between."""
+    """Return the keys in a list of those of rows that are held back, with spaces between."""
     return [held_key(int(number)) for number in text.split()[1::2]]
 
 
@@ -448,12 +452,12 @@ def held_range() -> tuple[str, str]:
 
 
 def waiting_range() -> tuple[str, str]:
-    """The keys of the outbox, and of what is held back."""
+    """Return the keys of the outbox, and of what is held back."""
     return outbox_range()[0], held_range()[1]
 
 
 def withheld_key(id: str) -> str:
-    """What is held back of a resource, whose later changes wait behind it."""
+    """Return the key of what is held back of a resource, whose later changes wait behind it."""
     return f"z {encode(id)}"
 
 
@@ -463,7 +467,7 @@ def gone_key(name: str) -> str:
 
 
 def departure_key(id: str) -> str:
-    """Which groups a deleted resource was in. No name of theirs begins with a space in a key."""
+    """Return the key of which groups a deleted resource was in. No name of theirs begins with a space in a key."""
     return f"d  {encode(id)}"
 
 
@@ -486,23 +490,24 @@ def feed_key(tenant: str) -> str:
 
 
 def feeds_range(after: str = "") -> tuple[str, str]:
-    """The keys of the tenants that have a log, or of those behind one."""
+    """Return the keys of the tenants that have a log, or of those behind one."""
     start, end = key_range("f ")
     return (feed_key(after) + "!" if after else start), end
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:
-    """What the keys of an index's rows begin with, without the space behind it: kind, type and attribute."""
+    """Return what the keys of an index's rows begin with, without the space behind it: kind, type and attribute."""
     return f"{UNIQUE if index.unique else LOOKUP} {resource_type.id_prefix} {index.key}"
 
 
 def parse_index_name(key: str) -> str:
-    """The name of the index that an index row belongs to, from its key."""
+    """Return the name of the index that an index row belongs to, from its key."""
     return " ".join(key.split(" ", 3)[:3])
 
 
 def is_membership(key: str) -> bool:
-    """Whether the row is a membership, seen from its group: each has one such row, and one seen from the member."""
+    """Return whether the row is a membership, seen from its group: each has one such row, and one seen from the
+    member."""
     return key.startswith(f"{MEMBER} ")
 
 
@@ -515,7 +520,7 @@ def _lookup(resource_type: ResourceType, index: Index) -> str:
 
 
 def find_indexed_values(document: Document, index: Index) -> Iterator[str]:
-    """The values of an indexed attribute in a document."""
+    """Return the values of an indexed attribute in a document."""
     container = document if index.target.urn is None else document.get(index.target.urn, {})
     value = container.get(index.target.name)
     for element in value if isinstance(value, list) else [value]:
@@ -526,8 +531,9 @@ def find_indexed_values(document: Document, index: Index) -> Iterator[str]:
 
 
 def _build_escapes() -> dict[int, str]:
-    """What a key may not hold (control characters, / \\ # ?), the percent sign, which services have decoded twice in a
-    URL, our separator and the escape characters themselves, each by a sequence that sorts where the character does."""
+    """Return what a key may not hold (control characters, / \\ # ?), the percent sign, which services have decoded
+    twice in a URL, our separator and the escape characters themselves, each by a sequence that sorts where the
+    character does."""
     escapes = {code: f"!{code:02X}" for code in range(0x22)}
     for before, forbidden in ('"#', "$%", "./", ">?", "[\\"):
         escapes[ord(before)] = before + "0"
@@ -550,7 +556,7 @@ def _escape(text: str) -> str:
 
 
 def encode(text: str) -> str:
-    """`text` as part of a key: in the order of the texts, cut and hashed when long."""
+    """Return `text` as part of a key: in the order of the texts, cut and hashed when long."""
     escaped = _escape(text)
     if len(escaped) <= _MAX_VALUE:
         return escaped

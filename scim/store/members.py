@@ -35,7 +35,7 @@ _DETACHED_PER_TRANSACTION = 33
 
 
 class Member(NamedTuple):
-    """A member as the group holds it: `value` is its id. `display` is kept where it was sent, and `type` where the id
+    """A member as the group holds it: `value` is its id. `display` is kept if it was sent, and `type` if the id
     is not one of ours, which say their type."""
 
     value: str
@@ -60,7 +60,7 @@ class Changes:
         return len(self.add) + len(self.remove)
 
     def to_content(self) -> dict[str, Any]:
-        """The changes as a pending row keeps them: whoever goes, or whoever stays, whichever is shorter."""
+        """Return the changes as a pending row keeps them: whoever goes, or whoever stays, whichever is shorter."""
         content: dict[str, Any] = {"add": [[m.value, m.display, m.type] for m in self.add.values()], "remove": []}
         if self.keep is not None and len(self.keep) < len(self.remove):
             return {**content, "keep": sorted(self.keep)}
@@ -68,13 +68,13 @@ class Changes:
 
     @staticmethod
     def from_content(content: dict[str, Any]) -> Changes:
-        """The changes that a pending row keeps."""
+        """Return the changes that a pending row keeps."""
         return Changes({member[0]: Member(*member) for member in content["add"]}, set(content["remove"]))
 
 
 def find_changes(present: Iterable[Member], wanted: Iterable[Member]) -> Changes:
-    """The changes that make `present` into `wanted`. An addition keeps what it does not say, so what is to go from a
-    member that stays is said with ""."""
+    """Return the changes that make `present` into `wanted`. An addition keeps what it does not say, so what is to go
+    from a member that stays is said with ""."""
     before = {member.value: member for member in present}
     after = {member.value: member for member in wanted}
     add = {
@@ -87,7 +87,7 @@ def find_changes(present: Iterable[Member], wanted: Iterable[Member]) -> Changes
 
 
 class Members:
-    """The memberships of a tenant. Every method raises TableUnavailable where the table does not answer."""
+    """The memberships of a tenant. Every method raises TableUnavailable if the table does not answer."""
 
     def __init__(self, partition: Partition, pending: Pending, outbox: Outbox) -> None:
         self._partition = partition
@@ -96,22 +96,24 @@ class Members:
         self.sequences = Sequences(partition, pending, outbox, self._find_remaining)
 
     async def read_members(self, first: str, last: str | None = None) -> AsyncIterator[tuple[str, Member]]:
-        """(group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
+        """Return (group, member) for each member of a group, or of all groups whose ids lie from `first` to `last`."""
         async for row in self._read_range(keys.members_range(first, last)):
             values = row.values
             yield values["group"], Member(values["member"], values.get("display") or None, values.get("type") or None)
 
     async def read_groups(self, first: str, last: str | None = None) -> AsyncIterator[tuple[str, str]]:
-        """(member, group) for each group that a resource is a direct member of, or all from `first` to `last`."""
+        """Return (member, group) for each group that a resource is a direct member of, or all from `first` to
+        `last`."""
         async for row in self._read_range(keys.member_of_range(first, last)):
             yield row.values["member"], row.values["group"]
 
     async def holds(self, group: str, member: str) -> bool:
-        """Whether the member is in the group: one point read."""
+        """Return whether the member is in the group: one point read."""
         return await self._partition.read(keys.member_key(group, member)) is not None
 
     async def holding(self, group: str, members: Collection[str]) -> set[str]:
-        """Those of `members` that are in the group: a point read for each, 16 at a time, or all of the group's."""
+        """Return those of `members` that are in the group: a point read for each, 16 at a time, or all of the
+        group's."""
         if len(members) > _LOOKED_UP:
             return {member.value async for _, member in self.read_members(group) if member.value in members}
         names, found = list(members), set()

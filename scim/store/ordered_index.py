@@ -34,11 +34,11 @@ class OrderedIndex:
         self._spend = spend
 
     async def read_first(self) -> tuple[list[Row], bool]:
-        """The first 1,000 rows, and whether these are all."""
+        """Return the first 1,000 rows, and whether these are all."""
         return await self._read(self._start, self._end)
 
     async def walk_up(self, after: str | None, size: int) -> AsyncIterator[list[Row]]:
-        """Pages of rows behind the key `after`, upwards."""
+        """Return pages of rows behind the key `after`, upwards."""
         start = self._start if after is None else keys.id_after(after)
         async for page in self._partition.pages(start, self._end, size=min(size, PAGE_ROWS)):
             self._spend(len(page))
@@ -77,8 +77,8 @@ class OrderedIndex:
 
 
 def _choose_between(floor: str, ceiling: str, turn: int) -> str:
-    """A key from `floor` on and before `ceiling`, to look from: by turns one that shares half of what either goes on
-    with, and one whose first character that is not common lies in the middle."""
+    """Return a key from `floor` on and before `ceiling`, to look from: by turns one that shares half of what either
+    goes on with, and one whose first character that is not common lies in the middle."""
     common = next(
         (n for n, (a, b) in enumerate(zip(floor, ceiling, strict=False)) if a != b), min(map(len, (floor, ceiling)))
     )
@@ -98,7 +98,7 @@ def _choose_between(floor: str, ceiling: str, turn: int) -> str:
 
 
 def _find_middle(low: str, high: str) -> str | None:
-    """A character between two; None if there is none that a key may be asked for."""
+    """Return a character between two; None if there is none that a key may be asked for."""
     first, last = ord(low), ord(high)
     if last > 0xFFFF:  # it sorts as a surrogate does
         last = 0xD800 if first < 0xD800 else last

@@ -118,7 +118,7 @@ def _differences(old: Document, new: Document) -> tuple[list[str], dict[str, Any
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two values are the same JSON: to Python 1 and true are equal."""
+    """Return whether two values are the same JSON: to Python 1 and true are equal."""
     return one == other and orjson.dumps(one, option=_SORTED) == orjson.dumps(other, option=_SORTED)
 
 
@@ -193,7 +193,7 @@ class OutboxRow:
 
 
 class _Silent(OutboxRow):
-    """No row, where the feed is off."""
+    """No row, if the feed is off."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -37,8 +37,8 @@ class Pending:
 
     @staticmethod
     def make_note(content: dict[str, Any]) -> Write:
-        """The write that leaves a pending row, for the operation's first transaction. Raises ScimError 413 where what
-        is left is too much for one row."""
+        """Return the write that leaves a pending row, for the operation's first transaction. Raises ScimError 413 if
+        what is left is too much for one row."""
         due = (datetime.now(UTC) + GRACE).strftime("%Y%m%dT%H%M%S")
         values = {
             "v": properties.FORMAT,
@@ -58,7 +58,7 @@ class Pending:
         return note.key
 
     async def read_due(self, *, everything: bool) -> AsyncIterator[list[Row]]:
-        """The tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
+        """Return the tenant's pending rows that nobody can be working on any more, or all of them, page by page."""
         until = None if everything else datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         async for page in self._partition.pages(*keys.pending_range(until)):
             yield page

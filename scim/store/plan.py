@@ -58,8 +58,8 @@ NOTHING = Union(())
 
 
 def plan(tree: Filter, resource_type: ResourceType, without: frozenset[str] = frozenset()) -> Plan:
-    """The plan with the fewest candidates, as far as the tree alone tells. `without` are the keys of indexes that must
-    not be used."""
+    """Return the plan with the fewest candidates, as far as the tree alone tells. `without` are the keys of indexes
+    that must not be used."""
     match tree:
         case Compare(path, operator, value) if not value.is_null:
             return _plan_comparison(path, operator, value.text, resource_type, without)
@@ -75,7 +75,7 @@ def plan(tree: Filter, resource_type: ResourceType, without: frozenset[str] = fr
 
 
 def list_indexes(plan: Plan) -> list[Index]:
-    """The indexes that a plan uses."""
+    """Return the indexes that a plan uses."""
     match plan:
         case ByValue(index, _) | ByPrefix(index, _):
             return [index]
@@ -107,13 +107,14 @@ def _plan_comparison(path: str, operator: str, text: str, resource_type: Resourc
 
 
 def names_edge_ids(target: Target, resource_type: ResourceType) -> bool:
-    """Whether a name stands for the ids at the other end of the resource's edges: `members`, `members.value`, …"""
+    """Return whether a name stands for the ids at the other end of the resource's edges: `members`, `members.value`,
+    …"""
     ours = target.urn is None and target.name in (resource_type.members, resource_type.member_of)
     return ours and (not isinstance(target, Declared) or target.sub is None or target.sub.name == "value")
 
 
 def find_edge_ids(tree: Filter, resource_type: ResourceType) -> set[str] | None:
-    """The ids that a filter compares edges with; empty where it does not look at edges, None where it asks anything
+    """Return the ids that a filter compares edges with; empty if it does not look at edges; None if it asks anything
     else of them, so that all must be read."""
     match tree:
         case And(terms) | Or(terms):
@@ -132,7 +133,7 @@ def find_edge_ids(tree: Filter, resource_type: ResourceType) -> set[str] | None:
 
 
 def _find_edge(path: str, resource_type: ResourceType) -> Target | None:
-    """What `path` stands for where that is in the resource's edges."""
+    """Return what `path` stands for if that is in the resource's edges; None if it is not."""
     target = resource_type.resolve(path)
     if target is None or target.urn is not None or not target.name:
         return None
@@ -140,7 +141,7 @@ def _find_edge(path: str, resource_type: ResourceType) -> Target | None:
 
 
 def _plan_value_path(path: str, inner: Filter, resource_type: ResourceType, without: frozenset[str]) -> Plan:
-    """`emails[type eq "work" and value eq "x"]`: the terms of one element are terms of the resource."""
+    """Plan `emails[type eq "work" and value eq "x"]`: the terms of one element are terms of the resource."""
     match inner:
         case Compare(sub, operator, value) if not value.is_null and resource_type.resolve(f"{path}.{sub}"):
             return _plan_comparison(f"{path}.{sub}", operator, value.text, resource_type, without)

@@ -41,8 +41,8 @@ class Positions:
         self._pending = pending
 
     async def find(self, connection: str, query: str, start: int) -> Position | None:
-        """Where the page of that query that begins with the start-th resource starts, if the page before said so and
-        no other page took its place."""
+        """Return where the page of that query that begins with the start-th resource starts, if the page before said so
+        and no other page took its place."""
         row = await self._partition.read(keys.bookmark_key(connection, query, start))
         if row is None or not _is_fresh(row):
             return None
@@ -80,7 +80,7 @@ class Positions:
 
 
 def _is_fresh(bookmark: Row) -> bool:
-    """Whether a bookmark is good; a row that does not say when it was written is not."""
+    """Return whether a bookmark is good; a row that does not say when it was written is not."""
     try:
         return datetime.now(UTC) - datetime.fromisoformat(bookmark.values["at"]) <= FRESH
     except (KeyError, TypeError, ValueError):

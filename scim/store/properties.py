@@ -77,7 +77,7 @@ def check_format(row: Row) -> None:
 
 
 def split_document(document: Document, what: str = "The resource") -> Values:
-    """The properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
+    """Return the properties that hold a document: its JSON text, over as many as its length takes. Raises 413."""
     text = orjson.dumps(document).decode()
     if len(text) > _MAX_UNITS or (not text.isascii() and len(text.encode("utf-16-le")) > 2 * _MAX_UNITS):
         raise ScimError(TOO_LARGE, f"{what} is too large: {_MAX_UNITS} characters are kept. Send less at a time.")
@@ -86,7 +86,7 @@ def split_document(document: Document, what: str = "The resource") -> Values:
 
 
 def join_document(values: Values) -> Document:
-    """The document that `document_values` split."""
+    """Return the document that `document_values` split."""
     text, number = "", 0
     while (part := values.get(f"doc{number}")) is not None:
         text, number = text + part, number + 1

@@ -71,7 +71,7 @@ class Size:
         return Size(self.resources + other.resources, self.members + other.members, self.bytes + other.bytes)
 
     def increase(self) -> Size:
-        """What of it is more, without what is less."""
+        """Return what of it is more, without what is less."""
         return Size(max(0, self.resources), max(0, self.members), max(0, self.bytes))
 
 
@@ -88,7 +88,7 @@ class _Known:
     """Bytes that were let through beyond the quota since it was measured."""
 
     def total(self) -> Size | None:
-        """What the tenant has now; None if it was not measured."""
+        """Return what the tenant has now; None if it was not measured."""
         return None if self.size is None else reduce(Size.__add__, self.added.values(), self.size)
 
     def measure(self, size: Size, measured: str, began: str) -> None:
@@ -129,7 +129,7 @@ class Quotas:
             known.added[minute] = known.added.get(minute, Size()) + added
 
     def spare(self, tenant: str, more: int) -> bool:
-        """Whether so many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
+        """Return whether so many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
         known = self._known.get(tenant)
         if known is None or known.spared + more > _MOST_SPARED:
             return False
@@ -247,7 +247,7 @@ class _Walk:
 
     @staticmethod
     def resume(values: dict[str, Any]) -> _Walk:
-        """The measurement that a row says is under way; a new one if it says none."""
+        """Return the measurement that a row says is under way; a new one if it says none."""
         if "phase" not in values:
             return _Walk(now())
         size = Size(*(int(values[f"so_far_{name}"]) for name in asdict(Size())))
@@ -273,7 +273,7 @@ class _Walk:
 
 
 def _is_due(values: dict[str, Any]) -> bool:
-    """Whether a tenant is to be measured, or further measured."""
+    """Return whether a tenant is to be measured, or further measured."""
     if "phase" in values or "measured" not in values:
         return True
     wait = max(_EVERY, timedelta(seconds=_DUTY * float(values.get("cost", 0.0))))

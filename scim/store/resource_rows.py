@@ -82,8 +82,8 @@ def build_replacement(
 
 
 def find_late_rows(resource_type: ResourceType, old: Stored, index_rows: Iterable[str]) -> set[str]:
-    """The rows of unique values that were kept before their schema was there, and that this change does not touch.
-    They are made up for unless somebody else has the value too: a user must still be disabled."""
+    """Return the rows of unique values that were kept before their schema was there, and that this change does not
+    touch. They are made up for unless somebody else has the value too: a user must still be disabled."""
     new = [key for key in index_rows if keys.is_unique(key) and key not in old.keys]
     untouched = keys.build_index_rows(resource_type, old.id, old.document) if new else {}
     return {key for key in new if key in untouched}

@@ -69,7 +69,7 @@ class Stale(Exception):
 
 
 class Resources:
-    """The resources of a tenant. Every method raises TableUnavailable where the table does not answer."""
+    """The resources of a tenant. Every method raises TableUnavailable if the table does not answer."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Resources:
         return None if row is None else parse_stored(row)
 
     async def read_all(self, ids: Sequence[str]) -> list[Stored]:
-        """The resources of these ids, a few trips at a time; one that is not there is left out."""
+        """Return the resources of these ids, a few trips at a time; one that is not there is left out."""
         found: list[Stored] = []
         for at in range(0, len(ids), PARALLEL_READS):
             read = await asyncio.gather(*(self.read(id) for id in ids[at : at + PARALLEL_READS]))
@@ -291,8 +291,8 @@ class Resources:
         await self._members.detach(old.id, note.key, has_members=has_members, seconds=_DETACH_SECONDS)
 
     async def read_rows(self, resource_type: ResourceType, start: str | None, count: int) -> Stretch:
-        """The rows of `count` resources of the type in id order, from the id `start` on: `parse_stored` reads one. They
-        are fewer once their text is 8 MiB and more.
+        """Return the rows of `count` resources of the type in id order, from the id `start` on: `parse_stored` reads
+        one. They are fewer once their text is 8 MiB and more.
 
         A row may have 480,000 characters, so a page asks for as many as will have 8 MiB together if they are like those
         read before; ids are random, so they are. Nothing is known at first: then for 128."""
@@ -314,12 +314,12 @@ class Resources:
         return Stretch(found, ends=False)
 
     def _choose_page_size(self, resource_type: ResourceType) -> int:
-        """How many rows one page should ask for."""
+        """Return how many rows one page should ask for."""
         size = self._row_bytes.get((self._partition.name, resource_type.id_prefix))
         return _UNKNOWN_ROWS if size is None else max(1, min(PAGE_ROWS, PAGE_BYTES // max(size, 1)))
 
     def _weigh(self, resource_type: ResourceType, page: list[Row]) -> int:
-        """The bytes of a page of rows; their mean is remembered, and a larger one at once."""
+        """Return the bytes of a page of rows; their mean is remembered, and a larger one at once."""
         if not page:
             return 0
         size, key = (
@@ -332,24 +332,25 @@ class Resources:
         return size
 
     async def find_unique_id(self, resource_type: ResourceType, index: Index, value: str) -> str | None:
-        """The id of the resource that has the unique value."""
+        """Return the id of the resource that has the unique value."""
         row = await self._partition.read(keys.unique_key(resource_type, index, value))
         return str(row.values["id"]) if row else None
 
     async def find_ids(self, resource_type: ResourceType, index: Index, value: str, most: int) -> list[str]:
-        """The ids of all resources that have the value; of more than `most` not all."""
+        """Return the ids of all resources that have the value; of more than `most` not all."""
         return await self._read_ids(keys.lookup_range(resource_type, index, value), most)
 
     async def find_prefix_ids(self, resource_type: ResourceType, index: Index, prefix: str, most: int) -> list[str]:
-        """The ids of all resources with a value that starts with `prefix` (and possibly of others); of more than `most`
-        not all."""
+        """Return the ids of all resources with a value that starts with `prefix` (and possibly of others); of more than
+        `most` not all."""
         return await self._read_ids(keys.prefix_range(resource_type, index, prefix), most)
 
     async def read_linked_ids(
         self, other: str, start: str | None = None, end: str | None = None, *, of_group: bool, most: int
     ) -> AsyncIterator[list[str]]:
-        """The ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages of up to
-        `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of ours."""
+        """Return the ids at the other end of a resource's edges, in order, from `start` on and before `end`, in pages
+        of up to `most`: those of a group's members (`of_group`), or of the groups of a member. Right for ids of
+        ours."""
         key_range = keys.linked_range(other, start, end, of_group=of_group)
         async for page in self._partition.pages(*key_range, size=min(most, PAGE_ROWS), keys_only=True):
             yield [keys.parse_linked_id(row.key) for row in page]
@@ -363,7 +364,7 @@ class Resources:
         return ids
 
     async def _find_taken(self, resource_type: ResourceType, id: str, document: Document) -> Taken | None:
-        """Which unique value of a refused write belongs to somebody else."""
+        """Return which unique value of a refused write belongs to somebody else."""
         for index in resource_type.indexes.values():
             for value in keys.find_indexed_values(document, index) if index.unique else ():
                 owner = await self.find_unique_id(resource_type, index, value)

@@ -52,7 +52,7 @@ _MOST_EXCEPTED = 24_000
 
 
 class Edge(NamedTuple):
-    """What a change does to one member of a group: `shown` is what is kept of it, None if it leaves."""
+    """What a change does to one member of a group: `shown` is what is kept of it; None if it leaves."""
 
     group: str
     member: str
@@ -283,8 +283,8 @@ def _parse_excepted(row: Row) -> frozenset[str]:
 
 
 def is_stalled(row: Row) -> bool:
-    """Whether the owner of a change has made no step for so long that it must be dead. The step is no later than the
-    row's last write, by the service's clock: the owner's may be wrong."""
+    """Return whether the owner of a change has made no step for so long that it must be dead. The step is no later than
+    the row's last write, by the service's clock: the owner's may be wrong."""
     try:
         told = str(row.values["beat"])
         beat = datetime.fromisoformat(min(told, properties.parse_written_time(row.etag) or told))

@@ -64,7 +64,7 @@ class Tenants:
         return found
 
     async def _forget_idle(self, tenant: str, row: Row) -> bool:
-        """Whether the tenant has nothing left to look after, and its announcement was removed."""
+        """Return whether the tenant has nothing left to look after, and its announcement was removed."""
         try:
             for key_range in _LOOKED_AFTER:
                 async for page in self._table.pages(tenant, *key_range, size=1):

@@ -32,7 +32,7 @@ class Proof(NamedTuple):
     receipt: str | None = None
 
     def holds(self, row: Row | None) -> bool:
-        """Whether `row`, the one at the key, shows that the transaction was done."""
+        """Return whether `row`, the one at the key, shows that the transaction was done."""
         return row is not None and (
             self.write_id is None or self.ours or self.write_id in str(row.values.get("write", "")).split()
         )
@@ -85,8 +85,8 @@ async def _find_proof(partition: Partition, proof: Proof, refused: Refused) -> R
 
 
 def is_newest(write: Write, row: Row) -> bool:
-    """Whether nobody has written the row since: neither what it holds (`write`), nor what belongs to it (`touched`,
-    which a write of the whole row takes away)."""
+    """Return whether nobody has written the row since: neither what it holds (`write`), nor what belongs to it
+    (`touched`, which a write of the whole row takes away)."""
     return all(
         row.values.get(name, "") == write.values.get(name, "")
         for name in ("write", "touched")
@@ -111,7 +111,7 @@ def make_past_etag(etag: str) -> str:
 
 
 def is_past_etag(etag: str) -> bool:
-    """Whether this is no ETag of a row, but what `past` made."""
+    """Return whether this is no ETag of a row, but what `past` made."""
     return _PAST.search(etag) is not None
 
 
@@ -165,7 +165,7 @@ async def commit_present(
 
 
 def _are_held(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
-    """Whether the rows that writes need are there, with the ETags that they name."""
+    """Return whether the rows that writes need are there, with the ETags that they name."""
     return all(
         not write.needs_row or (row is not None and write.etag in ("*", row.etag))
         for write, row in zip(writes, found, strict=True)
@@ -173,7 +173,7 @@ def _are_held(writes: Sequence[Write], found: Sequence[Row | None]) -> bool:
 
 
 def _pin(write: Write, row: Row | None) -> Write:
-    """The write, under the condition that the row has not changed since it was read."""
+    """Return the write, under the condition that the row has not changed since it was read."""
     return write._replace(etag=row.etag) if row is not None and write.needs_row else write
 
 

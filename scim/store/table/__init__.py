@@ -73,20 +73,21 @@ class Table(Protocol):
     """What the store needs of a table."""
 
     async def read(self, partition: str, key: str) -> Row | None:
-        """The row, or None. Raises TableUnavailable."""
+        """Return the row, or None. Raises TableUnavailable."""
 
     def pages(
         self, partition: str, start: str, end: str, *, size: int = PAGE_ROWS, keys_only: bool = False
     ) -> AsyncIterator[list[Row]]:
-        """The rows with start <= key < end in key order, page by page; each page is one trip and may be empty."""
+        """Return the rows with start <= key < end in key order, page by page; each page is one trip and may be
+        empty."""
 
     async def commit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Run up to 100 writes as one transaction: all or nothing. Gives each write's new etag ("" for a delete).
         Raises Refused, TooLarge, TableUnavailable or Uncertain."""
 
     def partitions(self, after: str = "") -> AsyncIterator[str]:
-        """The names of the partitions that have rows, or of those behind one, in order: one trip each. No request asks
-        for them."""
+        """Return the names of the partitions that have rows, or of those behind one, in order: one trip each. No
+        request asks for them."""
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -115,7 +116,7 @@ class Partition:
 
 
 async def has_rows(table: Table, partition: str) -> bool:
-    """Whether the partition has a row. Raises TableUnavailable."""
+    """Return whether the partition has a row. Raises TableUnavailable."""
     async for page in table.pages(partition, "", "\uffff", size=1, keys_only=True):
         if page:
             return True

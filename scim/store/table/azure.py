@@ -68,14 +68,14 @@ class AzureTable:
 
     @staticmethod
     def with_key(connection_string: str, table: str, policies: Policies = ()) -> AzureTable:
-        """The table that a connection string opens. ValueError, whose text may hold the key, where it is none."""
+        """Return the table that a connection string opens. ValueError, whose text may hold the key, if it is none."""
         return AzureTable(partial(TableClient.from_connection_string, connection_string, table), policies)
 
     @staticmethod
     def with_identity(
         endpoint: str, table: str, credential: AsyncTokenCredential, policies: Policies = ()
     ) -> AzureTable:
-        """The table at an endpoint, opened with an identity, which stays the caller's to close."""
+        """Return the table at an endpoint, opened with an identity, which stays the caller's to close."""
         return AzureTable(partial(TableClient, endpoint, table, credential=credential), policies)
 
     @property
@@ -111,7 +111,8 @@ class AzureTable:
                 yield last
 
     async def _find_partition_behind(self, last: str) -> str | None:
-        """The first partition behind that name. Servers of the table may answer that they have none, and go on."""
+        """Return the first partition behind that name. Servers of the table may answer that they have none, and go
+        on."""
         after: dict[str, str] = {}
         while True:
             response = await self._send(wire.build_next_partition(self._table_url, last, after=after), TableUnavailable)
@@ -143,8 +144,8 @@ class AzureTable:
         return result.etags
 
     async def _send(self, request: wire.Request, unanswered: type[TableUnavailable]) -> AsyncHttpResponse:
-        """One trip, bounded in time with all its retries. Raises `unanswered` if no whole answer comes. A write is sent
-        once: who sends it again must know that there may be two (transactions.py)."""
+        """Make one trip, bounded in time with all its retries, and return the answer. Raises `unanswered` if no whole
+        answer comes. A write is sent once: who sends it again must know that there may be two (transactions.py)."""
         options: dict[str, Any] = {"retry_total": 0} if unanswered is Uncertain else {}
         sent = HttpRequest(request.method, request.url, headers=request.headers, content=request.body or None)
         try:

@@ -54,8 +54,8 @@ class SharedKeyLite(SansIOHTTPPolicy[Any, Any]):
 def open_pipeline(
     endpoint: str, credential: Credential, transport: AsyncHttpTransport[Any, Any], policies: Policies, **options: Any
 ) -> Client:
-    """A client of the service at `endpoint`. `policies` see every request on the wire, retries included; `options` are
-    those of the retry policy."""
+    """Return a client of the service at `endpoint`. `policies` see every request on the wire, retries included;
+    `options` are those of the retry policy."""
     authorization: Any = (
         SharedKeyLite(credential)
         if isinstance(credential, AzureNamedKeyCredential)

@@ -48,14 +48,15 @@ class Result:
 
 
 def build_read(table_url: str, partition: str, key: str) -> Request:
-    """The request for one row."""
+    """Return the request for one row."""
     return Request("GET", f"{table_url}({_format_key(partition, key)})", dict(_ACCEPTED), b"")
 
 
 def build_page(
     table_url: str, partition: str, start: str, end: str, size: int, *, keys_only: bool, after: Mapping[str, str]
 ) -> Request:
-    """The request for up to `size` rows with start <= key < end; `after` is what the page before said of its end."""
+    """Return the request for up to `size` rows with start <= key < end; `after` is what the page before said of its
+    end."""
     first, last = _quote_literal(start), _quote_literal(end)
     text = f"PartitionKey eq {_quote_literal(partition)} and RowKey ge {first} and RowKey lt {last}"
     query = {"$filter": text, "$top": str(size), **({"$select": "RowKey"} if keys_only else {}), **after}
@@ -63,34 +64,34 @@ def build_page(
 
 
 def build_next_partition(table_url: str, last: str, *, after: Mapping[str, str]) -> Request:
-    """The request for one row of the first partition whose name is greater than `last`."""
+    """Return the request for one row of the first partition whose name is greater than `last`."""
     query = {"$filter": f"PartitionKey gt {_quote_literal(last)}", "$top": "1", "$select": "PartitionKey", **after}
     return Request("GET", f"{table_url}()?{urlencode(query, quote_via=quote)}", dict(_ACCEPTED), b"")
 
 
 def parse_partitions(body: bytes) -> list[str]:
-    """The partitions of the rows of an answer to `partition_behind`."""
+    """Return the partitions of the rows of an answer to `partition_behind`."""
     return [str(entity["PartitionKey"]) for entity in orjson.loads(body)["value"]]
 
 
 def parse_row(body: bytes, etag: str) -> Row:
-    """The row of an answer to `read`."""
+    """Return the row of an answer to `read`."""
     return _convert_entity(orjson.loads(body), etag)
 
 
 def parse_page(body: bytes) -> list[Row]:
-    """The rows of an answer to `page`."""
+    """Return the rows of an answer to `page`."""
     return [_convert_entity(entity) for entity in orjson.loads(body)["value"]]
 
 
 def parse_continuation(headers: Mapping[str, str]) -> dict[str, str]:
-    """Where a page ended, from its answer's headers; empty behind the last."""
+    """Return where a page ended, from its answer's headers; empty behind the last."""
     found = {name: headers.get(f"x-ms-continuation-{name}") for name in _NEXT}
     return {name: value for name, value in found.items() if value}
 
 
 def _convert_entity(entity: dict[str, Any], etag: str = "") -> Row:
-    """The row of an entity, which is used up."""
+    """Return the row of an entity, which is used up."""
     key, found = entity.pop("RowKey", ""), entity.pop("odata.etag", "")
     for name in [name for name in entity if name in _NOT_OURS or "odata." in name]:
         kind = entity.pop(name)
@@ -105,7 +106,7 @@ def _quote_literal(text: str) -> str:
 
 
 def build_write(table_url: str, partition: str, write: Write) -> Request:
-    """The request for one write. `table_url` is the table's, without a slash at its end."""
+    """Return the request for one write. `table_url` is the table's, without a slash at its end."""
     headers, body = dict(_HEADERS), b""
     if write.kind != "delete":
         body = _format_entity(partition, write)
@@ -117,7 +118,7 @@ def build_write(table_url: str, partition: str, write: Write) -> Request:
 
 
 def build_transaction(endpoint: str, table_url: str, partition: str, writes: Sequence[Write]) -> Request:
-    """The request for several writes, all or nothing."""
+    """Return the request for several writes, all or nothing."""
     batch, changes = f"batch_{secrets.token_hex(8)}", f"changeset_{secrets.token_hex(8)}"
     parts = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n\r\n".encode()]
     start = f"--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
@@ -141,7 +142,7 @@ _INDEX = re.compile(r"(\d+):")
 
 
 def parse_result(body: bytes) -> Result:
-    """What the answer to a transaction says. ValueError where it says nothing."""
+    """Return what the answer to a transaction says. ValueError if it says nothing."""
     # Each part begins with its status line; a failure is the only part there is.
     starts = [match.start() for match in _STATUS.finditer(body)]
     etags = []
@@ -160,7 +161,7 @@ def parse_result(body: bytes) -> Result:
 
 
 def parse_error(body: bytes) -> tuple[str, str]:
-    """The code and the message of a failure; empty where it has none."""
+    """Return the code and the message of a failure; empty if it has none."""
     try:
         error = json.loads(body)["odata.error"]
         return str(error["code"]), str(error["message"]["value"])
@@ -183,7 +184,7 @@ def _quote(text: str) -> str:
 
 
 def _format_entity(partition: str, write: Write) -> bytes:
-    """The row as JSON, without what has no value. Only the types that our rows have."""
+    """Return the row as JSON, without what has no value. Only the types that our rows have."""
     row: dict[str, Any] = {"PartitionKey": partition, "RowKey": write.key}
     for name, value in write.values.items():
         if isinstance(value, float):
