@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scim.feed.events import NAMED_BY
 from scim.feed.log import Log, Mention
+from scim.feed.sequencer import Head
 from scim.policy.draft import Event
 from scim.schema.registry import ResourceType
 from scim.schema.values import fold
@@ -22,6 +23,10 @@ MOST = 100
 """Changes of one resource that are shown: the newest."""
 _MOST_LOOKED_AT = 320
 """Changes of a group that are looked through for one member."""
+_MOST_SEARCHED = 2000
+"""Newest events of a tenant that are looked through for the groups that somebody came into or left."""
+JOINED, LEFT = "joined", "left"
+"""Types of changes of a person's memberships, whose id and name are the group's."""
 _MOST_SHOWN = 80
 """Characters of a value that is shown in words."""
 
@@ -66,9 +71,8 @@ class Change:
         parts += [f"members added: {', '.join(self.added)}"] if self.added else []
         parts += [f"members removed: {', '.join(self.removed)}"] if self.removed else []
         request = f" (request {self.request})" if self.request else ""
-        return f"{self.time[:19].replace('T', ' ')} UTC {self.type} {self.name or self.id}{by}{request}: " + (
-            "; ".join(parts) or "whole"
-        )
+        said = f"{self.time[:19].replace('T', ' ')} UTC {self.type} {self.name or self.id}{by}{request}"
+        return said if self.type in (JOINED, LEFT) else f"{said}: {'; '.join(parts) or 'whole'}"
 
 
 class History:
@@ -103,6 +107,24 @@ class History:
                 if member in change.added or member in change.removed:
                     return change
         return None
+
+    async def find_memberships(self, member: str) -> list[Change]:
+        """Return how somebody came into groups and left them, by the newest events of the tenant, the oldest first. A
+        deletion takes memberships away without an event of its own."""
+        head = await Head.read(self._table, self._tenant)
+        if head is None:
+            return []
+        found: list[Change] = []
+        start = max(head.seq - _MOST_SEARCHED, 0)
+        async for page in self._table.pages(self._tenant, *keys.log_range(start)):
+            for row in page:
+                if not any(member in value for value in row.values.values() if isinstance(value, str)):
+                    continue  # cheaper than to read what it says
+                change = _parse(properties.join_document(row.values))
+                if member in change.added or member in change.removed:
+                    what = JOINED if member in change.added else LEFT
+                    found.append(replace(change, type=what, added=(), removed=()))
+        return found[-MOST:]
 
     async def read(self, id: str) -> list[Change]:
         """Return the newest changes of a resource, the oldest of them first."""

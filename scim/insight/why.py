@@ -7,7 +7,8 @@ The usual one takes up to six trips.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -149,8 +150,19 @@ class Why:
         if not ids and (said := await self._history.find_name(text, types)):
             ids = [said.id]
         if ids:
-            return Told(self._tenant, text, ids[0], await self._history.read(ids[0]))
+            return Told(self._tenant, text, ids[0], await self._tell_changes(ids[0], groups=groups))
         return Told(self._tenant, text, None, [], await self._names(found))
+
+    async def _tell_changes(self, id: str, *, groups: bool) -> list[Change]:
+        """What happened to somebody; to a user (not `groups`) also which groups they came into and left."""
+        if groups:
+            return await self._history.read(id)
+        changes, memberships = await asyncio.gather(self._history.read(id), self._history.find_memberships(id))
+        ids = list(dict.fromkeys(each.id for each in memberships))[:MOST]
+        read = await asyncio.gather(*(read_resource(self._table, self._tenant, group) for group in ids))
+        names = {each.id: str(each.document.get("displayName", "")) for each in read if each is not None}
+        named = [replace(each, name=each.name or names.get(each.id, "")) for each in memberships]
+        return sorted([*changes, *named], key=operator.attrgetter("time"))
 
     async def ask_membership(self, user: str, group: str) -> Answer:
         """Say why a user is not in a group."""

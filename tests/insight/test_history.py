@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from scim.feed.sequencer import Sequencer
+from scim.insight.why import Why
 from scim.schema.loading import load
+from scim.security.connections import Connection
 from tests.insight.place import TENANT, Place
 
 ADELE = "adele@contoso.example"
@@ -61,6 +64,32 @@ async def test_history_of_a_group_names_who_came_and_went(place: Place) -> None:
     assert why["verdict"] == "not-a-member"
     assert "The membership was removed on" in why["text"]
     assert "by connection contoso (request" in why["text"]
+
+
+async def test_history_of_a_user_says_which_groups(place: Place) -> None:
+    """When they came into a group and left it, by which connection and request."""
+    client = place.client()
+    user = await client.new_user(ADELE)
+    other = await client.new_user("diego@contoso.example")
+    sales = (await client.post("/Groups", {"displayName": "Sales", "members": [{"value": user["id"]}]})).json
+    legal = (await client.post("/Groups", {"displayName": "Legal", "members": [{"value": other["id"]}]})).json
+    removal = {"op": "remove", "path": f'members[value eq "{user["id"]}"]'}
+    left = await client.patch(f"/Groups/{sales['id']}", removal)
+    told = await ask(place, "history", user=ADELE)
+    assert [(each["type"], each["name"]) for each in told["changes"]] == [
+        ("user.created", ADELE),
+        ("joined", "Sales"),
+        ("left", "Sales"),
+    ]
+    assert (told["changes"][2]["id"], told["changes"][2]["request"]) == (sales["id"], left.headers["x-request-id"])
+    assert legal["id"] not in str(told)
+    await place.settle()
+
+    async def look_up(_: Iterable[str]) -> list[Connection]:
+        return []
+
+    lines = (await Why(place.table, load(), TENANT, look_up).tell(ADELE)).lines()
+    assert " UTC left Sales by connection contoso, credential " in lines[2] and lines[2].endswith(")")
 
 
 async def test_why_of_one_who_was_deleted(place: Place) -> None:

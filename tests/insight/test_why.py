@@ -200,6 +200,7 @@ async def test_the_last_change_of_the_group_was_refused() -> None:
     place = Place()
     _, group = await grouped(place)
     await place.client().patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"display": "Adele"}]})
+    await place.settle()
     answer = await ask(place, user="adele@contoso.example", group="Sales")
     assert answer["verdict"] == "refused"
     assert "is not a member of sales" in answer["text"].lower()
