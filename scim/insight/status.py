@@ -6,6 +6,7 @@ Four trips for a tenant, one more for each 1,000 subjects that were refused.
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,8 +20,11 @@ from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failures
 from scim.policy.state import State
 from scim.store import keys, properties
 from scim.store.keys import SHARED
+from scim.store.quotas import DISABLED
 from scim.store.table import PAGE_ROWS, Table
 
+_KINDS = {"users": "u", "groups": "g", "disabled": DISABLED}
+"""What was counted of a tenant, by what it is kept as: the beginning of the ids, or its own name."""
 _EXPIRES_SOON = timedelta(days=30)
 _MOST_CAUSES = 5
 _MOST_PAGES = 60
@@ -109,7 +113,7 @@ class Status:
             lines += [f"  {each.number:,} such as {each.example}: {each.detail}" for each in self.causes]
         if self.size is not None:
             lines.append(
-                f"There are {self.size['resources']:,} users and groups with {self.size['members']:,} memberships, as "
+                f"There are {_describe_size(self.size)} with {self.size['members']:,} memberships, as "
                 f"measured on {self.size['measured'][:16].replace('T', ' ')} UTC."
             )
         advice = self.advice()
@@ -226,7 +230,18 @@ async def _read_size(table: Table, tenant: str) -> dict[str, Any] | None:
     if row is None or "measured" not in row.values:
         return None
     numbers = {name: int(row.values[name]) for name in ("resources", "members", "bytes")}
+    if "counted" in row.values:  # an older version counted resources as a whole
+        counted: dict[str, int] = json.loads(str(row.values["counted"]))
+        numbers |= {name: counted.get(kind, 0) for name, kind in _KINDS.items()}
     return {**numbers, "measured": str(row.values["measured"])}
+
+
+def _describe_size(size: dict[str, Any]) -> str:
+    if "users" not in size:
+        return f"{size['resources']:,} users and groups"
+    others = size["resources"] - size["users"] - size["groups"]
+    said = f"{size['users']:,} users ({size['disabled']:,} disabled) and {size['groups']:,} groups"
+    return f"{said}, and {others:,} others," if others > 0 else said
 
 
 def _counted(cycle: Cycle) -> str:

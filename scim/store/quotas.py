@@ -10,6 +10,7 @@ nobody has measured yet has no quota. Bytes are those of documents and keys, abo
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import asdict, dataclass, field
@@ -49,6 +50,7 @@ _FIRST_ROWS = 64
 _ROW_BYTES, _KEY_BYTES = 250, 2
 """What a row takes beside its key and document, and a character of either (UTF-16)."""
 _PHASES = ("keys", "documents")
+DISABLED = "disabled"
 
 
 class Quota(NamedTuple):
@@ -168,9 +170,11 @@ class Quotas:
         while not walk.ends and time.monotonic() - began < seconds:
             await self._step(tenant, walk)
         walk.took += time.monotonic() - began
-        kept = {name: values[name] for name in (*asdict(Size()), "measured", "began", "cost") if name in values}
+        figures = (*asdict(Size()), "counted", "measured", "began", "cost")
+        kept = {name: values[name] for name in figures if name in values}
         if walk.ends:
             kept = {**asdict(walk.size), "measured": now(), "began": walk.began, "cost": walk.took}
+            kept["counted"] = json.dumps(walk.counted)
             self._warn(tenant, walk.size)
         else:
             kept |= walk.to_values()
@@ -240,6 +244,8 @@ class _Walk:
     took: float = 0.0
     rows: int = _FIRST_ROWS
     size: Size = field(default_factory=Size)
+    counted: dict[str, int] = field(default_factory=dict)
+    """Resources by what their ids begin with, and those that are disabled (DISABLED)."""
 
     @property
     def ends(self) -> bool:
@@ -252,10 +258,13 @@ class _Walk:
             return _Walk(now())
         size = Size(*(int(values[f"so_far_{name}"]) for name in asdict(Size())))
         began = str(values.get("walk_began", values.get("measured", now())))
-        return _Walk(began, int(values["phase"]), str(values["next"]), float(values["took"]), size=size)
+        counted = json.loads(str(values.get("so_far_counted", "{}")))
+        place = (int(values["phase"]), str(values["next"]), float(values["took"]))
+        return _Walk(began, *place, size=size, counted=counted)
 
     def to_values(self) -> dict[str, Any]:
         so_far = {f"so_far_{name}": number for name, number in asdict(self.size).items()}
+        so_far["so_far_counted"] = json.dumps(self.counted)
         return {"walk_began": self.began, "phase": self.phase, "next": self.next, "took": self.took, **so_far}
 
     def add_row(self, key: str, values: dict[str, Any]) -> None:
@@ -266,10 +275,23 @@ class _Walk:
             self.size.bytes += _ROW_BYTES + _KEY_BYTES * len(key)
         else:
             self.size.bytes += _KEY_BYTES * properties.measure_document(values)
+            self._count(keys.parse_id(key).partition("-")[0])
+            if _is_disabled(values):
+                self._count(DISABLED)
+
+    def _count(self, kind: str) -> None:
+        self.counted[kind] = self.counted.get(kind, 0) + 1
 
     def adapt(self, *, page_bytes: int, number: int) -> None:
         """Ask for as many rows in the next page as will have 8 MiB, if they are like these."""
         self.rows = max(1, min(PAGE_ROWS, _PAGE_BYTES * number // max(page_bytes, 1)))
+
+
+def _is_disabled(values: dict[str, Any]) -> bool:
+    """Whether a row's document is of somebody who is switched off."""
+    if not any('"active":false' in str(value) for name, value in values.items() if name.startswith("doc")):
+        return False  # most are not, and this is cheaper than to read the document
+    return properties.join_document(values).get("active") is False
 
 
 def _is_due(values: dict[str, Any]) -> bool:

@@ -181,3 +181,19 @@ async def test_erasing_and_checking_know_the_figures() -> None:
     erased = await erase(tenant.table, "tenant", ["tenant"])
     assert erased.left == 0
     assert await tenant.table.read(SHARED, keys.quota_key("tenant")) is None
+
+
+async def test_housekeeping_counts_users_groups_and_who_is_disabled() -> None:
+    """And a measurement that was cut short goes on where it was."""
+    tenant = Tenant(resources=100)
+    ids = await tenant.users(5)
+    await tenant.client.post("/Groups", {"displayName": '"active":false'})
+    for id in ids[:2]:
+        await tenant.client.patch(f"/Users/{id}", {"op": "replace", "path": "active", "value": False})
+    quotas, name = tenant.door.application._built().store.quotas, tenant.client.tenant
+    await quotas.settle()
+    for _ in range(20):
+        await quotas.measure(name, seconds=0.000001)
+    row = await tenant.door.application.table.read(SHARED, keys.quota_key(name))
+    assert row is not None
+    assert json.loads(row.values["counted"]) == {"u": 5, "g": 1, "disabled": 2}
