@@ -18,8 +18,8 @@ from scim.store.outbox import Change
 
 MOST_IDS_BYTES = 40_000
 """Bytes of the ids of members in one event; more of them are told in several."""
-NAMED_BY = ("userName", "displayName")
-"""The attributes that people know a resource by, in the order in which they count."""
+_MOST_NAME = 1024
+"""Characters of a name that an event tells a resource by; a longer one is left out."""
 
 
 class Cause(NamedTuple):
@@ -35,7 +35,7 @@ def draft(change: Change, cause: Cause, registry: Registry) -> Iterator[Draft]:
     if change["op"] == "members":
         yield from draft_members(change["id"], change["added"], change["removed"], cause, registry)
         return
-    about = dict(change["resource"])
+    about = {**change["resource"], **_named(change, resource_type)}
     event = _head(change["op"], change["id"], about, cause, resource_type)
     if "changed" in change:
         event["changed"] = change["changed"]
@@ -108,12 +108,23 @@ def _is_urn(name: str) -> bool:
 
 def _names(change: Change, resource_type: ResourceType | None) -> Iterator[str]:
     """The names that a resource got or lost by a change."""
-    if resource_type is None:
-        return
-    name = next((name for name in NAMED_BY if name.lower() in resource_type.core_attributes), None)
-    if name is None or ("changed" in change and name not in change["changed"]):
+    name = resource_type.known_by if resource_type else None
+    if resource_type is None or name is None or ("changed" in change and name not in change["changed"]):
         return
     attribute = resource_type.core_attributes[name.lower()]
-    for value in {change["resource"].get(name), change.get("previous", {}).get(name)}:
+    for value in {_read_name(change, name), change.get("previous", {}).get(name)}:
         if isinstance(value, str):
             yield f"={fold(value, attribute)}"
+
+
+def _named(change: Change, resource_type: ResourceType | None) -> dict[str, str]:
+    """Return the name that people know the resource by, if it may be told."""
+    name = resource_type.known_by if resource_type else None
+    value = _read_name(change, name) if name else None
+    if resource_type is None or name is None or resource_type.core_attributes[name.lower()].hidden:
+        return {}
+    return {name: value} if isinstance(value, str) and len(value) <= _MOST_NAME else {}
+
+
+def _read_name(change: Change, name: str) -> Any:
+    return change["resource"].get(name) or change.get("data", {}).get(name)

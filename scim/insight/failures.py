@@ -55,7 +55,9 @@ class Failure:
     @property
     def name(self) -> str:
         """What people call it."""
-        names = (self.named.get(each) for each in ("userName", "displayName", "externalId", "email", "id"))
+        usual = ("userName", "displayName", "externalId", "email", "id")
+        others = [each for each in self.named if each not in usual]  # such as agentUserName
+        names = (self.named.get(each) for each in ("userName", *others, *usual))
         return next(filter(None, names), self.subject)
 
     def after(self, before: Failure | None) -> Failure:

@@ -72,6 +72,13 @@ async def read_resource(table: Table, tenant: str, id: str) -> Stored | None:
     return parse_stored(row) if row is not None else None
 
 
+def find_name_of(stored: Stored, resource_type: ResourceType | None) -> str:
+    """Return what people call a resource; its id if it has no name."""
+    known_by = resource_type.known_by if resource_type else None
+    names = (stored.document.get(each) for each in ("userName", "displayName", known_by, "externalId") if each)
+    return str(next(filter(None, names), stored.id))
+
+
 async def _look_up(
     table: Table, tenant: str, resource_type: ResourceType, indexes: Sequence[Index], text: str, found: Found
 ) -> None:

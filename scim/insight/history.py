@@ -6,11 +6,10 @@ What was written within the last second may not be in the log yet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scim.feed.events import NAMED_BY
 from scim.feed.log import Log, Mention
 from scim.feed.sequencer import Head
 from scim.policy.draft import Event
@@ -91,7 +90,7 @@ class History:
         """Return the last that happened to whoever got or lost that name, or was deleted with it."""
         numbers: list[int] = []
         for resource_type in types:
-            attribute = next((each for each in NAMED_BY if each.lower() in resource_type.core_attributes), None)
+            attribute = resource_type.known_by
             if attribute is not None:
                 folded = fold(name, resource_type.core_attributes[attribute.lower()])
                 numbers += [each.number for each in await self._log.mentions(self._tenant, f"={folded}")]
@@ -146,9 +145,15 @@ class History:
         return _parse(properties.join_document(row.values))
 
 
+def find_name(resource: Mapping[str, Any]) -> str:
+    """Return the name that an event calls a resource by; "" if it calls it by its id alone."""
+    others = [each for each in resource if each not in ("type", "id", "externalId")]
+    return next((str(resource[each]) for each in ("userName", *others, "externalId") if resource.get(each)), "")
+
+
 def _parse(event: Event) -> Change:
     resource = event["resource"]
-    name = next((resource[each] for each in (*NAMED_BY, "externalId") if resource.get(each)), "")
+    name = find_name(resource)
     previous, data = event.get("previous", {}), event.get("data", {})
     changed = [(each, previous.get(each), _value(data, each)) for each in event.get("changed", ())]
     return Change(

@@ -144,10 +144,12 @@ def _named(operation: _Operation, resource_type: ResourceType) -> dict[str, str]
     if operation.filter and (match := _VALUE.search(operation.filter)):
         path = match[1].rpartition(":")[2].lower()
         names = {"username": "userName", "externalid": "externalId", "displayname": "displayName", "id": "id"}
+        if known_by := resource_type.known_by:
+            names[known_by.lower()] = known_by
         found[names.get(path, "email" if path.startswith("emails") else "userName")] = match[2]
     body = operation.body
     if operation.method in ("POST", "PUT") and isinstance(body, dict):
-        for name in ("userName", "externalId", "displayName"):
+        for name in dict.fromkeys(("userName", "externalId", "displayName", *filter(None, [resource_type.known_by]))):
             found[name] = _member(body, name.lower())
         emails = _member(body, "emails")
         first = emails[0] if isinstance(emails, list) and emails else emails
@@ -176,7 +178,7 @@ def _subject(named: Mapping[str, str], resource_type: ResourceType) -> str | Non
     """What the row of a subject is found by: the id if there is one, else the name that people know it by."""
     if "id" in named:
         return named["id"]
-    order = ("userName", "displayName") if "username" in resource_type.core_attributes else ("displayName",)
+    order = (*filter(None, [resource_type.known_by]), "displayName")
     name = next((named[each] for each in (*order, "externalId", "email") if each in named), None)
     return fold_name(name) if name is not None else None
 

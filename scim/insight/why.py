@@ -17,7 +17,7 @@ from scim.feed.log import Mention
 from scim.insight import remedies
 from scim.insight.connections import Heard, LookUp, read_connections
 from scim.insight.failures import Failure, read_failure
-from scim.insight.finding import MOST, Found, find, read_resource
+from scim.insight.finding import MOST, Found, find, find_name_of, read_resource
 from scim.insight.history import Change, History
 from scim.insight.policies import explain_policy
 from scim.schema.registry import Registry, ResourceType
@@ -124,10 +124,10 @@ class Why:
         self._history = History(table, tenant)
 
     async def ask(self, text: str, *, groups: bool = False) -> Answer:
-        """Say why a user is not there, or (`groups`) a group: by id, name, e-mail address, externalId, or the beginning
-        of one. Raises TableUnavailable."""
+        """Say why a user, an agent or the like is not there, or (`groups`) a group: by id, name, e-mail address,
+        externalId, or the beginning of one. Raises TableUnavailable."""
         text = text.strip()
-        types = [each for each in self._registry.resource_types if bool(each.members) == groups]
+        types = self._list_types(groups=groups)
         found = await find(self._table, self._registry, self._tenant, text, types)
         if len(found.exact) + len(found.failures) == 0 and len(found.near) + len(found.near_failures) == 1:
             found = Found(found.near, [], found.near_failures)
@@ -144,7 +144,7 @@ class Why:
     async def tell(self, text: str, *, groups: bool = False) -> Told:
         """Tell what happened to a user, or (`groups`) a group, who is here or was."""
         text = text.strip()
-        types = [each for each in self._registry.resource_types if bool(each.members) == groups]
+        types = self._list_types(groups=groups)
         found = await find(self._table, self._registry, self._tenant, text, types)
         ids = found.exact or (found.near if len(found.near) == 1 else [])
         if not ids and (said := await self._history.find_name(text, types)):
@@ -163,6 +163,9 @@ class Why:
         names = {each.id: str(each.document.get("displayName", "")) for each in read if each is not None}
         named = [replace(each, name=each.name or names.get(each.id, "")) for each in memberships]
         return sorted([*changes, *named], key=operator.attrgetter("time"))
+
+    def _list_types(self, *, groups: bool) -> list[ResourceType]:
+        return [each for each in self._registry.resource_types if bool(each.members) == groups]
 
     async def ask_membership(self, user: str, group: str) -> Answer:
         """Say why a user is not in a group."""
@@ -292,7 +295,7 @@ class Why:
 
     async def _names(self, found: Found) -> list[str]:
         stored = await asyncio.gather(*(read_resource(self._table, self._tenant, id) for id in found.near[:MOST]))
-        names = [_name_of(each) for each in stored if each is not None]
+        names = [find_name_of(each, self._registry.by_id(each.id)) for each in stored if each is not None]
         return list(dict.fromkeys([*names, *(each.name for each in found.near_failures)]))
 
 
@@ -309,7 +312,7 @@ def _explain_deletion(answer: Answer, deletion: Mention | Change) -> Answer:
 def _describe(stored: Stored, resource_type: ResourceType | None, said: list[Mention], *, off: bool) -> str:
     kind = resource_type.name if resource_type else "Resource"
     made = next((each for each in said if each.type.endswith(".created")), None)
-    text = f"{kind} {_name_of(stored)} is here since {_time(stored.created)}{_by(made)}"
+    text = f"{kind} {find_name_of(stored, resource_type)} is here since {_time(stored.created)}{_by(made)}"
     if stored.modified > stored.created:
         text += f", last changed on {_time(stored.modified)}{_by(said[-1]) if said else ''}"
     if not off:
@@ -323,11 +326,6 @@ def _remedy_of(heard: Heard) -> str:
     reason = heard.get_reason()
     failure = Failure("~", heard.name, "", "", 0, "", "", heard.name, reason=reason or "unknown")
     return remedies.find_remedy(failure)
-
-
-def _name_of(stored: Stored) -> str:
-    names = (stored.document.get(each) for each in ("userName", "displayName", "externalId"))
-    return str(next(filter(None, names), stored.id))
 
 
 def _by(said: Mention | Change | None) -> str:

@@ -139,6 +139,13 @@ class ResourceType:
     def id_prefix(self) -> str:
         return self.document.storage.id_prefix
 
+    @cached_property
+    def known_by(self) -> str | None:
+        """The attribute that people know a resource by: its userName, else the unique one, else displayName; None if it
+        has none of these."""
+        names = ["username", *(a.name.lower() for a in self.core.attributes if a.uniqueness != "none"), "displayname"]
+        return next((self.core_attributes[name].name for name in names if name in self.core_attributes), None)
+
     @property
     def members(self) -> str | None:
         """The attribute that holds a resource's members; they are edges, never part of a document."""

@@ -12,11 +12,13 @@ from datetime import date
 from typing import Any
 
 from scim.console.csvs import write_csv
+from scim.console.pages.people import find_tab
 from scim.console.rendering import link
 from scim.console.visit import Answer, Download, NotThere, Page, Visit
 from scim.console.words import WORDS
 from scim.feed.sequencer import Head
 from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failure, read_failures
+from scim.insight.history import find_name
 from scim.insight.remedies import find_remedy
 from scim.insight.subjects import fold_name
 from scim.policy.draft import Event
@@ -190,7 +192,8 @@ def _describe(tenant: str, failure: Failure) -> dict[str, Any]:
 
 def _describe_change(visit: Visit, event: Event) -> dict[str, Any]:
     resource = event["resource"]
-    where = "groups" if resource["type"] == "Group" else "users"
+    resource_type = visit.parts.registry.by_id(resource["id"])
+    where = find_tab(resource_type) if resource_type is not None else "users"
     return {
         "time": event["time"],
         "name": _name(event),
@@ -202,9 +205,7 @@ def _describe_change(visit: Visit, event: Event) -> dict[str, Any]:
 
 
 def _name(event: Event) -> str:
-    resource = event["resource"]
-    named = (resource.get(each) for each in ("userName", "displayName", "externalId", "id"))
-    return next((str(each) for each in named if each), "")
+    return find_name(event["resource"]) or str(event["resource"]["id"])
 
 
 def _time(failure: Failure) -> str:

@@ -11,7 +11,7 @@ from scim.console.rendering import link
 from scim.console.visit import Answer, NotThere, Page, Visit
 from scim.console.words import WORDS
 from scim.ids import is_id
-from scim.insight.finding import MOST, read_resource
+from scim.insight.finding import MOST, find_name_of, read_resource
 from scim.insight.history import Change, History
 from scim.insight.why import Why
 from scim.schema.registry import Index, Registry, ResourceType
@@ -29,7 +29,12 @@ async def show_people(visit: Visit) -> Answer:
     found = await _find(visit, resource_type, find) if find else await _read_page(visit, resource_type)
     shown = found if find else found[:_PAGE]
     more = None if find or len(found) <= _PAGE else shown[-1].id
-    values = {**_about(visit, tenant), "find": find, "rows": [_describe(each) for each in shown], "next": more}
+    values = {
+        **_about(visit, tenant),
+        "find": find,
+        "rows": [_describe(each, resource_type) for each in shown],
+        "next": more,
+    }
     return Page("people.html", values)
 
 
@@ -51,7 +56,9 @@ async def show_person(visit: Visit) -> Answer:
     values = {
         **_about(visit, tenant),
         "id": id,
-        "name": _name(stored) if stored else next((each.name for each in reversed(changes) if each.name), id),
+        "name": find_name_of(stored, resource_type)
+        if stored
+        else next((each.name for each in reversed(changes) if each.name), id),
         "document": _show_document(stored, resource_type) if stored else None,
         "linked": linked,
         "more": link("tenants", *here, after=more) if more else None,
@@ -117,31 +124,32 @@ async def _read_linked(
     shown = list(displays)[:_LINKED]
     named = [other for other in shown if is_id(other)][:PARALLEL_READS]
     read = await asyncio.gather(*(read_resource(visit.parts.table, visit.tenant, other) for other in named))
-    names = {stored.id: _name(stored) for stored in read if stored is not None}
+    registry = visit.parts.registry
+    names = {one.id: find_name_of(one, registry.by_id(one.id)) for one in read if one is not None}
     linked = [_link_to(visit, other, names.get(other) or displays[other] or other) for other in shown]
     return linked, shown[-1] if len(displays) > _LINKED else None
 
 
 def _link_to(visit: Visit, id: str, name: str) -> dict[str, str]:
     resource_type = visit.parts.registry.by_id(id)
-    where = _find_tab(resource_type) if resource_type is not None else "users"
+    where = find_tab(resource_type) if resource_type is not None else "users"
     return {"name": name, "address": link("tenants", visit.tenant, where, id)}
 
 
-def _find_tab(resource_type: ResourceType) -> str:
+def find_tab(resource_type: ResourceType) -> str:
     """Return what the pages of a type are called in addresses: users, groups, agents."""
     return resource_type.document.endpoint.strip("/").lower()
 
 
 def list_others(registry: Registry) -> list[tuple[str, str]]:
     """Return the types that have pages beside users and groups: what they are called in addresses, and their titles."""
-    types = [each for each in registry.resource_types if _find_tab(each) not in WORDS.tabs]
-    return [(_find_tab(each), each.document.endpoint.strip("/")) for each in types]
+    types = [each for each in registry.resource_types if find_tab(each) not in WORDS.tabs]
+    return [(find_tab(each), each.document.endpoint.strip("/")) for each in types]
 
 
 def _type(visit: Visit) -> ResourceType:
     found = visit.parts.registry.by_endpoint(visit.path["people"])
-    if found is None or _find_tab(found) != visit.path["people"]:
+    if found is None or find_tab(found) != visit.path["people"]:
         raise NotThere(visit.path["people"])
     return found
 
@@ -157,20 +165,15 @@ def _show_document(stored: Stored, resource_type: ResourceType) -> dict[str, Any
     return {"id": stored.id, **stored.document, "meta": {"resourceType": resource_type.name, **times}}
 
 
-def _describe(stored: Stored) -> dict[str, Any]:
+def _describe(stored: Stored, resource_type: ResourceType) -> dict[str, Any]:
     document = stored.document
     return {
         "id": stored.id,
-        "name": _name(stored),
+        "name": find_name_of(stored, resource_type),
         "external": document.get("externalId", ""),
         "active": document.get("active", True),
         "modified": stored.modified,
     }
-
-
-def _name(stored: Stored) -> str:
-    named = (stored.document.get(each) for each in ("userName", "displayName", "agentUserName", "name", "externalId"))
-    return next((str(each) for each in named if each), stored.id)
 
 
 def _describe_change(change: Change) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def read_types(text: str | None) -> tuple[str, ...]:
 
 def require_types(names: tuple[str, ...], registry: Registry) -> None:
     """Raise CommandError for a resource type that the app does not have."""
-    known = [each.name for each in registry.resource_types]
+    known = [each.name for each in (*registry.resource_types, *(one.resource_type for one in registry.catalogs))]
     wrong = [name for name in names if name not in known]
     if wrong:
         raise CommandError(f"--types: there is no resource type {wrong[0][:80]}; there are {', '.join(known)}.")
