@@ -71,7 +71,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("{*path}", methods=METHODS)
 async def elsewhere(req: func.HttpRequest) -> func.HttpResponse:
-    """Whatever is no door: a tenant URL with a typo gets a text, while the host would give an empty 404."""
+    """Answer whatever is no door: a tenant URL with a typo gets a text, while the host would give an empty 404."""
     return await answer(req)
 
 

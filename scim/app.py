@@ -295,7 +295,7 @@ class Application:
             raise deadline.OutOfTime from None
 
     async def _serve(self, request: Request, parts: _Parts) -> Response:
-        """SCIM for a customer, whose connection says which tenant is its own."""
+        """Answer a customer by SCIM; its connection says which tenant is its own."""
         from scim.security.authentication import authenticate
         from scim.service.context import Context
         from scim.service.routes import route

@@ -217,7 +217,8 @@ def _parse_integer(digits: str) -> int:
 
 
 def _build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """RFC 7159 leaves repeated names undefined: taking either value would be a guess about somebody's identity."""
+    """Return an object's members. Raise 400 invalidSyntax for a repeated name, which RFC 7159 leaves undefined: taking
+    either value would be a guess about somebody's identity."""
     charge(1 + len(pairs), Work.BODY)
     result = dict(pairs)
     if len(result) != len(pairs):

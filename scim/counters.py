@@ -42,7 +42,7 @@ class Counters:
         self._changed: set[Minute] = set()
 
     def count(self, request: Request, response: Response, trace: Trace, milliseconds: float) -> None:
-        """A request of a known connection has ended."""
+        """Count a request of a known connection that has ended."""
         if trace.tenant is None or trace.connection is None:
             return
         minute = Minute(trace.tenant, trace.connection, int(time.time() // 60))
@@ -110,6 +110,6 @@ def _scim_type(body: Any) -> str | None:
 
 
 def _operations(body: Any) -> Iterator[tuple[str, int, str | None]]:
-    """Method, status and scimType of each operation of a bulk answer."""
+    """Return method, status and scimType of each operation of a bulk answer."""
     for operation in body.get("Operations", ()) if isinstance(body, dict) else ():
         yield operation["method"], int(operation["status"]), _scim_type(operation.get("response"))

@@ -41,14 +41,16 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request. `url` is absolute with the raw query; header names are lower-case. `prefix` is the path before
-    our doors, decoded, such as /api, if the service is part of another app."""
+    """One HTTP request."""
 
     method: str
     url: str
+    """Absolute, with the raw query."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """By lower-case name."""
     body: bytes = b""
     prefix: str = ""
+    """The path before our doors, decoded, such as /api, if the service is part of another app."""
 
     @cached_property
     def _url(self) -> SplitResult:

@@ -28,7 +28,7 @@ class Bucket:
         return True
 
     def spend(self, number: float) -> None:
-        """So many more went, whether or not they might: until they are made up for, none may."""
+        """Count more that went, whether or not it might: until it is made up for, nothing may."""
         self._level -= number
 
     @property
@@ -37,7 +37,7 @@ class Bucket:
         return max(1 - self._level, 0.0) / self._rate
 
     def give_back(self) -> None:
-        """What was taken turned out not to count."""
+        """Give back what was taken and turned out not to count."""
         self._level = min(self._burst, self._level + 1)
 
 

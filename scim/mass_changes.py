@@ -32,8 +32,8 @@ class MassChanges:
         self._told = Seldom(_HOUR, _MOST)
 
     def count(self, trace: Trace, status: int) -> None:
-        """A request has ended with that status. Logs `mass_change`, once an hour for a tenant, and again when they are
-        ten times as many: the first may have been no more than usual."""
+        """Count a request that has ended with that status. Logs `mass_change`, once an hour for a tenant, and again if
+        they are ten times as many: the first may have been no more than usual."""
         disabled, deleted = trace.deed.disabled, trace.deed.deleted
         if trace.tenant is None or not disabled + deleted or 400 <= status < 500:
             return

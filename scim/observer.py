@@ -32,7 +32,8 @@ class Observer:
         self._recorder: Recorder | None = None
 
     def note(self, request: Request, response: Response, trace: Trace, milliseconds: float, every: float) -> None:
-        """A request has ended. What is counted is written `every` so many seconds; with 0 nothing is noted."""
+        """Note a request that has ended. What is counted is written every `every` seconds; if that is 0, nothing is
+        noted."""
         if trace.tenant is None or not every:
             return
         loop = asyncio.get_running_loop()

@@ -49,7 +49,7 @@ def _resolved(value: object) -> object:
 
 
 def _named(value: object) -> object:
-    """SCIM_CONNECTIONS is a JSON object by connection name."""
+    """Read SCIM_CONNECTIONS, a JSON object by connection name."""
     if isinstance(value, str):
         try:
             value = json.loads(value or "{}", object_pairs_hook=_once)
@@ -77,7 +77,7 @@ def _seals(value: object) -> object:
 
 
 def _directories(value: object) -> object:
-    """SCIM_CONSOLE_DIRECTORIES is `tenant=directory`, with commas between: no JSON, which no parameter file holds."""
+    """Read SCIM_CONSOLE_DIRECTORIES, `tenant=directory` with commas between: no JSON, which no parameter file holds."""
     if not isinstance(value, str):
         return value
     found: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _directories(value: object) -> object:
 
 
 def _one_directory(value: str | None) -> str | None:
-    """Whoever may give roles in a directory of their own would be an operator by an issuer for all of them."""
+    """Refuse an issuer for many directories: whoever may give roles in one of their own would be an operator."""
     if value is not None and re.search(r"/(common|organizations|consumers)(/|$)", value):
         raise ValueError(
             "must be the issuer of your own directory, with its id: anybody in any other could be operator"
@@ -352,7 +352,7 @@ class Settings(BaseModel):
         return max(self.max_body_bytes, self.max_group_body_bytes, self.max_bulk_bytes) + _HEAD_ROOM
 
     def _all_sealed(self) -> None:
-        """A key without a seal of ours would be refused as made up, and nobody would be told why."""
+        """Refuse a key without a seal of ours: it would be refused as made up, and nobody would be told why."""
         for connection in self.connections.values():
             for key in connection.keys:
                 issued = parse_key(key.value)
@@ -363,12 +363,12 @@ class Settings(BaseModel):
                     )
 
     def _both(self, first: str, second: str) -> None:
-        """Neither of the two says anything without the other."""
+        """Refuse one of two settings without the other."""
         if bool(getattr(self, first)) != bool(getattr(self, second)):
             raise SettingsError(f"{PREFIX}{first.upper()} and {PREFIX}{second.upper()}: set both, or neither.")
 
     def _one_of(self, first: str, second: str, *, needed: bool = False) -> None:
-        """Two sources of the same thing would leave it to chance which one counts."""
+        """Refuse two sources of the same thing: it would be left to chance which one counts."""
         names = f"{PREFIX}{first.upper()} or {PREFIX}{second.upper()}"
         if getattr(self, first) and getattr(self, second):
             raise SettingsError(f"{names}: only one of them may be set.")

@@ -104,8 +104,8 @@ def begin_operation() -> Iterator[Deed]:
 
 
 def add_up(own: Deed, status: int) -> None:
-    """An operation of a bulk request has ended with that status; what it changed, or may have, counts for the request.
-    The first rule that was broken is the request's."""
+    """Count an operation of a bulk request that has ended with that status: what it changed, or may have, counts for
+    the request. The first rule that was broken is the request's."""
     if (trace := _current.get()) is None:
         return
     whole = trace.deed
@@ -122,73 +122,74 @@ def add_up(own: Deed, status: int) -> None:
 
 
 def note_bulk(operations: int) -> None:
-    """The request is a bulk request of so many operations."""
+    """Note that the request is a bulk request of that many operations."""
     if (trace := _current.get()) is not None:
         trace.operations = operations
 
 
 def note_address(address: str) -> None:
-    """The request comes from that address; `?` if that is not known."""
+    """Note the address that the request comes from; `?` if it is not known."""
     if address != UNKNOWN and (trace := _current.get()) is not None:
         trace.address = address
 
 
 def note_claimed_connection(connection: str) -> None:
-    """The caller names that connection, and has yet to prove that it may."""
+    """Note which connection the caller names, which has yet to prove that it may."""
     if (trace := _current.get()) is not None:
         trace.claimed = connection
 
 
 def note_credential(connection: str, tenant: str | None, credential: str) -> None:
-    """The caller has that credential of the connection, or had it before it ended. An operator's has no tenant."""
+    """Note that the caller has that credential of the connection, or had it before it ended. An operator's has no
+    tenant."""
     if (trace := _current.get()) is not None:
         trace.connection, trace.tenant, trace.credential = connection, tenant, credential
         trace.claimed = None
 
 
 def note_tenant(tenant: str) -> None:
-    """The caller, an operator's connection, may ask for that tenant, and does."""
+    """Note that the caller, an operator's connection, may ask for that tenant, and does."""
     if (trace := _current.get()) is not None:
         trace.tenant = tenant
 
 
 def note_admission() -> None:
-    """The caller showed a credential that is in force."""
+    """Note that the caller showed a credential that is in force."""
     if (trace := _current.get()) is not None:
         trace.admitted = True
 
 
 def note_grant(kind: str) -> None:
-    """The token request is of that kind."""
+    """Note the kind of the token request."""
     if (trace := _current.get()) is not None:
         trace.grant = kind
 
 
 def note_refusal(reason: Reason | None) -> None:
-    """The caller was refused for that reason."""
+    """Note why the caller was refused."""
     if reason is not None and (trace := _current.get()) is not None:
         trace.reason = reason
 
 
 def note_rule(error: ScimError) -> None:
-    """The operation at hand ends with that error."""
+    """Note the error that the operation at hand ends with."""
     note_refusal(error.reason)
     own = find_deed()
     own.attribute, own.rule = error.attribute, error.rule
 
 
 def note_left_memberships(memberships: int) -> None:
-    """So many memberships were taken away."""
+    """Note how many memberships were taken away."""
     find_deed().left += memberships
 
 
 def tell() -> None:
-    """The outbox is told of a change."""
+    """Note that the outbox is told of a change."""
     if (trace := _current.get()) is not None:
         trace.told = True
 
 
 def count_trip() -> None:
-    """A request goes to the table."""
+    """Count a request to the table."""
     if (trace := _current.get()) is not None:
         trace.trips += 1

@@ -294,7 +294,7 @@ def _read_element(operation: Operation, target: Declared) -> Any:
 
 
 def _hold_sub(present: list[Any], hits: Iterable[int], sub: Attribute | None, value: Any, name: str) -> None:
-    """An immutable sub-attribute, like a member's value, is set once; another value is another element."""
+    """Raise 400 mutability if an immutable sub-attribute, like a member's value, would change: it is set once."""
     if sub is None or sub.mutability != "immutable":
         return
     if any(sub.name in present[i] and present[i][sub.name] != value for i in hits):

@@ -32,17 +32,20 @@ PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One change. `filter` selects elements of a multi-valued attribute; `sub` is a sub-attribute of these elements.
-
-    Without a filter, `target.sub` is the sub-attribute. `value` is as sent; None means "no value". `whole` is of a
-    strict connection: a replaced element is what was sent, and keeps nothing of what it was."""
+    """One change."""
 
     op: Op
+    """What it does."""
     target: Target
+    """What it changes; without a filter, its sub-attribute if it names one."""
     value: Any = None
+    """The value as sent; None means "no value"."""
     filter: Filter | None = None
+    """Which elements of a multi-valued attribute it changes; all if there is none."""
     sub: Attribute | None = None
+    """The sub-attribute of these elements that it changes, with a filter."""
     whole: bool = False
+    """Whether the connection is strict: then a replaced element is what was sent, and keeps nothing of what it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def _check_attributes(attributes: Iterable[Attribute], where: str, taken: Iterab
 
 
 def _check_types(types: Iterable[ResourceType]) -> None:
-    """Ids and endpoints must tell the resource types apart."""
+    """Raise SchemaError if ids or endpoints do not tell the resource types apart."""
     seen: dict[str, str] = {}
     for resource_type in types:
         prefix, endpoint = resource_type.id_prefix, resource_type.document.endpoint

@@ -101,20 +101,20 @@ class SchemaExtension(_Document):
 
 
 class StorageHints(_Document):
-    """What storage needs to know of a resource type.
-
-    `id_prefix` starts its ids; `lookup` names the attributes that get lookup rows; `members` is the attribute that is
-    kept as edges to its members, and `member_of` the one that shows the edges of which a resource is the member."""
+    """What storage needs to know of a resource type."""
 
     id_prefix: str
+    """What its ids start with."""
     lookup: tuple[str, ...] = ()
+    """The attributes that get lookup rows."""
     members: str | None = None
+    """The attribute that is kept as edges to its members."""
     member_of: str | None = None
+    """The attribute that shows the edges of which a resource is the member."""
 
 
 class ResourceTypeDocument(_Document):
-    """A resource type (RFC 7643 §6), with our own `storage` member, which is never shown to a client; or with `values`
-    in its place: then these are all resources there are, and clients can only read them."""
+    """A resource type (RFC 7643 §6), with our own `storage` or `values` member, which is never shown to a client."""
 
     id: str
     name: str
@@ -123,7 +123,9 @@ class ResourceTypeDocument(_Document):
     schema_: str
     schema_extensions: tuple[SchemaExtension, ...] = ()
     storage: StorageHints
+    """How its resources are stored."""
     values: tuple[dict[str, Any], ...] | None = Field(default=None, max_length=1000)
+    """In place of storage: all resources there are, which clients can only read."""
 
     model_config = ConfigDict(alias_generator=lambda name: to_camel(name.rstrip("_")))
 

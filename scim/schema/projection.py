@@ -27,8 +27,8 @@ class Projection:
     """Bound to one request's parameters, used for each of its resources."""
 
     def __init__(self, resource_type: ResourceType, query: Mapping[str, str]) -> None:
-        """Raises 400 invalidValue if both parameters are given (RFC 7644 §3.9 has them exclude each other), or name
-        more than anybody reads."""
+        """Raise 400 invalidValue if both parameters are given (RFC 7644 §3.9 has them exclude each other), or if they
+        name more than anybody reads."""
         self._type = resource_type
         asked = query.get("attributes") or "", query.get("excludedattributes") or ""
         if (size := sum(map(len, asked))) > _MOST:

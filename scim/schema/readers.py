@@ -102,7 +102,7 @@ def _make_list_reader(one: Reader, attribute: Attribute) -> Reader:
 
 
 def _make_complex_reader(attribute: Attribute) -> Reader:
-    """Sub-attributes are never complex themselves (loading.py sees to it)."""
+    """Return the reader of a complex value. Its sub-attributes are never complex themselves (loading.py sees to it)."""
     known: _Known = {}
     for sub in attribute.sub_attributes:
         if sub.mutability != "readOnly":
@@ -153,7 +153,7 @@ def _to_object(value: object, path: str, attribute: Attribute, known: _Known) ->
 
 
 def _unfold_role(value: dict[str, Any], path: str) -> dict[str, Any]:
-    """Entra's role expressions: a whole role may stand as JSON text inside `value`."""
+    """Return a role with what Entra's role expressions write inside its `value`: a whole role as JSON text."""
     key = next((name for name in value if name.lower() == "value"), "")
     text = value.get(key)
     if isinstance(text, str) and text.startswith("{"):

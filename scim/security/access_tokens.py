@@ -58,7 +58,7 @@ class AccessTokens:
         self.lifetime = timedelta(minutes=minutes)
 
     async def require_key(self) -> None:
-        """Raises what issuing a token would: for who uses up something before."""
+        """Raise NoSigningKeys now, before something that can be used once is used up for a token."""
         if not await self._keys.get(SECRET):
             raise NoSigningKeys("an access token was asked for, and there are no signing keys")
 

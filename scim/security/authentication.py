@@ -162,7 +162,7 @@ async def _identify_by_entra_token(token: str, security: Security) -> Connection
 
 
 def trace_caller(connection: Connection | None) -> None:
-    """For the request's log line: whose caller is refused, if it is."""
+    """Note for the request's log line whose caller is refused, if it is."""
     if connection is not None:
         trace.note_claimed_connection(connection.name)
 

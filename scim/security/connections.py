@@ -185,13 +185,14 @@ class Connection(BaseModel):
     @field_validator("keys")
     @classmethod
     def _drop_revoked(cls, keys: tuple[Credential, ...], info: ValidationInfo) -> tuple[Credential, ...]:
-        """Whatever brings a revoked secret back into a document, it is not in force."""
+        """Leave out revoked secrets, whatever brought them back into the document."""
         revoked = {each.value for each in info.data.get("revoked_keys", ())}
         return tuple(key for key in keys if find_digest(key.value) not in revoked) if revoked else keys
 
     @model_validator(mode="after")
     def _check_side(self) -> Connection:
-        """No slip of the pen makes a customer's connection an operator's: a member must go, and another come."""
+        """Refuse what is both a customer's connection and an operator's, or neither: no slip of the pen makes one of
+        the other."""
         if self.operator is None:
             if self.tenant is None:
                 raise ValueError("tenant: is needed")

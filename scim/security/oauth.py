@@ -190,7 +190,8 @@ def _read_scheme(request: Request) -> str:
 
 
 async def _authenticate_by_assertion(request: Request, form: dict[str, str], security: Security) -> Connection:
-    """Client authentication with an assertion (RFC 7523 §2.2), as Entra's workload identity federation does it."""
+    """Return the connection of a client that shows an assertion (RFC 7523 §2.2), as Entra's workload identity
+    federation does."""
     if form.get("client_assertion_type") != JWT_BEARER:
         raise OAuthError("invalid_request", f"client_assertion_type must be {JWT_BEARER}.")
     if "client_secret" in form:
@@ -204,7 +205,8 @@ async def _authenticate_by_assertion(request: Request, form: dict[str, str], sec
 
 
 async def _authenticate_by_exchange(request: Request, form: dict[str, str], security: Security) -> Connection:
-    """Token exchange (RFC 8693 §2.1). The connection is named by client_id, or by audience if there is none."""
+    """Return the connection of a token exchange (RFC 8693 §2.1). It is named by client_id, or by audience if there is
+    none."""
     if form.get("subject_token_type") not in _SUBJECT_TYPES:
         raise OAuthError("invalid_request", f"subject_token_type must be {' or '.join(_SUBJECT_TYPES)}.")
     if form.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:

@@ -78,8 +78,8 @@ def find_entra_tenant(issuer: str) -> str | None:
 
 
 def make_entra_federation(tenant_id: str, app_id: str, subject: str, jwks_uri: str | None = None) -> Trust:
-    """Entra's assertions of workload identity federation: `app_id` is that of the workload identity, `subject` the
-    object id of the provisioning service that the admin copies from the setup page."""
+    """Return what is trusted of Entra's workload identity federation: `app_id` is that of the workload identity,
+    `subject` the object id of the provisioning service that the admin copies from the setup page."""
     tenant_id = tenant_id.strip().lower()
     return Trust(
         issuer=f"{_ENTRA}/{tenant_id}/v2.0",

@@ -63,7 +63,7 @@ class Usage:
         self._told = Seldom(_TELL_EVERY, _MOST_TOLD)
 
     def note(self, connection: Connection, credential: str, ends: datetime | None) -> None:
-        """A credential was used, one that ends then. Returns at once."""
+        """Note that a credential was used, which ends then. Returns at once."""
         key, now = (connection.name, credential), time.monotonic()
         if not self._seconds or now - self._noted.get(key, -math.inf) < self._seconds:
             return
@@ -112,7 +112,7 @@ class Usage:
 
 
 def count_days_left(ends: datetime, now: datetime) -> int:
-    """Days until then, begun ones counted."""
+    """Return the days until then, begun ones counted."""
     return math.ceil((ends - now) / timedelta(days=1))
 
 

@@ -78,7 +78,8 @@ def _page(found: Sequence[Document], wanted: Query, projection: Projection) -> R
 
 
 def _sort(context: TypeContext, found: Sequence[Document], wanted: Query) -> list[Document]:
-    """In the wanted order; what has no value is last, and first if it is descending (RFC 7644 §3.4.2.3)."""
+    """Return the resources in the wanted order; what has no value is last, and first if it is descending (RFC 7644
+    §3.4.2.3)."""
     from scim.service.sorting import find_sort_target, find_sort_value, to_comparable
 
     target: Declared | None = find_sort_target(context.resource_type, wanted.sort_by or "")

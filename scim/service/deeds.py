@@ -21,13 +21,13 @@ UNDECLARED = "(undeclared)"
 
 
 def note_creation(resource_type: ResourceType, document: Document) -> None:
-    """A resource gets this document."""
+    """Note that a resource is made with this document."""
     trace.find_deed().changed = find_differences({}, document, resource_type)
 
 
 def note_update(resource_type: ResourceType, old: Document, new: Document) -> None:
-    """A resource gets another document. Whoever was active and no longer is was disabled, also if nothing is left that
-    says so."""
+    """Note that a resource gets another document. Whoever was active and no longer is was disabled, also if nothing is
+    left that says so."""
     deed = trace.find_deed()
     deed.changed = find_differences(old, new, resource_type)
     before, after = old.get("active"), new.get("active")
@@ -35,12 +35,12 @@ def note_update(resource_type: ResourceType, old: Document, new: Document) -> No
 
 
 def note_deletion() -> None:
-    """A resource goes."""
+    """Note that a resource is deleted."""
     trace.find_deed().deleted = 1
 
 
 def note_members(changes: Changes) -> None:
-    """A group gets members, or loses some."""
+    """Note that a group gets members, or loses some."""
     deed = trace.find_deed()
     deed.added, deed.removed = len(changes.add), len(changes.remove)
     deed.added_ids, deed.removed_ids = _select_ids(changes.add), _select_ids(changes.remove)

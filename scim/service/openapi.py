@@ -358,7 +358,7 @@ _WRITING = (400, 404, 409, 412, 413, 415)
 
 
 def _build_common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
-    """Searches over all types, bulk, and what the service says of itself."""
+    """Return the paths of searches over all types, of bulk, and of what the service says of itself."""
     page = {"200": _build_answer("A page of resources of all types.", _build_ref("AnyList"))}
     done = {"200": _build_answer("What came of each operation that was run.", _build_ref("BulkResponse"))}
     paths: dict[str, Json] = {

@@ -29,15 +29,19 @@ _APART = re.compile(r"[$_.\-\[\]\s]")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search. `start` counts from 1; `cursor` is None if the client pages by index, "" for a first page."""
+    """A search."""
 
     parameters: Mapping[str, str]
+    """The parameters as sent, by lower-case name."""
     filter: str | None
     sort_by: str | None
     descending: bool
     start: int
+    """The place of the first resource, counted from 1."""
     count: int
+    """How many resources a page has at most."""
     cursor: str | None
+    """None if the client pages by index; "" for a first page."""
 
     def build_identity(self, *more: str) -> str:
         """Return what makes two searches pages of one walk: all but where they stand, and how large their pages are."""

@@ -58,7 +58,7 @@ async def run_bulk(context: Context) -> Response:
 
 
 async def refuse_me(context: Context) -> Response:
-    """Any request to /Me (RFC 7644 §3.11)."""
+    """Refuse any request to /Me (RFC 7644 §3.11)."""
     raise ScimError(NOT_IMPLEMENTED, "/Me needs a credential that names a user; this one names a connection.")
 
 

@@ -45,13 +45,16 @@ LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 @dataclass(slots=True)
 class Page:
-    """A page of a search: its resources with their types, the edges that were read with them, how many there are in
-    all, and where the next page begins (`next`, None on the last)."""
+    """A page of a search."""
 
     resources: list[tuple[ResourceType, Stored]] = field(default_factory=list)
+    """The resources with their types."""
     edges: edges.Edges = field(default_factory=dict)
+    """The edges that were read with them."""
     total: int = 0
+    """How many resources there are in all."""
     next: dict[str, Any] | None = None
+    """Where the next page begins; None on the last."""
 
 
 _MAX_IN_URL = 8192
@@ -155,7 +158,7 @@ async def _plan_condition(context: TypeContext, tree: Filter, *, foreign: bool) 
 
 
 def _build_identity(context: Context, sources: Sequence[Source], wanted: Query) -> str:
-    """Bookmarks and cursors are one connection's and one query's: walks of others must not move them."""
+    """Return whose walk it is and of which query: bookmarks and cursors of others must not move it."""
     return wanted.build_identity(context.connection, ",".join(one.context.resource_type.name for one in sources))
 
 

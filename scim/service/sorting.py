@@ -44,18 +44,20 @@ class Order(NamedTuple):
 
 @dataclass(slots=True)
 class Sorted:
-    """A page in order: its resources, how many there are in all, and what the last one is ordered by (None on the last
-    page), so that the next page goes on behind it whatever came or went.
-
-    By an index, `place` is where the page began, if that was known; `window` is from where on the rows before the last
-    one are few, in descending order; and `is_long` says that the index has more rows than a page."""
+    """A page in order."""
 
     resources: list[Typed]
     total: int
+    """How many resources there are in all."""
     last: Any
+    """What the last resource is ordered by, so that the next page goes on behind it whatever came or went; None on the
+    last page."""
     window: str | None = None
+    """By an index, in descending order: the key from which on the rows before the last one are few."""
     place: Position | None = None
+    """By an index: where the page began, if that was known."""
     is_long: bool = False
+    """By an index: whether it has more rows than a page."""
 
 
 async def parse_order(context: Context, sources: Sequence[Source], wanted: Query) -> Order:

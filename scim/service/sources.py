@@ -51,13 +51,15 @@ class Room:
 
 @dataclass(slots=True)
 class Slice:
-    """A stretch of a source: the resources, the one after them (None at the end), how many the source has in all (None
-    if that was not asked), and the edges that were read on the way."""
+    """A stretch of a source."""
 
     resources: list[Stored] = field(default_factory=list)
     next: Stored | None = None
+    """The resource behind these; None at the end."""
     total: int | None = None
+    """How many the source has in all; None if that was not asked."""
     edges: edges.Edges = field(default_factory=dict)
+    """The edges that were read on the way."""
 
     def add(self, one: Stored, room: Room) -> None:
         """Put a resource on the page, or, as the first that finds no room, behind it."""
@@ -76,7 +78,8 @@ class Limit:
         self._remedy = remedy
 
     def spend(self, number: int) -> None:
-        """So many were read. Raises 400 tooMany, with what to do about it, and 503 if the request's time is over."""
+        """Count what was read. Raise 400 tooMany, with what to do about it, for more than the limit, and 503 if the
+        request's time is over."""
         deadline.check()
         self._left -= number
         if self._left < 0:
@@ -100,20 +103,23 @@ class Source(Protocol):
         """The search, with the type of all its resources."""
 
     async def take(self, start: str | None, skip: int, room: Room, *, known: int | None) -> Slice:
-        """As many resources as there is room for, from the id `start` on (None: from the first), after skipping `skip`.
-        `known` is how many the search found when it began; None to count them now."""
+        """Return as many resources as there is room for, from the id `start` on (None: from the first), after skipping
+        `skip`. `known` is how many the search found when it began; None to count them now."""
 
 
 class Condition(NamedTuple):
-    """A filter bound to a resource type. `asked` are the ids that it looks for among a resource's edges, None being
-    all of them; `answered` says that the plan alone decides, as far as resources are there; `unindexed` are the
-    attributes whose index does not cover the tenant yet."""
+    """A filter bound to a resource type."""
 
     matches: Predicate
+    """Whether a resource matches."""
     plan: Plan
+    """Which rows can hold what matches."""
     asked: set[str] | None
+    """The ids that the filter looks for among the edges of a resource; None if it needs all of them."""
     answered: bool = False
+    """Whether the plan alone decides, as far as resources are there."""
     unindexed: tuple[str, ...] = ()
+    """The attributes whose index does not cover the tenant yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _check_resource(body: dict[str, Any], resource_type: ResourceType) -> None:
 
 
 def _check_container(urn: str, value: object, resource_type: ResourceType) -> None:
-    """The members of a whole schema's object must be attributes of it."""
+    """Raise 400 invalidSyntax if a member of a whole schema's object is no attribute of it."""
     for name, item in value.items() if isinstance(value, dict) else ():
         found = _find_known(f"{urn}:{name}", resource_type)
         if isinstance(found, Declared):
@@ -86,7 +86,7 @@ def _find_known(name: str, resource_type: ResourceType) -> Target:
 
 
 def _check_value(attribute: Attribute, value: object, path: str) -> None:
-    """Every member of a complex value must be a sub-attribute."""
+    """Raise 400 invalidSyntax if a member of a complex value is no sub-attribute."""
     if attribute.type != "complex":
         return
     for element in value if isinstance(value, list) else [value]:

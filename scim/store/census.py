@@ -117,7 +117,7 @@ class Census:
         return Entry([Write("upsert", keys.census_key(digest), values)], at)
 
     def confirm_entry(self, entry: Entry) -> None:
-        """The transaction with the word has happened."""
+        """Remember that the transaction with the entry has happened."""
         if entry.writes:
             self._said[self._partition.name] = entry.at
 
@@ -139,13 +139,14 @@ class Census:
         return counted
 
     async def mark_reindexed(self, names: Collection[str], began: str) -> None:
-        """A reindex that began then has been through all documents. Raises TableUnavailable."""
+        """Note that a reindex that began then has been through all documents. Raises TableUnavailable."""
         for name in sorted(names):
             values = {"index": name, "at": began}
             await commit_surely(self._partition, [Write("upsert", keys.census_key("done", name), values)])
 
     async def mark_dropped(self, names: Collection[str]) -> None:
-        """The rows of these indexes are about to be removed: whoever declares one again has to reindex first."""
+        """Note that the rows of these indexes are about to be removed: whoever declares one again has to reindex
+        first."""
         for name in sorted(names):
             values = {"index": name, "at": now()}
             await commit_surely(self._partition, [Write("upsert", keys.census_key("dropped", name), values)])

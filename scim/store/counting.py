@@ -33,11 +33,14 @@ _SPACE = len(_ALPHABET) ** _DIGITS
 
 
 class Part(NamedTuple):
-    """So many resources from the id `start` on and before the id `end`; None is either end of the type's."""
+    """A part of the ids of a type, with how many resources are in it."""
 
     start: str | None
+    """The first id; None is the first of the type."""
     end: str | None
+    """The id behind the last; None is the end of the type."""
     number: int
+    """How many resources are in it."""
 
 
 class Count(NamedTuple):
@@ -181,7 +184,7 @@ class Counts:
 
 
 def _compute_place(id: str, prefix: str) -> int:
-    """About where an id stands among all that there can be; one of another form stands beside those of ours."""
+    """Return about where an id stands among all that there can be; one of another form stands beside those of ours."""
     place = 0
     text = id.removeprefix(prefix)[:_DIGITS]
     for character in text.ljust(_DIGITS, _ALPHABET[0]):

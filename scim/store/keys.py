@@ -235,7 +235,7 @@ def bookmark_range() -> tuple[str, str]:
 
 
 def tenant_key(tenant: str) -> str:
-    """In the shared partition: the note that a tenant may have pending rows."""
+    """Return the key of the note that a tenant may have pending rows, in the shared partition."""
     return f"t {encode(tenant)}"
 
 
@@ -244,7 +244,7 @@ def tenants_range() -> tuple[str, str]:
 
 
 def quota_key(tenant: str) -> str:
-    """In the shared partition: how much a tenant has."""
+    """Return the key of how much a tenant has, in the shared partition."""
     return f"q {encode(tenant)}"
 
 
@@ -253,7 +253,7 @@ def quotas_range() -> tuple[str, str]:
 
 
 def session_key(digest: str) -> str:
-    """In the shared partition: somebody who is signed in to the console."""
+    """Return the key of somebody who is signed in to the console, in the shared partition."""
     return f"s {digest}"
 
 
@@ -262,7 +262,7 @@ def sessions_range() -> tuple[str, str]:
 
 
 def invitation_key(digest: str) -> str:
-    """In the shared partition: a link that lets somebody into the console once."""
+    """Return the key of a link that lets somebody into the console once, in the shared partition."""
     return f"i {digest}"
 
 
@@ -271,7 +271,8 @@ def invitations_range() -> tuple[str, str]:
 
 
 def audit_key(inverse: str, random: str) -> str:
-    """In the shared partition: what was done in the console; `inverse` falls with time, so the newest come first."""
+    """Return the key of what was done in the console, in the shared partition; `inverse` falls with time, so the newest
+    come first."""
     return f"c {inverse} {random}"
 
 
@@ -280,12 +281,13 @@ def audit_range() -> tuple[str, str]:
 
 
 def directory_key(directory: str) -> str:
-    """In the shared partition: which tenant's admins sign in from an identity provider's directory."""
+    """Return the key of which tenant's admins sign in from an identity provider's directory, in the shared
+    partition."""
     return f"o d {encode(directory)}"
 
 
 def directory_of_key(tenant: str) -> str:
-    """Do the same from the tenant's side: it has one such directory."""
+    """Return the key of the same from the tenant's side: it has one such directory."""
     return f"o t {encode(tenant)}"
 
 
@@ -294,7 +296,7 @@ def directories_range() -> tuple[str, str]:
 
 
 def usage_key(connection: str, credential: str) -> str:
-    """In the shared partition: when a credential was used."""
+    """Return the key of when a credential was used, in the shared partition."""
     return f"u {connection} {credential}"
 
 
@@ -304,7 +306,7 @@ def usage_range(connection: str | None) -> tuple[str, str]:
 
 
 def revoked_key(connection: str, digest: str) -> str:
-    """In the shared partition: the mark that a credential was revoked, which stays."""
+    """Return the key of the mark that a credential was revoked, which stays, in the shared partition."""
     return f"v {connection} {digest}"
 
 
@@ -319,7 +321,7 @@ def parse_connection(key: str) -> str:
 
 
 def assertion_key(expires: str, digest: str) -> str:
-    """In the shared partition: the sight of an assertion that may come once."""
+    """Return the key of the sight of an assertion that may come once, in the shared partition."""
     return f"j {expires} {digest}"
 
 
@@ -339,7 +341,8 @@ def census_range() -> tuple[str, str]:
 
 
 def failure_key(kind: str, subject: str) -> str:
-    """Who was refused: `kind` is a resource type's name, or what else failed; `subject` a folded name or an id."""
+    """Return the key of who was refused: `kind` is a resource type's name, or what else failed; `subject` a folded name
+    or an id."""
     return f"{FAILURE} {encode(kind)} {encode(subject)}"
 
 
@@ -462,7 +465,7 @@ def withheld_key(id: str) -> str:
 
 
 def gone_key(name: str) -> str:
-    """Who was deleted, by a name of theirs, for as long as they may come back."""
+    """Return the key of who was deleted, by a name of theirs, for as long as they may come back."""
     return f"d {encode(name)}"
 
 
@@ -476,7 +479,7 @@ def gone_range() -> tuple[str, str]:
 
 
 def policy_key(tenant: str) -> str:
-    """In the shared partition: the policy of a tenant."""
+    """Return the key of a tenant's policy, in the shared partition."""
     return f"y {encode(tenant)}"
 
 
@@ -485,7 +488,7 @@ def policies_range() -> tuple[str, str]:
 
 
 def feed_key(tenant: str) -> str:
-    """In the shared partition: the note that a tenant has a log."""
+    """Return the key of the note that a tenant has a log, in the shared partition."""
     return f"f {encode(tenant)}"
 
 

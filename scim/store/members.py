@@ -35,12 +35,14 @@ _DETACHED_PER_TRANSACTION = 33
 
 
 class Member(NamedTuple):
-    """A member as the group holds it: `value` is its id. `display` is kept if it was sent, and `type` if the id
-    is not one of ours, which say their type."""
+    """A member as the group holds it."""
 
     value: str
+    """The id."""
     display: str | None = None
+    """The display as sent; None if none was."""
     type: str | None = None
+    """The type as sent; None for one of our ids, which say their type."""
 
 
 @dataclass(frozen=True, slots=True)

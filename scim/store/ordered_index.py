@@ -45,8 +45,8 @@ class OrderedIndex:
             yield page
 
     async def walk_down(self, before: str | None, start: str | None, known: list[Row]) -> AsyncIterator[Window]:
-        """Windows of the rows before the key `before`, downwards; the first reaches from `start` on, if that is given.
-        `known` are the first rows of all, if they have been read."""
+        """Yield windows of the rows before the key `before`, downwards; the first reaches from `start` on, if that is
+        given. `known` are the first rows of all, if they have been read."""
         floor, ceiling = self._start, before or self._end
         full: Window | None = None
         if known:

@@ -32,7 +32,7 @@ class Pending:
         await self._tenants.announce(self._partition.name)
 
     async def count_receipt(self) -> None:
-        """A receipt is about to be written: see Tenants.count_receipt."""
+        """Count a receipt that is about to be written: see Tenants.count_receipt."""
         await self._tenants.count_receipt(self._partition.name)
 
     @staticmethod

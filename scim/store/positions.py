@@ -22,15 +22,16 @@ FRESH = timedelta(hours=1)
 
 
 class Position(NamedTuple):
-    """A place in a walk: the resource type and the id that come next, and how many resources there are in all.
-
-    In an order that an index is in, `id` is the index row that the page before ended with, and `window` is from where
-    on the rows before it are few, if it goes down."""
+    """A place in a walk."""
 
     resource_type: str
+    """The type of the resource that comes next."""
     id: str
+    """Its id; in the order of an index, the index row that the page before ended with."""
     total: int
+    """How many resources there are in all."""
     window: str | None = None
+    """In the order of an index, downwards: the key from which on the rows before this one are few."""
 
 
 class Positions:

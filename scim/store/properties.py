@@ -95,7 +95,8 @@ def join_document(values: Values) -> Document:
 
 
 def measure_document(values: Values) -> int:
-    """About how many bytes the document takes in a response: those of its text, more than ASCII counted twice."""
+    """Return about how many bytes the document takes in a response: those of its text, more than ASCII counted
+    twice."""
     size, number = 0, 0
     while (part := values.get(f"doc{number}")) is not None:
         size, number = size + (len(part) if part.isascii() else 2 * len(part)), number + 1

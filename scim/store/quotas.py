@@ -112,8 +112,8 @@ class Quotas:
         self._background = Background()
 
     def find_size(self, tenant: str) -> Size | None:
-        """About how much the tenant has; None if it is not known, or nobody asks. Returns at once: the figures are read
-        behind the request."""
+        """Return about how much the tenant has; None if it is not known, or nobody asks. Returns at once: the figures
+        are read behind the request."""
         if not any(self.quota):
             return None
         known = self._known.get(tenant)
@@ -125,7 +125,7 @@ class Quotas:
         return known.total()
 
     def add_written(self, tenant: str, added: Size) -> None:
-        """This process wrote so much."""
+        """Count what this process wrote."""
         if (known := self._known.get(tenant)) is not None:
             minute = int(time.time() // 60)
             known.added[minute] = known.added.get(minute, Size()) + added
@@ -222,7 +222,7 @@ class TenantQuota:
         return self._quotas.find_size(self._tenant)
 
     def add_written(self, added: Size) -> None:
-        """This process wrote so much."""
+        """Count what this process wrote."""
         self._quotas.add_written(self._tenant, added)
 
     def spare(self, more: int) -> bool:

@@ -15,24 +15,26 @@ from scim.store.table import Row, Write
 
 
 class Stored(NamedTuple):
-    """A resource as it is kept. `document` has neither id nor meta; `version` is the row's ETag, which is weak. Of what
-    was just written it is a past one if others have written since (transactions.py): it names this state, not theirs.
-
-    `modified` is what meta.lastModified shows. `changing` is true while a change of its members in several transactions
-    is under way, or was cut short. `keys` are those of its index rows: schemas may have changed since it was written,
-    so they are known from the row and not from the document. `write` are the ids of its last writes, `unknown` the
-    properties of the row that this version does not know.
-    """
+    """A resource as it is kept."""
 
     id: str
     document: Document
+    """Its attributes, without id and meta."""
     version: str
+    """The row's ETag, which is weak. Of what was just written it is a past one if others have written since
+    (transactions.py): it names this state, not theirs."""
     created: str
     modified: str
+    """What meta.lastModified shows."""
     changing: bool = False
+    """Whether a change of its members in several transactions is under way, or was cut short."""
     keys: tuple[str, ...] = ()
+    """The keys of its index rows: schemas may have changed since it was written, so they are known from the row and not
+    from the document."""
     write: str = ""
+    """The ids of its last writes."""
     unknown: Mapping[str, Any] = MappingProxyType({})
+    """The properties of the row that this version does not know."""
     size: int = 0
     """About how many bytes it takes in a response; 0 unless it was read."""
     revision: int = 0
@@ -147,7 +149,8 @@ def build_created(
 
 
 def _build_index_writes(index_rows: dict[str, properties.Values]) -> list[Write]:
-    """Unique values are inserted, so that a taken one refuses the whole; lookup rows carry the id and cannot clash."""
+    """Return the writes of index rows. Unique values are inserted, so that a taken one refuses the whole; lookup rows
+    carry the id and cannot clash."""
     return [Write("insert" if keys.is_unique(key) else "upsert", key, values) for key, values in index_rows.items()]
 
 

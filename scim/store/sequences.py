@@ -246,7 +246,7 @@ class Sequences:
             return None
 
     async def reopen(self, group: str) -> None:
-        """After a change was refused: wait until the group's gate is there, and make it if the group never had one.
+        """Wait, after a change was refused, until the group's gate is there, and make it if the group never had one.
         Raises Refused 404 if there is no such group."""
         await self.settle(group)
         if await self._partition.read(keys.gate_key(group)) is not None:

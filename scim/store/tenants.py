@@ -43,8 +43,8 @@ class Tenants:
         self._announced[tenant] = time.monotonic()
 
     async def count_receipt(self, tenant: str) -> None:
-        """A receipt is about to be written. Housekeeping is told of the tenant once there are some to remove, so that
-        an ordinary change of members takes no trip for it."""
+        """Count a receipt that is about to be written. Housekeeping is told of the tenant once there are some to
+        remove, so that an ordinary change of members takes no trip for it."""
         self._receipts[tenant] = number = self._receipts.get(tenant, 0) + 1
         if number % _RECEIPTS_UNTOLD == 0:
             await self.announce(tenant)

@@ -20,16 +20,16 @@ _TRIES = 8
 
 
 class Proof(NamedTuple):
-    """What tells that a transaction of ours was done although its answer was lost: the row at `key`.
-
-    It must hold `write_id` among the ids of its last writes; or it need only be there if `write_id` is None, or if the
-    key is `ours`, one with a random part that nobody else can have made. `receipt` is the key of one in the same
-    transaction, by which it is known if the row has gone since."""
+    """What tells that a transaction of ours was done although its answer was lost: a row."""
 
     key: str
+    """The key of the row."""
     write_id: str | None = None
+    """An id that must be among those of its last writes; None if the row need only be there."""
     ours: bool = False
+    """Whether the key has a random part that nobody else can have made: then, too, the row need only be there."""
     receipt: str | None = None
+    """The key of a receipt in the same transaction, by which it is known if the row has gone since."""
 
     def holds(self, row: Row | None) -> bool:
         """Return whether `row`, the one at the key, shows that the transaction was done."""
@@ -137,7 +137,7 @@ async def commit_present(
     proof: Proof | None = None,
     told: OutboxRow | None = None,
 ) -> str:
-    """Like `commit_surely`, but a unit of deletes or merges whose rows are gone is dropped: removing what is gone is
+    """Commit like `commit_surely`, but drop a unit of deletes or merges whose rows are gone: removing what is gone is
     done.
 
     Nothing is read beforehand; only a refusal makes us look which rows there are. What is sent then holds only if the
