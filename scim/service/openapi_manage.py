@@ -71,21 +71,68 @@ def build_manage_paths(origin: str, tenant: str) -> dict[str, Json]:
     paths: dict[str, Json] = {}
     for name, (text, schema, parameters) in _ASKED.items():
         media = "text/csv" if name.endswith(".csv") else "application/json"
-        paths[f"/{name}"] = {
-            "get": {
-                "operationId": f"manage.{name.partition('.')[0]}",
-                "description": f"{text} The connection needs the right manage.",
-                "servers": servers,
-                "parameters": [
-                    {"name": each, "in": "query", "schema": of, "description": what} for each, of, what in parameters
-                ],
-                "responses": {
-                    "200": {"description": "The answer.", "content": {media: {"schema": schema}}},
-                    **{str(status): {"$ref": f"#/components/responses/{status}"} for status in _REFUSED},
-                },
-            }
-        }
-    return paths
+        asked = [{"name": each, "in": "query", "schema": of, "description": what} for each, of, what in parameters]
+        operation = _build_operation(name.partition(".")[0], text, schema, servers, media)
+        paths[f"/{name}"] = {"get": {**operation, "parameters": asked}}
+    return paths | _build_policy_paths(servers)
+
+
+def _build_policy_paths(servers: list[Json]) -> dict[str, Json]:
+    """Return the paths of a tenant's policy, whose schema is that of scim/policy/document.py."""
+    from scim.policy.document import build_schema
+
+    policy = _inline(build_schema())
+    texts = {name: {"type": ["string", "null"]} for name in ("changed", "by")}
+    shown = {"type": "object", "properties": {"policy": {"type": "object"}, **texts, "seats": _THINGS}}
+    version = {"name": "If-Match", "in": "header", "schema": _STRING, "description": "The policy's version, its ETag."}
+    tried = {"type": "object", "required": ["user"], "properties": {"user": {"type": "object"}, "policy": policy}}
+    became = {"type": "object", "properties": {"document": {"type": "object"}, "events": _THINGS}}
+    done = {"type": "object", "properties": {"released": {"type": "integer"}, "held": {"type": "boolean"}}}
+    put = _build_operation("set-policy", "Set the policy.", shown, servers)
+    put["responses"]["412"] = {"$ref": "#/components/responses/412"}
+    tries = _build_operation("try-policy", "What a policy would make of a new user, unwritten.", became, servers)
+    ends = _build_operation("release", "End a hold: what was held goes into the feed.", done, servers)
+    return {
+        "/policy": {
+            "get": _build_operation("policy", "The policy, seats and what is held.", shown, servers),
+            "put": {**put, "parameters": [version], "requestBody": _build_body(policy)},
+        },
+        "/policy-test": {"post": {**tries, "requestBody": _build_body(tried)}},
+        "/release": {"post": ends},
+    }
+
+
+def _inline(schema: Json) -> Json:
+    """Return a JSON Schema with its definitions in the places that name them."""
+    definitions = schema.get("$defs", {})
+
+    def put_in(part: Any) -> Any:
+        if isinstance(part, list):
+            return [put_in(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return put_in(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: put_in(each) for name, each in part.items() if name != "$defs"}
+
+    inlined: Json = put_in(schema)
+    return inlined
+
+
+def _build_body(schema: Json) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _build_operation(name: str, text: str, schema: Json, servers: list[Json], media: str = "application/json") -> Json:
+    return {
+        "operationId": f"manage.{name}",
+        "description": f"{text} The connection needs the right manage.",
+        "servers": servers,
+        "responses": {
+            "200": {"description": "The answer.", "content": {media: {"schema": schema}}},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in _REFUSED},
+        },
+    }
 
 
 _REFUSED = (400, 401, 403, 404, 429, 500, 503)
