@@ -22,7 +22,9 @@ _OFFER = (
     "Offer it (the file of the catalog in schemas/, or `offers` in the policy), or take it out of the app roles or "
     "mappings in Entra."
 )
-_RELEASE = "Look what the identity provider did, then run: python -m scim policy release {tenant}"
+_RELEASE = (
+    "Look what the identity provider did; the operator then ends it (in the console, or with policy release {tenant})."
+)
 
 
 class Explained(NamedTuple):

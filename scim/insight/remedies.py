@@ -42,27 +42,25 @@ _BY_STATUS = {
     413: "The request is too large: Entra sends a large group in parts; anybody else must split it.",
 }
 _BY_REASON = {
-    "expired": "The credential has expired: python -m scim connections rotate {connection} makes a new one; enter it "
-    "in Entra under Provisioning > Connectivity, test the connection, and start provisioning again if it is in "
-    "quarantine.",
-    "revoked": "The credential was revoked here: python -m scim connections show {connection} says when; rotate makes "
-    "another one, to be entered in Entra under Provisioning > Connectivity.",
-    "paused": "The connection is paused here: python -m scim connections resume {connection}; Entra sends what failed.",
-    "read-only": "The connection may only read: give Entra the credential of one that may write (python -m scim "
-    "connections add --help).",
-    "wrong-kind": "What was entered in Entra is a credential of another kind: compare with python -m scim connections "
-    "show {connection}.",
-    "mistrusted": "The token is not the one that the connection trusts: compare tenant id, application id and audience "
-    "with python -m scim connections show {connection}.",
+    "expired": "The credential has expired: have a new key made for connection {connection} (in the console, or with "
+    "connections rotate {connection}), enter it in Entra under Provisioning > Connectivity, test the connection, and "
+    "start provisioning again if it is in quarantine.",
+    "revoked": "The credential was revoked here; what connection {connection} has says when. Have another key made (in "
+    "the console, or with connections rotate {connection}), and enter it in Entra under Provisioning > Connectivity.",
+    "paused": "Connection {connection} is paused here: resume it (in the console, or with connections resume "
+    "{connection}); Entra sends what failed.",
+    "read-only": "Connection {connection} may only read: give Entra the credential of one that may write.",
+    "wrong-kind": "What was entered in Entra is a credential of another kind: compare it with what connection "
+    "{connection} is (in the console, or with connections show {connection}).",
+    "mistrusted": "The token is not the one that connection {connection} trusts: compare tenant id, application id and "
+    "audience (in the console, or with connections show {connection}).",
 }
 
 
 def find_remedy(failure: Failure) -> str:
     """Return what to do about a failure, in whole sentences."""
     if failure.reason is not None:
-        text = _BY_REASON.get(
-            failure.reason, "Compare the credential with python -m scim connections show {connection}."
-        )
+        text = _BY_REASON.get(failure.reason, "Compare the credential with what connection {connection} is.")
         return text.format(connection=failure.connection)
     text = _BY_RULE.get(failure.rule or "") or _BY_STATUS.get(failure.status) or "Do what the text says. "
     shown = text.format(attribute=failure.attribute or "the attribute that the text names", why="why")

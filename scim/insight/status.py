@@ -82,7 +82,7 @@ class Status:
             since = hold["since"][:16].replace("T", " ")
             found.append(
                 f"{hold['held']:,} changes are held back from the change feed since {since} UTC. Look what the "
-                f"identity provider did, then run: python -m scim policy release {self.tenant}"
+                f"identity provider did; the operator then ends it (in the console, or policy release {self.tenant})."
             )
         if not any(heard.cycles for heard in self.connections):
             found.append(
@@ -126,8 +126,8 @@ class Status:
         if ends is not None and self.now < ends <= self.now + _EXPIRES_SOON:
             days = (ends - self.now).days
             texts.append(
-                f"The credential expires in {days} days, on {show_time(ends)}: make another one with python -m scim "
-                f"connections rotate {heard.name}, and enter it in Entra before."
+                f"The credential of connection {heard.name} expires in {days} days, on {show_time(ends)}: have another "
+                f"key made (in the console, or with connections rotate {heard.name}), and enter it in Entra before."
             )
         return texts
 
