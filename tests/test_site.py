@@ -40,6 +40,27 @@ def test_a_page_begins_with_whom_it_is_for(path: Path) -> None:
     assert re.search(r"\b[Aa]fter(wards| it| this page| a page)\b", beginning)
 
 
+OLD_NAMES = (
+    "Admin Credentials",
+    "Show advanced options",
+    "Edit attribute list",
+    "Notification Email",
+    "Source Object Scope",
+)
+"""What pages of Entra's portal were called before 2026."""
+
+
+def test_entras_pages_have_one_name() -> None:
+    """The old ones stand in one table, for whoever has them in mind."""
+    sources = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "scim").rglob("*.py")]
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sources}
+    page = texts.pop("docs/entra.md")
+    before, heading, rest = page.partition("## Every field of Entra's pages")
+    table, _, after = rest.partition("\n## ")
+    assert heading and all(name in table for name in OLD_NAMES)
+    assert [name for name in OLD_NAMES if any(name in text for text in (before, after, *texts.values()))] == []
+
+
 LINKS = {
     "page to page": ("docs/feed.md", "feed.md", "[x](entra.md#errors)", "[x](entra.md#errors)"),
     "page to README": ("docs/feed.md", "feed.md", "[x](../README.md#limits)", "[x](index.md#limits)"),

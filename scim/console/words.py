@@ -89,7 +89,7 @@ WORDS = Texts(
             "compares the settings of this service with the registration there, and the clocks.",
             not_fresh="The identity provider did not say that you have just shown who you are: {0}. In Entra, an "
             "operator adds the optional claim auth_time to the registration's ID tokens.",
-            no_role="{0}, you have no role here. In Entra: Enterprise applications, this application, Users and "
+            no_role="{0}, you have no role here. In Entra: Enterprise apps, this application, Users and "
             "groups, and there assign the role {1}. Then sign in again.",
             no_identity="The identity provider does not say who you are: an admin's ID token needs the claims tid and "
             "oid. An operator of this service looks at its registration there.",
@@ -162,7 +162,7 @@ WORDS = Texts(
         waiting="Three steps, and users arrive:",
         steps=(
             "Make a key under Connections, and paste the tenant URL and the secret token into Microsoft Entra ID: "
-            "Enterprise applications, your application, Provisioning, Connectivity.",
+            "Enterprise apps, your application, Provisioning, Connectivity.",
             "Press Test Connection there. It shows up here within a minute.",
             "Assign users or groups to the application, then press Start provisioning.",
         ),
@@ -246,9 +246,9 @@ WORDS = Texts(
         again="You can show the secret again later, on the connection's page.",
         takes_effect="It works at once.",
         steps=(
-            "In the Microsoft Entra admin center, open Enterprise applications, your application, Provisioning.",
-            "Under Connectivity, paste each value into the field of the same name.",
-            "Press Test Connection, then Save.",
+            "In the Microsoft Entra admin center, open Enterprise apps, your application, Provisioning.",
+            "Under New configuration, or Connectivity, paste each value into the field of the same name.",
+            "Press Test Connection, then Create or Save.",
         ),
         asks="Entra asks for",
         enter="Enter",
