@@ -29,6 +29,15 @@ def test_every_page_is_on_the_site_and_in_the_readme(hook: ModuleType) -> None:
     assert {*re.findall(r"\(docs/([\w-]+\.md)\)", readme)} == pages
 
 
+def test_every_decision_is_listed() -> None:
+    """On the page of all, and on the map."""
+    decisions = {path.name for path in (ROOT / "docs/decisions").glob("*.md")} - {"README.md"}
+    contents = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"\(([\w-]+\.md)\)", contents)} == decisions
+    architecture = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"\(decisions/([\w-]+\.md)\)", architecture)} - {"README.md"} == decisions
+
+
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/decisions/README.md", ROOT / "CONTRIBUTING.md"]
 
 
