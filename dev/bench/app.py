@@ -11,16 +11,16 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from multidict import CIMultiDict
 
 import function_app
 from dev.azurite import Azurite
-from dev.bench import payloads
 from dev.credentials import SEALS, new_key
 from dev.host import Answer, Host
+from dev.kit.client import Client
 from scim.app import Application
 from scim.http import Request
 from scim.settings import Settings
@@ -28,48 +28,6 @@ from scim.store.table import Table
 
 TABLE = "scim"
 BASE = "http://scim.example/scim"
-
-
-class Unexpected(Exception):
-    """An answer that is not what the operation should give: what was measured would be something else."""
-
-
-class Door(Protocol):
-    """What answers requests: a Host, or an application without one."""
-
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
-
-
-class Client:
-    """One tenant's identity provider."""
-
-    def __init__(self, host: Door, tenant: str, token: str) -> None:
-        self.tenant = tenant
-        self._host = host
-        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/scim+json; charset=utf-8"}
-
-    async def ask(self, method: str, path: str, body: object | None = None, *, status: int = 200) -> Answer:
-        """The answer, whose status must be that. `body` is JSON data or its bytes."""
-        sent = body if isinstance(body, bytes) else b"" if body is None else payloads.encoded(body)
-        answer = await self._host.request(method, BASE + path, self._headers, sent)
-        if answer.status != status:
-            raise Unexpected(f"{method} {path}: {answer.status} {answer.body[:300]!r}, not {status}")
-        return answer
-
-    async def json(self, method: str, path: str, body: object | None = None, *, status: int = 200) -> Any:
-        """What the answer holds."""
-        return json.loads((await self.ask(method, path, body, status=status)).body)
-
-    async def add_users(self, first: int, number: int) -> list[str]:
-        """The ids of so many new users, made in bulk."""
-        ids: list[str] = []
-        for at in range(first, first + number, 500):
-            made = await self.json("POST", "/Bulk", payloads.bulk(at, min(500, first + number - at)))
-            for operation in made["Operations"]:
-                if operation["status"] != "201":
-                    raise Unexpected(f"POST /Bulk: {operation}")
-                ids.append(operation["location"].rpartition("/")[2])
-        return ids
 
 
 def settings_values(connection_string: str, keys: Mapping[str, str]) -> dict[str, str]:
@@ -106,7 +64,7 @@ async def clients(
     try:
         with _logging():
             host = Host(function_app.app)
-            yield {tenant: Client(host, tenant, key) for tenant, key in keys.items()}
+            yield {tenant: Client(host, BASE, key) for tenant, key in keys.items()}
     finally:
         function_app.application = original
         await application.close()
@@ -127,7 +85,7 @@ def direct(table: Table, tenant: str) -> Client:
     """A client of an application of its own on a table: several stand side by side. Its log is not written."""
     key = new_key(tenant)
     settings = Settings.from_environment(settings_values("none", {tenant: key}))
-    return Client(_Direct(Application(settings, table=table)), tenant, key)
+    return Client(_Direct(Application(settings, table=table)), BASE, key)
 
 
 @contextmanager

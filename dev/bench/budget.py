@@ -11,19 +11,20 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dev.bench import payloads
-from dev.bench.app import Client, direct
+from dev.bench.app import direct
 from dev.bench.figures import Figure, Result, compare, most
 from dev.bench.growth import load_users, new_table
 from dev.bench.measure import Ask, in_turns
 from dev.bench.options import Options
+from dev.kit import payloads
+from dev.kit.client import Client
 from scim import budget
 
 _PART = "budget"
 _TENANT = "tenant"
 _USERS = 2_000
 _ALLOWED = 1.03
-_COUNTED = ("charge", "pause", "call", "in_turns", "granted")
+_COUNTED = ("charge", "pause", "call", "in_turns", "grant")
 
 
 async def run(options: Options) -> Result:
@@ -139,5 +140,5 @@ _NOTHING: dict[str, Any] = {
     "pause": _pause,
     "call": _call,
     "in_turns": _in_turns,
-    "granted": _granted,
+    "grant": _granted,
 }

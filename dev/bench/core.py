@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dev.bench import payloads
 from dev.bench.figures import Figure, Result, compare, least
 from dev.bench.measure import timed
 from dev.bench.options import Options
 from dev.bench.profiling import profile_call
+from dev.kit import payloads
 from scim.filter.evaluate import bind
 from scim.filter.parse import parse_filter
 from scim.http import Request, Response

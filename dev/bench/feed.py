@@ -10,10 +10,10 @@ import time
 from itertools import count
 from typing import Any
 
-from dev.bench import payloads
 from dev.bench.figures import Figure, Result, compare, least, most
 from dev.bench.growth import new_table
 from dev.bench.options import Options
+from dev.kit import payloads
 from scim.feed.sequencer import Sequencer
 from scim.ids import new_id
 from scim.schema.loading import load

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dev.bench import payloads
-from dev.bench.app import Client, direct
+from dev.bench.app import direct
 from dev.bench.figures import Figure, Result, Table, median, most, number
 from dev.bench.options import Options
+from dev.kit import payloads
+from dev.kit.client import Client
 
 _PART = "growth"
 _TENANT = "tenant"

@@ -10,8 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from dev.bench import payloads
-from dev.bench.app import TABLE, Client, azurite, clients
+from dev.bench.app import TABLE, azurite, clients
 from dev.bench.figures import Figure, Result, Table, compare, median, most, number
 from dev.bench.floors import Copy, Floor, SdkTable
 from dev.bench.floors import Table as FloorTable
@@ -19,6 +18,8 @@ from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
 from dev.bench.profiling import profile
 from dev.bench.wire import WireTable
+from dev.kit import payloads
+from dev.kit.client import Client
 from scim.store.table import Write
 from scim.store.table.azure import AzureTable
 

@@ -14,10 +14,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from dev.bench import payloads
-from dev.bench.app import Client, Unexpected, azurite, clients
+from dev.bench.app import azurite, clients
 from dev.bench.figures import Figure, Result, Table, most, number, percentile
 from dev.bench.options import Options
+from dev.kit import payloads
+from dev.kit.client import Client, Unexpected
 
 _PART = "load"
 _RATE = 25

@@ -15,10 +15,11 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-from dev.bench.app import Client, direct
+from dev.bench.app import direct
 from dev.bench.figures import Figure, Result, most
 from dev.bench.growth import load_members, load_users, new_table
 from dev.bench.options import Options
+from dev.kit.client import Client
 
 _PART = "memory"
 _TENANT = "tenant"

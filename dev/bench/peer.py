@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from dev.azurite import StartError, free_port
-from dev.bench import payloads
-from dev.bench.app import TABLE, Client, Unexpected, azurite, clients, settings_values
+from dev.bench.app import TABLE, azurite, clients, settings_values
 from dev.bench.figures import Figure, Result, Table, Target, compare, least, median, number
 from dev.bench.floors import Copy, Floor
 from dev.bench.http import open_floors
@@ -33,6 +30,8 @@ from dev.bench.measure import Ask, Burst, in_turns, latency
 from dev.bench.options import Options
 from dev.bench.profiling import profile
 from dev.credentials import new_key
+from dev.kit import payloads
+from dev.kit.client import Client, Http
 from scim.store.table.azure import AzureTable
 
 _PART = "peer"
@@ -40,53 +39,28 @@ _TENANT = "tenant"
 _START_SECONDS = 30.0
 
 
+@dataclass(slots=True)
 class Server:
-    """A SCIM server by its tenant URL and token, and what it holds."""
+    """A SCIM server, or our app in this process, and what it holds."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
-        self.users: list[str] = []
-        self.group = ""
-        self._session, self._url = session, url
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
+    client: Client
+    users: list[str] = field(default_factory=list)
+    group: str = ""
 
     async def ask(
-        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
-    ) -> bytes:
-        """The answer's body; Unexpected for another status."""
-        data = None if body is None else payloads.encoded(body)
-        async with self._session.request(method, self._url + path, data=data, headers=self._headers) as response:
-            answer = await response.read()
-        if response.status not in status:
-            raise Unexpected(f"{method} {self._url}{path}: {response.status} {answer[:300]!r}")
-        return answer
-
-    async def json(
-        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
-    ) -> Any:
-        return json.loads(await self.ask(method, path, body, status=status))
+        self, method: str, path: str, body: object | None = None, *, status: int | tuple[int, ...] = 200
+    ) -> object:
+        """Return the answer; Unexpected for another status."""
+        return await self.client.ask(method, path, body, status=status)
 
     async def fill(self, users: int) -> None:
-        """Users, and a group of them all."""
+        """Make users, and a group of them all."""
         for one in range(users):
-            made = await self.json("POST", "/Users", payloads.user(one), status=(201,))
-            self.users.append(made["id"])
+            self.users.append((await self.client.json("POST", "/Users", payloads.user(one), status=201))["id"])
         body = payloads.group("Everybody", self.users)
-        self.group = (await self.json("POST", "/Groups", body, status=(201,)))["id"]
+        self.group = (await self.client.json("POST", "/Groups", body, status=201))["id"]
         for start in range(1, users, 100):
             await self.ask("GET", f"/Users?startIndex={start}&count=100")
-
-
-class _Near(Server):
-    """Our app in this process, to see where its time goes."""
-
-    def __init__(self, client: Client) -> None:
-        self.users, self.group = [], ""
-        self._client = client
-
-    async def ask(
-        self, method: str, path: str, body: object | None = None, *, status: tuple[int, ...] = (200,)
-    ) -> bytes:
-        return (await self._client.ask(method, path, body, status=status[0])).body
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +84,14 @@ def _id(server: Server, number: int) -> str:
 
 
 def _title(number: int) -> payloads.Body:
-    return payloads.patch({"op": "replace", "path": "title", "value": f"Manager {number}"})
+    return payloads.patch(payloads.replace("title", f"Manager {number}"))
 
 
 OPERATIONS = (
     _Operation(
         "POST user",
         0.5,
-        lambda s, n: s.ask("POST", "/Users", payloads.user(1_000_000 + n), status=(201,)),
+        lambda s, n: s.ask("POST", "/Users", payloads.user(1_000_000 + n), status=201),
         floor="post",
     ),
     _Operation("GET user", 0.5, lambda s, n: s.ask("GET", f"/Users/{_id(s, n)}"), floor="get"),
@@ -159,7 +133,7 @@ OPERATIONS = (
         lambda s, n: s.ask(
             "PATCH",
             f"/Groups/{s.group}",
-            payloads.patch({"op": "add", "path": "members", "value": [{"value": payloads.stranger(n)}]}),
+            payloads.patch(payloads.add_members(payloads.stranger(n))),
             status=(200, 204),
         ),
         0.5,
@@ -216,7 +190,7 @@ async def _profiles(table: str, figures: list[Figure], users: int) -> tuple[tupl
     """Where the time goes of those that miss their target."""
     missed = [one for one in OPERATIONS if any(f.met is False and f.name.startswith(one.name) for f in figures)]
     async with clients(table, ["profiled"]) as made:
-        near = _Near(made["profiled"])
+        near = Server(made["profiled"])
         if missed:
             await near.fill(users)
         return tuple([(f"{one.name}, ours", await profile(_ask(one, near), 0, 100)) for one in missed])
@@ -247,9 +221,9 @@ async def _both() -> AsyncIterator[tuple[dict[str, Server], str]]:
         our_port = stack.enter_context(our_server(environment))
         stack.enter_context(_their_server(port))
         async with aiohttp.ClientSession() as session:
-            theirs = Server(session, f"http://127.0.0.1:{port}/v2", "secret")
+            theirs = Server(Client(Http(session), f"http://127.0.0.1:{port}/v2", "secret"))
             await _wait_for(theirs)
-            ours = Server(session, f"http://127.0.0.1:{our_port}/scim", token)
+            ours = Server(Client(Http(session), f"http://127.0.0.1:{our_port}/scim", token))
             yield {"ours": ours, "theirs": theirs}, storage.connection_string
 
 

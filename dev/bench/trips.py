@@ -10,10 +10,11 @@ from typing import Any
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
-from dev.bench import payloads
-from dev.bench.app import Client, azurite, clients
+from dev.bench.app import azurite, clients
 from dev.bench.figures import Figure, Result, most
 from dev.bench.options import Options
+from dev.kit import payloads
+from dev.kit.client import Client
 
 _PART = "trips"
 
@@ -113,7 +114,7 @@ OPERATIONS: tuple[tuple[str, int, Ask], ...] = (
     (
         "100 new users in a bulk",
         6,
-        lambda client, there: client.ask("POST", "/Bulk", payloads.bulk(800_000, 100)),
+        lambda client, there: client.ask("POST", "/Bulk", payloads.new_users(800_000, 100)),
     ),
 )
 

@@ -8,8 +8,7 @@ from dev.chaos import intents
 from dev.chaos.client import Client
 from dev.chaos.intents import Intent
 from dev.chaos.model import MEMBERS, Thing
-
-REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+from dev.kit import payloads
 
 Wanted = tuple[Thing, dict[str, Any]]
 """A thing to make, and its state."""
@@ -46,7 +45,7 @@ async def _sent(client: Client, users: list[Wanted], group: Wanted) -> dict[str,
         for thing, wanted in users
     ]
     operations.append({"method": "POST", "path": "/Groups", "bulkId": team.name, "data": body})
-    outcome = await client.sender.send("POST", "/Bulk", {"schemas": [REQUEST], "Operations": operations})
+    outcome = await client.sender.send("POST", "/Bulk", payloads.bulk(operations))
     for thing, _ in [*users, group]:
         thing.history.append(f"POST in bulk -> {outcome.status or 'lost'}")
     if not outcome.done:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dev.chaos.contest import Subject
-from dev.chaos.intents import GROUP, USER, patch
 from dev.chaos.model import MEMBERS
 from dev.chaos.order import Writes
+from dev.kit import payloads
+from dev.kit.payloads import GROUP, USER, patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def whole_group(method: str, subject: Subject, name: str, members: Iterable[str]
     """A POST or a PUT of a group."""
     wanted = frozenset(members)
     values = {"displayName": name}
-    body = {"schemas": [GROUP], "externalId": subject.tag, **values, MEMBERS: _listed(wanted)}
+    body = {"schemas": [GROUP], "externalId": subject.tag, **values, MEMBERS: payloads.values(sorted(wanted))}
     return Change(f"{method} {name!r} ={len(wanted)}", method, body, Writes(values, whole=wanted))
 
 
@@ -34,21 +35,27 @@ def whole_user(method: str, subject: Subject, values: dict[str, Any], marks: Ite
     """A POST or a PUT of a user. `values` has userName, displayName, title and nickName; None clears one."""
     wanted = frozenset(marks)
     sent = {name: value for name, value in values.items() if value is not None}
-    body = {"schemas": [USER], "externalId": subject.tag, "active": True, **sent, "phoneNumbers": _phones(wanted)}
+    body = {
+        "schemas": [USER],
+        "externalId": subject.tag,
+        "active": True,
+        **sent,
+        "phoneNumbers": payloads.phones(sorted(wanted)),
+    }
     return Change(f"{method} {sent} ={len(wanted)}", method, body, Writes(values, whole=wanted))
 
 
 def add_members(members: Iterable[str], values: dict[str, Any] | None = None) -> Change:
     """Named members come, with new values of the group's own attributes in the same request."""
     wanted = frozenset(members)
-    operation = {"op": "Add", "path": MEMBERS, "value": _listed(wanted)}
+    operation = payloads.add_members(*sorted(wanted))
     return _patch(f"+{len(wanted)}", [*_assigned(values), operation], Writes(values or {}, add=wanted))
 
 
 def remove_members(members: Iterable[str], values: dict[str, Any] | None = None) -> Change:
     """Named members go."""
     gone = frozenset(members)
-    operation = {"op": "Remove", "path": MEMBERS, "value": _listed(gone)}
+    operation = payloads.remove_members(*sorted(gone))
     return _patch(f"-{len(gone)}", [*_assigned(values), operation], Writes(values or {}, remove=gone))
 
 
@@ -56,8 +63,8 @@ def exchange_members(add: Iterable[str], remove: Iterable[str]) -> Change:
     """Some members come and others go, in one request. None may be in both."""
     wanted, gone = frozenset(add), frozenset(remove)
     operations = [
-        {"op": "Add", "path": MEMBERS, "value": _listed(wanted)},
-        {"op": "Remove", "path": MEMBERS, "value": _listed(gone)},
+        payloads.add_members(*sorted(wanted)),
+        payloads.remove_members(*sorted(gone)),
     ]
     return _patch(f"+{len(wanted)} -{len(gone)}", operations, Writes(add=wanted, remove=gone))
 
@@ -65,9 +72,7 @@ def exchange_members(add: Iterable[str], remove: Iterable[str]) -> Change:
 def replace_members(members: Iterable[str]) -> Change:
     """These members and no others."""
     wanted = frozenset(members)
-    return _patch(
-        f"={len(wanted)}", [{"op": "Replace", "path": MEMBERS, "value": _listed(wanted)}], Writes(whole=wanted)
-    )
+    return _patch(f"={len(wanted)}", [payloads.replace(MEMBERS, payloads.values(sorted(wanted)))], Writes(whole=wanted))
 
 
 def clear_members() -> Change:
@@ -82,7 +87,7 @@ def assign(values: dict[str, Any]) -> Change:
 
 def add_mark(mark: str) -> Change:
     """One more phone number."""
-    operation = {"op": "Add", "path": "phoneNumbers", "value": _phones([mark])}
+    operation = {"op": "Add", "path": "phoneNumbers", "value": payloads.phones([mark])}
     return _patch(f"+{mark}", [operation], Writes(add=frozenset([mark])))
 
 
@@ -95,12 +100,4 @@ def _patch(name: str, operations: list[dict[str, Any]], writes: Writes) -> Chang
 
 
 def _assigned(values: dict[str, Any] | None) -> list[dict[str, Any]]:
-    return [{"op": "Replace", "path": name, "value": value} for name, value in (values or {}).items()]
-
-
-def _listed(members: Iterable[str]) -> list[dict[str, str]]:
-    return [{"value": member} for member in sorted(members)]
-
-
-def _phones(marks: Iterable[str]) -> list[dict[str, str]]:
-    return [{"value": mark, "type": "other"} for mark in sorted(marks)]
+    return [payloads.replace(name, value) for name, value in (values or {}).items()]

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dev.chaos.model import MEMBERS, Effect, Inapplicable, State
-
-USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+from dev.kit import payloads
+from dev.kit.payloads import GROUP, USER, patch
 
 _ONE_TRANSACTION = 49
 """Members that one transaction changes at the most (scim/store/members.py)."""
@@ -59,14 +57,14 @@ def assign(values: dict[str, Any], *, pathless: bool) -> Intent:
     operations = (
         [{"op": "Replace", "value": values}]
         if pathless
-        else [{"op": "Replace", "path": name, "value": value} for name, value in values.items()]
+        else [payloads.replace(name, value) for name, value in values.items()]
     )
     return Intent(f"PATCH {', '.join(values)}", "PATCH", patch(*operations), _on_present(lambda s: {**s, **values}))
 
 
 def add_mark(mark: str) -> Intent:
     """One more value of a list: there once, however often it is sent."""
-    operation = {"op": "Add", "path": "phoneNumbers", "value": [{"value": mark, "type": "other"}]}
+    operation = {"op": "Add", "path": "phoneNumbers", "value": payloads.phones([mark])}
     return Intent(f"PATCH +{mark}", "PATCH", patch(operation), _on_present(lambda s: _with(s, "marks", [mark])))
 
 
@@ -77,15 +75,13 @@ def remove_mark(mark: str) -> Intent:
 
 def change_members(add: list[str], remove: list[str], values: dict[str, Any] | None = None) -> Intent:
     """Members that come and go, with new values of the group's own attributes in the same request."""
-    operations: list[dict[str, Any]] = [
-        {"op": "Replace", "path": name, "value": value} for name, value in (values or {}).items()
-    ]
+    operations: list[dict[str, Any]] = [payloads.replace(name, value) for name, value in (values or {}).items()]
     if add:
-        operations.append({"op": "Add", "path": MEMBERS, "value": [{"value": one} for one in add]})
+        operations.append(payloads.add_members(*add))
     if len(remove) == 1:
         operations.append({"op": "Remove", "path": f'{MEMBERS}[value eq "{remove[0]}"]'})
     elif remove:
-        operations.append({"op": "Remove", "path": MEMBERS, "value": [{"value": one} for one in remove]})
+        operations.append(payloads.remove_members(*remove))
 
     def change(state: dict[str, Any]) -> State:
         return {**_without(_with(state, MEMBERS, add), MEMBERS, remove), **(values or {})}
@@ -98,13 +94,8 @@ def document(path: str, state: dict[str, Any]) -> dict[str, Any]:
     """The body that makes a resource of that state."""
     plain = {name: value for name, value in state.items() if name not in ("marks", MEMBERS) and value is not None}
     if path == "/Users":
-        phones = [{"value": mark, "type": "other"} for mark in state["marks"]]
-        return {"schemas": [USER], **plain, "phoneNumbers": phones}
-    return {"schemas": [GROUP], **plain, MEMBERS: [{"value": one} for one in state[MEMBERS]]}
-
-
-def patch(*operations: dict[str, Any]) -> dict[str, Any]:
-    return {"schemas": [PATCH], "Operations": list(operations)}
+        return {"schemas": [USER], **plain, "phoneNumbers": payloads.phones(state["marks"])}
+    return {"schemas": [GROUP], **plain, MEMBERS: payloads.values(state[MEMBERS])}
 
 
 def _on_present(change: Callable[[dict[str, Any]], State]) -> Effect:

@@ -24,7 +24,6 @@ from dev.chaos.failures import Failures
 from dev.chaos.faults import Faults
 from dev.chaos.follower import Follower
 from dev.chaos.gate import Gate
-from dev.chaos.intents import GROUP, USER
 from dev.chaos.machines import App, Instance, Table
 from dev.chaos.model import Finding, Thing
 from dev.chaos.plan import Plan, Progress, Report
@@ -33,6 +32,7 @@ from dev.chaos.requests import Sender
 from dev.chaos.rival import Rival
 from dev.chaos.work import Worker
 from dev.credentials import SEALS, new_key
+from dev.kit.payloads import GROUP, USER
 from scim.store.table.azure import AzureTable
 
 TABLE = "chaos"

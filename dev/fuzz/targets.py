@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dev.kit.payloads import ENTERPRISE
 from scim.errors import ScimError
 from scim.filter.evaluate import bind
 from scim.filter.parse import MAX_DEPTH, parse_filter, parse_path
@@ -24,7 +25,6 @@ from scim.store.plan import find_edge_ids, plan
 
 REGISTRY = load()
 USERS, GROUPS = REGISTRY.resource_types
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 _MAX_BYTES, _MAX_DEPTH, _MAX_OPERATIONS = 2**20, 32, 1000
 """The defaults of the settings of these names."""
 

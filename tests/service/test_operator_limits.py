@@ -74,7 +74,7 @@ async def test_whose_turn_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         accounts.append(each.tenant)
         return granted(each)
 
-    monkeypatch.setattr(budget, "granted", noting)
+    monkeypatch.setattr(budget, "grant", noting)
     doors = Doors(with_users(1))
     for who in KEYS:
         await doors.ask(who, "/Users")

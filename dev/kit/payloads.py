@@ -1,8 +1,9 @@
-"""What the bench sends: users as Entra's default mappings write them, groups, and PATCHes of both."""
+"""What the tools send: users as Entra's default mappings write them, groups, and PATCHes of both."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -47,8 +48,17 @@ def user(number: int) -> Body:
     }
 
 
-def group(name: str, members: list[str]) -> Body:
-    return {"schemas": [GROUP], "displayName": name, "members": [{"value": member} for member in members]}
+def group(name: str, members: Iterable[str]) -> Body:
+    return {"schemas": [GROUP], "displayName": name, "members": values(members)}
+
+
+def values(items: Iterable[str]) -> list[Body]:
+    """Return texts as elements of a multi-valued attribute."""
+    return [{"value": item} for item in items]
+
+
+def phones(numbers: Iterable[str]) -> list[Body]:
+    return [{"value": number, "type": "other"} for number in numbers]
 
 
 def patch(*operations: Body) -> Body:
@@ -60,22 +70,24 @@ def replace(path: str, value: object) -> Body:
 
 
 def add_members(*members: str) -> Body:
-    return {"op": "Add", "path": "members", "value": [{"value": member} for member in members]}
+    return {"op": "Add", "path": "members", "value": values(members)}
 
 
 def remove_members(*members: str) -> Body:
-    return {"op": "Remove", "path": "members", "value": [{"value": member} for member in members]}
+    return {"op": "Remove", "path": "members", "value": values(members)}
 
 
-def bulk(first: int, number: int) -> Body:
-    """New users in one request."""
-    return {
-        "schemas": [BULK],
-        "Operations": [
-            {"method": "POST", "path": "/Users", "bulkId": str(one), "data": user(one)}
-            for one in range(first, first + number)
-        ],
-    }
+def bulk(operations: Sequence[Body]) -> Body:
+    return {"schemas": [BULK], "Operations": list(operations)}
+
+
+def new_users(first: int, number: int) -> Body:
+    """Return a bulk request that makes users of these numbers."""
+    posts = [
+        {"method": "POST", "path": "/Users", "bulkId": str(one), "data": user(one)}
+        for one in range(first, first + number)
+    ]
+    return bulk(posts)
 
 
 def encoded(body: object) -> bytes:
