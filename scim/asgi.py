@@ -44,7 +44,7 @@ class Mounted:
         response = await self._application.handle(request)
         content = response.encoded()
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
-        if response.status != 204 and scope["method"] != "HEAD":
+        if response.status not in (204, 304) and scope["method"] != "HEAD":  # these have no length of their own
             headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
