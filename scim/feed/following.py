@@ -25,9 +25,9 @@ from scim.feed.sequencer import Sequencer
 from scim.limits import Seldom, forget_oldest
 from scim.policy.relinking import forget_gone
 from scim.schema.registry import Registry
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
 from scim.store.properties import NewerFormat
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Row, Table, TableUnavailable, Write
 from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely
@@ -152,7 +152,7 @@ class Following:
                 await sink.finish(max(deadline.left(), _SINK_SECONDS))
 
     async def _notes(self) -> AsyncIterator[Row]:
-        async for page in self._table.pages(SHARED, *keys.feeds_range()):
+        async for page in self._table.pages(SHARED, *shared_keys.feeds_range()):
             for row in page:
                 if isinstance(row.values.get("tenant"), str):
                     yield row

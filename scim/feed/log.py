@@ -16,8 +16,8 @@ from scim import deadline
 from scim.clock import format_time
 from scim.feed.sequencer import Head
 from scim.policy.draft import Event
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import PAGE_ROWS, Partition, Table
 from scim.store.transactions import remove_rows
 
@@ -122,7 +122,7 @@ class Log:
 
     async def tenants(self, after: str = "") -> AsyncIterator[str]:
         """The tenants that have a log, or those behind one, in the order of their keys."""
-        async for page in self._table.pages(SHARED, *keys.feeds_range(after)):
+        async for page in self._table.pages(SHARED, *shared_keys.feeds_range(after)):
             for row in page:
                 if isinstance(tenant := row.values.get("tenant"), str):
                     yield tenant

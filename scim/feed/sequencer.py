@@ -29,10 +29,10 @@ from scim.policy.draft import Draft, Event
 from scim.policy.holding import MASS_CHANGE
 from scim.policy.kept import read_policy
 from scim.schema.registry import Registry
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
 from scim.store.outbox import mark_of
 from scim.store.resource_rows import measure_write
+from scim.store.shared_keys import SHARED
 from scim.store.table import MAX_WRITES, TRANSACTION_BYTES, Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
 
@@ -236,7 +236,7 @@ class _Run:
 
     async def _begin(self) -> Head:
         """Return the head of a new log, once the tenant is among those that have one."""
-        note = Write("upsert", keys.feed_key(self._tenant), {"tenant": self._tenant})
+        note = Write("upsert", shared_keys.feed_key(self._tenant), {"tenant": self._tenant})
         await commit_surely(Partition(self._table, SHARED), [note])
         last = 0  # unless its head was lost, the log has no event
         async for page in self._table.pages(self._tenant, *keys.log_range(-1), keys_only=True):

@@ -18,9 +18,9 @@ from scim.insight.counts import Minutes
 from scim.insight.cycles import Cycle, advise, expect_next, is_overdue, measure_progress
 from scim.insight.failures import CONNECTION, REQUEST, Failure, read_failures
 from scim.policy.state import State
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
 from scim.store.quotas import DISABLED
+from scim.store.shared_keys import SHARED
 from scim.store.table import PAGE_ROWS, Table
 
 _KINDS = {"users": "u", "groups": "g", "disabled": DISABLED}
@@ -226,7 +226,7 @@ async def _count_further(table: Table, tenant: str, start: str, text: str) -> in
 
 
 async def _read_size(table: Table, tenant: str) -> dict[str, Any] | None:
-    row = await table.read(SHARED, keys.quota_key(tenant))
+    row = await table.read(SHARED, shared_keys.quota_key(tenant))
     if row is None or "measured" not in row.values:
         return None
     numbers = {name: int(row.values[name]) for name in ("resources", "members", "bytes")}

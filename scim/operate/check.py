@@ -21,8 +21,8 @@ from scim.operate.tenants.steps import Step, unseen
 from scim.policy.document import parse_policy
 from scim.schema.loading import load
 from scim.schema.registry import Registry
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import MAX_WRITES, Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely
@@ -94,7 +94,7 @@ async def examine(
     await survey.feed.look(table, tenant)
     await survey.policy.look(table, tenant)
     findings = [*survey.findings, *survey.feed.findings, *survey.policy.findings, *await looks.findings()]
-    announcement = await table.read(SHARED, keys.tenant_key(tenant))
+    announcement = await table.read(SHARED, shared_keys.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
     elif announcement is not None and (fault := _tenant_fault(announcement)):
@@ -135,14 +135,14 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
         case ["t", _]:
             return _tenant_fault(row), None
         case ["f", _]:
-            known = row.key == keys.feed_key(str(row.values.get("tenant", "")))
+            known = row.key == shared_keys.feed_key(str(row.values.get("tenant", "")))
             return "" if known else "is the note of another tenant's change feed", None
         case ["s" | "i", _] | ["c", _, _]:  # the console's; what is wrong with one lets nobody in
             return "", None
         case ["y", _]:
             return _policy_fault(row), None
         case ["q", _]:
-            known = row.key == keys.quota_key(str(row.values.get("tenant", "")))
+            known = row.key == shared_keys.quota_key(str(row.values.get("tenant", "")))
             return "" if known else "is the size of another tenant", None
         case ["u", _, _]:
             return rules.usage_fault(row.values), None
@@ -170,7 +170,7 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
 
 
 def _policy_fault(row: Row) -> str:
-    if row.key != keys.policy_key(str(row.values.get("tenant", ""))):
+    if row.key != shared_keys.policy_key(str(row.values.get("tenant", ""))):
         return "is the policy of another tenant"
     try:
         parse_policy(json.loads(row.values["policy"]), load())
@@ -181,7 +181,7 @@ def _policy_fault(row: Row) -> str:
 
 def _tenant_fault(row: Row) -> str:
     tenant = row.values.get("tenant")
-    if not isinstance(tenant, str) or row.key != keys.tenant_key(tenant):
+    if not isinstance(tenant, str) or row.key != shared_keys.tenant_key(tenant):
         return f"is the row of another tenant: {tenant!r:.60}"
     return "" if rules.time_of(row.values.get("touched")) else "does not say when the tenant was last written to"
 

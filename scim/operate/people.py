@@ -25,10 +25,10 @@ from scim.schema.registry import Registry, ResourceType
 from scim.schema.values import fold
 from scim.store import keys, properties
 from scim.store.departures import find_groups, keep_groups
-from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation
 from scim.store.resources import Taken
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, now, remove_rows

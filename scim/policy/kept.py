@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scim.behind import Background, start_apart
 from scim.clock import format_time
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import commit_surely
 
@@ -51,7 +51,7 @@ NONE = Kept({}, "")
 
 async def read_policy(table: Table, tenant: str) -> Kept:
     """Return a tenant's policy. Raises TableUnavailable."""
-    row = await table.read(SHARED, keys.policy_key(tenant))
+    row = await table.read(SHARED, shared_keys.policy_key(tenant))
     return NONE if row is None else _parse(row)
 
 
@@ -60,7 +60,7 @@ async def write_policy(table: Table, tenant: str, data: dict[str, Any], by: str,
     Stale, TableUnavailable."""
     changed = format_time(datetime.now(UTC))
     values = {"v": properties.FORMAT, "tenant": tenant, "policy": json.dumps(data), "changed": changed, "by": by}
-    key = keys.policy_key(tenant)
+    key = shared_keys.policy_key(tenant)
     write = Write("upsert", key, values)
     if version is not None:
         write = Write("merge", key, values, version) if version else Write("insert", key, values)
@@ -74,7 +74,7 @@ async def write_policy(table: Table, tenant: str, data: dict[str, Any], by: str,
 async def remove_policy(table: Table, tenant: str) -> None:
     """Forget a tenant's policy. Raises TableUnavailable."""
     try:
-        await commit_surely(Partition(table, SHARED), [Write("delete", keys.policy_key(tenant))])
+        await commit_surely(Partition(table, SHARED), [Write("delete", shared_keys.policy_key(tenant))])
     except Refused:
         return  # there is none
 
@@ -123,7 +123,7 @@ class Policies:
 
     async def _load(self) -> _Read:
         kept: dict[str, Kept] = {}
-        async for page in self._table.pages(SHARED, *keys.policies_range()):
+        async for page in self._table.pages(SHARED, *shared_keys.policies_range()):
             for row in page:
                 try:
                     kept[str(row.values["tenant"])] = _parse(row)

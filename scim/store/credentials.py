@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from scim.security.connections import Revoked
 from scim.security.secrets import SecretsUnavailable
 from scim.security.usage import Used
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import MAX_WRITES, Partition, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import Proof, commit_present, commit_surely
 
@@ -38,11 +38,11 @@ class Credentials:
 
     async def _read_uses(self, connection: str | None) -> dict[str, list[Used]]:
         found: dict[str, list[Used]] = {}
-        async for page in self._shared.pages(*keys.usage_range(connection)):
+        async for page in self._shared.pages(*shared_keys.usage_range(connection)):
             for row in page:
                 first, last = (datetime.fromisoformat(row.values[name]) for name in ("first", "last"))
                 used = Used(row.values["credential"], first, last, row.values.get("warned", ""))
-                found.setdefault(keys.parse_connection(row.key), []).append(used)
+                found.setdefault(shared_keys.parse_connection(row.key), []).append(used)
         return found
 
     async def write_use(self, connection: str, used: Used) -> None:
@@ -52,13 +52,13 @@ class Credentials:
             "last": used.last.isoformat(),
             "warned": used.warned,
         }
-        key = keys.usage_key(connection, used.credential)
+        key = shared_keys.usage_key(connection, used.credential)
         await commit_surely(self._shared, [Write("upsert", key, values)])
 
     async def forget_uses(self, connection: str) -> int:
         """Remove what is noted of the uses of a connection's credentials; how many rows that were."""
         number = 0
-        async for page in self._shared.pages(*keys.usage_range(connection), keys_only=True):
+        async for page in self._shared.pages(*shared_keys.usage_range(connection), keys_only=True):
             for at in range(0, len(page), MAX_WRITES):
                 gone = [[Write("delete", row.key)] for row in page[at : at + MAX_WRITES]]
                 await commit_present(self._shared, [], gone)
@@ -76,9 +76,9 @@ class Credentials:
     async def _read_revoked(self, connection: str | None) -> dict[str, list[Revoked]]:
         found: dict[str, list[Revoked]] = {}
         try:
-            async for page in self._shared.pages(*keys.revoked_range(connection)):
+            async for page in self._shared.pages(*shared_keys.revoked_range(connection)):
                 for row in page:
-                    found.setdefault(keys.parse_connection(row.key), []).append(_read_mark(row))
+                    found.setdefault(shared_keys.parse_connection(row.key), []).append(_read_mark(row))
         except TableUnavailable as error:
             raise SecretsUnavailable(f"the table, which marks revoked credentials: {error}") from None
         return found
@@ -86,7 +86,7 @@ class Credentials:
     async def mark_revoked(self, connection: str, revoked: Iterable[Revoked]) -> None:
         """Mark these for good. A mark that is there already stays as it is."""
         for each in revoked:
-            key = keys.revoked_key(connection, each.value.removeprefix("sha256:"))
+            key = shared_keys.revoked_key(connection, each.value.removeprefix("sha256:"))
             try:
                 await commit_surely(
                     self._shared, [Write("insert", key, {"value": each.value, "at": each.at.isoformat()})]
@@ -99,7 +99,7 @@ class Credentials:
     async def take_assertion(self, connection: str, assertion: str, expires: datetime) -> bool:
         """Return whether an assertion of that id (its jti) comes to the connection for the first time."""
         digest = hashlib.sha256(f"{connection} {assertion}".encode("utf-8", "surrogatepass")).hexdigest()
-        key, write_id = keys.assertion_key(_format_time(expires), digest), properties.new_write_id()
+        key, write_id = shared_keys.assertion_key(_format_time(expires), digest), properties.new_write_id()
         try:
             await commit_surely(self._shared, [Write("insert", key, {"write": write_id})], Proof(key, write_id))
         except Refused:
@@ -108,7 +108,7 @@ class Credentials:
 
     async def remove_expired(self) -> None:
         """Forget the assertions that have expired, which nobody accepts any more."""
-        async for page in self._shared.pages(*keys.assertion_range(_format_time(datetime.now(UTC) - _SKEW))):
+        async for page in self._shared.pages(*shared_keys.assertion_range(_format_time(datetime.now(UTC) - _SKEW))):
             for row in page:
                 try:
                     await self._shared.commit([Write("delete", row.key)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Table, Write
 from scim.store.transactions import commit_surely
 
@@ -25,14 +25,14 @@ class CursorKey:
         """Return the key of this deployment's cursors: made by whoever needs it first, then the same for every
         process."""
         if self._key is None:
-            row = await self._shared.read(keys.CURSOR_KEY)
+            row = await self._shared.read(shared_keys.CURSOR_KEY)
             if row is None:
-                made = Write("insert", keys.CURSOR_KEY, {"key": secrets.token_hex(32)})
+                made = Write("insert", shared_keys.CURSOR_KEY, {"key": secrets.token_hex(32)})
                 try:
                     await commit_surely(self._shared, [made])
                 except Refused:
                     pass  # another process was faster
-                row = await self._shared.read(keys.CURSOR_KEY)
+                row = await self._shared.read(shared_keys.CURSOR_KEY)
             assert row is not None
             self._key = bytes.fromhex(row.values["key"])
         return self._key

@@ -18,13 +18,13 @@ from functools import partial
 from scim import deadline
 from scim.deadline import OutOfTime
 from scim.events import log_event
-from scim.store import keys, properties
+from scim.store import keys, properties, shared_keys
 from scim.store.credentials import Credentials
 from scim.store.cursor_key import CursorKey
 from scim.store.departures import keep_groups, parse_groups
-from scim.store.keys import SHARED
 from scim.store.pending import GRACE
 from scim.store.sequences import is_stalled
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
 from scim.store.tenant_store import TenantStore
 from scim.store.tenants import Tenants
@@ -111,12 +111,12 @@ class Housekeeping:
 
     async def _order_tenants(self, tenants: list[str]) -> list[str]:
         """Return the tenants in order, beginning behind the one that the last run reached."""
-        row = await self._shared.read(keys.HOUSEKEEPING)
+        row = await self._shared.read(shared_keys.HOUSEKEEPING)
         last = str(row.values.get("reached", "")) if row else ""
         return [name for name in tenants if name > last] + [name for name in tenants if name <= last]
 
     async def _write_reached(self, tenant: str) -> None:
-        await commit_surely(self._shared, [Write("upsert", keys.HOUSEKEEPING, {"reached": tenant})])
+        await commit_surely(self._shared, [Write("upsert", shared_keys.HOUSEKEEPING, {"reached": tenant})])
 
     async def _look_after(self, tenant: TenantStore, everything: bool, jobs: _Counter, also: Also | None) -> None:
         """Look after one tenant: what was cut short first, hints and figures last. It has a share of the run, so that

@@ -1,6 +1,6 @@
-"""Row keys: the one module that knows them.
+"""Row keys of a tenant's partition: with shared_keys.py, the one place that knows keys.
 
-Every row of a tenant stands in the tenant's partition; a prefix tells the kinds apart:
+A prefix tells the kinds apart:
 
     r <id>                                       a resource: its document and write id
     x <type> <attribute> <value>                 a unique value: the id that has it
@@ -28,19 +28,7 @@ Every row of a tenant stands in the tenant's partition; a prefix tells the kinds
     k m <minute> <connection> <process>          what a connection did in a minute, as one process counted it
     k h <hour> <connection>                      the same of all its minutes in an hour, of all processes
 
-The shared partition, which is no tenant's, has:
-
-    t <tenant>                                   a tenant that may have rows for housekeeping
-    q <tenant>                                   how much a tenant has
-    u <connection> <credential>                  when a credential was used
-    v <connection> <digest>                      the mark that a credential was revoked
-    j <expiry> <digest>                          an assertion that was seen and may not come again
-    f <tenant>                                   a tenant that has a log
-    y <tenant>                                   the policy of a tenant
-    s <digest>, i <digest>                       a session of the console; a link that lets in once
-    c <inverse time> <random>                    the console's audit
-    o d <directory>, o t <tenant>                whose directory a tenant's admins sign in from, by either
-    k cursors, k housekeeping                    the key of cursors; the tenant that housekeeping reached last
+Those of the shared partition, which is no tenant's, are in shared_keys.py.
 
 Parts are joined by a space, which an encoded value never contains and which sorts before all that it does, so key
 ranges are value ranges: `sw` and sorting can use them.
@@ -67,12 +55,6 @@ OUTBOX, LOG, ABOUT, SINK = "e", "v", "a", "s"
 FEED = "h feed"
 """The head of a tenant's log."""
 
-SHARED = "~"
-"""The partition of what belongs to no tenant, or is read across tenants; no tenant's name can be it."""
-CURSOR_KEY = "k cursors"
-"""In the shared partition: the key that cursors are signed with."""
-HOUSEKEEPING = "k housekeeping"
-"""In the shared partition: the tenant that housekeeping reached last."""
 
 _MAX_INDEXED = 45
 """Index rows of one resource: an update replaces them all in one transaction of 100 rows."""
@@ -108,7 +90,7 @@ def unique_range(resource_type: ResourceType, index: Index) -> tuple[str, str]:
     return key_range(f"{UNIQUE} {resource_type.id_prefix} {index.key} ")
 
 
-def _until(prefix: str, until: str | None) -> tuple[str, str]:
+def range_until(prefix: str, until: str | None) -> tuple[str, str]:
     """Return the keys that start with `prefix`; only those before `until` behind it, if that is given."""
     start, end = key_range(prefix)
     return start, f"{prefix}{until}" if until else end
@@ -198,7 +180,7 @@ def receipt_key(time: str) -> str:
 
 def receipts_range(until: str | None) -> tuple[str, str]:
     """Return the key range of the receipts from before `until`, or of all."""
-    return _until(f"{RECEIPT} ", until)
+    return range_until(f"{RECEIPT} ", until)
 
 
 def linked_range(other: str, start: str | None, end: str | None, *, of_group: bool) -> tuple[str, str]:
@@ -220,7 +202,7 @@ def pending_key(due: str) -> str:
 
 def pending_range(until: str | None) -> tuple[str, str]:
     """Return the key range of the pending rows that are due before `until`, or of all."""
-    return _until(f"{PENDING} ", until)
+    return range_until(f"{PENDING} ", until)
 
 
 def bookmark_key(connection: str, query: str, start: int) -> str:
@@ -232,102 +214,6 @@ def bookmark_key(connection: str, query: str, start: int) -> str:
 
 def bookmark_range() -> tuple[str, str]:
     return key_range(f"{BOOKMARK} ")
-
-
-def tenant_key(tenant: str) -> str:
-    """Return the key of the note that a tenant may have pending rows, in the shared partition."""
-    return f"t {encode(tenant)}"
-
-
-def tenants_range() -> tuple[str, str]:
-    return key_range("t ")
-
-
-def quota_key(tenant: str) -> str:
-    """Return the key of how much a tenant has, in the shared partition."""
-    return f"q {encode(tenant)}"
-
-
-def quotas_range() -> tuple[str, str]:
-    return key_range("q ")
-
-
-def session_key(digest: str) -> str:
-    """Return the key of somebody who is signed in to the console, in the shared partition."""
-    return f"s {digest}"
-
-
-def sessions_range() -> tuple[str, str]:
-    return key_range("s ")
-
-
-def invitation_key(digest: str) -> str:
-    """Return the key of a link that lets somebody into the console once, in the shared partition."""
-    return f"i {digest}"
-
-
-def invitations_range() -> tuple[str, str]:
-    return key_range("i ")
-
-
-def audit_key(inverse: str, random: str) -> str:
-    """Return the key of what was done in the console, in the shared partition; `inverse` falls with time, so the newest
-    come first."""
-    return f"c {inverse} {random}"
-
-
-def audit_range() -> tuple[str, str]:
-    return key_range("c ")
-
-
-def directory_key(directory: str) -> str:
-    """Return the key of which tenant's admins sign in from an identity provider's directory, in the shared
-    partition."""
-    return f"o d {encode(directory)}"
-
-
-def directory_of_key(tenant: str) -> str:
-    """Return the key of the same from the tenant's side: it has one such directory."""
-    return f"o t {encode(tenant)}"
-
-
-def directories_range() -> tuple[str, str]:
-    return key_range("o d ")
-
-
-def usage_key(connection: str, credential: str) -> str:
-    """Return the key of when a credential was used, in the shared partition."""
-    return f"u {connection} {credential}"
-
-
-def usage_range(connection: str | None) -> tuple[str, str]:
-    """Return the keys of what is noted of a connection's credentials, or of all."""
-    return key_range(f"u {connection} " if connection else "u ")
-
-
-def revoked_key(connection: str, digest: str) -> str:
-    """Return the key of the mark that a credential was revoked, which stays, in the shared partition."""
-    return f"v {connection} {digest}"
-
-
-def revoked_range(connection: str | None) -> tuple[str, str]:
-    """Return the keys of the marks of a connection's credentials, or of all."""
-    return key_range(f"v {connection} " if connection else "v ")
-
-
-def parse_connection(key: str) -> str:
-    """Return the connection that such a row is about."""
-    return key.split(" ")[1]
-
-
-def assertion_key(expires: str, digest: str) -> str:
-    """Return the key of the sight of an assertion that may come once, in the shared partition."""
-    return f"j {expires} {digest}"
-
-
-def assertion_range(until: str) -> tuple[str, str]:
-    """Return the keys of the assertions that expired before then."""
-    return "j ", f"j {until}"
 
 
 def census_key(kind: str, name: str = "") -> str:
@@ -360,7 +246,7 @@ def minute_key(minute: str, connection: str, process: str) -> str:
 
 def minute_range(until: str = "") -> tuple[str, str]:
     """Return the key range of all minutes, or of those before `until`."""
-    return _until(f"{COUNTERS} m ", until)
+    return range_until(f"{COUNTERS} m ", until)
 
 
 def hour_key(hour: str, connection: str) -> str:
@@ -370,7 +256,7 @@ def hour_key(hour: str, connection: str) -> str:
 
 def hour_range(since: str = "", until: str = "") -> tuple[str, str]:
     """Return the key range of all hours, of those from `since` on, or of those before `until`."""
-    start, end = _until(f"{COUNTERS} h ", until)
+    start, end = range_until(f"{COUNTERS} h ", until)
     return start + since, end
 
 
@@ -476,26 +362,6 @@ def departure_key(id: str) -> str:
 
 def gone_range() -> tuple[str, str]:
     return key_range("d ")
-
-
-def policy_key(tenant: str) -> str:
-    """Return the key of a tenant's policy, in the shared partition."""
-    return f"y {encode(tenant)}"
-
-
-def policies_range() -> tuple[str, str]:
-    return key_range("y ")
-
-
-def feed_key(tenant: str) -> str:
-    """Return the key of the note that a tenant has a log, in the shared partition."""
-    return f"f {encode(tenant)}"
-
-
-def feeds_range(after: str = "") -> tuple[str, str]:
-    """Return the keys of the tenants that have a log, or of those behind one."""
-    start, end = key_range("f ")
-    return (feed_key(after) + "!" if after else start), end
 
 
 def index_name(resource_type: ResourceType, index: Index) -> str:

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from scim.behind import Background
 from scim.events import log_event
 from scim.limits import forget_oldest
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import PAGE_ROWS, Partition, Table, Write
 from scim.store.tenants import Tenants
 from scim.store.transactions import commit_surely, now
@@ -145,7 +145,7 @@ class Quotas:
     async def _refresh(self, tenant: str) -> None:
         try:
             await self._tenants.announce(tenant)  # or housekeeping would not measure it
-            row = await self._shared.read(keys.quota_key(tenant))
+            row = await self._shared.read(shared_keys.quota_key(tenant))
             known = self._known.get(tenant)
             if row is None or known is None or "measured" not in row.values:
                 return
@@ -161,7 +161,7 @@ class Quotas:
         TableUnavailable."""
         if not any(self.quota):
             return
-        row = await self._shared.read(keys.quota_key(tenant))
+        row = await self._shared.read(shared_keys.quota_key(tenant))
         values: dict[str, Any] = dict(row.values) if row else {}
         if not _is_due(values):
             return
@@ -178,7 +178,7 @@ class Quotas:
             self._warn(tenant, walk.size)
         else:
             kept |= walk.to_values()
-        await commit_surely(self._shared, [Write("upsert", keys.quota_key(tenant), {"tenant": tenant, **kept})])
+        await commit_surely(self._shared, [Write("upsert", shared_keys.quota_key(tenant), {"tenant": tenant, **kept})])
 
     async def _step(self, tenant: str, walk: _Walk) -> None:
         """Read one page of the walk."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from scim.schema.registry import Registry
-from scim.store import keys
+from scim.store import shared_keys
 from scim.store.census import Census, list_kept_indexes
 from scim.store.counting import CountMemory, Counts
 from scim.store.credentials import Credentials
 from scim.store.cursor_key import CursorKey
 from scim.store.housekeeping import Housekeeping
-from scim.store.keys import SHARED
 from scim.store.members import Members
 from scim.store.outbox import Outbox
 from scim.store.pending import Pending
 from scim.store.positions import Positions
 from scim.store.quotas import Quota, Quotas, TenantQuota
 from scim.store.resources import Resources
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Table, has_rows
 from scim.store.tenant_store import TenantStore
 from scim.store.tenants import Tenants
@@ -60,7 +60,7 @@ class Store:
 
     async def check(self) -> None:
         """Look whether the table answers. Raises TableUnavailable."""
-        await self.table.read(SHARED, keys.CURSOR_KEY)
+        await self.table.read(SHARED, shared_keys.CURSOR_KEY)
 
     async def knows(self, tenant: str) -> bool:
         """Return whether there is anything of the tenant. Raises TableUnavailable."""

@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from scim.clock import format_time
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import keys, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Row, Table, TableUnavailable, Write
 from scim.store.transactions import commit_surely, now
 
@@ -38,7 +38,7 @@ class Tenants:
         last = self._announced.get(tenant)
         if last is not None and time.monotonic() - last < _ANNOUNCE_EVERY:
             return
-        announcement = Write("upsert", keys.tenant_key(tenant), {"tenant": tenant, "touched": now()})
+        announcement = Write("upsert", shared_keys.tenant_key(tenant), {"tenant": tenant, "touched": now()})
         await commit_surely(self._shared, [announcement])
         self._announced[tenant] = time.monotonic()
 
@@ -54,7 +54,7 @@ class Tenants:
         long are forgotten on the way."""
         old = format_time(datetime.now(UTC) - _FORGET_AFTER)
         found = []
-        async for page in self._shared.pages(*keys.tenants_range()):
+        async for page in self._shared.pages(*shared_keys.tenants_range()):
             for row in page:
                 tenant, touched = row.values.get("tenant"), row.values.get("touched", "")
                 if not isinstance(tenant, str):

@@ -18,8 +18,8 @@ from scim.feed.sequencer import Sequencer
 from scim.operate.access.audit import Audit
 from scim.operate.access.sessions import Sessions
 from scim.schema.loading import load
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import TableUnavailable, Write
 from tests.console.site import ORIGIN, Browser, Site
 from tests.core import REGISTRY
@@ -65,7 +65,7 @@ async def test_sessions_and_links_end(site: Site) -> None:
     table = site.application.table
     token = await site.link("reader")
     browser = await site.enter("reader")
-    for start, name in ((keys.invitations_range(), "until"), (keys.sessions_range(), "seen")):
+    for start, name in ((shared_keys.invitations_range(), "until"), (shared_keys.sessions_range(), "seen")):
         async for page in table.pages(SHARED, *start):
             past = format_time(datetime.now(UTC) - timedelta(hours=2))
             for row in page:
@@ -74,7 +74,7 @@ async def test_sessions_and_links_end(site: Site) -> None:
     assert (await Browser(site.host).post("/console/invitation", token=token)).status == 403
     await site.application.housekeep()
     assert [link async for link in Sessions(table).links()] == []
-    assert [row async for page in table.pages(SHARED, *keys.invitations_range()) for row in page] == []
+    assert [row async for page in table.pages(SHARED, *shared_keys.invitations_range()) for row in page] == []
 
 
 async def test_a_console_on_a_host_of_its_own(site: Site, client: Client) -> None:
@@ -211,7 +211,7 @@ async def test_an_admin_makes_a_key_and_the_audit_says_so(site: Site) -> None:
 async def test_what_ends_access_asks_for_a_fresh_sign_in(site: Site) -> None:
     admin = await site.enter("admin", "contoso")
     table = site.application.table
-    async for page in table.pages(SHARED, *keys.sessions_range()):
+    async for page in table.pages(SHARED, *shared_keys.sessions_range()):
         for row in page:
             past = format_time(datetime.now(UTC) - timedelta(minutes=20))
             await table.commit(SHARED, [Write("merge", row.key, {"began": past})])

@@ -20,8 +20,8 @@ from scim.console.sign_in import ROLES, WHO, choose_page
 from scim.operate.access.audit import Audit, Deed
 from scim.operate.access.directories import Directories
 from scim.security.openid import EXCHANGE
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Write
 from tests.console.conftest import ROOT
 from tests.console.openid import CONTOSO, ELSEWHERE, FABRIKAM, HOME, Visitor, running, settings
@@ -325,7 +325,7 @@ async def test_a_fresh_sign_in_is_over_after_15_minutes(site: Site, visit: Visit
     olga = visit()
     await olga.sign_in("operators", "olga", fresh="1")
     table = site.application.table
-    async for page in table.pages(SHARED, *keys.sessions_range()):
+    async for page in table.pages(SHARED, *shared_keys.sessions_range()):
         for row in page:
             past = format_time(datetime.now(UTC) - timedelta(minutes=16))
             await table.commit(SHARED, [Write("merge", row.key, {"proven": past})])

@@ -24,7 +24,7 @@ from scim.operate.check import examine, fix, problems
 from scim.operate.tenants.erasing import erase
 from scim.settings import Settings
 from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import TableUnavailable, Write
 from tests.core import REGISTRY, USER_TYPE, cases

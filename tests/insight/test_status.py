@@ -16,7 +16,7 @@ from scim.insight import counts
 from scim.insight.cycles import split_cycles
 from scim.insight.status import Status, read_status
 from scim.security.connections import Connection
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from tests.insight.place import KEYS, TENANT, Place
 from tests.store.memory import MemoryTable
 

@@ -14,10 +14,10 @@ from dev.credentials import new_key
 from scim.app import Application
 from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
 from scim.security.connections import Revoked
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
 from scim.store.members import Changes, Member
 from scim.store.pending import Pending
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import Row, Table, TableUnavailable, Write
 from scim.store.table.azure import AzureTable
@@ -50,7 +50,7 @@ async def tenant(table: MemoryTable) -> tuple[str, str]:
     user = (await create(store, TENANT, USER_TYPE, document)).id
     group = await new_group(store, "all", [Member(user), Member("unknown")])
     await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
-    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {shared_keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     return user, group
 
 
@@ -181,7 +181,7 @@ async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
 
 async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
     """Edges that a pending row will remove are no problem yet."""
-    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
+    table.load(SHARED, {shared_keys.tenant_key(TENANT): {"tenant": TENANT, "touched": now()}})
     values = {"group": "g-" + "b" * 24, "member": OTHER}
     edges = [keys.member_key(*values.values()), keys.member_of_key(OTHER, values["group"])]
     note = Pending.make_note({"kind": "detach", "id": values["group"], "members": True})
@@ -194,7 +194,7 @@ async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
 async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryTable) -> None:
     await tenant(table)
     table.load(SHARED, {})
-    await table.commit(SHARED, [Write("delete", keys.tenant_key(TENANT))])
+    await table.commit(SHARED, [Write("delete", shared_keys.tenant_key(TENANT))])
     await names(table, ["is pending in a tenant that housekeeping does not know of"])
 
 
@@ -420,7 +420,7 @@ async def either(request: pytest.FixtureRequest) -> Any:
         yield MemoryTable()
         return
     table = AzureTable.with_key(request.getfixturevalue("azurite").connection_string, TABLE)
-    for partition, key_range in ((TENANT, ("", "\uffff")), (SHARED, keys.tenants_range())):
+    for partition, key_range in ((TENANT, ("", "\uffff")), (SHARED, shared_keys.tenants_range())):
         for row in [row async for page in table.pages(partition, *key_range) for row in page]:
             await table.commit(partition, [Write("delete", row.key)])
     yield table
@@ -629,7 +629,7 @@ async def test_the_shared_partition_is_looked_at(
 
 async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryTable) -> None:
     await whole(table)
-    table.load(SHARED, {keys.tenant_key(TENANT): {"tenant": TENANT}})
+    table.load(SHARED, {shared_keys.tenant_key(TENANT): {"tenant": TENANT}})
     assert await problems(table, TENANT, REGISTRY) == ["~ t tenant: does not say when the tenant was last written to"]
 
 

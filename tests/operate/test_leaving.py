@@ -15,9 +15,9 @@ from scim.operate.errors import CommandError
 from scim.operate.tenants.erasing import require_quiet
 from scim.security.connections import read_connection
 from scim.security.usage import Used
-from scim.store import keys
+from scim.store import shared_keys
 from scim.store.credentials import Credentials
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
 from scim.store.tenants import Tenants
@@ -34,7 +34,7 @@ async def note(table: Table, tenant: str, connection: str) -> list[str]:
     now = datetime.now(UTC)
     await Credentials(table).write_use(connection, Used("cafecafe", now, now))
     await Tenants(table).announce(tenant)
-    return [keys.tenant_key(tenant), keys.usage_key(connection, "cafecafe")]
+    return [shared_keys.tenant_key(tenant), shared_keys.usage_key(connection, "cafecafe")]
 
 
 async def test_erase_leaves_nothing(operator: Operator, new_client: NewClient, table: Table) -> None:

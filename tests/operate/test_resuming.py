@@ -17,11 +17,11 @@ from scim.operate.tenants.measure import measure, tenants
 from scim.operate.tenants.moving import move
 from scim.operate.tenants.restoring import plan, restore
 from scim.security.usage import Used
-from scim.store import keys, properties
+from scim.store import keys, properties, shared_keys
 from scim.store.credentials import Credentials
-from scim.store.keys import SHARED
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import choose_last_modified
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import PAGE_ROWS, Row, Table, Write
 from scim.store.tenants import Tenants
@@ -300,7 +300,7 @@ async def test_erase_is_killed_at_every_transaction(when: str) -> None:
             killed = True
             assert (await erase(table, TENANT, ["entra"])).left == 0
         assert await contents(table) == {}
-        assert [*await contents(table, SHARED)] == [keys.tenant_key("other"), "u entra-b cafecafe"]
+        assert [*await contents(table, SHARED)] == [shared_keys.tenant_key("other"), "u entra-b cafecafe"]
         assert [*await contents(table, "other")] == ["r u-a"]
         if not killed:
             break

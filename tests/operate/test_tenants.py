@@ -10,7 +10,7 @@ import pytest
 
 from scim.operate.check import examine, problems
 from scim.operate.tenants.dump import FORMAT
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from scim.store.table import Table
 from tests.conftest import NewClient
 from tests.core import REGISTRY

@@ -12,8 +12,8 @@ from scim.operate.connections.removing import find, remove
 from scim.operate.errors import CommandError
 from scim.security.keys import digest
 from scim.security.secrets import SecretsUnavailable
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from tests.core import cases
 from tests.security.conftest import Deployment
 from tests.security.test_two_operators import Operators, at_once, begin, operators, rotate  # noqa: F401
@@ -29,7 +29,7 @@ async def noted(deployment: Deployment, name: str) -> tuple[int, int]:
     """How many rows the table has about the uses of a connection, and how many marks."""
     await deployment.application._built().security.usage.close()
     table = deployment.application.table
-    ranges = keys.usage_range(name), keys.revoked_range(name)
+    ranges = shared_keys.usage_range(name), shared_keys.revoked_range(name)
     uses, marks = [[row async for page in table.pages(SHARED, *each) for row in page] for each in ranges]
     return len(uses), len(marks)
 

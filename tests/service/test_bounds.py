@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from scim.store import keys, properties
+from scim.store import keys, properties, shared_keys
 from scim.store.store import Store
 from scim.store.table import Row
 from tests.core import USER_TYPE
@@ -64,7 +64,7 @@ def with_users(number: int, **attributes: Any) -> MemoryTable:
 
 def announce(table: MemoryTable) -> None:
     """Housekeeping knows the tenant, and the key of cursors is there: neither is a trip of what is measured."""
-    table.load("~", {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}})
+    table.load("~", {shared_keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}})
 
 
 def with_members(table: MemoryTable, numbers: Iterable[int], group: str = "g-" + "a" * 24) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from scim.store import keys, quotas, transactions
-from scim.store.keys import SHARED
+from scim.store import keys, quotas, shared_keys, transactions
 from scim.store.quotas import Size
+from scim.store.shared_keys import SHARED
 from scim.store.table import TableUnavailable, Write
 from tests.core import cases
 from tests.service.test_quotas import Tenant, full
@@ -164,7 +164,7 @@ async def test_near_the_quota_the_book_knows_who_was_there() -> None:
 
 async def test_what_is_written_while_a_tenant_is_measured_is_not_forgotten() -> None:
     tenant, group = await begin()
-    began = (await tenant.table.read(SHARED, keys.quota_key("tenant"))).values  # type: ignore[union-attr]
+    began = (await tenant.table.read(SHARED, shared_keys.quota_key("tenant"))).values  # type: ignore[union-attr]
     await tenant.client.patch(group, add(ABSENT))
     known = tenant.quotas._known["tenant"]
     known.measure(Size(1, 4, 0), "again", str(began["began"]))  # read late, of a time before

@@ -10,9 +10,9 @@ import pytest
 
 from scim.operate.check import examine_shared
 from scim.operate.tenants.erasing import erase
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
 from scim.store.quotas import Quota, Quotas, Size
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from tests.core import cases
 from tests.store.memory import Door, Faulty, MemoryTable
@@ -39,7 +39,7 @@ class Tenant:
 
     async def measure(self) -> Size | None:
         quotas = self.quotas
-        self.table._partitions.get(SHARED, {}).pop(keys.quota_key("tenant"), None)
+        self.table._partitions.get(SHARED, {}).pop(shared_keys.quota_key("tenant"), None)
         await quotas.measure("tenant", seconds=60)
         quotas._known.clear()
         quotas.find_size("tenant")
@@ -161,7 +161,7 @@ async def test_a_large_tenant_is_measured_in_pieces() -> None:
     table.load("t", {f"r u-{n:05}": {"id": f"u-{n:05}", "doc0": "x" * 2000} for n in range(5000)})
     quotas = Store(table, quota=Quota(resources=1)).quotas
     pieces = 0
-    while "measured" not in (row.values if (row := await table.read(SHARED, keys.quota_key("t"))) else {}):
+    while "measured" not in (row.values if (row := await table.read(SHARED, shared_keys.quota_key("t"))) else {}):
         await quotas.measure("t", seconds=0.000001)
         pieces += 1
     assert pieces > 5
@@ -180,7 +180,7 @@ async def test_erasing_and_checking_know_the_figures() -> None:
     assert await examine_shared(tenant.table) == []
     erased = await erase(tenant.table, "tenant", ["tenant"])
     assert erased.left == 0
-    assert await tenant.table.read(SHARED, keys.quota_key("tenant")) is None
+    assert await tenant.table.read(SHARED, shared_keys.quota_key("tenant")) is None
 
 
 async def test_housekeeping_counts_users_groups_and_who_is_disabled() -> None:
@@ -194,6 +194,6 @@ async def test_housekeeping_counts_users_groups_and_who_is_disabled() -> None:
     await quotas.settle()
     for _ in range(20):
         await quotas.measure(name, seconds=0.000001)
-    row = await tenant.door.application.table.read(SHARED, keys.quota_key(name))
+    row = await tenant.door.application.table.read(SHARED, shared_keys.quota_key(name))
     assert row is not None
     assert json.loads(row.values["counted"]) == {"u": 5, "g": 1, "disabled": 2}

@@ -12,9 +12,9 @@ from azure.core.exceptions import ServiceResponseError
 
 from dev.azurite import Azurite
 from scim.security.usage import Used
-from scim.store import keys
+from scim.store import keys, shared_keys
 from scim.store.credentials import Credentials
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import Table, TableUnavailable, Uncertain, Write
 from scim.store.table.azure import AzureTable
@@ -189,7 +189,7 @@ async def test_rows_hold_no_assertion(table: Table, name: str) -> None:
 async def test_a_mark_whose_time_is_broken_still_holds(
     credentials: Credentials, faulty: Faulty, name: str, at: object
 ) -> None:
-    key, values = keys.revoked_key(name, "a" * 64), {"value": f"sha256:{'a' * 64}"}
+    key, values = shared_keys.revoked_key(name, "a" * 64), {"value": f"sha256:{'a' * 64}"}
     await faulty.commit(SHARED, [Write("insert", key, values | ({"at": at} if at else {}))])
     (revoked,) = await credentials.read_revoked(name)
     assert (revoked.value, revoked.at.tzinfo) == (f"sha256:{'a' * 64}", UTC)

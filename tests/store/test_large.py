@@ -17,9 +17,9 @@ import pytest
 from dev.azurite import Azurite
 from scim.app import Application
 from scim.operate.check import Report, examine, problems
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import keys, properties, shared_keys
 from scim.store.members import Changes, Member
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import Table
 from scim.store.table.azure import AzureTable
@@ -34,7 +34,7 @@ TENANT = "tenant"
 LARGE = 100_000
 GROUP, OTHER_GROUP = "g-" + "a" * 24, "g-" + "b" * 24
 TIMES = {"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "write": "0"}
-ANNOUNCED = {keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
+ANNOUNCED = {shared_keys.tenant_key(TENANT): {"tenant": TENANT, "touched": "2099-01-01T00:00:00.000Z"}}
 
 
 def member(number: int) -> str:

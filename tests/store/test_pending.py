@@ -22,12 +22,12 @@ import pytest
 
 from scim.operate.check import examine, problems
 from scim.schema.validation import Document
-from scim.store import keys, pending, properties, sequences, tenants
-from scim.store.keys import SHARED
+from scim.store import pending, properties, sequences, shared_keys, tenants
 from scim.store.members import Changes, Member, Members
 from scim.store.pending import Pending
 from scim.store.resource_rows import Stored
 from scim.store.resources import Stale, Taken
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import Refused, Table, TableUnavailable, Uncertain, Write
 from tests.core import GROUP_TYPE, REGISTRY, USER_TYPE, cases
@@ -866,7 +866,7 @@ def test_grace_is_longer_than_any_request_lives() -> None:
 def touched(table: MemoryTable, tenant: str, age: timedelta) -> None:
     """Announce a tenant in the past."""
     then = (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    table.load(SHARED, {keys.tenant_key(tenant): {"tenant": tenant, "touched": then}})
+    table.load(SHARED, {shared_keys.tenant_key(tenant): {"tenant": tenant, "touched": then}})
 
 
 AGES = {
@@ -909,7 +909,7 @@ async def test_tenant_announced_while_it_is_forgotten_stays(table: MemoryTable) 
     touched(table, TENANT, timedelta(hours=2))
     housekeeper = await interfering(table, 1, lambda other: other.of(TENANT).pending.announce())
     await housekeeper.housekeeping.run()
-    assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [keys.tenant_key(TENANT)]
+    assert [row.key for row in table.rows(SHARED) if row.key.startswith("t ")] == [shared_keys.tenant_key(TENANT)]
 
 
 async def test_process_announces_before_the_tenant_can_be_forgotten(

@@ -17,8 +17,8 @@ import pytest
 
 from scim.settings import Settings
 from scim.store import housekeeping, keys, properties, sequences, tenants, transactions
-from scim.store.keys import SHARED
 from scim.store.members import Member
+from scim.store.shared_keys import SHARED
 from scim.store.store import Store
 from scim.store.table import PAGE_ROWS, Row, Table, TableUnavailable, Write
 from tests.core import GROUP_TYPE, USER_TYPE, cases

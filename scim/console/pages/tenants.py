@@ -17,8 +17,8 @@ from scim.console.rendering import link
 from scim.console.visit import Answer, NotThere, Page, Redirect, Visit
 from scim.operate.connections.commands import Unreadable, View
 from scim.operate.errors import CommandError
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Row, Table
 
 _MOST = 50
@@ -96,7 +96,7 @@ async def _read_sizes(table: Table, tenants: list[str]) -> dict[str, int]:
     """What was measured of the tenants of a page, which are neighbours: one trip, or a few with many tenants."""
     if not tenants:
         return {}
-    wanted = {keys.quota_key(tenant): tenant for tenant in tenants}
+    wanted = {shared_keys.quota_key(tenant): tenant for tenant in tenants}
     found: dict[str, int] = {}
     async for page in table.pages(SHARED, min(wanted), max(wanted) + " "):
         found |= {wanted[row.key]: _number(row) for row in page if row.key in wanted and "measured" in row.values}

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from scim.clock import format_time
 from scim.operate.access.people import Person
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Row, Table, Write
 from scim.store.transactions import commit_surely, remove_rows
 
@@ -47,14 +47,14 @@ class Audit:
         """Write down what is about to be done."""
         now = datetime.now(UTC)
         deed = Deed(format_time(now), person.id, person.name, what, tenant or "", about[:200], address[:60])
-        key = keys.audit_key(_inverse(now), secrets.token_hex(4))
+        key = shared_keys.audit_key(_inverse(now), secrets.token_hex(4))
         await commit_surely(self._shared, [Write("insert", key, {"v": properties.FORMAT, **asdict(deed)})])
 
     async def read(self, tenant: str | None = None, before: str = "", most: int = 200) -> list[Deed]:
         """Return the newest deeds before a time ("" for now), of a tenant or of all."""
-        start, end = keys.audit_range()
+        start, end = shared_keys.audit_range()
         if before:
-            start = keys.audit_key(_inverse(datetime.fromisoformat(before)), "~")
+            start = shared_keys.audit_key(_inverse(datetime.fromisoformat(before)), "~")
         found: list[Deed] = []
         async for page in self._shared.pages(start, end):
             found += [deed for deed in map(_parse, page) if tenant in (None, deed.tenant)]
@@ -64,8 +64,8 @@ class Audit:
 
     async def forget(self) -> None:
         """Remove what is older than 400 days."""
-        old = keys.audit_key(_inverse(datetime.now(UTC) - timedelta(days=DAYS)), "")
-        async for page in self._shared.pages(old, keys.audit_range()[1], keys_only=True):
+        old = shared_keys.audit_key(_inverse(datetime.now(UTC) - timedelta(days=DAYS)), "")
+        async for page in self._shared.pages(old, shared_keys.audit_range()[1], keys_only=True):
             await remove_rows(self._shared, [row.key for row in page])
 
 

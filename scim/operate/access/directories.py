@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Table, Write
 from scim.store.transactions import commit_surely, remove_rows
 
@@ -26,7 +26,7 @@ class Directories:
         """Return the tenant whose admins sign in from a directory; None if none does."""
         if directory in self._tenants:
             return self._tenants[directory]
-        row = await self._shared.read(keys.directory_key(directory))
+        row = await self._shared.read(shared_keys.directory_key(directory))
         tenant = str(row.values["tenant"]) if row else None
         return None if tenant in self._fixed else tenant  # the settings name another one for it
 
@@ -34,7 +34,7 @@ class Directories:
         """Return the directory that a tenant's admins sign in from; None if there is none yet."""
         if tenant in self._fixed:
             return self._fixed[tenant]
-        row = await self._shared.read(keys.directory_of_key(tenant))
+        row = await self._shared.read(shared_keys.directory_of_key(tenant))
         return str(row.values["directory"]) if row else None
 
     async def bind(self, directory: str, tenant: str) -> bool:
@@ -43,8 +43,8 @@ class Directories:
         if tenant not in self._fixed and directory not in self._tenants:
             values = {"v": properties.FORMAT, "directory": directory, "tenant": tenant}
             writes = [
-                Write("insert", keys.directory_key(directory), values),
-                Write("insert", keys.directory_of_key(tenant), values),
+                Write("insert", shared_keys.directory_key(directory), values),
+                Write("insert", shared_keys.directory_of_key(tenant), values),
             ]
             try:
                 await commit_surely(self._shared, writes)
@@ -56,15 +56,15 @@ class Directories:
         """The tenants and their directories, those of the settings first."""
         for tenant, directory in self._fixed.items():
             yield tenant, directory
-        async for page in self._shared.pages(*keys.directories_range()):
+        async for page in self._shared.pages(*shared_keys.directories_range()):
             for row in page:
                 if row.values["tenant"] not in self._fixed and row.values["directory"] not in self._tenants:
                     yield str(row.values["tenant"]), str(row.values["directory"])
 
     async def release(self, tenant: str) -> bool:
         """Have nobody sign in for a tenant from the directory that an admin named; whether there was one."""
-        row = await self._shared.read(keys.directory_of_key(tenant))
+        row = await self._shared.read(shared_keys.directory_of_key(tenant))
         if row is None:
             return False
-        await remove_rows(self._shared, [keys.directory_key(str(row.values["directory"])), row.key])
+        await remove_rows(self._shared, [shared_keys.directory_key(str(row.values["directory"])), row.key])
         return True

@@ -16,8 +16,8 @@ from typing import Any
 
 from scim.clock import format_time
 from scim.operate.access.people import Person, Role
-from scim.store import keys, properties
-from scim.store.keys import SHARED
+from scim.store import properties, shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import Partition, Refused, Row, Table, Write
 from scim.store.transactions import commit_surely, remove_rows
 
@@ -71,20 +71,20 @@ class Sessions:
             "by": by,
             "until": until,
         }
-        await commit_surely(self._shared, [Write("insert", keys.invitation_key(digest), values)])
+        await commit_surely(self._shared, [Write("insert", shared_keys.invitation_key(digest), values)])
         return Link(digest[:8], role, tenant, by, until), token
 
     async def links(self) -> AsyncIterator[Link]:
         """The links that nobody has used, and that are still good."""
         now = format_time(datetime.now(UTC))
-        async for page in self._shared.pages(*keys.invitations_range()):
+        async for page in self._shared.pages(*shared_keys.invitations_range()):
             for row in page:
                 if (link := _parse_link(row)).until > now:
                     yield link
 
     async def revoke_link(self, id: str) -> bool:
         """Take away the link of that id; whether there was one."""
-        async for page in self._shared.pages(*keys.invitations_range()):
+        async for page in self._shared.pages(*shared_keys.invitations_range()):
             for row in page:
                 if _parse_link(row).id == id:
                     await remove_rows(self._shared, [row.key])
@@ -94,7 +94,7 @@ class Sessions:
     async def redeem(self, token: str) -> tuple[str, Person] | None:
         """Begin a session by a link, which is used up with it; return the session's secret and who it is. None if the
         link is none, or is not good any more. Of two who come with the same link, one gets in."""
-        key = keys.invitation_key(_digest(token))
+        key = shared_keys.invitation_key(_digest(token))
         row = await self._shared.read(key)
         if row is None or (link := _parse_link(row)).until <= format_time(datetime.now(UTC)):
             return None
@@ -130,11 +130,11 @@ class Sessions:
             "seen": now,
             **more,
         }
-        return secret, Write("insert", keys.session_key(_digest(secret)), values)
+        return secret, Write("insert", shared_keys.session_key(_digest(secret)), values)
 
     async def find(self, secret: str) -> Session | None:
         """Return the session of a secret; None if there is none, or it has ended."""
-        row = await self._shared.read(keys.session_key(_digest(secret)))
+        row = await self._shared.read(shared_keys.session_key(_digest(secret)))
         if row is None:
             return None
         values, now = row.values, datetime.now(UTC)
@@ -159,9 +159,9 @@ class Sessions:
         """Remove links and sessions that are not good any more."""
         now = datetime.now(UTC)
         until, began = format_time(now), format_time(now - SESSION)
-        async for page in self._shared.pages(*keys.invitations_range()):
+        async for page in self._shared.pages(*shared_keys.invitations_range()):
             await remove_rows(self._shared, [row.key for row in page if str(row.values.get("until", "")) <= until])
-        async for page in self._shared.pages(*keys.sessions_range()):
+        async for page in self._shared.pages(*shared_keys.sessions_range()):
             await remove_rows(self._shared, [row.key for row in page if str(row.values.get("began", "")) <= began])
 
 

@@ -13,8 +13,8 @@ from scim.operate.errors import CommandError
 from scim.operate.tenants.measure import EVERYTHING
 from scim.operate.tenants.steps import Step, unseen
 from scim.security.connections import Connection
-from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store import shared_keys
+from scim.store.shared_keys import SHARED
 from scim.store.table import MAX_WRITES, PARALLEL_READS, Partition, Table, Write, has_rows
 from scim.store.transactions import commit_present
 
@@ -109,12 +109,12 @@ async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list
     """The keys that the partition that is nobody's has of a tenant and its connections."""
     about = [
         await table.read(SHARED, key(tenant))
-        for key in (keys.tenant_key, keys.quota_key, keys.feed_key, keys.policy_key)
+        for key in (shared_keys.tenant_key, shared_keys.quota_key, shared_keys.feed_key, shared_keys.policy_key)
     ]
     found = [row.key for row in about if row]
-    if (bound := await table.read(SHARED, keys.directory_of_key(tenant))) is not None:
-        found += [bound.key, keys.directory_key(str(bound.values["directory"]))]
+    if (bound := await table.read(SHARED, shared_keys.directory_of_key(tenant))) is not None:
+        found += [bound.key, shared_keys.directory_key(str(bound.values["directory"]))]
     for connection in connections:
-        pages = table.pages(SHARED, *keys.usage_range(connection), keys_only=True)
+        pages = table.pages(SHARED, *shared_keys.usage_range(connection), keys_only=True)
         found += [row.key async for page in pages for row in page]
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from scim.operate.tenants.steps import Step, unseen
 from scim.schema.registry import Registry
 from scim.store import keys
-from scim.store.keys import SHARED
+from scim.store.shared_keys import SHARED
 from scim.store.table import Row, Table
 
 EVERYTHING = ("", "\uffff")
