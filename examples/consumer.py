@@ -104,6 +104,8 @@ class Copy:
                 page = service.get(f"/feed/{tenant}/seats", after=after)
                 for group, given in page.get("grants", {}).items():
                     self._put("grants", tenant, group, given)
+                for agent in page.get("held", []):
+                    self._put("effects", tenant, agent, {"held": True})
                 for one in page["users"]:
                     self._put("grants", tenant, one["user"], one.get("grants", {}))
                     self._put("effects", tenant, one["user"], one.get("effects", {}))
@@ -128,7 +130,7 @@ class Copy:
             self._seat(tenant, id, event.get("license", ""), what)
             return
         if what in ("held", "released"):  # an agent that nobody owns is to be stopped, or may work again
-            self._put("effects", tenant, id, event["effects"])
+            self._put("effects", tenant, id, {**self._effects(tenant, id), **event["effects"]})
             return
         if "grants" in event:  # of a user, or of a group to each of its members
             self._put("grants", tenant, id, event["grants"])
@@ -159,6 +161,10 @@ class Copy:
 
     def _put(self, table: str, tenant: str, id: str, content: Any) -> None:
         self.database.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (tenant, id, json.dumps(content)))
+
+    def _effects(self, tenant: str, id: str) -> Any:
+        row = self.database.execute("SELECT effect FROM effects WHERE tenant = ? AND id = ?", (tenant, id)).fetchone()
+        return json.loads(row[0]) if row else {}
 
     def _seat(self, tenant: str, user: str, licence: str, seat: str) -> None:
         row = (tenant, user, licence)

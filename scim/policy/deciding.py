@@ -20,7 +20,7 @@ from scim.policy.guard import list_filled
 from scim.policy.holding import Holding, Taken
 from scim.policy.kept import Kept, make_policy
 from scim.policy.offering import find_unknown
-from scim.policy.owners import Owners
+from scim.policy.owners import HELD, Owners
 from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
@@ -65,7 +65,7 @@ class Decider:
     def has_work(self) -> bool:
         """Whether there is something to do though nothing was written."""
         state = self.state
-        waits = bool(state.ownerless) and self._owners.is_due(state, format_time(datetime.now(UTC)))
+        waits = bool(state.ownerless) and self._is_known and self._owners.is_due(state, format_time(datetime.now(UTC)))
         return bool(state.version != self._version or state.counting or state.telling or state.hold or waits)
 
     async def hold(
@@ -113,15 +113,17 @@ class Decider:
         """Return the event as it is to be told, and those that follow from it."""
         event = draft.event
         kind, _, what = event["type"].partition(".")
+        told = [draft]
         if kind == "user":
-            return await self._decide_user(draft, what) + await self._decide_owned(event, what)
-        if event["resource"]["id"] in self.state.ownerless:
-            return [draft, *await self._decide_owned(event, what)]
-        if what == "members":
-            return await self._decide_members(draft)
-        if kind == "group":
+            told = await self._decide_user(draft, what)
+        elif what == "members":
+            told = await self._decide_members(draft)
+        elif kind == "group":
             self._bind(event, what)
-        return [draft]
+        if self._owners.watches:
+            self.state, following = await self._owners.look(self.state, event)
+            told += following
+        return told
 
     async def _decide_user(self, draft: Draft, what: str) -> list[Draft]:
         event = dict(draft.event)
@@ -129,7 +131,7 @@ class Decider:
         if what == "deleted":
             self.state, event = self._relinking.remember(self.state, event)
         elif data is not None:
-            event |= self.describe(data, is_new=what == "created")
+            event |= self.describe(data, is_new=what == "created", id=id)
         if what == "created":
             event = await self._relinking.recognise(self.state, event)
         following = []
@@ -143,18 +145,6 @@ class Decider:
                 holder = Holder(holder.seats, holder.groups, holder.own, what == "activated")
             following = await self._settle(id, holder, event)
         return [Draft(event, draft.subjects), *following]
-
-    async def _decide_owned(self, event: Event, what: str) -> list[Draft]:
-        """Return what follows for agents whose owner comes or goes, or that are changed themselves."""
-        if not self._owners.watches:
-            return []
-        following: list[Draft] = []
-        if event["resource"]["id"] in self.state.ownerless or what == "activated":
-            self.state, following = await self._owners.look_again(self.state, event, what)
-        if what in ("deactivated", "deleted") and event["type"].startswith("user."):
-            self.state, left = await self._owners.leave(self.state, event, what)
-            following += left
-        return following
 
     async def _decide_members(self, draft: Draft, *, is_told: bool = False) -> list[Draft]:
         """Say what a group gives to its members. `is_told`: also that it gives nothing any more."""
@@ -190,10 +180,10 @@ class Decider:
         document = properties.join_document(row.values)
         return Holder(own=self._list_own(document), active=document.get("active") is not False)
 
-    def describe(self, data: Mapping[str, Any], *, is_new: bool) -> Event:
+    def describe(self, data: Mapping[str, Any], *, is_new: bool, id: str = "") -> Event:
         """Return what the policy says of a user's document: what follows from roles and values, and what is a
         default."""
-        effects: Event = {}
+        effects: Event = {"held": True} if self.state.ownerless.get(id) == HELD else {}
         if is_new and (filled := list_filled(self.policy, dict(data))):
             effects["defaults"] = filled
         roles = [str(role.get("value", "")) for role in data.get("roles", ()) if isinstance(role, dict)]
@@ -366,7 +356,7 @@ class Decider:
         for licence in self._limits:
             while given := await self._give_next(licence, cause):
                 yield given
-        if self.state.ownerless and self._owners.is_due(self.state, time):
+        if self.state.ownerless and self._is_known and self._owners.is_due(self.state, time):
             self.state, told = await self._owners.catch_up(self.state, time)
             yield told
 

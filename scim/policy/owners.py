@@ -1,13 +1,15 @@
 """When the last owner of an agent leaves: it is told, and after some days the product may be told to stop the agent.
 
 Owners are references in an attribute `owners` or `sponsor` that has an index, of any resource type: agents, or users
-that are marked as agents. Nobody writes to the agent: its client would write it back. Nothing is read, and nothing
-costs, where no type has such an index.
+that are marked as agents. An owner is an active user, or a group with an active member, so somebody may leave by a
+group, too. Nobody writes to the agent: its client would write it back. Nothing is read, and nothing costs, where no
+type has such an index.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,75 +19,112 @@ from scim.policy.rows import Rows
 from scim.policy.state import State
 from scim.schema.registry import Index, Registry, ResourceType
 from scim.store import keys, properties
+from scim.store.departures import find_groups
+from scim.store.table import PARALLEL_READS
 
 if TYPE_CHECKING:
     from scim.policy.document import Agents
 
 _ATTRIBUTES = ("owners", "sponsor")
+_MOST_LOOKED_AT = 5000
+"""Agents of one leaver that are looked at: a run of the sequencer has a few seconds."""
 _MOST_TOLD = 500
 """Agents that one event names."""
 _MOST_INDEXED = 40
 """Agents in whose history the event is found: each is a row of the event's transaction."""
-_MOST_WAITING = 300
-"""Agents of one tenant that a hold waits for or holds: they stand in the head of the log. Of more it is told alone."""
-_MOST_MEMBERS = 20
+_MOST_KEPT = 300
+"""Agents without an owner that are kept of one tenant: they stand in the head of the log. Of more it is told alone."""
+_MOST_GROUPS = 500
+"""Groups that own agents: so many are asked whether the leaver was in them."""
+_MOST_MEMBERS = 2000
 """Members of a group that owns an agent who are looked at for one that is active."""
+TOLD = "told"
+"""In place of the time when a hold begins: none will."""
 HELD = "held"
-"""In place of the time when a hold begins."""
+"""The same: it has begun."""
 _CAUSES = ("connection", "credential", "request")
 
 
 class Owners:
-    """Looks and decides for one run."""
+    """Looks and decides for one run. What it keeps of agents (`State.ownerless`) is left alone by whoever does not
+    know their type."""
 
     def __init__(self, rows: Rows, rule: Agents, registry: Registry) -> None:
         self._rows = rows
         self._rule = rule
         self._registry = registry
         self._owned = list_owned(registry)
+        self._known: dict[str, Mapping[str, Any] | None] = {}
 
     @property
     def watches(self) -> bool:
         """Whether there is a type with owners, and the policy wants to know."""
         return bool(self._owned) and self._rule.ownerless != "off"
 
-    async def leave(self, state: State, event: Event, reason: str) -> tuple[State, list[Draft]]:
-        """A user was disabled or deleted: return the one event for all active agents that nobody active owns now."""
-        owner = event["resource"]["id"]
-        found = [agent async for agent in self._list_owned_by(owner) if await self._is_ownerless(agent)]
+    async def look(self, state: State, event: Event) -> tuple[State, list[Draft]]:
+        """Return the events that follow for agents from what happened to an owner, or to an agent itself."""
+        id, what = event["resource"]["id"], event["type"].partition(".")[2]
+        resource_type = self._registry.by_id(id)
+        is_group = resource_type is not None and bool(resource_type.members)
+        is_user = resource_type is not None and resource_type.name == "User"
+        comes = (is_user and what in ("activated", "created")) or (is_group and bool(event.get("added")))
+        told: list[Draft] = []
+        if state.ownerless and (comes or id in state.ownerless):
+            state, told = await self._look_again(state, event, what, comes=comes)
+        if is_user and what in ("deactivated", "deleted"):
+            groups = await self._list_groups(id, is_deleted=what == "deleted")
+            state, left = await self._leave(state, event, what, [id, *groups])
+        elif is_group and (what == "deleted" or event.get("removed")):
+            state, left = await self._leave(state, event, "deleted" if what == "deleted" else "removed", [id])
+        else:
+            left = []
+        return state, told + left
+
+    async def _leave(self, state: State, event: Event, reason: str, owners: Sequence[str]) -> tuple[State, list[Draft]]:
+        """Return the one event for all active agents of these owners that nobody active owns now."""
+        ownerless = [agent async for agent in self._list_ownerless(owners)]
+        found = [agent for agent, active in ownerless if active]
+        until = format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days)) if self._holds else TOLD
+        # One that is switched off is kept too: it may be switched on tomorrow.
+        new = [agent for agent, _ in ownerless if agent not in state.ownerless]
+        room = max(_MOST_KEPT - len(state.ownerless), 0)
+        state = state.changed(ownerless={**state.ownerless, **dict.fromkeys(new[:room], until)})
         if not found:
             return state, []
-        told = {**_cause(event), "type": "agent.ownerless", "resource": event["resource"], "reason": reason}
+        about = {name: text for name, text in event["resource"].items() if text}
+        told: Event = {**_cause(event), "type": "agent.ownerless", "resource": about, "reason": reason}
         told["agents"] = found[:_MOST_TOLD]
         if len(found) > _MOST_TOLD:
             told["number"] = len(found)
-        if self._rule.ownerless == "hold":
-            until = format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days))
-            waiting = {agent: until for agent in found if agent not in state.ownerless}
-            room = max(_MOST_WAITING - len(state.ownerless), 0)
-            state = state.changed(ownerless={**state.ownerless, **dict([*waiting.items()][:room])})
+        if self._holds:
             told["until"] = until
-        return state, [Draft(told, (owner, *found[:_MOST_INDEXED]))]
+        return state, [Draft(told, (event["resource"]["id"], *found[:_MOST_INDEXED]))]
 
-    async def look_again(self, state: State, event: Event, what: str) -> tuple[State, list[Draft]]:
-        """Somebody came back, or an agent was changed: return the events of holds that end by that."""
+    async def _look_again(self, state: State, event: Event, what: str, *, comes: bool) -> tuple[State, list[Draft]]:
+        """Somebody came or came back, or an agent was changed: return the events of holds that end by that."""
         id = event["resource"]["id"]
         concerned = [id] if id in state.ownerless else []
-        if what == "activated" and state.ownerless:
-            owned = {agent async for agent in self._list_owned_by(id)}
+        if comes:
+            groups = await self._list_groups(id) if what == "activated" else []
+            owned = {agent async for agent in self._list_owned_by([id, *groups])}
             concerned += [agent for agent in state.ownerless if agent in owned and agent != id]
         told: list[Draft] = []
+        left = dict(state.ownerless)
         for agent in concerned:
-            if what != "deleted" and await self._is_ownerless(agent):
+            is_gone = agent == id and what == "deleted"
+            if not is_gone and not await self._has_owner(agent):
                 continue
-            if state.ownerless[agent] == HELD and what != "deleted":
+            if left.pop(agent) == HELD and not is_gone:
                 told.append(self._tell(agent, "released", _cause(event)))
-            state = state.changed(ownerless={one: at for one, at in state.ownerless.items() if one != agent})
-        return state, told
+        return state.changed(ownerless=left), told
 
     def is_due(self, state: State, now: str) -> bool:
-        """Whether a hold begins now, or the policy says no more that there are any."""
-        return not self._holds or any(at != HELD and at <= now for at in state.ownerless.values())
+        """Whether a hold begins now, or the policy says another thing than when an agent was kept."""
+        if not self._owned:
+            return False
+        if not self._holds:
+            return any(at != TOLD for at in state.ownerless.values()) or (bool(state.ownerless) and not self.watches)
+        return any(at == TOLD or (at != HELD and at <= now) for at in state.ownerless.values())
 
     async def catch_up(self, state: State, now: str) -> tuple[State, list[Draft]]:
         """Begin and end holds whose time has come: return the events that tell it."""
@@ -93,16 +132,18 @@ class Owners:
         left = dict(state.ownerless)
         for agent, at in state.ownerless.items():
             if not self._holds:
-                del left[agent]
+                left[agent] = TOLD
                 if at == HELD:
                     told.append(self._tell(agent, "released", {"time": now}))
+            elif at == TOLD:
+                left[agent] = format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days))
             elif at != HELD and at <= now:
-                if await self._is_ownerless(agent):
+                if await self._has_owner(agent) or await self._read(agent) is None:
+                    del left[agent]
+                else:
                     left[agent] = HELD
                     told.append(self._tell(agent, "held", {"time": now}))
-                else:
-                    del left[agent]
-        return (state if left == state.ownerless else state.changed(ownerless=left)), told
+        return state.changed(ownerless=left if self.watches else {}), told
 
     @property
     def _holds(self) -> bool:
@@ -114,47 +155,91 @@ class Owners:
         effects = {"effects": {"held": what == "held"}}
         return Draft({**cause, "type": f"agent.{what}", "resource": {"type": name, "id": agent}, **effects}, (agent,))
 
-    async def _list_owned_by(self, owner: str) -> AsyncIterator[str]:
-        seen = {owner}  # nobody owns themselves
-        for resource_type, index in self._owned:
-            async for page in self._rows.partition.pages(*keys.lookup_range(resource_type, index, owner), size=100):
-                for row in page:
-                    if (id := str(row.values["id"])) not in seen:
-                        seen.add(id)
-                        yield id
+    async def _list_ownerless(self, owners: Iterable[str]) -> AsyncIterator[tuple[str, bool]]:
+        """The agents of these owners that nobody active owns, and whether each is active."""
+        agents = [agent async for agent in self._list_owned_by(owners)]
+        for at in range(0, len(agents), PARALLEL_READS):
+            some = agents[at : at + PARALLEL_READS]
+            read = await asyncio.gather(*map(self._read, some))
+            owned = await asyncio.gather(*map(self._has_owner, some))
+            for agent, document, has_owner in zip(some, read, owned, strict=True):
+                if document is not None and not has_owner:
+                    yield agent, document.get("active") is not False
 
-    async def _is_ownerless(self, agent: str) -> bool:
-        """Whether an agent is active and nobody active owns it. An owner whose id is not ours may be anybody."""
+    async def _list_owned_by(self, owners: Iterable[str]) -> AsyncIterator[str]:
+        seen: set[str] = set()
+        for owner in dict.fromkeys(owners):
+            for resource_type, index in self._owned:
+                async for page in self._rows.partition.pages(*keys.lookup_range(resource_type, index, owner)):
+                    for row in page:
+                        id = str(row.values["id"])
+                        if id not in seen and id != owner and len(seen) < _MOST_LOOKED_AT:  # nobody owns themselves
+                            seen.add(id)
+                            yield id
+
+    async def _list_groups(self, user: str, *, is_deleted: bool = False) -> list[str]:
+        """Return the groups that own agents and have, or had until now, that user in them."""
+        owning = await self._list_owning_groups()
+        if not owning:
+            return []
+        if is_deleted:
+            return [group for group in await find_groups(self._rows.partition, user) if group in owning]
+        found: list[str] = []
+        for at in range(0, len(owning), PARALLEL_READS):
+            some = owning[at : at + PARALLEL_READS]
+            edges = (self._rows.partition.read(keys.member_key(group, user)) for group in some)
+            found += [group for group, edge in zip(some, await asyncio.gather(*edges), strict=True) if edge is not None]
+        return found
+
+    async def _list_owning_groups(self) -> list[str]:
+        """Return the groups that own agents: a trip for each type that has owners."""
+        found: dict[str, None] = {}
+        prefixes = [f"{each.id_prefix}-" for each in self._registry.resource_types if each.members]
+        for prefix in prefixes:
+            for resource_type, index in self._owned:
+                start, end = keys.prefix_range(resource_type, index, prefix)
+                async for page in self._rows.partition.pages(start, end, keys_only=True):
+                    found |= dict.fromkeys(keys.parse_looked_up(row.key) for row in page)
+                    if len(found) >= _MOST_GROUPS:
+                        break
+        return list(found)[:_MOST_GROUPS]
+
+    async def _has_owner(self, agent: str) -> bool:
+        """Whether somebody active owns an agent. An owner whose id is not ours may be anybody, and counts for
+        nobody."""
         document = await self._read(agent)
-        if document is None or document.get("active") is False:
-            return False
         resource_type = self._registry.by_id(agent)
-        for owned_type, index in self._owned:
+        for owned_type, index in self._owned if document is not None else ():
             if owned_type is resource_type:
-                for owner in _list_values(document, index):
+                for owner in _list_values(document or {}, index):
                     if owner != agent and await self._is_active(owner):
-                        return False
-        return True
+                        return True
+        return False
 
     async def _is_active(self, owner: str) -> bool:
-        """Whether an owner is an active user, or a group with one."""
+        """Whether an owner is an active user, or a group with one; of a very large group without an active member
+        among those that are looked at, it is taken for granted."""
         resource_type = self._registry.by_id(owner)
-        if resource_type is None:
+        if resource_type is None or (document := await self._read(owner)) is None:
             return False
         if resource_type.members is None:
-            document = await self._read(owner)
-            return document is not None and document.get("active") is not False
-        async for page in self._rows.partition.pages(*keys.members_range(owner), size=_MOST_MEMBERS):
-            for row in page:
-                document = await self._read(str(row.values["member"]))
-                if document is not None and document.get("active") is not False:
-                    return True
-            return False
+            return document.get("active") is not False
+        looked_at = 0
+        async for page in self._rows.partition.pages(*keys.members_range(owner), size=PARALLEL_READS):
+            members = await asyncio.gather(*(self._read(str(row.values["member"])) for row in page))
+            if any(one is not None and one.get("active") is not False for one in members):
+                return True
+            looked_at += len(page)
+            if looked_at >= _MOST_MEMBERS:
+                return True
         return False
 
     async def _read(self, id: str) -> Mapping[str, Any] | None:
-        row = await self._rows.partition.read(keys.resource_key(id))
-        return None if row is None else properties.join_document(row.values)
+        """Read a document, once in a run: it is as new as all that the run decides about, or newer."""
+        if id not in self._known:
+            row = await self._rows.partition.read(keys.resource_key(id))
+            self._known[id] = None if row is None else properties.join_document(row.values)
+        return self._known[id]
 
 
 def list_owned(registry: Registry) -> list[tuple[ResourceType, Index]]:

@@ -50,6 +50,11 @@ _STANDINGS: Json = {
         "users": _OBJECTS,
         "seats": _OBJECTS,
         "grants": {"type": "object", "description": "By the id of a group; on the first page alone."},
+        "held": {
+            "type": "array",
+            "items": _STRING,
+            "description": "Agents that are held, as agent.held says; on the first page alone.",
+        },
         "next": {"type": ["string", "null"], "description": "To go on from; null behind the last user."},
     },
 }

@@ -12,6 +12,7 @@ from scim.policy.document import Policy, PolicyError, parse_policy
 from scim.policy.draft import Draft
 from scim.policy.guard import fill_defaults, require_domains
 from scim.policy.kept import Kept, Stale, make_policy, read_policy, write_policy
+from scim.policy.owners import HELD, TOLD
 from scim.policy.seats import ASSIGNED, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
@@ -27,7 +28,8 @@ _PAGE = 500
 
 
 async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
-    """Return a tenant's policy, and what it came to: seats taken and waiting, the hold. Raises TableUnavailable."""
+    """Return a tenant's policy, and what it came to: seats taken and waiting, the hold, agents that nobody active owns.
+    Raises TableUnavailable."""
     kept = await read_policy(table, tenant)
     state = await read_state(table, tenant)
     seats: list[dict[str, Any]] = []
@@ -38,13 +40,18 @@ async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
         seats.append({**told, "limit": limit, "used": used, "waiting": len(waiting), "line": waiting[:20]})
     hold = state.hold and {"hold": state.hold.kind, "since": state.hold.since, "until": state.hold.until}
     held = {**hold, "held": state.hold.number, "releasing": state.hold.releasing} if hold and state.hold else None
-    return kept, {"seats": seats, "hold": held, "lostWithinAnHour": sum(state.recent.values())}
+    owned = [{"agent": id, **_describe_ownerless(at)} for id, at in state.ownerless.items()]
+    return kept, {"seats": seats, "hold": held, "ownerless": owned, "lostWithinAnHour": sum(state.recent.values())}
+
+
+def _describe_ownerless(at: str) -> dict[str, str]:
+    return {"standing": at} if at in (HELD, TOLD) else {"standing": "waiting", "until": at}
 
 
 async def list_standings(table: Table, registry: Registry, tenant: str, after: str = "") -> dict[str, Any]:
     """Return what the policy makes of the users of a page, in the order of their ids, behind one if it is given: who
     has a seat or waits for one, and their effects and grants, as events tell them. On the first page, what groups give
-    to their members. Raises TableUnavailable."""
+    to their members, and which agents are held since nobody owns them. Raises TableUnavailable."""
     kept, state = await read_policy(table, tenant), await read_state(table, tenant)
     policy = make_policy(kept, registry, tenant) or Policy()
     decider = Decider(Partition(table, tenant), policy, kept.version, state, registry)
@@ -57,7 +64,10 @@ async def list_standings(table: Table, registry: Registry, tenant: str, after: s
         rows = page
         if page:
             break
-    standings = [{"user": parse_id(row), **decider.describe(join_document(row.values), is_new=False)} for row in rows]
+    standings = [
+        {"user": parse_id(row), **decider.describe(join_document(row.values), is_new=False, id=parse_id(row))}
+        for row in rows
+    ]
     seats = await _read_seats(table, tenant, rows) if rows else []
     given: dict[str, Any] = {}
     for grant in policy.grants if not after else ():
@@ -65,7 +75,8 @@ async def list_standings(table: Table, registry: Registry, tenant: str, after: s
             given[group] = join_grants([given.get(group, {}), grant.given()])
     following = parse_id(rows[-1]) if len(rows) == _PAGE else None
     told = {"users": [each for each in standings if len(each) > 1], "seats": seats, "next": following}
-    return {"tenant": tenant, **told, **({"grants": given} if not after else {})}
+    held = [id for id, at in state.ownerless.items() if at == HELD]
+    return {"tenant": tenant, **told, **({"grants": given, "held": held} if not after else {})}
 
 
 async def _read_seats(table: Table, tenant: str, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -105,6 +105,11 @@ def lookup_range(resource_type: ResourceType, index: Index, value: str) -> tuple
     return key_range(f"{_lookup(resource_type, index)} {encode(fold(value, index.attribute))} ")
 
 
+def parse_looked_up(key: str) -> str:
+    """Return the value in the key of a lookup row: right for ids of ours, which need no escaping."""
+    return key.rsplit(" ", 2)[1]
+
+
 def prefix_range(resource_type: ResourceType, index: Index, prefix: str) -> tuple[str, str]:
     """Return the key range of the resources with a value that starts so (and, for a very long prefix, some others)."""
     kind = f"{UNIQUE} {resource_type.id_prefix} {index.key}" if index.unique else _lookup(resource_type, index)

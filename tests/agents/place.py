@@ -10,12 +10,18 @@ from typing import Any
 import jsonschema
 
 import scim.feed
+from scim.console.pages.people import list_others
+from scim.console.rendering import render
+from scim.console.visit import Page, Parts, Visit
 from scim.feed.log import Log
 from scim.feed.sequencer import Sequencer
 from scim.insight.why import Why
+from scim.operate.connections.kept import KeptInSettings
 from scim.schema.loading import load
 from scim.service.steering import set_policy
-from tests.insight.place import TENANT, Place
+from scim.store.credentials import Credentials
+from tests.console.place import OPERATOR, DeedsInMemory
+from tests.insight.place import ORIGIN, TENANT, Place
 from tests.store.memory import MemoryTable
 from tests.support import USER
 
@@ -88,3 +94,14 @@ class Agents:
             return []
 
         return Why(self.table, self.registry, TENANT, nobody)
+
+
+async def show(agents: Agents, page: object, **path: str) -> str:
+    file = Path(agents.place.application._built().settings.schemas_folder).parent / "none.json"
+    credentials, kept = Credentials(agents.table), KeptInSettings(file)
+    parts = Parts(agents.table, agents.registry, kept, credentials, ORIGIN, DeedsInMemory())
+    query = {name: path.pop(name) for name in ("name", "result") if name in path}
+    answer = await page(Visit(OPERATOR, parts, {"tenant": TENANT, **path}, query))  # type: ignore[operator]
+    assert isinstance(answer, Page)
+    values = {"others": list_others(agents.registry), **answer.values}
+    return render(answer.template, values, OPERATOR, str).decode()

@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 
 from scim.console.pages import log, people
-from scim.console.pages.people import list_others
-from scim.console.rendering import render
-from scim.console.visit import Page, Parts, Visit
 from scim.operate.check import problems
-from scim.operate.connections.kept import KeptInSettings
 from scim.operate.errors import CommandError
 from scim.operate.tool.members import require_types
-from scim.store.credentials import Credentials
-from tests.agents.place import Agents
-from tests.console.place import OPERATOR, DeedsInMemory
-from tests.insight.place import ORIGIN, TENANT
+from tests.agents.place import Agents, show
+from tests.insight.place import TENANT
 
 
 @pytest.fixture
@@ -56,17 +50,6 @@ async def test_why_and_history_know_an_agent_by_its_name(agents: Agents) -> None
     await agents.settle()
     refused = await agents.why().ask("CROOKED")
     assert refused.verdict == "refused" and refused.text.startswith("crooked is not here")
-
-
-async def show(agents: Agents, page: object, **path: str) -> str:
-    file = Path(agents.place.application._built().settings.schemas_folder).parent / "none.json"
-    credentials, kept = Credentials(agents.table), KeptInSettings(file)
-    parts = Parts(agents.table, agents.registry, kept, credentials, ORIGIN, DeedsInMemory())
-    query = {name: path.pop(name) for name in ("name", "result") if name in path}
-    answer = await page(Visit(OPERATOR, parts, {"tenant": TENANT, **path}, query))  # type: ignore[operator]
-    assert isinstance(answer, Page)
-    values = {"others": list_others(agents.registry), **answer.values}
-    return render(answer.template, values, OPERATOR, str).decode()
 
 
 async def test_the_console_shows_agents_beside_users_and_groups(agents: Agents) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from scim.console.pages.people import find_tab
 from scim.console.rendering import link, show_json
 from scim.console.visit import Answer, Page, Redirect, Visit
 from scim.console.words import WORDS
@@ -71,8 +72,15 @@ async def _page(visit: Visit, wrong: str = "", tried: Mapping[str, Any] | None =
         **_describe(kept),
         "seats": [{"license": "", **each} for each in state["seats"]],
         "hold": state["hold"],
+        "ownerless": [_describe_ownerless(visit, each) for each in state["ownerless"]],
     }
     return Page("policy.html", values, 400 if wrong else 200)
+
+
+def _describe_ownerless(visit: Visit, one: Mapping[str, str]) -> dict[str, str]:
+    resource_type = visit.parts.registry.by_id(one["agent"])
+    where = find_tab(resource_type) if resource_type is not None else "users"
+    return {**one, "until": one.get("until", ""), "address": link("tenants", visit.tenant, where, one["agent"])}
 
 
 def _describe(kept: Kept) -> dict[str, str]:

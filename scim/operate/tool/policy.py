@@ -49,7 +49,7 @@ def policy() -> None:
 @placed
 @tenant_argument
 async def show(place: Place, tenant: str) -> None:
-    """Show the policy, the seats that are taken and who waits, and what is held back."""
+    """Show the policy, the seats that are taken and who waits, what is held back, and agents that nobody owns."""
     async with place.opened() as opened:
         kept, state = await show_policy(opened.needed_table(), tenant)
     data = {"tenant": tenant, "policy": kept.data, "changed": kept.changed or None, "by": kept.by or None, **state}
@@ -61,6 +61,9 @@ async def show(place: Place, tenant: str) -> None:
     if hold := state["hold"]:
         since, until, number = hold["since"], hold["until"], hold["held"]
         lines.append(f"Held back since {since}, until {until}: {number} changes. release {tenant} lets them go.")
+    for one in state["ownerless"]:
+        standing = {"held": "; it is held", "waiting": f"; it is held from {one.get('until')}"}.get(one["standing"], "")
+        lines.append(f"Nobody active owns {one['agent']}{standing}.")
     done(place, data, *lines)
 
 
