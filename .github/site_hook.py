@@ -68,12 +68,16 @@ def move_links(text: str, source: str, site: str, repository: str | None) -> str
 
 def indent_lists(text: str) -> str:
     """Return the text with what belongs to an item of a list four columns in."""
-    lines, width, fenced = [], 0, False
+    lines: list[str] = []
+    width, fenced, blocks = 0, False, False
     for line in text.split("\n"):
         indent = len(line) - len(line.lstrip(" "))
         if not fenced and indent == 0 and line:
             item = _ITEM.match(line)
-            width = len(item[1]) if item else 0
+            if item and blocks and lines[-1]:
+                lines.append("")  # else it would go on with the last of the blocks
+            width, blocks = len(item[1]) if item else 0, False
+        blocks = blocks or (width > 0 and not line)
         inside = width and line.strip() and indent >= width
         if line.lstrip(" ").startswith("```"):
             fenced = not fenced

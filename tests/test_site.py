@@ -93,6 +93,19 @@ def test_without_a_repository_links_to_code_are_text(hook: ModuleType) -> None:
 
 
 def test_blocks_in_a_list_stay_in_it(hook: ModuleType) -> None:
-    text = "1. one\n   goes on\n\n   ```text\n   a\n     b\n   ```\n\n* two\n  more\n\nend\n\n    code\n"
-    moved = "1. one\n    goes on\n\n    ```text\n    a\n      b\n    ```\n\n* two\n    more\n\nend\n\n    code\n"
+    text = "1. one\n   goes on\n\n   ```text\n   a\n     b\n   ```\n2. two\n\nend\n\n    code\n"
+    moved = "1. one\n    goes on\n\n    ```text\n    a\n      b\n    ```\n\n2. two\n\nend\n\n    code\n"
     assert hook.indent_lists(text) == moved
+    assert hook.indent_lists("* one\n  more\n* two") == "* one\n    more\n* two"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_tables_begin_with_their_head(path: Path) -> None:
+    """An empty line inside a table makes the rest of it text."""
+    before, fenced, rows = "", False, []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        if not fenced and line.lstrip().startswith("|"):
+            rows = [*rows, line] if before else [line]
+            assert len(rows) != 2 or re.match(r" *\|[ :-]+\|", line), rows[0]
+        before = line if line.lstrip().startswith("|") else ""
