@@ -1,43 +1,32 @@
 """The service as an OpenAPI 3.1 document, made from the schemas that validate, so that the two cannot drift.
 
-What a client gets and what it may send are two schemas, `Users.resource` and `Users.input`: a client may ask for a few
-attributes (RFC 7644 §3.9), so hardly any is required in an answer, and what it may not write, or not read, is in one of
-them only. Names begin with the endpoint, since nothing else of a resource type is sure to be fit for one.
-Canonical values are examples, since others are kept too. The service reads more than the document says (Entra's string
-booleans, one value for a list of one, unknown attributes); what it answers is as the document says.
+The service reads more than the document says (Entra's string booleans, one value for a list of one, unknown
+attributes); what it answers is as the document says. openapi_schemas.py has the schemas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
-from scim.errors import ERROR_URN
 from scim.http import CONTENT_TYPE, ROOT, TENANTS, Response
-from scim.patch.entra import PATCH_URN
-from scim.schema.model import Attribute
 from scim.schema.registry import Registry, ResourceType
-from scim.service import bulk, discovery, search
 from scim.service.context import Context
 from scim.service.openapi_feed import EVENT, build_feed_paths, read_event_schema
 from scim.service.openapi_manage import build_manage_paths
+from scim.service.openapi_schemas import (
+    COUNT,
+    ORDER,
+    START,
+    STRING,
+    Json,
+    build_array,
+    build_messages,
+    build_ref,
+    build_schemas,
+    name_schema,
+)
 
-Json = dict[str, Any]
-
-SEARCH_URN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
-_TYPES: dict[str, Json] = {
-    "string": {"type": "string"},
-    "reference": {"type": "string"},
-    "binary": {"type": "string", "contentEncoding": "base64"},
-    "dateTime": {"type": "string"},
-    "boolean": {"type": "boolean"},
-    "integer": {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1},
-    "decimal": {"type": "number"},
-}
-_EXTENSION: Json = {"type": "object", "description": "An extension; one that has no schema here is as it was sent."}
-_STRING: Json = {"type": "string"}
-_COUNT: Json = {"type": "integer", "minimum": 0}
 _ERRORS = {
     400: "The request cannot be read or breaks a rule; scimType and detail say which.",
     401: "The credential is missing, wrong or no longer good.",
@@ -99,7 +88,7 @@ def build_document(registry: Registry) -> Json:
     shared, so nobody may change it."""
     types = registry.resource_types
     offered = [catalog.resource_type for catalog in registry.catalogs]
-    schemas = {name: schema for each in (*types, *offered) for name, schema in _build_schemas(each).items()}
+    schemas = {name: schema for each in (*types, *offered) for name, schema in build_schemas(each).items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "SCIM 2.0", "version": "2.0", "description": "RFC 7643, RFC 7644 and RFC 9865."},
@@ -108,203 +97,35 @@ def build_document(registry: Registry) -> Json:
         | _select_readable({path: item for each in offered for path, item in _build_paths(each).items()})
         | _build_common_paths(types),
         "components": {
-            "schemas": schemas | _build_messages(types),
+            "schemas": schemas | build_messages(types),
             "parameters": _build_parameters(),
             "responses": {str(status): _build_error(text) for status, text in _ERRORS.items()},
         },
     }
 
 
-# Schemas --------------------------------------------------------------------------------------------------------------
-
-
-def _build_schemas(resource_type: ResourceType) -> dict[str, Json]:
-    """Return the resource as it is returned, as it is sent, and a page of it."""
-    name = _name_schema(resource_type)
-    return {
-        f"{name}.resource": _build_resource(resource_type, sent=False),
-        f"{name}.input": _build_resource(resource_type, sent=True),
-        f"{name}.page": _build_list(_build_ref(f"{name}.resource")),
-    }
-
-
-def _name_schema(resource_type: ResourceType) -> str:
-    return resource_type.document.endpoint[1:]
-
-
-def _build_resource(resource_type: ResourceType, *, sent: bool) -> Json:
-    schema = _build_object((*resource_type.common, *resource_type.core.attributes), sent=sent)
-    if sent:
-        schema["properties"]["schemas"] = _build_array(_STRING)
-        if resource_type.members:
-            member = schema["properties"][resource_type.members]["items"]
-            member["properties"]["value"] = {**member["properties"]["value"], "minLength": 1}
-            member["required"] = ["value"]
-    else:
-        schema["required"] = ["schemas", "id"]
-    for extension, declared in zip(resource_type.extensions, resource_type.document.schema_extensions, strict=True):
-        schema["properties"][extension.id] = _build_object(extension.attributes, sent=sent)
-        if sent and declared.required:
-            schema.setdefault("required", []).append(extension.id)
-    schema["patternProperties"] = {"^[uU][rR][nN]:": _EXTENSION}
-    return {"description": resource_type.document.description, **schema}
-
-
-def _build_object(attributes: Iterable[Attribute], *, sent: bool) -> Json:
-    """Return an object with the attributes that go this way. What is sent must have what is required."""
-    shown = [a for a in attributes if (a.mutability != "readOnly" if sent else not a.hidden)]
-    schema: Json = {"type": "object", "properties": {a.name: _build_attribute(a, sent=sent) for a in shown}}
-    if sent and (required := [a.name for a in shown if a.required]):
-        schema["required"] = required
-    if not sent:
-        schema["additionalProperties"] = False
-    return schema
-
-
-def _build_attribute(attribute: Attribute, *, sent: bool) -> Json:
-    one: Json = (
-        _build_object(attribute.sub_attributes, sent=sent)
-        if attribute.type == "complex"
-        else _build_simple(attribute, sent)
-    )
-    schema = _build_array(one) if attribute.multi_valued else one
-    if sent and attribute.required and attribute.multi_valued:
-        schema["minItems"] = 1
-    rule = " It is set once." if attribute.mutability == "immutable" else ""
-    if text := attribute.description + rule:
-        schema["description"] = text.strip()
-    if attribute.mutability == "readOnly":
-        schema["readOnly"] = True
-    elif attribute.hidden:
-        schema["writeOnly"] = True
-    return schema
-
-
-def _build_simple(attribute: Attribute, sent: bool) -> Json:
-    schema = dict(_TYPES[attribute.type])
-    if attribute.type == "dateTime" and (sent or attribute.mutability == "readOnly"):
-        schema["format"] = "date-time"  # a client may leave out the offset, and gets back what it sent
-    if sent and attribute.required and schema["type"] == "string":
-        schema["minLength"] = 1
-    if attribute.canonical_values:
-        schema["examples"] = list(attribute.canonical_values)
-    return schema
-
-
-def _build_messages(types: Iterable[ResourceType]) -> dict[str, Json]:
-    """Return the messages of RFC 7644 and the resources of RFC 7643 §5 to §7."""
-    operation = {"op": {"enum": ["add", "replace", "remove"]}, "path": _STRING, "value": {}}
-    searched = {"filter": _STRING, "sortBy": _STRING, "sortOrder": _ORDER, "startIndex": _START, "count": _COUNT}
-    listed = {"attributes": _build_array(_STRING), "excludedAttributes": _build_array(_STRING)}
-    part = {"method": {"enum": ["POST", "PUT", "PATCH", "DELETE"]}, "path": {**_STRING, "pattern": "^/"}}
-    result = {"method": _STRING, "bulkId": _STRING, "version": _STRING, "location": _STRING, "status": _STATUS}
-    options = ("patch", "bulk", "filter", "changePassword", "sort", "etag")
-    return {
-        "Error": _build_message(
-            ERROR_URN,
-            {"status": _STATUS, "scimType": _STRING, "detail": _STRING},
-            required=["schemas", "status", "detail"],
-        ),
-        "PatchOp": _build_message(
-            PATCH_URN, {"Operations": _build_array(_build_part(operation, "op"))}, required=["Operations"]
-        ),
-        "SearchRequest": _build_message(SEARCH_URN, {**searched, "cursor": _STRING, **listed}),
-        "BulkRequest": _build_message(
-            bulk.REQUEST_URN,
-            {
-                "failOnErrors": {"type": "integer", "minimum": 0},
-                "Operations": _build_array(
-                    _build_part({**part, "bulkId": _STRING, "version": _STRING, "data": {}}, "method", "path")
-                ),
-            },
-            required=["Operations"],
-        ),
-        "BulkResponse": _build_message(
-            bulk.RESPONSE_URN,
-            {"Operations": _build_array(_build_part({**result, "response": _build_ref("Error")}, "method", "status"))},
-            required=["schemas", "Operations"],
-        ),
-        "AnyList": _build_list(
-            {"anyOf": [_build_ref(f"{_name_schema(resource_type)}.resource") for resource_type in types]}
-        ),
-        "ServiceProviderConfig": _build_message(
-            discovery.CONFIG_URN,
-            {option: _build_part({"supported": {"type": "boolean"}}, "supported") for option in options},
-            required=["schemas", *options],
-        ),
-        "ResourceType": _build_message(
-            discovery.RESOURCE_TYPE_URN,
-            {name: _STRING for name in ("id", "name", "endpoint", "description", "schema")}
-            | {
-                "schemaExtensions": _build_array(
-                    _build_part({"schema": _STRING, "required": {"type": "boolean"}}, "schema")
-                )
-            },
-            required=["schemas", "name", "endpoint", "schema"],
-        ),
-        "Schema": _build_message(
-            discovery.SCHEMA_URN,
-            {"id": _STRING, "name": _STRING, "description": _STRING, "attributes": _build_array({"type": "object"})},
-            required=["schemas", "id", "attributes"],
-        ),
-        "ResourceTypeList": _build_list(_build_ref("ResourceType")),
-        "SchemaList": _build_list(_build_ref("Schema")),
-    }
-
-
-_STATUS: Json = {**_STRING, "pattern": "^[1-5][0-9]{2}$"}
-_ORDER: Json = {**_STRING, "enum": ["ascending", "descending"]}
-_START: Json = {"type": "integer", "minimum": 1}
-
-
-def _build_message(urn: str, properties: Json, *, required: list[str] | None = None) -> Json:
-    schema = _build_part({"schemas": _build_array({"const": urn}), **properties}, *(required or ()))
-    return schema
-
-
-def _build_list(item: Json) -> Json:
-    page = {"totalResults": _COUNT, "itemsPerPage": _COUNT, "startIndex": _START, "nextCursor": _STRING}
-    required = ["schemas", "totalResults", "itemsPerPage", "Resources"]
-    return _build_message(search.LIST_URN, {**page, "Resources": _build_array(item)}, required=required)
-
-
-def _build_part(properties: Json, *required: str) -> Json:
-    schema: Json = {"type": "object", "properties": properties}
-    return {**schema, "required": list(required)} if required else schema
-
-
-def _build_array(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _build_ref(name: str, kind: str = "schemas") -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-# Paths ----------------------------------------------------------------------------------------------------------------
-
 _SEARCH = ("filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "attributes", "excludedAttributes")
 _SHOWN = ("attributes", "excludedAttributes")
 _HEADERS: Json = {
-    "Location": {"schema": _STRING, "required": True, "description": "Where the resource is."},
-    "ETag": {"schema": _STRING, "required": True, "description": "Its version, meta.version."},
+    "Location": {"schema": STRING, "required": True, "description": "Where the resource is."},
+    "ETag": {"schema": STRING, "required": True, "description": "Its version, meta.version."},
 }
 
 
 def _build_parameters() -> dict[str, Json]:
     """Return the parameters by name (RFC 7644 §3.4.2, §3.9 and §3.14, RFC 9865 §2)."""
     queries: dict[str, tuple[Json, str]] = {
-        "filter": (_STRING, 'Which resources, such as `userName eq "ada@example.com"`.'),
-        "sortBy": (_STRING, "The attribute to sort by; without it the order is that of the ids."),
-        "sortOrder": (_ORDER, "Ascending where nothing is said."),
-        "startIndex": (_START, "The first resource of the page, from 1."),
-        "count": (_COUNT, "How many resources a page has."),
+        "filter": (STRING, 'Which resources, such as `userName eq "ada@example.com"`.'),
+        "sortBy": (STRING, "The attribute to sort by; without it the order is that of the ids."),
+        "sortOrder": (ORDER, "Ascending where nothing is said."),
+        "startIndex": (START, "The first resource of the page, from 1."),
+        "count": (COUNT, "How many resources a page has."),
         "cursor": (
-            _STRING,
+            STRING,
             "Empty for the first page, then the nextCursor of the page before, in place of startIndex.",
         ),
-        "attributes": (_build_array(_STRING), "The attributes to return; what is always returned comes too."),
-        "excludedAttributes": (_build_array(_STRING), "The attributes not to return; not together with attributes."),
+        "attributes": (build_array(STRING), "The attributes to return; what is always returned comes too."),
+        "excludedAttributes": (build_array(STRING), "The attributes not to return; not together with attributes."),
     }
     parameters: dict[str, Json] = {
         name: {"name": name, "in": "query", "schema": schema, "description": text}
@@ -313,16 +134,16 @@ def _build_parameters() -> dict[str, Json]:
         for name, (schema, text) in queries.items()
     }
     for name, text in (("If-Match", "Only at this version."), ("If-None-Match", "Not at this version.")):
-        parameters[name] = {"name": name, "in": "header", "schema": _STRING, "description": text}
-    parameters["id"] = {"name": "id", "in": "path", "required": True, "schema": {**_STRING, "minLength": 1}}
+        parameters[name] = {"name": name, "in": "header", "schema": STRING, "description": text}
+    parameters["id"] = {"name": "id", "in": "path", "required": True, "schema": {**STRING, "minLength": 1}}
     return parameters
 
 
 def _build_paths(resource_type: ResourceType) -> dict[str, Json]:
     """Return the operations of one resource type."""
-    name, endpoint = _name_schema(resource_type), resource_type.document.endpoint
-    sent, page = _build_ref(f"{name}.input"), _build_answer(f"A page of {name}.", _build_ref(f"{name}.page"))
-    one = _build_answer(f"The {resource_type.name}.", _build_ref(f"{name}.resource"), _HEADERS)
+    name, endpoint = name_schema(resource_type), resource_type.document.endpoint
+    sent, page = build_ref(f"{name}.input"), _build_answer(f"A page of {name}.", build_ref(f"{name}.page"))
+    one = _build_answer(f"The {resource_type.name}.", build_ref(f"{name}.resource"), _HEADERS)
     unchanged: Json = {"304": {"description": "The client has this version.", "headers": {"ETag": _HEADERS["ETag"]}}}
     modified: Json = {"200": one}
     if resource_type.members:
@@ -340,13 +161,13 @@ def _build_paths(resource_type: ResourceType) -> dict[str, Json]:
             ),
         },
         f"{endpoint}/.search": {
-            "post": _build_operation(f"{name}.search", (), {"200": page}, (400, 413, 415), _build_ref("SearchRequest"))
+            "post": _build_operation(f"{name}.search", (), {"200": page}, (400, 413, 415), build_ref("SearchRequest"))
         },
         f"{endpoint}/{{id}}": {
-            "parameters": [_build_ref("id", "parameters")],
+            "parameters": [build_ref("id", "parameters")],
             "get": _build_operation(f"{name}.read", (*_SHOWN, "If-None-Match"), {"200": one, **unchanged}, (400, 404)),
             "put": _build_operation(f"{name}.replace", conditions, {"200": one}, _WRITING, sent),
-            "patch": _build_operation(f"{name}.modify", conditions, modified, _WRITING, _build_ref("PatchOp")),
+            "patch": _build_operation(f"{name}.modify", conditions, modified, _WRITING, build_ref("PatchOp")),
             "delete": _build_operation(
                 f"{name}.delete", conditions[2:], {"204": {"description": "It is gone."}}, (404, 412)
             ),
@@ -359,12 +180,12 @@ _WRITING = (400, 404, 409, 412, 413, 415)
 
 def _build_common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
     """Return the paths of searches over all types, of bulk, and of what the service says of itself."""
-    page = {"200": _build_answer("A page of resources of all types.", _build_ref("AnyList"))}
-    done = {"200": _build_answer("What came of each operation that was run.", _build_ref("BulkResponse"))}
+    page = {"200": _build_answer("A page of resources of all types.", build_ref("AnyList"))}
+    done = {"200": _build_answer("What came of each operation that was run.", build_ref("BulkResponse"))}
     paths: dict[str, Json] = {
         "/": {"get": _build_operation("list", _SEARCH, page, (400,))},
-        "/.search": {"post": _build_operation("search", (), page, (400, 413, 415), _build_ref("SearchRequest"))},
-        "/Bulk": {"post": _build_operation("bulk", (), done, (400, 413, 415), _build_ref("BulkRequest"))},
+        "/.search": {"post": _build_operation("search", (), page, (400, 413, 415), build_ref("SearchRequest"))},
+        "/Bulk": {"post": _build_operation("bulk", (), done, (400, 413, 415), build_ref("BulkRequest"))},
     }
     for path, schema, parameter in (
         ("/ServiceProviderConfig", "ServiceProviderConfig", None),
@@ -373,11 +194,11 @@ def _build_common_paths(types: Iterable[ResourceType]) -> dict[str, Json]:
         ("/Schemas", "SchemaList", None),
         ("/Schemas/{urn}", "Schema", "urn"),
     ):
-        answer = {"200": _build_answer(f"The {schema}.", _build_ref(schema))}
+        answer = {"200": _build_answer(f"The {schema}.", build_ref(schema))}
         paths[path] = {"get": _build_operation(f"read{schema}", (), answer, (404,) if parameter else ())}
         if parameter:
             known = [t.name for t in types] if parameter == "name" else [t.core.id for t in types]
-            schema_of = {**_STRING, "minLength": 1, "examples": known}
+            schema_of = {**STRING, "minLength": 1, "examples": known}
             paths[path]["parameters"] = [{"name": parameter, "in": "path", "required": True, "schema": schema_of}]
     described = {"200": _build_answer("This document.", {"type": "object"}, content_type="application/json")}
     paths["/openapi.json"] = {"get": _build_operation("readOpenApi", (), described, ())}
@@ -389,12 +210,12 @@ def _build_operation(
 ) -> Json:
     """Return one operation. JSON is read under both of its names."""
     operation: Json = {"operationId": id}
-    if refs := [_build_ref(name, "parameters") for name in parameters]:
+    if refs := [build_ref(name, "parameters") for name in parameters]:
         operation["parameters"] = refs
     if body is not None:
         content = {name: {"schema": body} for name in (CONTENT_TYPE, "application/json")}
         operation["requestBody"] = {"required": True, "content": content}
-    refused = {str(status): _build_ref(str(status), "responses") for status in sorted({*errors, *_ALWAYS})}
+    refused = {str(status): build_ref(str(status), "responses") for status in sorted({*errors, *_ALWAYS})}
     return {**operation, "responses": {**answers, **refused}}
 
 
@@ -404,7 +225,7 @@ def _build_answer(text: str, schema: Json, headers: Json | None = None, *, conte
 
 
 def _build_error(text: str) -> Json:
-    return _build_answer(text, _build_ref("Error"))
+    return _build_answer(text, build_ref("Error"))
 
 
 def _build_security(origin: str, *, of_operator: bool) -> Json:
