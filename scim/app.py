@@ -340,7 +340,9 @@ class Application:
 
                 origin = parts.settings.find_origin(request.origin)
                 return await answer_manage(request, connection, parts.registry, parts.store, parts.security, origin)
-            return await read_tenant(request, connection, parts.settings, parts.registry, parts.store)
+            return await read_tenant(
+                request, connection, parts.settings, parts.registry, parts.store, parts.policies.find
+            )
 
     def _open_console(self) -> Console:
         """Return the console; made when it is first asked for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scim.budget import Work, charge, pause
 from scim.errors import INVALID_CURSOR, NOT_FOUND, ScimError
 from scim.filter.evaluate import bind
 from scim.filter.parse import parse_filter
@@ -20,6 +21,8 @@ from scim.service.context import TypeContext
 from scim.service.query import Query, parse_body, parse_query, parse_url
 from scim.service.search import LIST_URN
 
+_VALUE = 2
+"""Units of a value that a filter looks at, beside what its terms cost."""
 _USED = "totalAssignmentsUsed"
 _PERMITTED = "totalAssignmentsPermitted"
 _LIMITED = "limitedAssignmentsPermitted"
@@ -53,7 +56,12 @@ async def _run(context: TypeContext, catalog: Catalog, parameters: Mapping[str, 
         settings = context.settings
         limits = {"max_length": settings.max_filter_length, "max_depth": settings.max_filter_depth}
         matches = bind(parse_filter(wanted.filter, strict=context.strict, **limits), context.resource_type)
-        found = [each for each in found if matches(each)]
+        every, found = found, []
+        for each in every:
+            if charge(_VALUE, Work.FILTER):
+                await pause()
+            if matches(each):
+                found.append(each)
     if wanted.sort_by is not None:
         found = _sort(context, found, wanted)
     return _page(found, wanted, projection)

@@ -7,6 +7,9 @@ has nothing at all is a 404; one whose users have all gone keeps rows, and is an
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
 from scim.errors import FORBIDDEN, NOT_FOUND, ScimError
 from scim.http import Request, Response
 from scim.schema.registry import Registry
@@ -16,6 +19,9 @@ from scim.service.context import Context
 from scim.service.routes import route
 from scim.settings import Settings
 from scim.store.store import Store
+
+if TYPE_CHECKING:
+    from scim.policy.document import Policy
 
 _NO_DOOR = "There is nothing at {path}: a tenant is read at {origin}/tenants/<tenant>/scim."
 _READS_ONLY = (
@@ -29,7 +35,12 @@ _NOTHING_THERE = (
 
 
 async def read_tenant(
-    request: Request, connection: Connection, settings: Settings, registry: Registry, store: Store
+    request: Request,
+    connection: Connection,
+    settings: Settings,
+    registry: Registry,
+    store: Store,
+    find_policy: Callable[[str], Awaitable[Policy | None]],
 ) -> Response:
     """Return the answer to a request of an operator's connection. Raises 403 for a write, and for what it may not
     reach; 404 for a tenant of which there is nothing."""
@@ -47,6 +58,7 @@ async def read_tenant(
         registry=registry,
         store=store.of(tenant),
         writes=False,
+        policy=await find_policy(tenant) if registry.is_offered(request.segments) else None,
     )
     response = await route(context)
     if _is_empty(response) and not await store.knows(tenant):
