@@ -1,7 +1,7 @@
 """The application: one request in, one SCIM answer out, whatever happens.
 
-It puts the parts together once per process, at the first request: importing it must stay cheap and cannot fail, or the
-Functions host would answer every URL with an empty 404.
+It has the parts put together once per process, at the first request: importing it must stay cheap and cannot fail, or
+the Functions host would answer every URL with an empty 404.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import os
 import time
 import uuid
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scim import budget, deadline, health, trace
@@ -28,17 +26,15 @@ from scim.errors import (
     ScimError,
 )
 from scim.failing import explain_failure, refuse
-from scim.health import Health
 from scim.http import CONSOLE, CONTENT_TYPE, FEED, MANAGE, ROOT, TENANTS, Request, Response
-from scim.limits import Bucket, TenantLimits
+from scim.limits import Bucket
 from scim.mass_changes import MassChanges
 from scim.observer import Observer
-from scim.refusals import AddressLimits, Sample
+from scim.refusals import Sample
 from scim.request_log import log_request
 from scim.told import NO_ADDRESS
 
 if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline.policies import AsyncHTTPPolicy
 
     from scim.console.console import Console
@@ -46,43 +42,21 @@ if TYPE_CHECKING:
     from scim.feed.following import Following
     from scim.insight.keeping import Keeping
     from scim.insight.recorder import Recorder
-    from scim.policy.kept import Policies
-    from scim.schema.registry import Registry
-    from scim.security.security import Security
+    from scim.parts import Parts
     from scim.settings import Settings
-    from scim.store.store import Store
     from scim.store.table import Table
     from scim.trace import Trace
 
 log = logging.getLogger("scim")
 
-_APP = Path(__file__).parents[1]
-"""The app's own folder, wherever the process was started."""
 _OPERATORS = {TENANTS, FEED, MANAGE}
 """The operator's doors, which are not there for anybody else."""
 _LOGGED = {ROOT, "oauth2", *_OPERATORS}
 """The doors whose requests leave a line in the log."""
-_OWN_HOST = "WEBSITE_HOSTNAME"
-"""Where the platform says by which name it reaches the app, also behind a proxy that SCIM_PUBLIC_URL names."""
 _MOST_URL = 65_536
 """Characters of a URL."""
 _TO_ANSWER = 5.0
 """Seconds after its deadline in which a request must have ended by itself, with what there is to say."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    settings: Settings
-    security: Security
-    registry: Registry
-    store: Store
-    health: Health
-    limits: TenantLimits
-    addresses: AddressLimits
-    hosts: frozenset[str]
-    """The hosts that requests may come for; none if any may."""
-    identity: AsyncTokenCredential | None
-    policies: Policies
 
 
 class Application:
@@ -102,7 +76,7 @@ class Application:
         self._policies = policies
         self._table = table
         self._ca_file = ca_file
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._following: Following | None = None
         self._console: Console | None = None
         self._changes = MassChanges()
@@ -294,7 +268,7 @@ class Application:
                 raise
             raise deadline.OutOfTime from None
 
-    async def _serve(self, request: Request, parts: _Parts) -> Response:
+    async def _serve(self, request: Request, parts: Parts) -> Response:
         """Answer a customer by SCIM; its connection says which tenant is its own."""
         from scim.security.authentication import authenticate
         from scim.service.context import Context
@@ -319,7 +293,7 @@ class Application:
                 context = replace(context, policy=await parts.policies.find(tenant))
             return await route(context)
 
-    async def _serve_operator(self, request: Request, parts: _Parts) -> Response:
+    async def _serve_operator(self, request: Request, parts: Parts) -> Response:
         """Answer what the operator's own application asks for. A customer is told what it is told of any path that is
         none."""
         from scim.security.operators import authenticate_operator
@@ -356,7 +330,7 @@ class Application:
         return self._console
 
     @staticmethod
-    def _budget(parts: _Parts, tenant: str) -> budget.Budget:
+    def _budget(parts: Parts, tenant: str) -> budget.Budget:
         """Return what a request may make, all of which the rate of its tenant, or of an operator's account, pays
         for."""
         settings = parts.settings
@@ -367,7 +341,7 @@ class Application:
         )
         return budget.Budget(most, tenant, lambda units: parts.limits.pay(tenant, units / budget.WORTH))
 
-    async def _authorize(self, request: Request, parts: _Parts) -> Response:
+    async def _authorize(self, request: Request, parts: Parts) -> Response:
         """Return the doors beside SCIM: health, the token endpoint, and the metadata that announces it."""
         if request.root == health.ROOT:
             return await parts.health.answer(request)
@@ -380,76 +354,15 @@ class Application:
         return await oauth.answer(request, parts.security, parts.limits.check)
 
     @staticmethod
-    def _nothing(request: Request, parts: _Parts) -> ScimError:
+    def _nothing(request: Request, parts: Parts) -> ScimError:
         """Return the error for a path that is no door of ours."""
         url = parts.settings.public_url or f"{request.origin}/{ROOT}"
         return ScimError(NOT_FOUND, NO_ADDRESS.format(path=request.path[:200], url=url))
 
-    def _built(self) -> _Parts:
+    def _built(self) -> Parts:
         if self._parts is None:
-            self._parts = self._build()
+            from scim.parts import build_parts
+
+            self._parts = build_parts(self._settings, self._table, self._policies, self._ca_file)
             self._changes.limit = self._parts.settings.mass_changes
         return self._parts
-
-    def _build(self) -> _Parts:
-        from scim.policy.kept import Policies
-        from scim.schema.loading import load
-        from scim.security.security import Security
-        from scim.settings import Settings, find_body_limit_problem, unknown
-        from scim.store.quotas import Quota
-        from scim.store.store import Store
-
-        settings = self._settings or Settings.from_environment()
-        if self._settings is None:
-            for name in unknown(os.environ):
-                log.warning("%s is no setting of this service; docs/settings.md lists them", name)
-            if problem := find_body_limit_problem(os.environ, settings):
-                log.warning(problem)
-        registry = load(_APP / settings.schemas_folder)
-        identity = self._identity(settings)
-        quota = Quota(settings.tenant_resources, settings.tenant_members, settings.tenant_megabytes * 1_000_000)
-        store = Store(self._table or self._open_table(settings, identity), registry, quota, feed=settings.feed)
-        security = Security(settings, store.credentials, identity=identity, ca_file=self._ca_file)
-        looks = Health({"table": store.check, "connections": security.check})
-        return _Parts(
-            settings,
-            security,
-            registry,
-            store,
-            looks,
-            TenantLimits(settings.tenant_rate),
-            AddressLimits(settings.address_refusals),
-            self._hosts(settings),
-            identity,
-            Policies(store.table, registry),
-        )
-
-    @staticmethod
-    def _hosts(settings: Settings) -> frozenset[str]:
-        if settings.public_url is None:
-            return frozenset()
-        told = [url for url in (settings.public_url, settings.console_url) if url is not None]
-        return frozenset({*(Request("GET", url).host for url in told), os.environ.get(_OWN_HOST, "").lower()})
-
-    @staticmethod
-    def _identity(settings: Settings) -> AsyncTokenCredential | None:
-        """Return what this process shows to Azure; None if neither table, vault nor queue asks for it."""
-        if not (settings.key_vault_url or settings.table_endpoint or settings.doorbell_endpoint):
-            return None
-        from scim.security.identity import open_identity
-
-        return open_identity(settings.identity_client_id)
-
-    def _open_table(self, settings: Settings, identity: AsyncTokenCredential | None) -> Table:
-        from scim.settings import SettingsError
-        from scim.store.table.azure import AzureTable
-
-        name = settings.table_name
-        if settings.table_endpoint is not None:
-            assert identity is not None
-            return AzureTable.with_identity(settings.table_endpoint, name, identity, self._policies)
-        assert settings.table_connection_string is not None
-        try:
-            return AzureTable.with_key(settings.table_connection_string, name, self._policies)
-        except ValueError:  # its text may quote the string, which holds a key
-            raise SettingsError("SCIM_TABLE_CONNECTION_STRING is no connection string of a storage account.") from None

@@ -18,7 +18,7 @@ SCIM = ROOT / "scim"
 
 FLOORS = [
     {"__main__", "asgi"},
-    {"app", "failing", "observer"},
+    {"app", "parts", "failing", "observer"},
     {"console"},
     {"operate"},
     {"service"},
