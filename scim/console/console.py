@@ -7,6 +7,7 @@ person's is a 404, as one that does not exist. Strangers write no row.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from scim.address import find_address
@@ -119,10 +120,10 @@ class Console:
             return say(403, "not_yours", person)
         if route.fresh and not person.fresh:
             return self._entrance.refuse(request, session=session)
-        if route.audited:
-            about = values.get("name") or values.get("id") or ""
-            await self._note(request, person, route.audited, tenant, about)
         form = read_form(request) if request.method == "POST" else {}
+        if route.audited:
+            about = values.get("name") or values.get("id") or _find_named(form)
+            await self._note(request, person, route.audited, tenant, about)
         settings = self._place.settings
         origin, console = settings.find_origin(request.origin), settings.find_console_origin(request.origin)
         parts = replace(self._place.parts, origin=origin, console_origin=console)
@@ -150,3 +151,9 @@ def _is_own_form(request: Request, origin: str) -> bool:
     if site is not None:
         return site == "same-origin"
     return request.headers.get("origin") in (origin, request.origin)
+
+
+def _find_named(form: Mapping[str, str]) -> str:
+    """Return what a form makes, for the audit: the name of a connection or tenant, if it can be one."""
+    named = (form.get(each, "").strip().lower() for each in ("name", "tenant"))
+    return next((each for each in named if CONNECTION_NAME.fullmatch(each)), "")

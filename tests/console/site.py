@@ -116,9 +116,11 @@ async def opened(azurite: Azurite, host: Host, folder: Path, **more: str) -> Asy
     )
     own = Application(settings)
     original, function_app.application = function_app.application, own
-    yield Site(own, host, folder)
-    function_app.application = original
-    await own.close()
+    try:
+        yield Site(own, host, folder)
+    finally:
+        function_app.application = original
+        await own.close()
 
 
 @pytest.fixture

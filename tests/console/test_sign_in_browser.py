@@ -34,7 +34,7 @@ async def test_an_operator_signs_in_shows_that_again_and_signs_out(
 
 async def _play(browser: Browser, origin: str) -> None:
     page = await browser.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(20_000)
     found: list[str] = []
     page.on(
         "console", lambda message: found.append(message.text) if "Content Security Policy" in message.text else None
