@@ -16,6 +16,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from dev.azurite import free_port
+from dev.bench import quoted
 from scim.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -49,46 +50,9 @@ def test_the_security_page_names_tests_that_are_there() -> None:
             assert f"def {test}(" in path.read_text() if test else path.is_file(), f"{file}::{test}"
 
 
-QUOTED = {
-    "create a user": ("POST user", "POST user, 16 at a time"),
-    "read a user, with groups": ("GET user", "GET user, 16 at a time"),
-    "find a user by userName, with groups": ("match on userName, hit", "userName eq, 16 at a time"),
-    "change a user, with groups": ("PATCH user", "PATCH user, 16 at a time"),
-    "add a member to a group of any size": ("add 1 member", "add one member, 16 at a time"),
-    "list 100 users from the middle of a tenant": (
-        "page of 100 behind it",
-        "list, 100 from the middle, 16 at a time",
-    ),
-}
-"""Rows of the README, and the figures of the benchmarks that they quote: trips, and time beside the bare SDK."""
-
-
 def test_the_readme_quotes_the_benchmarks() -> None:
-    page = (ROOT / "docs/benchmarks.md").read_text()
-    figures: dict[str, list[tuple[str, str]]] = {}
-    for line in page.splitlines():
-        if line.startswith("| ") and (cells := [cell.strip() for cell in line.split("|")[1:-1]])[0] != "part":
-            figures.setdefault(f"{cells[0]} {cells[1]}", []).append((cells[2], cells[3]))
-    section = (ROOT / "README.md").read_text().partition("## What requests cost")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
-    for name, (trips, timed) in QUOTED.items():
-        ours, floor = next(each for each in figures[f"http {timed}"] if each[1].endswith("bare SDK"))
-        time = f"{ours} ({floor.removesuffix(' bare SDK')})"
-        assert f"| {name} | {figures[f'trips {trips}'][0][0].split()[0]} | {time} |" in rows
-    assert len(rows) == len(QUOTED)
-    met, targets = re.findall(r"^(\d+) of (\d+) targets are met", page, re.MULTILINE)[0]
-    assert f"the {int(targets) - int(met)} of {targets} targets that are missed" in " ".join(section.split())
-
-    grown = ("GET user", "userName eq, hit", "POST user", "add 1 member")
-    counts = [figures[f"growth {name} at 1,000,000"][0] for name in grown]
-    assert all(ours == floor.removesuffix(" at 1,000") for ours, floor in counts)
-    *first, last = [ours.split()[0] for ours, _ in counts]
-    assert f"({', '.join(first)} and {last})" in section
-    for name, text in (("trips add 48 members", "is {} request"), ("trips 100 new users in a bulk", "are {}.")):
-        assert text.format(figures[name][0][0].split()[0]) in section
-    answer, imports = figures["cold import and first answer"][0]
-    assert f"takes {answer}, of which" in section and f"take {' '.join(imports.split()[:2])} to import" in section
-    assert f"is {figures['package deployment package'][0][0]}." in section
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/benchmarks.md"))
+    assert quoted.fill(readme, page) == readme, "run python -m dev.bench.quoted"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 The parts are trips, http, core, budget, feed, peer, growth, cold, memory and package; without one, all of them. `load`
 runs alone and longer. One table on standard output ends it, and bench/results.json keeps the figures; with --write,
-docs/benchmarks.md too. Exit code 0 also where a target is missed: a noisy machine is no failure, so the table says it.
+docs/benchmarks.md too, and the README's lines of it. Exit code 0 also where a target is missed: a noisy machine is no
+failure, so the table says it.
 1 and one line where something that a part needs is missing.
 """
 
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 
 from dev.azurite import StartError
-from dev.bench import report
+from dev.bench import quoted, report
 from dev.bench.figures import Result, final_table
 from dev.bench.options import Options
 
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer turns, and without a million users")
     parser.add_argument("--tiny", action="store_true", help="only show that everything runs")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long load lasts (default 5)")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md, and what the README quotes of it"
+    )
     parser.add_argument("--note", default="", help="a sentence on the conditions, for docs/benchmarks.md")
     given = parser.parse_args(arguments)
     unknown = [part for part in given.parts if part not in PARTS + ALONE]
@@ -49,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.keep(results, options, note=given.note)
     if given.write:
         report.write_page()
+        try:
+            quoted.write()
+        except LookupError as missing:
+            print(f"README.md stays as it is: {missing} was not measured, which it quotes", file=sys.stderr)
     print(final_table(figure for result in results.values() for figure in result.figures))
     return 0
 
