@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from scim.operate.connections.printed import moment, reach, rights, state
-from scim.operate.connections.rotation import by_age
+from scim.operate.connections.printed import describe_state, name_rights, reach, show_moment
+from scim.operate.connections.rotation import sort_by_age
 from scim.security.connections import Connection
 
 _KINDS = {"api-key": "secret token", "oauth": "OAuth client", "federation": "federation", "entra": "Entra's own token"}
@@ -34,7 +34,7 @@ def print_ready(connections: Iterable[Connection], origin: str, console: str | N
 
 def find_token(connection: Connection) -> str:
     """Return the newest secret token that is kept as itself; `-` if there is none."""
-    keys = [key.value for key in by_age(connection) if connection.kind == "api-key" and key.recoverable]
+    keys = [key.value for key in sort_by_age(connection) if connection.kind == "api-key" and key.recoverable]
     return keys[-1] if keys else "-"
 
 
@@ -42,10 +42,14 @@ def _describe(connection: Connection) -> str:
     now, ends = datetime.now(UTC), connection.find_last_end()
     kind = _KINDS[connection.kind]
     if connection.operator is not None:
-        words = [f"connection {connection.name} of your application: {kind}", rights(connection), reach(connection)]
+        words = [
+            f"connection {connection.name} of your application: {kind}",
+            name_rights(connection),
+            reach(connection),
+        ]
     else:
         words = [f"connection {connection.name}: {kind}", "read-only" if connection.access == "read" else "may write"]
-    words += [state(connection, now), f"ends {moment(ends)}" if ends else "never ends"]
+    words += [describe_state(connection, now), f"ends {show_moment(ends)}" if ends else "never ends"]
     if len(connection.keys) > 1:
         words.append("this is the newer token")
     return ", ".join(words)

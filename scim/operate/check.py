@@ -17,7 +17,7 @@ from scim.operate.checking.feed import WAITING
 from scim.operate.checking.findings import Finding, Repair
 from scim.operate.checking.looks import Looks
 from scim.operate.checking.survey import LATE, Survey
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.policy.document import parse_policy
 from scim.schema.loading import load
 from scim.schema.registry import Registry
@@ -68,20 +68,22 @@ class Fixed:
     report: Report
 
 
-async def problems(table: Table, tenant: str, registry: Registry, *, invented: Collection[str] = ()) -> list[str]:
-    """The broken invariants of a tenant, a line each. `invented` are ids in the shape of ours that were never
+async def list_problems(table: Table, tenant: str, registry: Registry, *, invented: Collection[str] = ()) -> list[str]:
+    """Return the broken invariants of a tenant, a line each. `invented` are ids in the shape of ours that were never
     resources and may be members."""
     report = await examine(table, tenant, registry)
-    return sorted([*report.problems, *(stranger(k, id) for k, id in report.strangers.items() if id not in invented)])
+    return sorted(
+        [*report.problems, *(describe_stranger(k, id) for k, id in report.strangers.items() if id not in invented)]
+    )
 
 
-def stranger(key: str, id: str) -> str:
-    """The line about a member that looks like a resource."""
+def describe_stranger(key: str, id: str) -> str:
+    """Return the line about a member that looks like a resource."""
     return f"{key}: its member {id} looks like a resource and is none"
 
 
 async def examine(
-    table: Table, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = unseen
+    table: Table, tenant: str, registry: Registry, *, now: datetime | None = None, step: Step = watch_nothing
 ) -> Report:
     """Read every row of a tenant. `step` is called with the rows of each page. Raises TableUnavailable."""
     survey = Survey(registry, now or datetime.now(UTC))
@@ -97,7 +99,7 @@ async def examine(
     announcement = await table.read(SHARED, shared_keys.tenant_key(tenant))
     if announcement is None and survey.working:
         findings.append(Finding(survey.working[0], _UNKNOWN))
-    elif announcement is not None and (fault := _tenant_fault(announcement)):
+    elif announcement is not None and (fault := _find_tenant_fault(announcement)):
         findings.append(Finding(f"{SHARED} {announcement.key}", fault))
     return Report(
         tenant,
@@ -120,7 +122,7 @@ async def examine_shared(table: Table, *, now: datetime | None = None) -> list[F
     async for page in table.pages(SHARED, *_EVERYTHING):
         for row in page:
             try:
-                fault, repair = _shared_fault(row, now)
+                fault, repair = _find_shared_fault(row, now)
             except Exception as error:  # whatever it is: it must not hide what comes after
                 fault, repair = f"cannot be looked at: {type(error).__name__}: {str(error)[:200]}", None
             if fault:
@@ -128,26 +130,26 @@ async def examine_shared(table: Table, *, now: datetime | None = None) -> list[F
     return findings
 
 
-def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
-    if rules.newer(row):
+def _find_shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
+    if rules.is_newer(row):
         return "", None
     match row.key.split(" "):
         case ["t", _]:
-            return _tenant_fault(row), None
+            return _find_tenant_fault(row), None
         case ["f", _]:
             known = row.key == shared_keys.feed_key(str(row.values.get("tenant", "")))
             return "" if known else "is the note of another tenant's change feed", None
         case ["s" | "i", _] | ["c", _, _]:  # the console's; what is wrong with one lets nobody in
             return "", None
         case ["y", _]:
-            return _policy_fault(row), None
+            return _find_policy_fault(row), None
         case ["q", _]:
             known = row.key == shared_keys.quota_key(str(row.values.get("tenant", "")))
             return "" if known else "is the size of another tenant", None
         case ["u", _, _]:
-            return rules.usage_fault(row.values), None
+            return rules.find_usage_fault(row.values), None
         case ["v", _, digest]:
-            return rules.revocation_fault(row.values, digest), None
+            return rules.find_revocation_fault(row.values, digest), None
         case ["k", "cursors"]:
             key = row.values.get("key")
             sound = isinstance(key, str) and len(key) == 64 and not key.strip("0123456789abcdef")
@@ -155,7 +157,7 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
         case ["k", _]:
             return "", None
         case ["j", *_]:
-            ends = rules.assertion_end(row.key)
+            ends = rules.parse_assertion_end(row.key)
             if ends is None:
                 return "is the sight of an assertion without its end", None
             removal = Repair("removed", [Write("delete", row.key, etag=row.etag)])
@@ -169,7 +171,7 @@ def _shared_fault(row: Row, now: datetime) -> tuple[str, Repair | None]:
             return "is a row of no known kind", None
 
 
-def _policy_fault(row: Row) -> str:
+def _find_policy_fault(row: Row) -> str:
     if row.key != shared_keys.policy_key(str(row.values.get("tenant", ""))):
         return "is the policy of another tenant"
     try:
@@ -179,14 +181,14 @@ def _policy_fault(row: Row) -> str:
     return ""
 
 
-def _tenant_fault(row: Row) -> str:
+def _find_tenant_fault(row: Row) -> str:
     tenant = row.values.get("tenant")
     if not isinstance(tenant, str) or row.key != shared_keys.tenant_key(tenant):
         return f"is the row of another tenant: {tenant!r:.60}"
-    return "" if rules.time_of(row.values.get("touched")) else "does not say when the tenant was last written to"
+    return "" if rules.parse_time(row.values.get("touched")) else "does not say when the tenant was last written to"
 
 
-async def fix(store: Store, tenant: str, registry: Registry, step: Step = unseen) -> Fixed:
+async def fix(store: Store, tenant: str, registry: Registry, step: Step = watch_nothing) -> Fixed:
     """Mend what can be proven, round by round until nothing more can be. Raises TableUnavailable."""
     done: list[str] = []
     for _ in range(_ROUNDS):
@@ -208,7 +210,7 @@ async def fix_shared(table: Table) -> list[str]:
 
 
 async def _mend(store: Store, report: Report, registry: Registry) -> list[str]:
-    """One round of repairs; a line for each that was made."""
+    """Make one round of repairs, and return a line for each that was made."""
     done: list[str] = []
     if any(finding.rule == _UNKNOWN for finding in report.findings):
         await store.of(report.tenant).pending.announce()
@@ -223,10 +225,10 @@ async def _mend(store: Store, report: Report, registry: Registry) -> list[str]:
     removed = [len(part) for part in _cut(report.old, MAX_WRITES) if await _done(store.table, report.tenant, part)]
     if removed:
         done.append(f"{sum(removed)} old bookmarks and receipts: removed")
-    return done + await _sequence(store, report, registry) + await _finish_overdue(store, report)
+    return done + await _move_overdue(store, report, registry) + await _finish_overdue(store, report)
 
 
-async def _sequence(store: Store, report: Report, registry: Registry) -> list[str]:
+async def _move_overdue(store: Store, report: Report, registry: Registry) -> list[str]:
     """Move what waits for too long into the change feed."""
     if not any(WAITING in finding.rule for finding in report.findings):
         return []

@@ -37,8 +37,8 @@ class Opened:
     trouble: str | None = None
     """Why the table is not known although somebody said where it is."""
 
-    def needed_table(self) -> Table:
-        """The table. Raises PlaceError if nobody said where it is."""
+    def require_table(self) -> Table:
+        """Return the table. Raises PlaceError if nobody said if it is."""
         if self.table is None:
             raise PlaceError(
                 self.trouble
@@ -46,8 +46,8 @@ class Opened:
             )
         return self.table
 
-    def needed_connections(self) -> Kept:
-        """The connections that lead to that table. Raises PlaceError if nobody said where they are."""
+    def require_connections(self) -> Kept:
+        """Return the connections that lead to that table. Raises PlaceError if nobody said if they are."""
         if not self.ours:
             raise PlaceError("Where are the connections that lead to that table? Give --vault URL, or --local FILE.")
         return self.kept
@@ -97,7 +97,7 @@ class Place:
         return self.vault or (None if self.local else self.environment.get("SCIM_KEY_VAULT_URL"))
 
     def registry(self) -> Registry:
-        """The app's schemas. Raises SchemaError."""
+        """Return the app's schemas. Raises SchemaError."""
         from scim.schema.loading import load
 
         return load(_APP / (self.environment.get("SCIM_SCHEMAS_FOLDER") or "schemas"))
@@ -105,8 +105,8 @@ class Place:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Opened]:
         """The connections and the table, open for as long as the block runs."""
-        endpoint = self._endpoint()
-        identity = _identity() if self.vault_url or endpoint else None
+        endpoint = self._find_endpoint()
+        identity = _open_identity() if self.vault_url or endpoint else None
         vault = None
         if self.vault_url and identity:
             from scim.security.vault import Vault
@@ -115,7 +115,7 @@ class Place:
         kept: Kept = KeptInVault(vault) if vault else KeptInSettings(Path(self.local or _SETTINGS))
         table, trouble = None, None
         try:
-            table = self._table(endpoint, identity)
+            table = self._open_table(endpoint, identity)
         except ValueError:  # its text may quote the string, which holds a key
             trouble = "The table is not known: its address is none."
         if table is not None and endpoint is None and (trouble := find_trouble(table.endpoint)):
@@ -134,7 +134,7 @@ class Place:
         """Another table, at an endpoint or by the connection string in an environment variable, open for as long as
         the block runs. Raises PlaceError."""
         name = name or self.environment.get("SCIM_TABLE_NAME") or "scim"
-        identity = _identity() if endpoint else None
+        identity = _open_identity() if endpoint else None
         key = os.environ.get(variable) if variable else None
         if not endpoint and not key:
             raise PlaceError(f"The environment has no {variable}: it must hold the connection string.")
@@ -153,15 +153,15 @@ class Place:
             if identity is not None:
                 await identity.close()
 
-    def _endpoint(self) -> str | None:
-        """The endpoint of a deployment's table. That of a laptop is a connection string."""
+    def _find_endpoint(self) -> str | None:
+        """Return the endpoint of a deployment's table. That of a laptop is a connection string."""
         if self.table_url:
             return self.table_url
         if self.local:
             return None
         return self.environment.get("SCIM_TABLE_ENDPOINT")
 
-    def _table(self, endpoint: str | None, identity: AsyncTokenCredential | None) -> AzureTable | None:
+    def _open_table(self, endpoint: str | None, identity: AsyncTokenCredential | None) -> AzureTable | None:
         name = self.environment.get("SCIM_TABLE_NAME") or "scim"
         if endpoint and identity:
             return AzureTable.with_identity(endpoint, name, identity)
@@ -171,7 +171,7 @@ class Place:
         return None
 
 
-def _identity() -> AsyncTokenCredential:
+def _open_identity() -> AsyncTokenCredential:
     from scim.security.identity import open_identity
 
     return open_identity(None)

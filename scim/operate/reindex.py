@@ -14,7 +14,7 @@ from datetime import datetime
 
 from scim.errors import ScimError
 from scim.operate.checking import rules
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.schema.registry import Registry, ResourceType
 from scim.store import census, keys, properties
 from scim.store.table import Partition, Refused, Row, Table, Write
@@ -56,7 +56,7 @@ class Reindexed:
 
 
 async def reindex(
-    table: Table, tenant: str, registry: Registry, *, drop: bool = False, step: Step = unseen
+    table: Table, tenant: str, registry: Registry, *, drop: bool = False, step: Step = watch_nothing
 ) -> Reindexed:
     """Index a tenant's resources anew. `drop` removes the rows of indexes that nobody declares any more; `step` is
     called with the resources of each page. Raises TableUnavailable; then it is run again."""
@@ -96,44 +96,44 @@ class _Work:
         """Bring a resource's index rows in step with its document."""
         self.result.read += 1
         for number in range(_TRIES):
-            if row is None or rules.newer(row):
+            if row is None or rules.is_newer(row):
                 return  # gone, or written by a version that knows better
             try:
-                wanted = self._wanted(resource_type, row)
+                wanted = self._build_wanted(resource_type, row)
             except (AttributeError, TypeError, ValueError, ScimError) as error:
                 text = error.detail if isinstance(error, ScimError) else "its document cannot be read: run check"
                 self._leave(resource_type, f"{row.key}: {text}")
                 return
-            if await self._brought(row, wanted, careful=number > 0):
+            if await self._bring(row, wanted, careful=number > 0):
                 return
             row = await self._table.read(self._tenant, row.key)
         self._leave(resource_type, f"{row.key if row else ''}: others are changing it all the time")
 
-    def _wanted(self, resource_type: ResourceType, row: Row) -> dict[str, properties.Values]:
+    def _build_wanted(self, resource_type: ResourceType, row: Row) -> dict[str, properties.Values]:
         return keys.build_index_rows(resource_type, row.values["id"], properties.join_document(row.values))
 
     def _leave(self, resource_type: ResourceType, line: str) -> None:
         self.result.left.append(line)
         self._uncovered |= {keys.index_name(resource_type, index) for index in resource_type.indexes.values()}
 
-    async def _brought(self, row: Row, wanted: dict[str, properties.Values], *, careful: bool) -> bool:
-        """Whether the resource is in step now; False if something has changed, or does not agree. At first nothing is
-        read: whose the new rows are, the transaction finds out."""
-        own_keys = rules.keys_of(row)
+    async def _bring(self, row: Row, wanted: dict[str, properties.Values], *, careful: bool) -> bool:
+        """Return whether the resource is in step now; False if something has changed, or does not agree. At first
+        nothing is read: whose the new rows are, the transaction finds out."""
+        own_keys = rules.parse_keys(row)
         gone = [key for key in own_keys if key not in wanted and await self._is_over(key)]
         new = {key: values for key, values in wanted.items() if key not in own_keys}
         if not gone and not new:
             return True
-        removals = await self._removals(row, gone)
+        removals = await self._build_removals(row, gone)
         if careful:
-            additions = [write for key in new if (write := await self._addition(row, key, new[key]))]
+            additions = [write for key in new if (write := await self._build_addition(row, key, new[key]))]
         else:
             additions = [Write("insert" if keys.is_unique(key) else "upsert", key, new[key]) for key in new]
         added = {write.key for write in additions}
         named = [key for key in own_keys if key not in gone] + [key for key in new if key in added]
         if named == own_keys:
             return True
-        values = {"keys": "\n".join(named), "modified": rules.shown_modified(row)}
+        values = {"keys": "\n".join(named), "modified": rules.show_modified(row)}
         merge = Write("merge", row.key, values, row.etag)
         try:
             await commit_surely(Partition(self._table, self._tenant), [merge, *removals, *additions])
@@ -144,14 +144,14 @@ class _Work:
         self.result.removed += len(removals)
         return True
 
-    async def _removals(self, row: Row, gone: list[str]) -> list[Write]:
-        """The rows that are the resource's own and not asked for any more."""
+    async def _build_removals(self, row: Row, gone: list[str]) -> list[Write]:
+        """Return the rows that are the resource's own and not asked for any more."""
         found = [(key, await self._table.read(self._tenant, key)) for key in gone]
         mine = [there for _, there in found if there and there.values.get("id") == row.values["id"]]
         return [Write("delete", there.key, etag=there.etag) for there in mine]
 
-    async def _addition(self, row: Row, key: str, values: properties.Values) -> Write | None:
-        """What adds an index row; None if another resource has the unique value. A lookup row cannot clash."""
+    async def _build_addition(self, row: Row, key: str, values: properties.Values) -> Write | None:
+        """Return what adds an index row; None if another resource has the unique value. A lookup row cannot clash."""
         if not keys.is_unique(key):
             return Write("upsert", key, values)
         there = await self._table.read(self._tenant, key)
@@ -169,20 +169,20 @@ class _Work:
         return Write("replace", key, values, there.etag)
 
     async def _has(self, id: str, key: str) -> bool:
-        """Whether a resource's document has the value of a unique row, or may have it."""
+        """Return whether a resource's document has the value of a unique row, or may have it."""
         row, resource_type = await self._table.read(self._tenant, keys.resource_key(id)), self._registry.by_id(id)
         if row is None:
             return False
-        if resource_type is None or rules.newer(row):
+        if resource_type is None or rules.is_newer(row):
             return True
         try:
-            return key in self._wanted(resource_type, row)
+            return key in self._build_wanted(resource_type, row)
         except (AttributeError, TypeError, ValueError, ScimError):
             return True
 
     async def _is_over(self, key: str) -> bool:
-        """Whether an index row that the document does not ask for is to be removed: its index is declared, and the
-        value has gone; or nobody declares the index, and such rows are to be dropped."""
+        """Return whether an index row that the document does not ask for is to be removed: its index is declared, and
+        the value has gone; or nobody declares the index, and such rows are to be dropped."""
         name = keys.parse_index_name(key)
         if name in self._declared:
             return True
@@ -194,7 +194,7 @@ class _Work:
         return self._dropping.get(name, False)
 
     def _may_drop(self, name: str) -> bool:
-        """Whether no process that keeps the index has written lately, and no version needs it."""
+        """Return whether no process that keeps the index has written lately, and no version needs it."""
         if {name, f"{name} caseExact"} & census.ALWAYS:
             self.result.kept.append(f"{name}: the schemas that every version has declare it")
             return False

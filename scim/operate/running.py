@@ -63,7 +63,7 @@ def find_trouble(address: str) -> str | None:
 
 
 def is_answered(address: str) -> bool:
-    """Whether anything takes connections at an http:// address."""
+    """Return whether anything takes connections at an http:// address."""
     where = urlsplit(address)
     try:
         socket.create_connection((where.hostname or "", where.port or 80), timeout=_SECONDS).close()

@@ -44,7 +44,7 @@ class Standing:
         return "behind" if self.behind else "ok"
 
     def data(self) -> dict[str, Any]:
-        """The same as JSON data."""
+        """Do the same as JSON data."""
         state = self.state
         return {
             "tenant": self.tenant,
@@ -121,7 +121,7 @@ async def remove_sink(kept: Kept, table: Table, name: str) -> int:
 
 
 async def list_standings(table: Table, sink: SinkDocument, tenant: str | None = None) -> AsyncIterator[Standing]:
-    """How far a sink has come with each tenant that it reaches and that has a log."""
+    """Return how far a sink has come with each tenant that it reaches and that has a log."""
     async for each in Log(table).tenants():
         if sink.reaches(each) and tenant in (None, each):
             state, head = await read_state(table, each, sink.name), await Head.read(table, each)
@@ -151,12 +151,12 @@ async def set_cursor(table: Table, sink: SinkDocument, tenant: str, start: str) 
         await Log(table).read(tenant, after or None, 1)
     except Gone as gone:
         raise CommandError(f"{gone}: take --from start for the oldest that is kept.") from None
-    return await _change(table, sink, tenant, lambda state: replace(_freed(state), after=after))
+    return await _change(table, sink, tenant, lambda state: replace(_free(state), after=after))
 
 
 async def resume(table: Table, sink: SinkDocument, tenant: str) -> State:
     """Have a sink that is stopped, or waits, try again at once."""
-    return await _change(table, sink, tenant, _freed)
+    return await _change(table, sink, tenant, _free)
 
 
 async def skip_event(table: Table, sink: SinkDocument, tenant: str, number: int) -> State:
@@ -168,7 +168,7 @@ async def skip_event(table: Table, sink: SinkDocument, tenant: str, number: int)
         what = f"the next one is {coming}" if coming else "nothing waits"
         raise CommandError(f"Event {number} is not what {sink.name} waits with: {what}. Only the next one is skipped.")
     after = cursor(head.epoch, number)
-    return await _change(table, sink, tenant, lambda state: replace(_freed(state), after=after))
+    return await _change(table, sink, tenant, lambda state: replace(_free(state), after=after))
 
 
 async def _need_head(table: Table, sink: SinkDocument, tenant: str) -> Head:
@@ -180,8 +180,8 @@ async def _need_head(table: Table, sink: SinkDocument, tenant: str) -> Head:
     return head
 
 
-def _freed(state: State) -> State:
-    """The state without what keeps it waiting; a process that delivers now has to look at it anew."""
+def _free(state: State) -> State:
+    """Return the state without what keeps it waiting; a process that delivers now has to look at it anew."""
     return replace(state, tries=0, due="", since="", error="", stopped=False, owner="", claimed="")
 
 

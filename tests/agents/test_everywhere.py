@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scim.console.pages import log, people
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.operate.errors import CommandError
 from scim.operate.tool.members import require_types
 from tests.agents.place import Agents, show
@@ -30,7 +30,7 @@ async def test_events_of_an_agent_are_named_by_its_type(agents: Agents) -> None:
         *("created", "updated", "deactivated", "activated", "deleted")
     ]
     assert {each["resource"]["agentUserName"] for each in events} == {"bot"}
-    assert await problems(agents.table, TENANT, agents.registry) == []
+    assert await list_problems(agents.table, TENANT, agents.registry) == []
 
 
 async def test_why_and_history_know_an_agent_by_its_name(agents: Agents) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scim.feed.log import Log
 from scim.feed.sequencer import Sequencer
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.projection import Projection
 from scim.schema.registry import Registry
 from scim.store.properties import join_document
@@ -100,7 +100,7 @@ async def check_log(table: MemoryTable, tenant: str) -> list[Event]:
         reader.apply(event)
         reader.apply(event)
     assert reader.state() == held(table, tenant)
-    assert await problems(table, tenant, REGISTRY) == []
+    assert await list_problems(table, tenant, REGISTRY) == []
     return events
 
 

@@ -20,7 +20,7 @@ from scim.feed.following import Following
 from scim.feed.log import BadCursor, Gone, Log
 from scim.feed.sequencer import Head, Sequencer
 from scim.http import Request, Response
-from scim.operate.check import examine, fix, problems
+from scim.operate.check import examine, fix, list_problems
 from scim.operate.tenants.erasing import erase
 from scim.settings import Settings
 from scim.store import keys, properties
@@ -231,7 +231,7 @@ async def test_a_table_that_was_restored_begins_anew() -> None:
     with pytest.raises(Gone, match="anew"):
         await Log(table).read(TENANT, now)
     assert [event["seq"] for event in await read_all(table, TENANT)] == [1, 2, 3, 4]
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
 
 
 async def test_old_events_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ async def test_old_events_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(Gone, match="older"):
             await Log(table).read(TENANT, after)
     monkeypatch.undo()
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
 
 
 # What keeps it up to date.
@@ -341,20 +341,20 @@ async def test_sinks_are_driven() -> None:
 
 async def test_check_finds_what_is_broken() -> None:
     table = await filled(5)
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     table.drop(TENANT, keys.log_key(3))
-    found = await problems(table, TENANT, REGISTRY)
+    found = await list_problems(table, TENANT, REGISTRY)
     assert f"{keys.log_key(3)}: is missing: the change feed has a gap" in found
     assert len([line for line in found if "is about an event that is not in the change feed" in line]) == 2
     table.drop(TENANT, keys.FEED)
-    assert any("has no head" in line for line in await problems(table, TENANT, REGISTRY))
+    assert any("has no head" in line for line in await list_problems(table, TENANT, REGISTRY))
 
 
 async def test_check_moves_what_was_left_in_the_outbox() -> None:
     table = MemoryTable()
     store = Store(table)
     await user(table, "ada")
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     later = datetime.now(UTC) + timedelta(hours=3)
     report = await examine(table, TENANT, REGISTRY, now=later)
     assert any("has not gone into the change feed" in line for line in report.problems)
@@ -362,7 +362,7 @@ async def test_check_moves_what_was_left_in_the_outbox() -> None:
     table.load(TENANT, {row.key: {**row.values, "marks": "?"}})
     await Sequencer(table, REGISTRY).run(TENANT)  # what cannot be read stays
     table.load(TENANT, {row.key: {**row.values, "by": 7}})
-    assert any("cannot be read" in line for line in await problems(table, TENANT, REGISTRY))
+    assert any("cannot be read" in line for line in await list_problems(table, TENANT, REGISTRY))
     table.load(TENANT, {row.key: row.values})
     await fix(store, TENANT, REGISTRY)
     assert len(await check_log(table, TENANT)) == 1

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from tests.fuzz import filters
 from tests.fuzz.model import (
@@ -329,7 +329,7 @@ class Machine(RuleBasedStateMachine):
     def examine(self) -> None:
         """The rows keep their own invariants."""
         table = self._direct.application.table
-        assert self._direct.run(problems(table, self._client.tenant, load())) == []
+        assert self._direct.run(list_problems(table, self._client.tenant, load())) == []
 
     @invariant()
     def all_is_as_the_model_says(self) -> None:

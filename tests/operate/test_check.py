@@ -12,7 +12,7 @@ import pytest
 
 from dev.credentials import new_key
 from scim.app import Application
-from scim.operate.check import examine, examine_shared, fix, fix_shared, problems
+from scim.operate.check import examine, examine_shared, fix, fix_shared, list_problems
 from scim.security.connections import Revoked
 from scim.store import keys, properties, shared_keys
 from scim.store.members import Changes, Member
@@ -157,7 +157,7 @@ async def test_checker_looks_into_resources(
     assert row
     values = {name: value for name, value in {**row.values, **changed}.items() if value is not None}
     await table.commit(TENANT, [Write("replace", row.key, values)])
-    found = await problems(table, TENANT, REGISTRY)
+    found = await list_problems(table, TENANT, REGISTRY)
     missing = [text for text in named if not any(text.format(user=user) in line for line in found)]
     assert missing == [], found
 
@@ -166,7 +166,9 @@ async def test_checker_tells_two_with_one_unique_value(table: MemoryTable) -> No
     await tenant(table)
     values = {"id": OTHER, "created": "", "modified": "", "write": "", "doc0": '{"userName":"ADA"}'}
     await table.commit(TENANT, [Write("insert", f"r {OTHER}", values)])
-    assert any("has the unique value of x u username ada" in line for line in await problems(table, TENANT, REGISTRY))
+    assert any(
+        "has the unique value of x u username ada" in line for line in await list_problems(table, TENANT, REGISTRY)
+    )
 
 
 async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
@@ -175,8 +177,8 @@ async def test_checker_tells_members_that_are_gone(table: MemoryTable) -> None:
     group = await new_group(store, "all", [Member(OTHER), Member("u-17"), Member("unknown")])
     report = await examine(table, TENANT, REGISTRY)
     assert (report.problems, report.strangers) == ([], {f"m {group} {OTHER}": OTHER})
-    assert len(await problems(table, TENANT, REGISTRY)) == 1
-    assert await problems(table, TENANT, REGISTRY, invented={OTHER}) == []
+    assert len(await list_problems(table, TENANT, REGISTRY)) == 1
+    assert await list_problems(table, TENANT, REGISTRY, invented={OTHER}) == []
 
 
 async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
@@ -186,9 +188,9 @@ async def test_checker_waits_for_what_is_pending(table: MemoryTable) -> None:
     edges = [keys.member_key(*values.values()), keys.member_of_key(OTHER, values["group"])]
     note = Pending.make_note({"kind": "detach", "id": values["group"], "members": True})
     await table.commit(TENANT, [note, *(Write("insert", key, values) for key in edges)])
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     await table.commit(TENANT, [Write("delete", note.key)])
-    assert len(await problems(table, TENANT, REGISTRY)) == 2
+    assert len(await list_problems(table, TENANT, REGISTRY)) == 2
 
 
 async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: MemoryTable) -> None:
@@ -200,7 +202,7 @@ async def test_checker_tells_a_tenant_that_housekeeping_does_not_know(table: Mem
 
 async def names(table: MemoryTable, expected: list[str]) -> None:
     """The checker gives one line for each of these, and no other."""
-    found = await problems(table, TENANT, REGISTRY)
+    found = await list_problems(table, TENANT, REGISTRY)
     assert all("\n" not in line for line in found)
     missing = [text for text in expected if not any(text in line for line in found)]
     assert (missing, len(found)) == ([], len(expected)), found
@@ -440,9 +442,9 @@ async def test_broken_rows_are_named_and_mended(
 ) -> None:
     ids, store = await whole(either), Store(either, REGISTRY)
     await store.of(TENANT).pending.announce()
-    assert await problems(either, TENANT, REGISTRY) == []
+    assert await list_problems(either, TENANT, REGISTRY) == []
     await apply(either, changes, ids)
-    agrees(await problems(either, TENANT, REGISTRY), named, ids)
+    agrees(await list_problems(either, TENANT, REGISTRY), named, ids)
     fixed = await fix(store, TENANT, REGISTRY)
     agrees(fixed.report.problems, left, ids)
     assert bool(fixed.done) == (len(left) < len(named))
@@ -462,9 +464,9 @@ async def test_a_change_that_nobody_goes_on_with_is_finished(either: Table) -> N
     added = {f"m {number}": Member(f"m {number}") for number in range(130)}
     with pytest.raises(TableUnavailable):
         await Store(faulty, REGISTRY).of(TENANT).members.change(ids["group"], Changes(added))
-    assert await problems(either, TENANT, REGISTRY) == []
+    assert await list_problems(either, TENANT, REGISTRY) == []
     await either.commit(TENANT, [Write("merge", f"c {ids['group']}", {"beat": OLD})])
-    agrees(await problems(either, TENANT, REGISTRY), ["c {group}: is a change that was cut short"], ids)
+    agrees(await list_problems(either, TENANT, REGISTRY), ["c {group}: is a change that was cut short"], ids)
     fixed = await fix(Store(either, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.problems) == ([f"c {ids['group']}: finished"], [])
     assert fixed.report.memberships == 132
@@ -501,7 +503,7 @@ async def test_what_is_mended_behaves(table: MemoryTable) -> None:
     assert await store.of(TENANT).resources.find_unique_id(USER_TYPE, index, "ida") == ids["user"]
     assert [group async for _, group in store.of(TENANT).members.read_groups(ids["user"])] == [ids["group"]]
     await store.housekeeping.run(everything=True)
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
 
 
 async def test_a_repair_shows_no_change_of_the_document(table: MemoryTable) -> None:
@@ -554,7 +556,7 @@ async def test_a_check_beside_live_traffic_names_nothing(table: MemoryTable) -> 
     await table.commit(TENANT, [Write("merge", f"r {group}", {"v": 1}), Write("upsert", f"o {group}")])
     for cut in range(len(seen) + 1):
         mixed = Mixed(table, seen, cut)
-        assert await problems(mixed, TENANT, REGISTRY) == [], cut
+        assert await list_problems(mixed, TENANT, REGISTRY) == [], cut
 
 
 class Mixed:
@@ -586,7 +588,7 @@ async def test_a_resource_that_changes_during_the_second_look_is_looked_at_again
         return await read(partition, key)
 
     mixed.read = renamed
-    assert await problems(mixed, TENANT, REGISTRY) == []
+    assert await list_problems(mixed, TENANT, REGISTRY) == []
     assert (
         await store.of(TENANT).resources.find_unique_id(USER_TYPE, USER_TYPE.indexes["username"], "ida") == ids["user"]
     )
@@ -630,13 +632,15 @@ async def test_the_shared_partition_is_looked_at(
 async def test_a_tenants_own_row_there_belongs_to_its_check(table: MemoryTable) -> None:
     await whole(table)
     table.load(SHARED, {shared_keys.tenant_key(TENANT): {"tenant": TENANT}})
-    assert await problems(table, TENANT, REGISTRY) == ["~ t tenant: does not say when the tenant was last written to"]
+    assert await list_problems(table, TENANT, REGISTRY) == [
+        "~ t tenant: does not say when the tenant was last written to"
+    ]
 
 
 async def test_a_tenant_with_pending_rows_is_announced(table: MemoryTable) -> None:
     await whole(table)
     await table.commit(TENANT, [Pending.make_note({"kind": "detach", "id": "u-x", "members": False})])
-    assert len(await problems(table, TENANT, REGISTRY)) == 1
+    assert len(await list_problems(table, TENANT, REGISTRY)) == 1
     fixed = await fix(Store(table, REGISTRY), TENANT, REGISTRY)
     assert (fixed.done, fixed.report.problems) == ([f"{TENANT}: announced to housekeeping"], [])
 

@@ -9,7 +9,7 @@ import pytest
 
 from dev.azurite import Azurite
 from dev.credentials import new_key
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.operate.connections.kept import KeptInVault
 from scim.operate.errors import CommandError
 from scim.operate.tenants.erasing import require_quiet
@@ -174,7 +174,7 @@ async def test_move_to_another_table(
             for each in (source, arrived)
         )
         assert copied == kept
-        assert await problems(target, client.tenant, REGISTRY) == []
+        assert await list_problems(target, client.tenant, REGISTRY) == []
     finally:
         await target.close()
     again = await operator.tool(*move)

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from scim.operate.check import examine, problems
+from scim.operate.check import examine, list_problems
 from scim.operate.reindex import Reindexed, reindex
 from scim.schema.loading import load
 from scim.store import properties
@@ -101,7 +101,7 @@ async def test_a_lost_answer_is_made_up_for(versions: Versions, table: MemoryTab
 
     faulty.disturb(after=lose)
     assert (await run(versions, faulty)).done
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
 
 
 async def test_duplicates_are_told_with_both_ids(versions: Versions, table: MemoryTable, clock: Clock) -> None:
@@ -122,7 +122,7 @@ async def test_duplicates_are_told_with_both_ids(versions: Versions, table: Memo
     assert (await versions.new.request("PATCH", f"/Users/{bob}", body)).status == 200
     assert (await run(versions)).done
     assert await found(versions.new, by_code("1")) == ["ada"]
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
 
 
 async def test_a_row_of_somebody_without_the_value_is_taken_over(
@@ -136,7 +136,7 @@ async def test_a_row_of_somebody_without_the_value_is_taken_over(
     assert (await run(versions)).done
     rows = {row.key: row.values["id"] for row in table.rows(TENANT) if row.key.startswith(UNIQUE)}
     assert rows == {f"{UNIQUE} 1": ada, f"{UNIQUE} 2": bob}
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
 
 
 async def test_values_that_an_older_version_changed_lose_their_rows(
@@ -156,7 +156,7 @@ async def test_values_that_an_older_version_changed_lose_their_rows(
     assert (done.written, done.removed, done.done) == (2, 2, True)
     assert row_keys(table, UNIQUE) == [f"{UNIQUE} 2", f"{UNIQUE} 3"]
     assert row_keys(table, "l u title") == [f"l u title y {ada}"]
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
 
 
 async def test_rows_of_names_that_were_folded_whole(versions: Versions, table: MemoryTable, clock: Clock) -> None:
@@ -176,7 +176,7 @@ async def test_rows_of_names_that_were_folded_whole(versions: Versions, table: M
         writes += [Write("delete", new), Write("insert", old, {"id": id})]
     await table.commit(TENANT, [*writes, Write("merge", row.key, {"keys": keys})])
     assert await by_name(versions.new, "Straße") == []
-    named = "\n".join(await problems(table, TENANT, versions.registry))
+    named = "\n".join(await list_problems(table, TENANT, versions.registry))
     for new, old in right.items():
         assert (
             f"{new}: is missing, but the document of {id} has the value" in named
@@ -185,7 +185,7 @@ async def test_rows_of_names_that_were_folded_whole(versions: Versions, table: M
     clock.move(7)
     done = await run(versions)
     assert (done.written, done.added, done.removed, done.done) == (1, 2, 2, True)
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
     assert await by_name(versions.new, "STRAßE") == ["Straße"]
     assert await by_name(versions.new, "strasse") == []
     assert (await versions.new.post("/Users", {"userName": "Strasse"})).status == 201
@@ -248,7 +248,7 @@ async def test_rows_of_an_index_that_went_go_only_when_asked(
     assert row_keys(table, UNIQUE) + row_keys(table, "l u title") == []
     row = await table.read(TENANT, f"r {ada}")
     assert row and row.values["keys"] == "x u username ada"
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     # When the index comes again, the user is found by a scan until it is indexed again.
     for _ in range(2):
         assert await found(versions.new, by_code("1")) == ["ada"]
@@ -337,7 +337,7 @@ async def test_beside_live_traffic(clock: Clock, tmp_path: Path, seed: int) -> N
     assert (done.duplicates, done.left, done.again) == ([], [], {})
     for id, code in codes.items():
         assert await found(versions.new, by_code(code)) == [names[id]]
-    assert await problems(table, TENANT, versions.registry) == []
+    assert await list_problems(table, TENANT, versions.registry) == []
 
 
 async def test_a_resource_that_never_rests_is_left(versions: Versions, table: MemoryTable, clock: Clock) -> None:

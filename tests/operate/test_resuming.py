@@ -13,7 +13,7 @@ from scim.operate.tenants.dump import Dump
 from scim.operate.tenants.erasing import erase
 from scim.operate.tenants.exporting import export
 from scim.operate.tenants.importing import import_all
-from scim.operate.tenants.measure import measure, tenants
+from scim.operate.tenants.measure import list_tenants, measure
 from scim.operate.tenants.moving import move
 from scim.operate.tenants.restoring import plan, restore
 from scim.security.usage import Used
@@ -378,7 +378,7 @@ async def test_sizes(tmp_path: Path) -> None:
     table.clear(TENANT)
     table.load(TENANT, dict(sorted(kept.items())))
     table.reset()
-    assert [tenant async for tenant in tenants(table)] == [TENANT]
+    assert [tenant async for tenant in list_tenants(table)] == [TENANT]
     size = await measure(table, REGISTRY, TENANT)
     assert (size.rows, size.memberships, size.resources["User"]) == (len(kept), 6_000, 6_000)
     assert len(table.trips) <= 2 + 1 + len(kept) / 1000

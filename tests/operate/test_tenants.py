@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scim.operate.check import examine, problems
+from scim.operate.check import examine, list_problems
 from scim.operate.tenants.dump import FORMAT
 from scim.store.shared_keys import SHARED
 from scim.store.table import Table
@@ -67,7 +67,7 @@ async def test_export_and_import_give_the_same_answers(operator: Operator, new_c
     assert (made["made"], made["there"], made["problems"]) == (16, 0, [])
     assert (made["resources"], made["memberships"]) == (lines[-1]["resources"], 76)
     assert await answers(other, ids) == await answers(one, ids)
-    assert await problems(table, other.tenant, REGISTRY) == []
+    assert await list_problems(table, other.tenant, REGISTRY) == []
     again = await operator.run("tenants", "import", "a.jsonl", "--tenant", other.tenant)
     assert "0 resources were made, 16 were there and equal" in again and "as the file does" in again
 
@@ -148,7 +148,7 @@ async def test_deleted_user_comes_back_in_its_groups(
         members = (await client.get(f"/Groups/{group}")).json["members"]
         assert len(members) == number
         assert [member["display"] for member in members if member["value"] == user] == ["Number 0"]
-    assert await problems(table, client.tenant, REGISTRY) == []
+    assert await list_problems(table, client.tenant, REGISTRY) == []
 
 
 async def test_deleted_group_comes_back_with_those_who_are_there(
@@ -184,7 +184,7 @@ async def test_overwritten_resources_are_replaced(
         )
         assert after["meta"].pop("lastModified") > before["meta"].pop("lastModified")
         assert after == before
-    assert await problems(table, client.tenant, REGISTRY) == []
+    assert await list_problems(table, client.tenant, REGISTRY) == []
     assert "0 came back, 0 were replaced" in await operator.run("tenants", "import", "a.jsonl", *only(backed_up[2]))
 
 

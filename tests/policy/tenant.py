@@ -6,7 +6,7 @@ from typing import Any
 
 from scim.feed.log import Log
 from scim.feed.sequencer import Sequencer
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.service.steering import release, set_policy, show_policy
 from tests.core import REGISTRY
 from tests.store.memory import Door, MemoryTable
@@ -90,4 +90,4 @@ class Tenant:
         return await release(self.table, REGISTRY, self.name)
 
     async def problems(self) -> list[str]:
-        return await problems(self.table, self.name, REGISTRY)
+        return await list_problems(self.table, self.name, REGISTRY)

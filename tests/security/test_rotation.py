@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.credentials import new_key
-from scim.operate.connections.rotation import by_age, rotation
+from scim.operate.connections.rotation import find_rotation, sort_by_age
 from scim.security.connections import Connection, Credential
 from scim.security.usage import Used
 from tests.core import cases
@@ -50,7 +50,7 @@ STANDS = {
 @pytest.mark.parametrize(("used", "safe", "mention"), cases(STANDS))
 @pytest.mark.parametrize("keys", [(OLD, NEW), (NEW, OLD)], ids=["old first", "new first"])
 def test_rotation(keys: tuple[Credential, ...], used: list[Used] | None, safe: bool, mention: str) -> None:
-    turn = rotation(connection(*keys), used, NOW)
+    turn = find_rotation(connection(*keys), used, NOW)
     assert turn is not None
     assert (turn.old, turn.new, turn.safe) == (OLD, NEW, safe)
     assert mention in turn.advice
@@ -62,13 +62,13 @@ def test_rotation(keys: tuple[Credential, ...], used: list[Used] | None, safe: b
 
 @pytest.mark.parametrize("used", [None, [], [use(NEW, 1, 0)]], ids=["not known", "none", "used"])
 def test_one_credential_is_no_rotation(used: list[Used] | None) -> None:
-    assert rotation(connection(NEW), used, NOW) is None
+    assert find_rotation(connection(NEW), used, NOW) is None
 
 
 def test_credential_without_a_date_is_the_older_one() -> None:
     undated = [Credential(value=new_key("contoso")) for _ in range(2)]
-    assert by_age(connection(NEW, undated[0])) == [undated[0], NEW]
-    assert by_age(connection(*undated)) == undated
+    assert sort_by_age(connection(NEW, undated[0])) == [undated[0], NEW]
+    assert sort_by_age(connection(*undated)) == undated
 
 
 # Under load: clients in loops, while the operator's tool runs a whole rotation.

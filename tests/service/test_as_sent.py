@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from scim.app import Application
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from tests.support import ENTERPRISE, Client, Response
 
@@ -214,7 +214,7 @@ async def test_street_names_are_two(client: Client, application: Application) ->
         assert await found(client, f'userName eq "{name}"') == ["Straße"]
         assert await found(client, f'userName sw "{name[:5]}"') == ["Straße"]
     assert await found(client, 'userName sw "stra"') == sorted(names)
-    assert await problems(application.table, client.tenant, load()) == []
+    assert await list_problems(application.table, client.tenant, load()) == []
 
 
 ADA = {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": "ada@x.example"}}

@@ -11,7 +11,7 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 import function_app
 from scim.app import Application
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.conftest import NewClient
@@ -514,7 +514,7 @@ async def test_a_hundred_posts_take_a_few_trips(
     assert await names(client) == HUNDRED
     last = (await client.get(f"/Users/{id_of(found[99])}")).json
     assert (last["userName"], last["meta"]["version"]) == (HUNDRED[99], found[99]["version"])
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("at", [0, 30, 99])
@@ -539,7 +539,7 @@ async def test_many_duplicates_and_faulty_ones_among_them(client: Client, applic
     expected[50] = 400
     assert statuses(found) == expected
     assert await names(client) == [name for number, name in enumerate(HUNDRED) if number not in (50, 60)]
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 LOST: list[Exception] = [ServiceResponseError("the connection was reset"), ServiceRequestError("no connection")]
@@ -558,7 +558,7 @@ async def test_a_shared_transaction_whose_answer_is_lost_is_done_once(
     assert await names(client) == HUNDRED
     for result in found[::33]:
         assert (await client.get(f"/Users/{id_of(result)}")).json["meta"]["version"] == result["version"]
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 async def test_the_sdk_retrying_a_shared_transaction_is_no_conflict(client: Client, wire: Wire) -> None:

@@ -15,7 +15,7 @@ from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 import function_app
 from dev.azurite import Azurite, free_port
 from scim.app import Application
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.support import Client, Request, Wire
@@ -61,7 +61,7 @@ async def test_a_write_whose_answer_is_lost_is_done_once(
     assert answer.status == status, answer.body
     assert lost == []
     assert (await client.get("/Users")).json["totalResults"] == {201: 2, 200: 1, 204: 0}[status]
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -15,7 +15,7 @@ from azure.core.exceptions import ServiceRequestError
 import function_app
 from dev.host import Host
 from scim.app import Application
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from scim.settings import Settings
 from tests.conftest import NewClient
@@ -472,7 +472,7 @@ async def test_a_group_is_created_with_its_members_or_not_at_all(
     values = [{"value": id} for id in [user["id"], *others]]
     expect_error(await client.post("/Groups", {"displayName": "TAKEN", "members": values}), 409, "uniqueness", "TAKEN")
     assert await groups_of(client, user) == [group["id"]]
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 PUTS = {
@@ -553,7 +553,7 @@ async def test_operations_on_present_members(
     answer = await client.patch(path_of(group), *operations)
     assert (answer.status, answer.body) == (204, b""), answer.body
     assert await members_of(client, group) == sorted(expected)
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 # All or nothing.
@@ -616,7 +616,7 @@ async def test_a_patch_that_fails_changes_nothing_at_all(
     before = (await client.get(path_of(group))).json
     expect_error(await client.patch(path_of(group), *operations), *error)
     assert (await client.get(path_of(group))).json == before
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -707,7 +707,7 @@ async def test_both_edges_agree_after_concurrent_adds_and_removes(client: Client
     assert set(members) <= {user["id"] for user in users}
     for user in users:
         assert await groups_of(client, user) == ([group["id"]] if user["id"] in members else []), members
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 @pytest.mark.parametrize("seen", [0, 1], ids=["before it looks", "between two looks"])
@@ -758,7 +758,7 @@ async def test_a_concurrent_rename_and_concurrent_adds_all_survive(client: Clien
     kept = (await client.get(path_of(group))).json
     assert (kept["displayName"], kept["externalId"]) == ("New", "e-2")
     assert sorted(member["value"] for member in kept["members"]) == ids
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 async def test_of_concurrent_patches_with_one_if_match_only_one_succeeds(client: Client) -> None:
@@ -794,7 +794,7 @@ async def test_of_many_groups_of_one_name_one_is_made_with_its_own_members(
     assert (await client.get("/Groups?excludedAttributes=members")).json["totalResults"] == 1
     for user, answer in zip(users, answers, strict=True):
         assert await groups_of(client, user) == ([answer.json["id"]] if answer.status == 201 else [])
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 # Tenants, settings.

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from scim.app import Application
-from scim.operate.check import problems
+from scim.operate.check import list_problems
 from scim.schema.loading import load
 from tests.conftest import NewClient
 from tests.store.memory import Door, MemoryTable
@@ -34,7 +34,7 @@ async def test_of_twenty_posts_of_one_user_name_exactly_one_wins(client: Client,
     assert listed["totalResults"] == 1
     (winner,) = (answer.json for answer in answers if answer.status == 201)
     assert listed["Resources"][0]["id"] == winner["id"]
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
 
 
 async def test_concurrent_patches_of_different_attributes_all_survive(client: Client) -> None:
@@ -104,7 +104,7 @@ async def test_index_rows_follow_the_document(client: Client, application: Appli
         (f'manager eq "{user["id"]}"', 1),
     ]:
         assert (await client.get(query(filter))).json["totalResults"] == hits, filter
-    assert await problems(application.table, client.tenant, REGISTRY) == []
+    assert await list_problems(application.table, client.tenant, REGISTRY) == []
     await client.delete(f"/Users/{user['id']}")
     await application.housekeep(everything=True)
     left = [row.key async for page in application.table.pages(client.tenant, "", "\uffff") for row in page]

@@ -14,7 +14,7 @@ import pytest
 
 from dev.azurite import Azurite
 from scim.ids import new_id
-from scim.operate.check import examine, problems
+from scim.operate.check import examine, list_problems
 from scim.operate.reindex import reindex
 from scim.schema.loading import load
 from scim.store import keys
@@ -118,7 +118,7 @@ async def test_the_first_group_is_made_whatever_its_size(table: MemoryTable, mem
     group = await create(store, TENANT, GROUP_TYPE, {"displayName": "all"}, held)
     assert len([member async for member in store.of(TENANT).members.read_members(group.id)]) == members
     assert len(said(table)) == 1
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
 
 
 @pytest.mark.parametrize("members", [0, 3, 4, 5, 60])
@@ -240,7 +240,7 @@ async def test_rolling_out(versions: Versions, clock: Clock, tmp_path: Path) -> 
     for code, name in (("1", "ada"), ("2", "bob"), ("3", "cid")):
         assert await found(new, by_code(code)) == [name]
     assert (await new.post("/Users", person("dan", "3"))).status == 409
-    assert await problems(versions.table, versions.tenant, registry) == []
+    assert await list_problems(versions.table, versions.tenant, registry) == []
     idle = await reindex(versions.table, versions.tenant, registry)
     assert (idle.read, idle.written, idle.done) == (3, 0, True)
 
@@ -263,7 +263,7 @@ async def test_rolling_back(versions: Versions, clock: Clock, tmp_path: Path) ->
         assert await found(client, 'title eq "chief"') == ["bob"]
     assert (await reindex(versions.table, versions.tenant, registry)).done
     assert await found(new, 'title eq "clerk"') == ["ada", "cid"]
-    assert await problems(versions.table, versions.tenant, registry) == []
+    assert await list_problems(versions.table, versions.tenant, registry) == []
     await old.delete(f"/Users/{ada}")
     assert await found(new, by_code("1")) == []
     assert (await new.post("/Users", person("dan", "1"))).status == 201
@@ -362,7 +362,7 @@ async def test_a_duplicate_never_keeps_a_user_from_being_disabled(versions: Vers
     assert await change(versions.new, cid, **{f"{HR}:code": "1"}) == 409
     assert await change(versions.new, bob, userName="ada") == 409
     assert await change(versions.new, bob, userName="rob") == 200
-    assert await problems(versions.table, versions.tenant, versions.registry) == []
+    assert await list_problems(versions.table, versions.tenant, versions.registry) == []
 
 
 # Everything at random.

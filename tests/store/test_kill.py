@@ -24,7 +24,7 @@ import pytest
 
 from dev.azurite import Azurite
 from dev.credentials import SEALS
-from scim.operate.check import Report, examine, problems
+from scim.operate.check import Report, examine, list_problems
 from scim.store.members import Member
 from scim.store.store import Store
 from scim.store.table.azure import AzureTable
@@ -196,7 +196,7 @@ async def test_killed(killable: Killable, method: str, recover: Recover, done: b
     assert (report.problems, report.pending) == ([], 1)  # it is in the middle, and that is a valid state
 
     await recover(killable, request_, path, dice)
-    assert await problems(killable.table, killable.tenant, REGISTRY) == []
+    assert await list_problems(killable.table, killable.tenant, REGISTRY) == []
     report = await killable.report()
     allowed = [request_.after] if done else [request_.after, request_.before]
     group = await found(killable)

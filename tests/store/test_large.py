@@ -16,7 +16,7 @@ import pytest
 
 from dev.azurite import Azurite
 from scim.app import Application
-from scim.operate.check import Report, examine, problems
+from scim.operate.check import Report, examine, list_problems
 from scim.store import keys, properties, shared_keys
 from scim.store.members import Changes, Member
 from scim.store.shared_keys import SHARED
@@ -82,7 +82,7 @@ async def test_large_group_is_what_the_store_writes() -> None:
     made = await create(
         Store(posted), TENANT, GROUP_TYPE, {"displayName": "all"}, [Member(member(n)) for n in range(3)]
     )
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     shape = {row.key: sorted(row.values) for row in table.rows(TENANT)}
     left = [row for row in posted.rows(TENANT) if not row.key.startswith(("w ", "e "))]
     assert {row.key.replace(made.id, GROUP): sorted(row.values) for row in left} == shape
@@ -177,7 +177,7 @@ async def test_large_group_is_whole(large: MemoryTable) -> None:
     """The tests before took nobody out for good, and put nobody in."""
     held = [one.value async for _, one in Store(large).of(TENANT).members.read_members(GROUP)]
     assert held == [member(n) for n in range(LARGE)]
-    assert await problems(large, TENANT, REGISTRY) == []
+    assert await list_problems(large, TENANT, REGISTRY) == []
 
 
 async def test_members_are_streamed(large: MemoryTable) -> None:
@@ -236,7 +236,7 @@ async def test_large_group_can_be_emptied(ask: Ask) -> None:
     assert response.status in (200, 204), response.body
     assert len((await client.get(f"/Groups/{GROUP}")).json.get("members", [])) <= 1
     await Store(table).housekeeping.run(everything=True)
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
 
 
 # A million users.
@@ -281,7 +281,7 @@ def many_users() -> Iterator[MemoryTable]:
 
 
 async def test_many_users_are_what_the_store_writes(few_users: MemoryTable) -> None:
-    assert await problems(few_users, TENANT, REGISTRY) == []
+    assert await list_problems(few_users, TENANT, REGISTRY) == []
 
 
 ID = f"u-{7:024}"

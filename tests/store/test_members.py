@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim.operate.check import examine, problems
+from scim.operate.check import examine, list_problems
 from scim.schema.validation import Document
 from scim.store import properties
 from scim.store.members import SINGLE, Changes, Member, find_changes
@@ -59,7 +59,7 @@ async def groups(store: Store, member: str) -> list[str]:
 
 
 async def clean(table: MemoryTable, invented: Iterable[str] = ()) -> None:
-    assert await problems(table, TENANT, REGISTRY, invented=set(invented)) == []
+    assert await list_problems(table, TENANT, REGISTRY, invented=set(invented)) == []
     assert (await examine(table, TENANT, REGISTRY)).pending == 0
 
 

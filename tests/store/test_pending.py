@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from scim.operate.check import examine, problems
+from scim.operate.check import examine, list_problems
 from scim.schema.validation import Document
 from scim.store import pending, properties, sequences, shared_keys, tenants
 from scim.store.members import Changes, Member, Members
@@ -77,7 +77,7 @@ async def held(store: Store, group: str) -> set[str]:
 
 async def clean(table: Table) -> None:
     """Nothing is broken and nothing is pending."""
-    assert await problems(table, TENANT, REGISTRY) == []
+    assert await list_problems(table, TENANT, REGISTRY) == []
     assert (await examine(table, TENANT, REGISTRY)).pending == 0
 
 
@@ -336,7 +336,7 @@ async def test_killed_then_nothing_is_broken(operation: Operation, before: bool)
         disturb(setup.wire, dies(number), before)
         with pytest.raises(Killed):
             await operation.run(setup.process, setup.id)
-        assert await problems(setup.table, TENANT, REGISTRY) == [], number
+        assert await list_problems(setup.table, TENANT, REGISTRY) == [], number
 
 
 @pytest.mark.parametrize("before", cases(WHEN))
@@ -370,7 +370,7 @@ async def test_housekeeping_killed_too(operation: Operation, before: bool) -> No
                 whole = True
             except Killed:
                 whole = False
-                assert await problems(setup.table, TENANT, REGISTRY) == [], (number, second)
+                assert await list_problems(setup.table, TENANT, REGISTRY) == [], (number, second)
                 await Store(setup.table).housekeeping.run(everything=True)
             await clean(setup.table)
             assert state(setup.table) in allowed, (number, second)
@@ -391,7 +391,7 @@ async def test_unavailable_then_housekeeping(operation: Operation) -> None:
         setup.wire.disturb(before=raises(TableUnavailable, number, forever=True))
         with pytest.raises(TableUnavailable):
             await operation.run(setup.process, setup.id)
-        assert await problems(setup.table, TENANT, REGISTRY) == [], number
+        assert await list_problems(setup.table, TENANT, REGISTRY) == [], number
         setup.wire.disturb()
         await setup.process.housekeeping.run(everything=True)
         await clean(setup.table)
@@ -419,7 +419,7 @@ async def test_what_is_lost_once_is_no_failure(operation: Operation, error: type
         transactions = setup.wire.number
         setup.wire.disturb()
         await holds_version(setup, result)
-        assert await problems(setup.table, TENANT, REGISTRY) == [], number
+        assert await list_problems(setup.table, TENANT, REGISTRY) == [], number
         await setup.process.housekeeping.run(everything=True)
         await clean(setup.table)
         assert state(setup.table) == after, number

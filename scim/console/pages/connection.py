@@ -15,8 +15,8 @@ from scim.console.visit import Answer, NotThere, Page, Redirect, Visit
 from scim.console.words import WORDS
 from scim.operate.connections import printed
 from scim.operate.connections.commands import Commands, View
-from scim.operate.connections.entered import fields
-from scim.operate.connections.rotation import by_age
+from scim.operate.connections.entered import list_fields
+from scim.operate.connections.rotation import sort_by_age
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection
 
@@ -30,7 +30,7 @@ async def reveal(visit: Visit) -> Answer:
     """The newest secret, if it was made to be shown again."""
     commands = visit.parts.commands()
     view = await _find(visit, commands)
-    key = next((key for key in reversed(by_age(view.connection)) if key.recoverable), None)
+    key = next((key for key in reversed(sort_by_age(view.connection)) if key.recoverable), None)
     if key is None:
         return _page(visit, view, WORDS.connection.kept_digest)
     return show_secret(visit, visit.tenant, view.connection, key.value, commands)
@@ -120,9 +120,9 @@ def _page(visit: Visit, view: View, wrong: str = "", remarks: list[str] | None =
         **about(visit),
         "name": connection.name,
         "it": connection,
-        "fields": fields(connection, tenant_url(visit), None),
+        "fields": list_fields(connection, tenant_url(visit), None),
         "recoverable": any(key.recoverable for key in connection.keys),
-        "keys": printed.data(view, visit.now)["keys"],
+        "keys": printed.build_data(view, visit.now)["keys"],
         "turn": view.rotation,
         "last": find_last(view),
         "tone": judge(view, visit.now),

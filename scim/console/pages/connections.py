@@ -9,7 +9,7 @@ from scim.console.rendering import link
 from scim.console.visit import Answer, Page, Visit
 from scim.console.words import WORDS
 from scim.operate.connections.commands import Commands
-from scim.operate.connections.entered import fields
+from scim.operate.connections.entered import list_fields
 from scim.operate.errors import CommandError
 from scim.security.connections import ENTRA_PREFIX, Connection
 from scim.security.keys import CONNECTION_NAME, fingerprint
@@ -83,7 +83,7 @@ def show_secret(visit: Visit, tenant: str, connection: Connection, secret: str, 
     values = {
         **about(visit, tenant),
         "name": connection.name,
-        "fields": fields(connection, tenant_url(visit), secret),
+        "fields": list_fields(connection, tenant_url(visit), secret),
         "recoverable": key is not None and key.recoverable,
         "takes_effect": commands.takes_effect,
         "remarks": commands.remarks,

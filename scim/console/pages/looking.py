@@ -61,7 +61,7 @@ def find_last(view: View) -> datetime | None:
 
 def name_state(view: View, now: datetime) -> str:
     """Return in a few words whether a connection works, and what is coming."""
-    text = printed.state(view.connection, now)
+    text = printed.describe_state(view.connection, now)
     return text[:1].upper() + text[1:]
 
 

@@ -61,7 +61,7 @@ class FeedSurvey:
         if fault or not sound or not isinstance(changes, list) or not all(_is_change(one) for one in changes):
             self._say(row.key, "is a row of the outbox that cannot be read")
             return
-        written = rules.time_of(parse_written_time(row.etag))
+        written = rules.parse_time(parse_written_time(row.etag))
         if written is not None and written < self._late:
             self._say(row.key, f"{WAITING} since {written:%Y-%m-%d %H:%M}")
 
@@ -81,7 +81,7 @@ class FeedSurvey:
 
     def _take_event(self, row: Row) -> None:
         event, fault = rules.read_document(row)
-        number = _number(row.key)
+        number = _parse_number(row.key)
         if number is None or fault or event is None or event.get("seq") != number:
             self._say(row.key, "is an event that cannot be read, or stands at the number of another")
             return
@@ -106,7 +106,7 @@ class FeedSurvey:
 
     async def look(self, table: Table, tenant: str) -> None:
         """Look again at what did not agree. Raises TableUnavailable."""
-        oldest = await self._oldest(table, tenant) if self._missing else None
+        oldest = await self._find_oldest(table, tenant) if self._missing else None
         for number in self._missing[:_MOST_LOOKS]:
             if oldest is not None and number > oldest and await table.read(tenant, keys.log_key(number)) is None:
                 self._say(keys.log_key(number), "is missing: the change feed has a gap")
@@ -114,17 +114,17 @@ class FeedSurvey:
             if await table.read(tenant, key) is None and await table.read(tenant, event) is not None:
                 self._say(event, f"names {key}, which does not exist")
         for key in self._about:
-            of = _number(key)
+            of = _parse_number(key)
             named = None if of is None else keys.log_key(of)
             row = await table.read(tenant, key)
             if row is not None and (named is None or await table.read(tenant, named) is None):
                 removal = Repair("removed", [Write("delete", key, etag=row.etag)])
                 self._say(key, "is about an event that is not in the change feed", removal)
 
-    async def _oldest(self, table: Table, tenant: str) -> int | None:
+    async def _find_oldest(self, table: Table, tenant: str) -> int | None:
         async for page in table.pages(tenant, *keys.log_range(-1), size=1, keys_only=True):
             if page:
-                return _number(page[0].key)
+                return _parse_number(page[0].key)
         return None
 
 
@@ -132,6 +132,6 @@ def _is_change(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("op"), str) and isinstance(value.get("id"), str)
 
 
-def _number(key: str) -> int | None:
+def _parse_number(key: str) -> int | None:
     text = key.rpartition(" ")[2]
     return int(text) if len(text) == 16 and text.isdecimal() else None

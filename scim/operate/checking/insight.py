@@ -18,7 +18,7 @@ def find_insight_fault(row: Row) -> str:
             return "is a failure that cannot be read"
         if row.key != failure.key:
             return "is a failure of another subject than its key says"
-        return "" if rules.time_of(failure.first) and rules.time_of(failure.last) else "is a failure at no time"
+        return "" if rules.parse_time(failure.first) and rules.parse_time(failure.last) else "is a failure at no time"
     try:
         _, minutes = parse_counts(row)
         sound = all(isinstance(number, int) for counts in minutes.values() for number in counts.values())

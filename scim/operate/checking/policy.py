@@ -70,14 +70,14 @@ class PolicySurvey:
     async def look(self, table: Table, tenant: str) -> None:
         """Look again at what did not agree. Raises TableUnavailable."""
         for key, user in self._waiting.items() - self._places.items():
-            if await self._names(table, tenant, user, key) and await table.read(tenant, key) is None:
+            if await self._is_named(table, tenant, user, key) and await table.read(tenant, key) is None:
                 self._say(keys.seat_key(user), f"names a place in line that is not there: {key}")
         for key, user in self._places.items() - self._waiting.items():
-            if await table.read(tenant, key) is not None and not await self._names(table, tenant, user, key):
+            if await table.read(tenant, key) is not None and not await self._is_named(table, tenant, user, key):
                 self._say(key, f"is a place in line of {user}, who does not wait there")
         await self._look_at_numbers(table, tenant)
 
-    async def _names(self, table: Table, tenant: str, user: str, key: str) -> bool:
+    async def _is_named(self, table: Table, tenant: str, user: str, key: str) -> bool:
         row = await table.read(tenant, keys.seat_key(user))
         holder = _read_holder(row) if row is not None else None
         seats = holder.seats if holder else {}
@@ -85,7 +85,7 @@ class PolicySurvey:
 
     async def _look_at_numbers(self, table: Table, tenant: str) -> None:
         """Compare how many seats are taken, unless the log moved on while they were counted again."""
-        if self._head is None or _read_used(self._head) == _limited(self._head, self._assigned):
+        if self._head is None or _read_used(self._head) == _select_limited(self._head, self._assigned):
             return
         head = await table.read(tenant, keys.FEED)
         if head is None:
@@ -95,8 +95,8 @@ class PolicySurvey:
             for holder in filter(None, map(_read_holder, page)):
                 counted.update(licence for licence, seat in holder.seats.items() if seat == ASSIGNED)
         after = await table.read(tenant, keys.FEED)
-        if after is not None and after.etag == head.etag and _read_used(head) != _limited(head, counted):
-            used, taken = dict(_read_used(head)), dict(_limited(head, counted))
+        if after is not None and after.etag == head.etag and _read_used(head) != _select_limited(head, counted):
+            used, taken = dict(_read_used(head)), dict(_select_limited(head, counted))
             self._say(keys.FEED, f"says that other seats are taken ({used}) than are ({taken})")
 
     def _say(self, key: str, rule: str) -> None:
@@ -104,14 +104,14 @@ class PolicySurvey:
 
 
 def _is_until(text: object) -> bool:
-    return text == "" or rules.time_of(text) is not None
+    return text == "" or rules.parse_time(text) is not None
 
 
 def _read_used(head: Row) -> Counter[str]:
     return +Counter(State.load(str(head.values.get("policy", ""))).used)
 
 
-def _limited(head: Row, counted: Counter[str]) -> Counter[str]:
+def _select_limited(head: Row, counted: Counter[str]) -> Counter[str]:
     """Return the counts of the licences that are limited: of others, rows may tell how it was before."""
     limits = State.load(str(head.values.get("policy", ""))).limits
     return Counter({licence: number for licence, number in counted.items() if licence in limits and number})

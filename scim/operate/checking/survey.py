@@ -42,11 +42,11 @@ class Indexes:
         self._covers: dict[str, bool] = {}
 
     def declared(self, key: str) -> tuple[ResourceType, Index] | None:
-        """The index of a row's key; None if these schemas do not have it."""
+        """Return the index of a row's key; None if these schemas do not have it."""
         return self._declared.get(keys.parse_index_name(key))
 
     def covers(self, key: str) -> bool:
-        """Whether every document must have its rows of the index that the key belongs to."""
+        """Return whether every document must have its rows of the index that the key belongs to."""
         name = keys.parse_index_name(key)
         if name not in self._covers:
             found = self._declared.get(name)
@@ -97,21 +97,21 @@ class Survey:
         self._gates: set[str] = set()
         self._old: list[Row] = []
         self._looks: dict[str, Callable[[Row], None]] = {
-            keys.RESOURCES: self._resource,
-            keys.UNIQUE: self._unique,
-            keys.LOOKUP: self._lookup,
-            keys.MEMBER: self._edge,
-            keys.MEMBER_OF: self._twin,
-            keys.PENDING: self._job,
-            keys.BOOKMARK: self._bookmark,
-            keys.CENSUS: self._census,
-            keys.GATE: self._gate,
+            keys.RESOURCES: self._take_resource,
+            keys.UNIQUE: self._take_unique,
+            keys.LOOKUP: self._take_lookup,
+            keys.MEMBER: self._take_edge,
+            keys.MEMBER_OF: self._take_twin,
+            keys.PENDING: self._take_job,
+            keys.BOOKMARK: self._take_bookmark,
+            keys.CENSUS: self._take_census,
+            keys.GATE: self._take_gate,
             keys.CHANGE: self._change,
-            keys.RECEIPT: self._receipt,
-            keys.FAILURE: self._insight,
-            keys.COUNTERS: self._insight,
+            keys.RECEIPT: self._take_receipt,
+            keys.FAILURE: self._take_insight,
+            keys.COUNTERS: self._take_insight,
             **dict.fromkeys(("a", "e", "s", "v"), self.feed.take),
-            "h": self._head,
+            "h": self._take_head,
             **dict.fromkeys(KINDS, self.policy.take),
         }
 
@@ -123,7 +123,7 @@ class Survey:
         try:
             if look is None:
                 self._say(row.key, "is a row of no known kind")
-            elif rules.newer(row) and kind != keys.RESOURCES:
+            elif rules.is_newer(row) and kind != keys.RESOURCES:
                 self._note_newer(row)
             else:
                 look(row)
@@ -133,7 +133,7 @@ class Survey:
             if kind == keys.RESOURCES:
                 self.unread.add(keys.parse_id(row.key))
 
-    def _head(self, row: Row) -> None:
+    def _take_head(self, row: Row) -> None:
         self.feed.take(row)
         self.policy.take_head(row)
 
@@ -141,7 +141,7 @@ class Survey:
         """All rows were there: whatever still waits for its counterpart is suspect."""
         self.feed.finish()
         suspects = self.suspects
-        suspects.indexes |= {key for key in self._lookups if self._held(key) not in self.unread}
+        suspects.indexes |= {key for key in self._lookups if self._read_held(key) not in self.unread}
         suspects.resources.update(self._expected.values())
         suspects.lone |= self._twins
         suspects.groups |= self._groups - self.ids - self.unfinished
@@ -173,20 +173,20 @@ class Survey:
         path = declared[1].path if declared else keys.parse_index_name(key)
         self.noted[f"lack index rows of {path}, or have old ones: run reindex"] += 1
 
-    def _insight(self, row: Row) -> None:
+    def _take_insight(self, row: Row) -> None:
         """Who was refused, or what was counted: nothing depends on it, so that what cannot be read may go."""
         if fault := find_insight_fault(row):
             self._say(row.key, fault, Repair("removed", [Write("delete", row.key, etag=row.etag)]))
 
     # Resources --------------------------------------------------------------------------------------------------------
 
-    def _resource(self, row: Row) -> None:
+    def _take_resource(self, row: Row) -> None:
         id = row.values.get("id")
-        if rules.newer(row):
+        if rules.is_newer(row):
             self._note_newer(row)
             self._leave(row, keys.parse_id(row.key))
             return
-        for fault in rules.resource_faults(row):
+        for fault in rules.find_resource_faults(row):
             self._say(row.key, fault)
         if not isinstance(id, str):
             self._leave(row, keys.parse_id(row.key))
@@ -209,7 +209,7 @@ class Survey:
             if attribute in document:
                 self._say(row.key, f"its document holds {attribute}, which only edges hold")
         wanted = None
-        faults = [rules.split_fault(row, document), rules.document_fault(document, resource_type)]
+        faults = [rules.split_fault(row, document), rules.find_document_fault(document, resource_type)]
         try:
             wanted = keys.build_index_rows(resource_type, id, document)
         except ScimError as error:
@@ -221,17 +221,17 @@ class Survey:
         if wanted is None:
             self._leave(row, id)
             return
-        if rules.outgrown(document, resource_type):
+        if rules.is_outgrown(document, resource_type):
             self.noted["are not what the schemas that were added make of a document now; the next change mends it"] += 1
-        self._agree(id, set(wanted), set(rules.keys_of(row)))
+        self._agree(id, set(wanted), set(rules.parse_keys(row)))
         self._look_at_gate(row, id, resource_type)
 
     def _leave(self, row: Row, id: str) -> None:
         """What belongs to a resource that cannot be judged is not judged either."""
         self.ids.add(id)
         self.unread.add(id)
-        for key in rules.keys_of(row):
-            if self._held(key) == id:
+        for key in rules.parse_keys(row):
+            if self._read_held(key) == id:
                 del self._lookups[key]
         self._gates.discard(id)
 
@@ -257,7 +257,7 @@ class Survey:
 
     def _expect(self, key: str, id: str) -> None:
         if not keys.is_unique(key):
-            if self._held(key) != id:
+            if self._read_held(key) != id:
                 self.suspects.resources.add(id)
             self._lookups.pop(key, None)
         elif key in self._expected:
@@ -273,21 +273,21 @@ class Survey:
                 self.suspects.gates.add(id)
             return
         unsettled = row.values.get("changing") is True
-        if (rules.guarded(row) and gate == change) or (gate and change) or (unsettled and not change):
+        if (rules.is_guarded(row) and gate == change) or (gate and change) or (unsettled and not change):
             self.suspects.gates.add(id)
 
     # Index rows -------------------------------------------------------------------------------------------------------
 
-    def _lookup(self, row: Row) -> None:
+    def _take_lookup(self, row: Row) -> None:
         id = row.values.get("id")
         self._lookups[row.key] = None if row.key.endswith(f" {id}") else id or ""
 
-    def _held(self, key: str) -> object:
-        """The id that a lookup row holds."""
+    def _read_held(self, key: str) -> object:
+        """Return the id that a lookup row holds."""
         id = self._lookups.get(key, "")
         return key.rpartition(" ")[2] if id is None else id
 
-    def _unique(self, row: Row) -> None:
+    def _take_unique(self, row: Row) -> None:
         id = row.values.get("id")
         expected, late = self._expected.pop(row.key, None), self._late.get(row.key)
         if expected is not None:
@@ -301,12 +301,12 @@ class Survey:
 
     # Memberships ------------------------------------------------------------------------------------------------------
 
-    def _twin(self, row: Row) -> None:
-        if edge := self._ends(row):
+    def _take_twin(self, row: Row) -> None:
+        if edge := self._read_ends(row):
             self._twins.add(edge)
 
-    def _edge(self, row: Row) -> None:
-        edge = self._ends(row)
+    def _take_edge(self, row: Row) -> None:
+        edge = self._read_ends(row)
         if edge is None:
             return
         self.memberships += 1
@@ -315,7 +315,7 @@ class Survey:
         else:
             self.suspects.lone.add(edge)
 
-    def _ends(self, row: Row) -> Edge | None:
+    def _read_ends(self, row: Row) -> Edge | None:
         group, member = row.values.get("group"), row.values.get("member")
         if not isinstance(group, str) or not isinstance(member, str):
             self._say(row.key, "lacks group or member")
@@ -325,21 +325,21 @@ class Survey:
         if row.key != key:
             self._say(row.key, f"holds group {group} and member {member}, which belong at {key}")
             return None
-        for fault in rules.edge_faults(row):
+        for fault in rules.find_edge_faults(row):
             self._say(row.key, fault)
         group, member = (self._names.setdefault(id, id) for id in (group, member))
         self._groups.add(group)
         self._members.add(member)
         return Edge(group, member)
 
-    def _gate(self, row: Row) -> None:
+    def _take_gate(self, row: Row) -> None:
         self._gates.add(keys.parse_id(row.key))
 
     def _change(self, row: Row) -> None:
         self.pending += 1
         self.changing.add(keys.parse_id(row.key))
         self.working.append(row.key)
-        beat = rules.time_of(row.values.get("beat"))
+        beat = rules.parse_time(row.values.get("beat"))
         if fault := rules.change_fault(row):
             self._say(row.key, fault)
         elif beat and beat < self._now - LATE:
@@ -348,11 +348,11 @@ class Survey:
 
     # What housekeeping sees to ----------------------------------------------------------------------------------------
 
-    def _job(self, row: Row) -> None:
+    def _take_job(self, row: Row) -> None:
         self.pending += 1
         self.working.append(row.key)
-        id, fault = rules.pending_fault(row)
-        due = rules.pending_due(row.key)
+        id, fault = rules.find_pending_fault(row)
+        due = rules.parse_pending_due(row.key)
         if fault or due is None:
             self._say(row.key, fault)
             return
@@ -361,15 +361,15 @@ class Survey:
             self._say(row.key, f"is pending and was due at {due:%Y-%m-%d %H:%M}")
             self.overdue.append(row.key)
 
-    def _bookmark(self, row: Row) -> None:
+    def _take_bookmark(self, row: Row) -> None:
         self.working.append(row.key)
-        if fault := rules.bookmark_fault(row):
+        if fault := rules.find_bookmark_fault(row):
             self._say(row.key, fault, Repair("removed", [Write("delete", row.key, etag=row.etag)]))
-        elif (at := rules.time_of(row.values["at"])) and at < self._now - FRESH - LATE:
+        elif (at := rules.parse_time(row.values["at"])) and at < self._now - FRESH - LATE:
             self._old.append(row)
 
-    def _receipt(self, row: Row) -> None:
-        time = rules.receipt_time(row.key)
+    def _take_receipt(self, row: Row) -> None:
+        time = rules.parse_receipt_time(row.key)
         if time is None:
             self._say(
                 row.key, "is a receipt without a time", Repair("removed", [Write("delete", row.key, etag=row.etag)])
@@ -378,7 +378,7 @@ class Survey:
             self.noted["are old receipts, which housekeeping removes once there are more"] += 1
             self.chaff.append(Write("delete", row.key, etag=row.etag))
 
-    def _census(self, row: Row) -> None:
+    def _take_census(self, row: Row) -> None:
         before = len(self.counted.unreadable)
         census.add_row(self.counted, row)
         if len(self.counted.unreadable) > before:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from scim.clock import show_time
 from scim.operate.connections.kept import SIGNING_KEYS, Changed, Kept
-from scim.operate.connections.lifetimes import default_expiry, read_expiry
-from scim.operate.connections.rotation import Rotation, rotation
+from scim.operate.connections.lifetimes import find_default_expiry, read_expiry
+from scim.operate.connections.rotation import Rotation, find_rotation
 from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
 from scim.operate.errors import CommandError
 from scim.security.connections import (
@@ -54,18 +54,18 @@ class Notes(UsageLog, Revocations, Protocol):
     """What the table has of credentials."""
 
     async def read_all_uses(self) -> dict[str, list[Used]]:
-        """What is known of the uses of all credentials. Raises TableUnavailable."""
+        """Return what is known of the uses of all credentials. Raises TableUnavailable."""
 
     async def forget_uses(self, connection: str) -> int:
         """Remove what is known of the uses of a connection's credentials; how many. Raises TableUnavailable."""
 
     async def read_all_revoked(self) -> dict[str, list[Revoked]]:
-        """All that is marked as revoked. Raises TableUnavailable."""
+        """Return all that is marked as revoked. Raises TableUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A connection with what is known of its use; `used` is None where that cannot be read."""
+    """A connection with what is known of its use; `used` is None if that cannot be read."""
 
     connection: Connection
     used: list[Used] | None
@@ -99,7 +99,7 @@ class Commands:
         """Make a connection of these members, and its secret if its kind has one. `expires` is what --expires says of
         the secret, or of a connection without; only with `recoverable` is the secret itself kept."""
         if await self._find(name) is not None and not replace:
-            raise _taken(name)
+            raise _make_taken(name)
         now = datetime.now(UTC)
         secret, seal = None, await find_seal(self.kept)
         document = {member: value for member, value in given.items() if value is not None} | {"created": now}
@@ -110,7 +110,9 @@ class Commands:
                     document["client_id"] = create_client_id(name, seal)
             else:
                 secret = new_key(name, seal)
-                document["keys"] = [_credential(secret, read_expiry(expires, default_expiry()), recoverable, seal)]
+                document["keys"] = [
+                    _make_credential(secret, read_expiry(expires, find_default_expiry()), recoverable, seal)
+                ]
             made = read_connection(name, document)
         except (ValueError, ValidationError) as error:
             raise CommandError(f"Connection {name} cannot be made: {error}.") from None
@@ -121,13 +123,13 @@ class Commands:
             if before is None:
                 return made
             if not replace:
-                raise _taken(name)
+                raise _make_taken(name)
             _refuse_other_side(before, made)
-            return made.add_revoked((*before.revoked_keys, *_revoked(before.keys, now))).drop_old_revoked(marked)
+            return made.add_revoked((*before.revoked_keys, *_make_revoked(before.keys, now))).drop_old_revoked(marked)
 
         if made.kind in ("oauth", "federation") and not await self.kept.read(SIGNING_KEYS):
             await self.kept.write(SIGNING_KEYS, rotate(()))
-        connection = self._told(await self.kept.change(name, change))
+        connection = self._tell(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         if connection.created != now:
             raise CommandError(
@@ -137,8 +139,8 @@ class Commands:
         return connection, secret
 
     async def list(self) -> list[View | Unreadable]:
-        """All connections, with what is known of their use; one that cannot be read hides no other. What was revoked
-        of a connection may be missing."""
+        """Return all connections, with what is known of their use; one that cannot be read hides no other. What was
+        revoked of a connection may be missing."""
         used: dict[str, list[Used]] | None = None
         revoked: dict[str, list[Revoked]] = {}
         if self.notes is not None:
@@ -176,22 +178,22 @@ class Commands:
         return _view(connection, used)
 
     async def rotate(self, name: str, *, expires: str | None, recoverable: bool) -> tuple[Connection, str]:
-        """A second secret beside the first; both are valid until one is revoked. It lives as long as the one before
-        was to live, unless `expires` says otherwise."""
+        """Add a second secret beside the first and return it; both are valid until one is revoked. It lives as long as the one
+        before was to live, unless `expires` says otherwise."""
         revoked = (await self.show(name)).connection.revoked_keys
         marked = await self._read_marks(name)
         seal = await find_seal(self.kept)
         secret = new_key(name, seal)
 
         def change(before: Connection | None) -> Connection:
-            connection = _there(name, before).add_revoked(revoked)
+            connection = _require_there(name, before).add_revoked(revoked)
             _refuse_rotation(connection)
-            ends = read_expiry(expires, default_expiry(connection))
-            keys = (*connection.keys, _credential(secret, ends, recoverable, seal))
+            ends = read_expiry(expires, find_default_expiry(connection))
+            keys = (*connection.keys, _make_credential(secret, ends, recoverable, seal))
             return connection.change(keys=keys).drop_old_revoked(marked)
 
-        connection = self._told(await self.kept.change(name, change))
-        if not _holds(connection, secret):
+        connection = self._tell(await self.kept.change(name, change))
+        if not _is_in_force(connection, secret):
             raise CommandError(
                 f"Somebody else changed connection {name} at the same moment, and the secret that was made here is not"
                 f" in force: look with show {name}, and run this again if another one is needed."
@@ -204,11 +206,11 @@ class Commands:
         await self.kept.write(SIGNING_KEYS, rotate(known, at_once=at_once))
 
     async def seals(self) -> Sequence[Need]:
-        """The roots that credentials are sealed with, and which connections need them."""
+        """Return the roots that credentials are sealed with, and which connections need them."""
         return await find_needs(self.kept)
 
     async def rotate_seals(self) -> Sequence[Need]:
-        """A new root to seal credentials with; those that were taken away because nobody needs them."""
+        """Make a new root to seal credentials with, and return those that were taken away because nobody needs them."""
         return await rotate_seals(self.kept)
 
     async def revoke(self, name: str, credential: str | None, *, force: bool) -> Connection:
@@ -218,23 +220,23 @@ class Commands:
         view = await self.show(name)
         now = datetime.now(UTC)
         again = tuple(each for each in view.connection.revoked_keys if each.id == credential)
-        ended = [key.id for key in _chosen(view, credential, force)] if not again else [again[0].id]
+        ended = [key.id for key in _choose(view, credential, force)] if not again else [again[0].id]
         whole = credential is None
-        revoked = (*again, *_revoked([key for key in view.connection.keys if key.id in ended], now))
+        revoked = (*again, *_make_revoked([key for key in view.connection.keys if key.id in ended], now))
         if whole:
             revoked += (Revoked(value=view.connection.making, at=now),)
         await self._mark(name, revoked)
         marked = await self._read_marks(name)
 
         def change(before: Connection | None) -> Connection:
-            connection = _there(name, before)
-            also = _revoked([key for key in connection.keys if whole or key.id in ended], now)
+            connection = _require_there(name, before)
+            also = _make_revoked([key for key in connection.keys if whole or key.id in ended], now)
             changed = connection.add_revoked((*view.connection.revoked_keys, *revoked, *also))
             if whole and changed.revoked is None:  # it was made anew meanwhile
                 changed = changed.add_revoked([Revoked(value=changed.making, at=now)])
             return changed.drop_old_revoked(marked)
 
-        connection = self._told(await self.kept.change(name, change))
+        connection = self._tell(await self.kept.change(name, change))
         await self._mark(name, connection.revoked_keys)
         return connection
 
@@ -250,7 +252,7 @@ class Commands:
         None stays. A customer's connection never becomes an operator's."""
 
         def change(before: Connection | None) -> Connection:
-            connection = _living(name, before)
+            connection = _require_living(name, before)
             operator = connection.operator
             if operator is None:
                 raise CommandError(
@@ -267,19 +269,19 @@ class Commands:
             return connection.change(operator=granted)
 
         await self._get(name)
-        return self._told(await self.kept.change(name, change))
+        return self._tell(await self.kept.change(name, change))
 
     async def pause(self, name: str) -> Connection:
         """Answer with 503 from now on, so that nothing is lost and Entra tries again."""
         now = (await self._get(name)).paused or datetime.now(UTC)
-        return self._told(await self.kept.change(name, lambda known: _living(name, known).change(paused=now)))
+        return self._tell(await self.kept.change(name, lambda known: _require_living(name, known).change(paused=now)))
 
     async def resume(self, name: str) -> Connection:
         await self._get(name)
-        return self._told(await self.kept.change(name, lambda known: _living(name, known).change(paused=None)))
+        return self._tell(await self.kept.change(name, lambda known: _require_living(name, known).change(paused=None)))
 
     async def _get(self, name: str) -> Connection:
-        return _there(name, await self._find(name))
+        return _require_there(name, await self._find(name))
 
     async def _find(self, name: str) -> Connection | None:
         if not CONNECTION_NAME.fullmatch(name):
@@ -299,7 +301,7 @@ class Commands:
             self.remarks.append(_UNMARKED)
 
     async def _read_marks(self, name: str) -> frozenset[str]:
-        """The digests that are marked as revoked where the app looks for them; none if that is not known."""
+        """Return the digests that are marked as revoked where the app looks for them; none if that is not known."""
         if not self.kept.marks or self.notes is None:
             return frozenset()
         try:
@@ -307,7 +309,7 @@ class Commands:
         except SecretsUnavailable:
             return frozenset()
 
-    def _told(self, changed: Changed) -> Connection:
+    def _tell(self, changed: Changed) -> Connection:
         if changed.others:
             self.remarks.append(
                 f"Somebody else changed connection {changed.connection.name} at the same moment. What is shown is what"
@@ -317,10 +319,10 @@ class Commands:
 
 
 def _view(connection: Connection, used: list[Used] | None) -> View:
-    return View(connection, used, rotation(connection, used, datetime.now(UTC)))
+    return View(connection, used, find_rotation(connection, used, datetime.now(UTC)))
 
 
-def _taken(name: str) -> CommandError:
+def _make_taken(name: str) -> CommandError:
     return CommandError(f"Connection {name} is there already: rotate it, or give --replace to begin anew.")
 
 
@@ -332,24 +334,24 @@ def _refuse_other_side(before: Connection, made: Connection) -> None:
         raise CommandError(f"Connection {before.name} is {whose}, and stays so: choose another name.")
 
 
-def _there(name: str, connection: Connection | None) -> Connection:
+def _require_there(name: str, connection: Connection | None) -> Connection:
     if connection is None:
         raise CommandError(f"There is no connection {name} that is in force: list shows all.")
     return connection
 
 
-def _living(name: str, connection: Connection | None) -> Connection:
-    """The connection, if it was not revoked as a whole. Raises CommandError."""
-    connection = _there(name, connection)
+def _require_living(name: str, connection: Connection | None) -> Connection:
+    """Return the connection, if it was not revoked as a whole. Raises CommandError."""
+    connection = _require_there(name, connection)
     if connection.revoked is not None:
         raise CommandError(
             f"Connection {name} was revoked as a whole on {show_time(connection.revoked)}, for good: nobody gets in,"
-            f" and there is nothing to pause or resume. To begin anew, run: {_anew(connection)}"
+            f" and there is nothing to pause or resume. To begin anew, run: {_tell_anew(connection)}"
         )
     return connection
 
 
-def _anew(connection: Connection) -> str:
+def _tell_anew(connection: Connection) -> str:
     anew = f"add {connection.name} --replace --kind {connection.kind}"
     if (operator := connection.operator) is None:
         return f"{anew} --tenant {connection.tenant}"
@@ -357,8 +359,8 @@ def _anew(connection: Connection) -> str:
     return f"{anew} --operator {reached} --rights {','.join(operator.rights)}"
 
 
-def _holds(connection: Connection, secret: str | None) -> bool:
-    """Whether a secret that was made is in force."""
+def _is_in_force(connection: Connection, secret: str | None) -> bool:
+    """Return whether a secret that was made is in force."""
     return secret is None or digest(secret) in [find_digest(key.value) for key in connection.keys]
 
 
@@ -369,7 +371,7 @@ def _refuse_rotation(connection: Connection) -> None:
     if connection.revoked is not None:
         raise CommandError(
             f"Connection {name} was revoked as a whole on {show_time(connection.revoked)}, for good. To begin anew,"
-            f" run: {_anew(connection)}"
+            f" run: {_tell_anew(connection)}"
         )
     if len(connection.keys) > 1:
         ids = " and ".join(key.id for key in connection.keys)
@@ -379,8 +381,8 @@ def _refuse_rotation(connection: Connection) -> None:
         )
 
 
-def _chosen(view: View, credential: str | None, force: bool) -> Sequence[Credential]:
-    """The credentials in force that the operator means. Raises CommandError."""
+def _choose(view: View, credential: str | None, force: bool) -> Sequence[Credential]:
+    """Return the credentials in force that the operator means. Raises CommandError."""
     connection = view.connection
     name = connection.name
     if credential is None:
@@ -404,10 +406,10 @@ def _chosen(view: View, credential: str | None, force: bool) -> Sequence[Credent
     return chosen
 
 
-def _revoked(keys: Sequence[Credential], at: datetime) -> tuple[Revoked, ...]:
+def _make_revoked(keys: Sequence[Credential], at: datetime) -> tuple[Revoked, ...]:
     return tuple(Revoked(value=find_digest(key.value), at=at) for key in keys)
 
 
-def _credential(secret: str, expires: datetime | None, recoverable: bool, seal: Seal) -> dict[str, object]:
+def _make_credential(secret: str, expires: datetime | None, recoverable: bool, seal: Seal) -> dict[str, object]:
     value = secret if recoverable else digest(secret)
     return {"value": value, "created": datetime.now(UTC), "expires": expires, "seal": seal.id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from scim.operate.connections.printed import WARNED, moment, reach, rights
+from scim.operate.connections.printed import WARNED, name_rights, reach, show_moment
 from scim.operate.escaping import escape
 from scim.security.connections import Connection, Right
 from scim.security.keys import fingerprint
@@ -44,8 +44,8 @@ _NOTES = {
 }
 
 
-def fields(connection: Connection, url: str, secret: str | None) -> dict[str, str]:
-    """What the admin pastes into Entra, or the operator into the application, by the name of the field."""
+def list_fields(connection: Connection, url: str, secret: str | None) -> dict[str, str]:
+    """Return what the admin pastes into Entra, or the operator into the application, by the name of the field."""
     every = {
         "Base URL": url.removesuffix("/scim") + "/tenants/<tenant>/scim",
         "Feed URL": url.removesuffix("/scim") + "/feed",
@@ -63,8 +63,8 @@ def fields(connection: Connection, url: str, secret: str | None) -> dict[str, st
     return {name: every[name] for name in (*doors, *_FIELDS_OF_AN_APPLICATION[connection.kind])}
 
 
-def instructions(connection: Connection, url: str, secret: str | None) -> str:
-    """Those fields for people, with what is pinned and where to enter them."""
+def write_instructions(connection: Connection, url: str, secret: str | None) -> str:
+    """Return those fields for people, with what is pinned and where to enter them."""
     trust = connection.trust
     pinned = [
         (name, value)
@@ -79,27 +79,27 @@ def instructions(connection: Connection, url: str, secret: str | None) -> str:
         if value
     ]
     whose = "of tenant" if connection.operator is None else "of your application:"
-    lines = [f"Connection {connection.name} ({connection.kind}, {rights(connection)}) {whose} {reach(connection)}"]
+    lines = [f"Connection {connection.name} ({connection.kind}, {name_rights(connection)}) {whose} {reach(connection)}"]
     if connection.operator is not None and not connection.operator.reaches_all:
         lines.append(f"  tenants: {', '.join(connection.operator.tenants)}")
     lines += [f"  {name}: {value}" for name, value in pinned]
     notes = _NOTES if connection.operator is None else _FOR_AN_APPLICATION
-    lines += ["", *(f"{name + ':':16}{value}" for name, value in fields(connection, url, secret).items())]
+    lines += ["", *(f"{name + ':':16}{value}" for name, value in list_fields(connection, url, secret).items())]
     lines += ["", *notes[connection.kind].split("\n")]
     if secret is not None:
-        lines += ["", *_promises(connection, secret)]
+        lines += ["", *_list_promises(connection, secret)]
     return "\n".join(map(escape, lines))
 
 
-def _promises(connection: Connection, secret: str) -> list[str]:
-    """What becomes of a secret that was just made: whether it can be shown again, and when it ends."""
+def _list_promises(connection: Connection, secret: str) -> list[str]:
+    """Return what becomes of a secret that was just made: whether it can be shown again, and when it ends."""
     credential = next((key for key in connection.keys if key.id == fingerprint(secret)), None)
     ends = connection.find_end(credential)
     return [
         "The secret is kept as it is: whoever may read the vault or the settings has it."
         if credential is not None and credential.recoverable
         else "The secret is shown this once: only its digest is kept.",
-        f"It is credential {fingerprint(secret)} in logs and lists, and ends on {moment(ends)}, in"
+        f"It is credential {fingerprint(secret)} in logs and lists, and ends on {show_moment(ends)}, in"
         f" {count_days_left(ends, datetime.now(UTC))} days; the log and list warn from {WARNED} days before."
         if ends is not None
         else f"WARNING: it NEVER ends by itself (credential {fingerprint(secret)}). Whoever gets hold of it has access"

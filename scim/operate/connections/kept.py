@@ -89,13 +89,13 @@ class Kept(Protocol):
     """When no request of a connection that was paused can still be under way."""
 
     async def names(self) -> list[str]:
-        """The names of all connections."""
+        """Return the names of all connections."""
 
     async def known(self) -> dict[str, Connection | None]:
-        """All connections by name, without their revoked credentials; None for one that only `get` can tell."""
+        """Return all connections by name, without their revoked credentials; None for one that only `get` can tell."""
 
     async def get(self, name: str) -> Connection | None:
-        """The connection of that name."""
+        """Return the connection of that name."""
 
     async def change(self, name: str, change: Change) -> Changed:
         """Keep what `change` makes of the connection, and read back what is in force then."""
@@ -150,14 +150,14 @@ class KeptInVault:
             for each in found:
                 others[each] = theirs = (await self._read(name, each))[0]
                 if theirs is not None:
-                    together = self._together(base, together, theirs, ours_is_last=version in written)
+                    together = self._put_together(base, together, theirs, ours_is_last=version in written)
             if together == current:
                 return Changed(current, bool(others))
             ours = together
         raise KeptError(f"Others keep changing connection {name}: look at it with show, then run this again.")
 
     async def _look(self, name: str) -> tuple[Connection | None, set[str]]:
-        """The connection, and its version with all that are older."""
+        """Return the connection, and its version with all that are older."""
         for _ in range(_ROUNDS):
             known = await self._vault.versions(CONNECTION + name)
             connection, version = await self._read(name)
@@ -200,7 +200,7 @@ class KeptInVault:
         await self._vault.recover(CONNECTION + name)
         return True
 
-    def _together(
+    def _put_together(
         self, base: Connection | None, ours: Connection, theirs: Connection, *, ours_is_last: bool
     ) -> Connection:
         if base is not None:
@@ -209,7 +209,7 @@ class KeptInVault:
         return theirs.add_revoked(ours.revoked_keys)
 
     async def _read(self, name: str, version: str | None = None) -> tuple[Connection | None, str]:
-        """The connection, and the version of its secret that it was read from."""
+        """Return the connection, and the version of its secret that it was read from."""
         secret = await self._vault.read(CONNECTION + name, version)
         if secret is None:
             return None, ""
@@ -248,11 +248,11 @@ class KeptInSettings:
         self._path = path
 
     async def names(self) -> list[str]:
-        return sorted(self._connections(self._file()))
+        return sorted(self._read_connections(self._read_file()))
 
     async def known(self) -> dict[str, Connection | None]:
         found: dict[str, Connection | None] = {}
-        for name, document in sorted(self._connections(self._file()).items()):
+        for name, document in sorted(self._read_connections(self._read_file()).items()):
             try:
                 found[name] = read_connection(name, document)
             except ValueError:
@@ -260,9 +260,9 @@ class KeptInSettings:
         return found
 
     async def get(self, name: str) -> Connection | None:
-        return self._in(self._connections(self._file()), name)
+        return self._find(self._read_connections(self._read_file()), name)
 
-    def _in(self, documents: dict[str, Any], name: str) -> Connection | None:
+    def _find(self, documents: dict[str, Any], name: str) -> Connection | None:
         document = documents.get(name)
         try:
             return None if document is None else read_connection(name, document)
@@ -270,10 +270,10 @@ class KeptInSettings:
             raise KeptError(f"{self._path}: connection {name}: {error}") from None
 
     async def change(self, name: str, change: Change) -> Changed:
-        with self._locked():  # nobody else of this process runs meanwhile: there is no await in it
-            file = self._file()
-            documents = self._connections(file)
-            before = self._in(documents, name)
+        with self._lock():  # nobody else of this process runs meanwhile: there is no await in it
+            file = self._read_file()
+            documents = self._read_connections(file)
+            before = self._find(documents, name)
             connection = change(before)
             if connection != before:
                 connections = {**documents, name: connection.dump()}
@@ -281,24 +281,24 @@ class KeptInSettings:
         return Changed(connection)
 
     async def remove(self, name: str) -> str:
-        with self._locked():
-            file = self._file()
-            connections = {known: each for known, each in self._connections(file).items() if known != name}
+        with self._lock():
+            file = self._read_file()
+            connections = {known: each for known, each in self._read_connections(file).items() if known != name}
             self._write(file, SCIM_CONNECTIONS=json.dumps(connections))
         return ""
 
     async def read(self, named: Named[T]) -> T:
         try:
-            return named.parse(self._file()["Values"].get(named.setting) or named.nothing)
+            return named.parse(self._read_file()["Values"].get(named.setting) or named.nothing)
         except ValueError as error:
             raise KeptError(f"{self._path}: {named.setting} {error}") from None
 
     async def write(self, named: Named[T], value: T) -> None:
-        with self._locked():
-            self._write(self._file(), **{named.setting: named.dump(value)})
+        with self._lock():
+            self._write(self._read_file(), **{named.setting: named.dump(value)})
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         """Keep other commands from changing the file meanwhile, on systems that can lock a folder."""
         try:
             import fcntl
@@ -316,7 +316,7 @@ class KeptInSettings:
         finally:
             os.close(folder)
 
-    def _file(self) -> dict[str, Any]:
+    def _read_file(self) -> dict[str, Any]:
         try:
             file: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8-sig"))
             if not isinstance(file["Values"], dict):
@@ -327,7 +327,7 @@ class KeptInSettings:
             raise KeptError(f"{self._path} cannot be read: it must be a JSON object with Values") from None
         return file
 
-    def _connections(self, file: dict[str, Any]) -> dict[str, Any]:
+    def _read_connections(self, file: dict[str, Any]) -> dict[str, Any]:
         try:
             connections = json.loads(file["Values"].get("SCIM_CONNECTIONS") or "{}")
         except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from scim.operate.connections.rotation import by_age
+from scim.operate.connections.rotation import sort_by_age
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection
 
@@ -34,11 +34,11 @@ def read_expiry(text: str | None, otherwise: datetime | None) -> datetime | None
     return given
 
 
-def default_expiry(before: Connection | None = None) -> datetime | None:
+def find_default_expiry(before: Connection | None = None) -> datetime | None:
     """Return when a new secret ends that takes the place of the newest one of `before`: it lives as long as that one
     was to live, or for ever if that one was. Without one before, or if nobody knows when that one was made, a year."""
     now = datetime.now(UTC).replace(microsecond=0)
-    newest = by_age(before)[-1] if before is not None and before.keys else None
+    newest = sort_by_age(before)[-1] if before is not None and before.keys else None
     if newest is None:
         return now + LIFETIME
     if newest.expires is None:

@@ -21,32 +21,32 @@ def merge(base: Connection, ours: Connection, theirs: Connection, *, ours_is_las
     connection that one side replaced by another takes nothing of the other side but what that revoked; if both did, the
     later one stands, which `ours_is_last` tells."""
     revoked = theirs.revoked_keys
-    if _identity(ours) != _identity(theirs):
-        we_replaced, they_replaced = (_identity(each) != _identity(base) for each in (ours, theirs))
+    if _identify(ours) != _identify(theirs):
+        we_replaced, they_replaced = (_identify(each) != _identify(base) for each in (ours, theirs))
         kept = ours if we_replaced and (ours_is_last or not they_replaced) else theirs
         return kept.add_revoked((*ours.revoked_keys, *revoked))
-    members: dict[str, Any] = {name: _changed(base, ours, theirs, name) for name in _SINGLE}
+    members: dict[str, Any] = {name: _choose(base, ours, theirs, name) for name in _SINGLE}
     for name in ("paused", "revoked"):
-        members[name] = _changed(base, ours, theirs, name) or (
+        members[name] = _choose(base, ours, theirs, name) or (
             getattr(theirs, name) if getattr(ours, name) != getattr(base, name) != getattr(theirs, name) else None
         )
     members["revoked_keys"] = ours.add_revoked(revoked).revoked_keys
-    members["keys"] = _keys(base, ours, theirs)
+    members["keys"] = _merge_keys(base, ours, theirs)
     return ours.change(**members)
 
 
-def _identity(connection: Connection) -> tuple[object, ...]:
+def _identify(connection: Connection) -> tuple[object, ...]:
     return tuple(getattr(connection, name) for name in _IDENTITY)
 
 
-def _changed(base: Connection, ours: Connection, theirs: Connection, name: str) -> object:
-    """The member as whoever changed it made it."""
+def _choose(base: Connection, ours: Connection, theirs: Connection, name: str) -> object:
+    """Return the member as whoever changed it made it."""
     mine, other = getattr(ours, name), getattr(theirs, name)
     return other if mine == getattr(base, name) else mine
 
 
-def _keys(base: Connection, ours: Connection, theirs: Connection) -> tuple[Credential, ...]:
-    """The credentials that neither side ended, and those that either made."""
+def _merge_keys(base: Connection, ours: Connection, theirs: Connection) -> tuple[Credential, ...]:
+    """Return the credentials that neither side ended, and those that either made."""
     known = {key.id for key in base.keys}
     left = {key.id for key in ours.keys} & {key.id for key in theirs.keys}
     made = {key.id: key for side in (ours, theirs) for key in side.keys if key.id not in known}

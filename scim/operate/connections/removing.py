@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scim.operate.connections.commands import Commands, View
-from scim.operate.connections.printed import state
+from scim.operate.connections.printed import describe_state
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection, Revoked
 from scim.security.keys import find_digest
@@ -35,7 +35,7 @@ class Removed:
 
 
 def is_in_force(view: View, now: datetime) -> bool:
-    """Whether somebody may get in by it."""
+    """Return whether somebody may get in by it."""
     connection = view.connection
     if connection.revoked is not None or connection.paused is not None:
         return False
@@ -44,8 +44,8 @@ def is_in_force(view: View, now: datetime) -> bool:
 
 
 async def find(commands: Commands, name: str) -> View | None:
-    """The connection; None if a removal that was cut short left nothing of it but what the table notes of its use.
-    Raises CommandError if there is nothing at all, or the marks could not be kept."""
+    """Return the connection; None if a removal that was cut short left nothing of it but what the table notes of its
+    use. Raises CommandError if there is nothing at all, or the marks could not be kept."""
     if commands.kept.marks and commands.notes is None:
         raise CommandError(
             f"Nothing was removed: the table must keep marks of what connection {name} had, or an older version of its"
@@ -67,7 +67,7 @@ async def remove(commands: Commands, name: str, view: View | None) -> Removed:
     is removed then."""
     notes, left, stood, marks = commands.notes, "", "removed before", 0
     if view is not None:
-        stood = state(view.connection, datetime.now(UTC))
+        stood = describe_state(view.connection, datetime.now(UTC))
         await _mark(commands, view)
         if commands.kept.marks:
             ended = await commands.revoke(name, None, force=True)
@@ -84,7 +84,7 @@ async def remove(commands: Commands, name: str, view: View | None) -> Removed:
 
 
 async def _count_marks(commands: Commands, connection: Connection) -> int:
-    """How many marks the table has of it, of which its document may name fewer."""
+    """Return how many marks the table has of it, of which its document may name fewer."""
     if commands.notes is None:
         return len(connection.revoked_keys)
     try:

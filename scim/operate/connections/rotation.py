@@ -28,16 +28,16 @@ class Rotation:
     advice: str
 
 
-def by_age(connection: Connection) -> list[Credential]:
-    """The credentials, the oldest first."""
+def sort_by_age(connection: Connection) -> list[Credential]:
+    """Return the credentials, the oldest first."""
     return sorted(connection.keys, key=lambda key: key.created or _EVER)
 
 
-def rotation(connection: Connection, used: Sequence[Used] | None, now: datetime) -> Rotation | None:
-    """The rotation under way, None where there is none. `used` is None where it is not known."""
+def find_rotation(connection: Connection, used: Sequence[Used] | None, now: datetime) -> Rotation | None:
+    """Return the rotation under way; None if there is none. `used` is None if it is not known."""
     if len(connection.keys) < 2:
         return None
-    old, *_, new = by_age(connection)
+    old, *_, new = sort_by_age(connection)
     uses = {each.credential: each for each in used or ()}
     first = uses[new.id].first if new.id in uses else None
     last = uses[old.id].last if old.id in uses else None

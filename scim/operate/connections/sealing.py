@@ -48,7 +48,7 @@ async def find_needs(kept: Kept) -> list[Need]:
     needs = {seal.id: Need(seal, seal is current) for seal in seals}
     for name in await kept.names():
         connection = await kept.get(name)
-        for seal_id in _needed(connection, list(needs.values()), now) if connection else ():
+        for seal_id in _list_needed(connection, list(needs.values()), now) if connection else ():
             if name not in needs[seal_id].connections:
                 needs[seal_id].connections.append(name)
     return list(needs.values())
@@ -77,8 +77,8 @@ async def rotate_seals(kept: Kept) -> list[Need]:
     return ended
 
 
-def _needed(connection: Connection, needs: list[Need], now: datetime) -> Iterator[str]:
-    """The ids of the roots that sealed what is in force of a connection."""
+def _list_needed(connection: Connection, needs: list[Need], now: datetime) -> Iterator[str]:
+    """Return the ids of the roots that sealed what is in force of a connection."""
     seals = [need.seal for need in needs]
     known = {seal.id for seal in seals}
     ends = connection.find_last_end()
@@ -88,17 +88,17 @@ def _needed(connection: Connection, needs: list[Need], now: datetime) -> Iterato
         key_ends = connection.find_end(key)
         if key_ends is not None and key_ends <= now:
             continue
-        seal_id = _sealed_by(key, seals)
+        seal_id = _find_sealer(key, seals)
         # Of a digest that was entered by hand, nothing tells the root: it may be any.
         yield from known if seal_id is None else known & {seal_id}
     if connection.client_id is not None:
-        yield from known & {_root_of(parse_client_id(connection.client_id), seals) or ""}
+        yield from known & {_find_root(parse_client_id(connection.client_id), seals) or ""}
 
 
-def _sealed_by(key: Credential, seals: list[Seal]) -> str | None:
-    return key.seal or _root_of(parse_key(key.value), seals)
+def _find_sealer(key: Credential, seals: list[Seal]) -> str | None:
+    return key.seal or _find_root(parse_key(key.value), seals)
 
 
-def _root_of(issued: Issued | None, seals: list[Seal]) -> str | None:
+def _find_root(issued: Issued | None, seals: list[Seal]) -> str | None:
     root = find_sealer(issued.text, issued.seal, seals) if issued is not None else None
     return root.id if root is not None else None

@@ -62,39 +62,39 @@ class Counts:
         return {"resources": dict(sorted(self.resources.items())), "memberships": self.memberships}
 
 
-def header_line(tenant: str, exported: str, schemas: list[str]) -> bytes:
-    return _line({"format": FORMAT, "tenant": tenant, "exported": exported, "schemas": schemas})
+def build_header(tenant: str, exported: str, schemas: list[str]) -> bytes:
+    return _write_line({"format": FORMAT, "tenant": tenant, "exported": exported, "schemas": schemas})
 
 
-def footer_line(counts: Counts, finished: str) -> bytes:
-    return _line({**counts.data(), "finished": finished})
+def build_footer(counts: Counts, finished: str) -> bytes:
+    return _write_line({**counts.data(), "finished": finished})
 
 
-def line_of(item: Resource | Membership) -> bytes:
-    """The line of a resource or membership."""
+def build_line(item: Resource | Membership) -> bytes:
+    """Return the line of a resource or membership."""
     if isinstance(item, Resource):
         late = {"late": True} if item.late else {}
         content = {"type": item.type, "id": item.id, "created": item.created, "modified": item.modified}
-        return _line({**content, "document": item.document, **late})
+        return _write_line({**content, "document": item.document, **late})
     member = {"display": item.member.display, "type": item.member.type}
     shown = {name: text for name, text in member.items() if text}
-    return _line({"group": item.group, "member": item.member.value, **shown})
+    return _write_line({"group": item.group, "member": item.member.value, **shown})
 
 
-def _line(content: dict[str, Any]) -> bytes:
+def _write_line(content: dict[str, Any]) -> bytes:
     return orjson.dumps(content) + b"\n"
 
 
-def _content(line: bytes) -> dict[str, Any]:
-    """The object of a line. ValueError if it is not whole."""
+def _parse_content(line: bytes) -> dict[str, Any]:
+    """Return the object of a line. ValueError if it is not whole."""
     content = orjson.loads(line)
     if not line.endswith(b"\n") or not isinstance(content, dict):
         raise ValueError("the line is not whole")
     return content
 
 
-def _item(content: dict[str, Any]) -> Resource | Membership | None:
-    """The resource or membership of a line; None for the last line. ValueError if it is none of them."""
+def _parse_item(content: dict[str, Any]) -> Resource | Membership | None:
+    """Return the resource or membership of a line; None for the last line. ValueError if it is none of them."""
     try:
         if "id" in content:
             type, id, created, modified = (content[name] for name in ("type", "id", "created", "modified"))
@@ -140,25 +140,25 @@ class Part:
 
 
 def name_of_part(path: Path) -> Path:
-    """What a file is called until it is whole. Raises CommandError if there is one of that name already."""
+    """Return what a file is called until it is whole. Raises CommandError if there is one of that name already."""
     if path.exists():
         raise CommandError(f"{path} is there already: give another name, or remove it.")
     return path.with_name(path.name + ".part")
 
 
 def read_part(path: Path, tenant: str) -> Part:
-    """What is there of an export. A line that is not whole, and what is behind it, does not count. Raises CommandError
-    if the file is of another tenant, or none of ours."""
+    """Return what is there of an export. A line that is not whole, and what is behind it, does not count. Raises
+    CommandError if the file is of another tenant, or none of ours."""
     part = Part()
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file):
                 try:
-                    content = _content(line)
+                    content = _parse_content(line)
                     if number == 0:
                         if (content.get("format"), content.get("tenant")) != (FORMAT, tenant):
                             raise CommandError(f"{path} is no beginning of an export of {tenant}: remove it.")
-                    elif (item := _item(content)) is None:
+                    elif (item := _parse_item(content)) is None:
                         part.finished = True
                     else:
                         part.take(item)
@@ -175,7 +175,7 @@ def read_part(path: Path, tenant: str) -> Part:
 
 
 def open_part(path: Path, end: int) -> BinaryIO:
-    """The file to go on with behind its first `end` bytes, for its owner alone. Raises CommandError."""
+    """Return the file to go on with behind its first `end` bytes, for its owner alone. Raises CommandError."""
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600), "r+b")
         file.truncate(end)
@@ -212,16 +212,16 @@ class Dump:
         return id in self._places
 
     def resource(self, id: str) -> Resource:
-        """The resource of that id, which is in the file."""
+        """Return the resource of that id, which is in the file."""
         with self.path.open("rb") as file:
-            return self._resource_at(file, self._places[id])
+            return self._read_resource(file, self._places[id])
 
     def resources(self) -> Iterator[Resource]:
-        """Every resource."""
-        return (item for item in self._items() if isinstance(item, Resource))
+        """Return every resource."""
+        return (item for item in self._read_items() if isinstance(item, Resource))
 
     def members(self, group: str) -> list[Member]:
-        """The members of a group."""
+        """Return the members of a group."""
         found: list[Member] = []
         start = self._members_at.get(group)
         if start is None:
@@ -229,7 +229,7 @@ class Dump:
         with self.path.open("rb") as file:
             file.seek(start)
             for line in file:
-                item = _item(_content(line))
+                item = _parse_item(_parse_content(line))
                 if isinstance(item, Membership):
                     if item.group != group:
                         break
@@ -239,11 +239,11 @@ class Dump:
         return found
 
     def memberships(self) -> Iterator[Membership]:
-        """Every membership."""
-        return (item for item in self._items() if isinstance(item, Membership))
+        """Return every membership."""
+        return (item for item in self._read_items() if isinstance(item, Membership))
 
     def lines(self) -> Iterator[bytes]:
-        """The lines of resources and memberships as they stand, in order."""
+        """Return the lines of resources and memberships as they stand, in order."""
         with self.path.open("rb") as file:
             before: bytes | None = None
             for number, line in enumerate(file):
@@ -252,17 +252,17 @@ class Dump:
                 before = line
 
     def numbered(self) -> Iterator[tuple[int, Resource | Membership]]:
-        """Every resource and membership, with the number of its line."""
+        """Return every resource and membership, with the number of its line."""
         for number, line in enumerate(self.lines(), 2):
-            if (item := _item(_content(line))) is not None:
+            if (item := _parse_item(_parse_content(line))) is not None:
                 yield number, item
 
-    def _items(self) -> Iterator[Resource | Membership]:
-        return filter(None, (_item(_content(line)) for line in self.lines()))
+    def _read_items(self) -> Iterator[Resource | Membership]:
+        return filter(None, (_parse_item(_parse_content(line)) for line in self.lines()))
 
-    def _resource_at(self, file: BinaryIO, place: int) -> Resource:
+    def _read_resource(self, file: BinaryIO, place: int) -> Resource:
         file.seek(place)
-        item = _item(_content(file.readline()))
+        item = _parse_item(_parse_content(file.readline()))
         assert isinstance(item, Resource)
         return item
 
@@ -271,14 +271,14 @@ class Dump:
         group, at = "", 0
         for number, line in enumerate(file, 1):
             try:
-                content = _content(line)
+                content = _parse_content(line)
                 if number == 1:
                     self._take_header(content)
                     at += len(line)
                     continue
                 if footer is not None:
                     raise ValueError("it stands behind the end")
-                item = _item(content)
+                item = _parse_item(content)
             except ValueError as error:
                 raise CommandError(f"{self.path}, line {number}: {error}.") from None
             if item is None:

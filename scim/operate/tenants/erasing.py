@@ -11,7 +11,7 @@ from scim.clock import show_time
 from scim.operate.connections.kept import Kept
 from scim.operate.errors import CommandError
 from scim.operate.tenants.measure import EVERYTHING
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.security.connections import Connection
 from scim.store import shared_keys
 from scim.store.shared_keys import SHARED
@@ -34,8 +34,8 @@ class Erased:
     left: int
 
 
-async def connections_of(kept: Kept, tenant: str) -> list[Connection]:
-    """The connections that lead to a tenant. Raises KeptError if one cannot be read, since it might;
+async def list_connections(kept: Kept, tenant: str) -> list[Connection]:
+    """Return the connections that lead to a tenant. Raises KeptError if one cannot be read, since it might;
     TableUnavailable."""
     names, found = await kept.names(), []
     for at in range(0, len(names), PARALLEL_READS):
@@ -64,8 +64,8 @@ def require_quiet(connections: Sequence[Connection], kept: Kept) -> None:
             )
 
 
-async def count_rows(table: Table, tenant: str, step: Step = unseen) -> int:
-    """How many rows a tenant has: 1,000 a trip."""
+async def count_rows(table: Table, tenant: str, step: Step = watch_nothing) -> int:
+    """Return how many rows a tenant has: 1,000 a trip."""
     total = 0
     async for page in table.pages(tenant, *EVERYTHING, keys_only=True):
         total += len(page)
@@ -73,7 +73,7 @@ async def count_rows(table: Table, tenant: str, step: Step = unseen) -> int:
     return total
 
 
-async def erase(table: Table, tenant: str, connections: Sequence[str], step: Step = unseen) -> Erased:
+async def erase(table: Table, tenant: str, connections: Sequence[str], step: Step = watch_nothing) -> Erased:
     """Remove every row of a tenant, and what the partition that is nobody's has of it and of these connections.
     Whatever cuts it short, it is run again. Raises TableUnavailable."""
     removed = 0
@@ -81,10 +81,10 @@ async def erase(table: Table, tenant: str, connections: Sequence[str], step: Ste
         removed += await _remove_all(table, tenant, step)
         if not await has_rows(table, tenant):
             break
-    shared = await _shared(table, tenant, connections)
+    shared = await _list_shared(table, tenant, connections)
     for at in range(0, len(shared), MAX_WRITES):
         await _remove(table, SHARED, shared[at : at + MAX_WRITES])
-    left = await count_rows(table, tenant) + len(await _shared(table, tenant, connections))
+    left = await count_rows(table, tenant) + len(await _list_shared(table, tenant, connections))
     return Erased(removed, len(shared), left)
 
 
@@ -105,8 +105,8 @@ async def _remove(table: Table, partition: str, keys: Sequence[str]) -> None:
     await commit_present(Partition(table, partition), [], [[Write("delete", key)] for key in keys])
 
 
-async def _shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:
-    """The keys that the partition that is nobody's has of a tenant and its connections."""
+async def _list_shared(table: Table, tenant: str, connections: Sequence[str]) -> list[str]:
+    """Return the keys that the partition that is nobody's has of a tenant and its connections."""
     about = [
         await table.read(SHARED, key(tenant))
         for key in (shared_keys.tenant_key, shared_keys.quota_key, shared_keys.feed_key, shared_keys.policy_key)

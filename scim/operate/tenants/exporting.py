@@ -16,8 +16,8 @@ from scim.ids import is_id
 from scim.operate.errors import CommandError
 from scim.operate.tenants import dump
 from scim.operate.tenants.dump import Counts, Membership, Part, Resource
-from scim.operate.tenants.measure import type_name
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.measure import name_type
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.members import Member
@@ -35,7 +35,7 @@ class Exported:
     before: int
 
 
-async def export(table: Table, registry: Registry, tenant: str, path: Path, step: Step = unseen) -> Exported:
+async def export(table: Table, registry: Registry, tenant: str, path: Path, step: Step = watch_nothing) -> Exported:
     """Write a tenant to a file, which appears under its name when it is whole; until then it is FILE.part, and the
     next run goes on with that. Raises CommandError, TableUnavailable."""
     unfinished = dump.name_of_part(path)
@@ -63,36 +63,36 @@ class _Export:
 
     async def run(self) -> None:
         if self._part.end == 0:
-            self._file.write(dump.header_line(self._tenant, now(), schemas(self._registry)))
+            self._file.write(dump.build_header(self._tenant, now(), list_schemas(self._registry)))
         if not self._part.listed:
-            await self._resources()
-        await self._memberships()
-        self._file.write(dump.footer_line(self._part.counts, now()))
+            await self._export_resources()
+        await self._export_memberships()
+        self._file.write(dump.build_footer(self._part.counts, now()))
 
-    async def _resources(self) -> None:
+    async def _export_resources(self) -> None:
         start, end = keys.key_range(f"{keys.RESOURCES} ")
         if self._part.last_resource is not None:
             start = keys.id_after(keys.resource_key(self._part.last_resource))
         async for page in self._table.pages(self._tenant, start, end):
             for row in page:
-                self._write(self._resource(row))
+                self._write(self._build_resource(row))
             self._file.flush()
             self._step(len(page))
 
-    async def _memberships(self) -> None:
+    async def _export_memberships(self) -> None:
         start, end = keys.key_range(f"{keys.MEMBER} ")
         if self._part.last_membership is not None:
             start = keys.id_after(keys.member_key(*self._part.last_membership))
         async for page in self._table.pages(self._tenant, start, end):
             for row in page:
-                async for item in self._membership(row):
+                async for item in self._build_membership(row):
                     self._write(item)
             self._file.flush()
             self._step(len(page))
 
-    async def _membership(self, row: Row) -> AsyncIterator[Resource | Membership]:
-        """The membership of a row, and before it the resources that were made since they were read; nothing if the
-        group has gone."""
+    async def _build_membership(self, row: Row) -> AsyncIterator[Resource | Membership]:
+        """Return the membership of a row, and before it the resources that were made since they were read; nothing if
+        the group has gone."""
         values = row.values
         group, member = values["group"], Member(values["member"], values.get("display"), values.get("type"))
         for id in filter(is_id, (group, member.value)):
@@ -101,19 +101,19 @@ class _Export:
                 if made is None:
                     self._absent.add(id)
                 else:
-                    yield self._resource(made)._replace(late=True)
+                    yield self._build_resource(made)._replace(late=True)
         if group in self._part.ids:
             yield Membership(group, member)
 
-    def _resource(self, row: Row) -> Resource:
+    def _build_resource(self, row: Row) -> Resource:
         kept = parse_stored(row)
-        return Resource(type_name(self._registry, kept.id), kept.id, kept.created, kept.modified, kept.document)
+        return Resource(name_type(self._registry, kept.id), kept.id, kept.created, kept.modified, kept.document)
 
     def _write(self, item: Resource | Membership) -> None:
-        self._file.write(dump.line_of(item))
+        self._file.write(dump.build_line(item))
         self._part.take(item)
 
 
-def schemas(registry: Registry) -> list[str]:
-    """The URNs of the schemas that this deployment has."""
+def list_schemas(registry: Registry) -> list[str]:
+    """Return the URNs of the schemas that this deployment has."""
     return sorted({schema.id for each in registry.resource_types for schema in (each.core, *each.extensions)})

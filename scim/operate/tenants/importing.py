@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from scim.errors import ScimError
 from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Counts, Dump, Resource
-from scim.operate.tenants.exporting import schemas
-from scim.operate.tenants.measure import type_name
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.exporting import list_schemas
+from scim.operate.tenants.measure import name_type
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.schema.registry import Registry, ResourceType
 from scim.store import keys, properties
 from scim.store.members import Member
@@ -41,26 +41,26 @@ class Imported:
     """What the tenant holds afterwards, counted."""
 
 
-def resource_type_of(registry: Registry, dump: Dump, id: str) -> ResourceType:
-    """The resource type of an id in a file. Raises CommandError if this deployment has none."""
+def find_resource_type(registry: Registry, dump: Dump, id: str) -> ResourceType:
+    """Return the resource type of an id in a file. Raises CommandError if this deployment has none."""
     resource_type = registry.by_id(id)
     if resource_type is None:
         raise CommandError(f"{dump.path} holds {id}, a type that no schema here has: add its schema first.")
     return resource_type
 
 
-def unknown_schemas(registry: Registry, dump: Dump) -> list[str]:
-    """The schemas that the file was written with and this deployment does not have."""
-    return sorted(set(dump.schemas) - set(schemas(registry)))
+def list_unknown_schemas(registry: Registry, dump: Dump) -> list[str]:
+    """Return the schemas that the file was written with and this deployment does not have."""
+    return sorted(set(dump.schemas) - set(list_schemas(registry)))
 
 
-def equal(kept: Stored, members: Iterable[Member], resource: Resource, wanted: Iterable[Member]) -> bool:
-    """Whether a kept resource is the one in the file."""
+def is_equal(kept: Stored, members: Iterable[Member], resource: Resource, wanted: Iterable[Member]) -> bool:
+    """Return whether a kept resource is the one in the file."""
     same = (kept.document, kept.created, kept.modified) == (resource.document, resource.created, resource.modified)
-    return same and sorted(members, key=_value) == sorted(wanted, key=_value)
+    return same and sorted(members, key=_read_value) == sorted(wanted, key=_read_value)
 
 
-def _value(member: Member) -> str:
+def _read_value(member: Member) -> str:
     return member.value
 
 
@@ -78,13 +78,13 @@ async def settle(store: Store, tenant: str, ids: Callable[[str], bool]) -> None:
 
 
 async def read_members(store: Store, tenant: str, resource_type: ResourceType, id: str) -> list[Member]:
-    """The members of a kept resource."""
+    """Return the members of a kept resource."""
     if resource_type.members is None:
         return []
     return [member async for _, member in store.of(tenant).members.read_members(id)]
 
 
-async def import_all(table: Table, registry: Registry, dump: Dump, tenant: str, step: Step = unseen) -> Imported:
+async def import_all(table: Table, registry: Registry, dump: Dump, tenant: str, step: Step = watch_nothing) -> Imported:
     """Make everything that a file holds. `step` counts resources. Raises CommandError
     if the tenant holds a resource that the file does not; TableUnavailable."""
     return await _Import(Store(table, registry), registry, dump, tenant, step).run()
@@ -98,7 +98,7 @@ class _Import:
         self._present: set[str] = set()
 
     async def run(self) -> Imported:
-        self._present = await present_ids(self._store.table, self._tenant)
+        self._present = await list_present_ids(self._store.table, self._tenant)
         strangers = self._present - self._dump.ids
         if strangers:
             raise CommandError(
@@ -106,16 +106,16 @@ class _Import:
                 f" {min(strangers)}: a whole file goes into an empty tenant. Name single resources with --only ID."
             )
         for id in self._dump.ids:
-            resource_type_of(self._registry, self._dump, id)
+            find_resource_type(self._registry, self._dump, id)
         await settle(self._store, self._tenant, self._dump.__contains__)
-        await _at_once(self._put(resource) for resource in self._dump.resources())
+        await _run_together(self._put(resource) for resource in self._dump.resources())
         self._result.counts = await count(self._store.table, self._registry, self._tenant)
         self._result.problems.sort()
         return self._result
 
     async def _put(self, resource: Resource) -> None:
         """Make one resource with its members, unless it is there."""
-        resource_type = resource_type_of(self._registry, self._dump, resource.id)
+        resource_type = find_resource_type(self._registry, self._dump, resource.id)
         members = self._dump.members(resource.id) if resource_type.members else []
         if resource.id in self._present:
             await self._compare(resource_type, resource, members)
@@ -128,7 +128,7 @@ class _Import:
     async def _compare(self, resource_type: ResourceType, resource: Resource, wanted: list[Member]) -> None:
         kept = await self._store.of(self._tenant).resources.read(resource.id)
         members = await read_members(self._store, self._tenant, resource_type, resource.id)
-        if kept is not None and equal(kept, members, resource, wanted):
+        if kept is not None and is_equal(kept, members, resource, wanted):
             self._result.there += 1
         else:
             self._result.problems.append(
@@ -154,23 +154,23 @@ async def make(
     return None
 
 
-async def present_ids(table: Table, tenant: str) -> set[str]:
-    """The ids of all resources of a tenant: 1,000 a trip."""
+async def list_present_ids(table: Table, tenant: str) -> set[str]:
+    """Return the ids of all resources of a tenant: 1,000 a trip."""
     pages = table.pages(tenant, *keys.key_range(f"{keys.RESOURCES} "), keys_only=True)
     return {keys.parse_id(row.key) async for page in pages for row in page}
 
 
 async def count(table: Table, registry: Registry, tenant: str) -> Counts:
-    """How much a tenant holds, from the keys alone."""
+    """Return how much a tenant holds, from the keys alone."""
     counts = Counts()
-    for id in await present_ids(table, tenant):
-        counts.resources[type_name(registry, id)] += 1
+    for id in await list_present_ids(table, tenant):
+        counts.resources[name_type(registry, id)] += 1
     async for page in table.pages(tenant, *keys.key_range(f"{keys.MEMBER} "), keys_only=True):
         counts.memberships += len(page)
     return counts
 
 
-async def _at_once(work: Iterable[Awaitable[None]]) -> None:
+async def _run_together(work: Iterable[Awaitable[None]]) -> None:
     """Do all, a few at the same time. What one raises ends all."""
     running: set[asyncio.Future[None]] = set()
     try:

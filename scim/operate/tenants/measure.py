@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.shared_keys import SHARED
@@ -47,7 +47,7 @@ class Size:
     changed: str = ""
 
     def data(self) -> dict[str, Any]:
-        """The size as JSON data."""
+        """Return the size as JSON data."""
         kinds = {kind: {"rows": rows, "bytes": length} for kind, (rows, length) in sorted(self.kinds.items())}
         return {
             "tenant": self.tenant,
@@ -60,14 +60,14 @@ class Size:
         }
 
 
-async def tenants(table: Table) -> AsyncIterator[str]:
-    """The tenants that have rows, in order: a trip each. Raises TableUnavailable."""
+async def list_tenants(table: Table) -> AsyncIterator[str]:
+    """Return the tenants that have rows, in order: a trip each. Raises TableUnavailable."""
     async for partition in table.partitions():
         if partition != SHARED:
             yield partition
 
 
-async def measure(table: Table, registry: Registry, tenant: str, step: Step = unseen) -> Size:
+async def measure(table: Table, registry: Registry, tenant: str, step: Step = watch_nothing) -> Size:
     """Read all rows of a tenant. Raises TableUnavailable."""
     size = Size(tenant)
     async for page in table.pages(tenant, *EVERYTHING):
@@ -77,33 +77,33 @@ async def measure(table: Table, registry: Registry, tenant: str, step: Step = un
     return size
 
 
-def type_name(registry: Registry, id: str) -> str:
-    """The resource type of an id; its prefix if no schema of this deployment has it."""
+def name_type(registry: Registry, id: str) -> str:
+    """Return the resource type of an id; its prefix if no schema of this deployment has it."""
     resource_type = registry.by_id(id)
     return resource_type.name if resource_type else id.partition("-")[0]
 
 
 def _add(size: Size, registry: Registry, row: Row) -> None:
-    kind, length = row.key.partition(" ")[0], _bytes(size.tenant, row)
+    kind, length = row.key.partition(" ")[0], _measure_row(size.tenant, row)
     size.rows += 1
     size.bytes += length
     name = _KINDS.get(kind, "other")
     before = size.kinds.get(name, (0, 0))
     size.kinds[name] = (before[0] + 1, before[1] + length)
     if kind == keys.RESOURCES:
-        size.resources[type_name(registry, keys.parse_id(row.key))] += 1
+        size.resources[name_type(registry, keys.parse_id(row.key))] += 1
     elif kind == keys.MEMBER:
         size.memberships += 1
     if found := _ETAG_TIME.search(row.etag):
         size.changed = max(size.changed, f"{found[1]}:{found[2]}:{found[3]}Z")
 
 
-def _bytes(partition: str, row: Row) -> int:
-    """The size of a row by the formula that Table Storage publishes: text is UTF-16."""
-    total = 4 + _units(partition + row.key) + sum(8 + _units(name) for name in row.values)
+def _measure_row(partition: str, row: Row) -> int:
+    """Return the size of a row by the formula that Table Storage publishes: text is UTF-16."""
+    total = 4 + _count_units(partition + row.key) + sum(8 + _count_units(name) for name in row.values)
     for value in row.values.values():
         if isinstance(value, str):
-            total += 4 + _units(value)
+            total += 4 + _count_units(value)
         elif isinstance(value, bool):
             total += 1
         else:
@@ -111,5 +111,5 @@ def _bytes(partition: str, row: Row) -> int:
     return total
 
 
-def _units(text: str) -> int:
+def _count_units(text: str) -> int:
     return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))

@@ -9,7 +9,7 @@ from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Dump
 from scim.operate.tenants.exporting import export
 from scim.operate.tenants.importing import Imported, import_all
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 from scim.schema.registry import Registry
 from scim.store import keys
 from scim.store.table import Table
@@ -24,7 +24,7 @@ class Moved:
 
 
 async def move(
-    source: Table, target: Table, registry: Registry, tenant: str, folder: Path, step: Step = unseen
+    source: Table, target: Table, registry: Registry, tenant: str, folder: Path, step: Step = watch_nothing
 ) -> Moved:
     """Copy a tenant; files go into `folder`. The source stays as it is. `step` counts rows read and resources made.
     Raises CommandError, TableUnavailable."""
@@ -35,7 +35,7 @@ async def move(
     if imported.problems:
         return Moved(imported, imported.problems[0])
     await export(target, registry, tenant, after, step)
-    return Moved(imported, _difference(Dump(before), Dump(after)))
+    return Moved(imported, _find_difference(Dump(before), Dump(after)))
 
 
 async def _check_other(source: Table, target: Table, tenant: str) -> None:
@@ -50,8 +50,8 @@ async def _check_other(source: Table, target: Table, tenant: str) -> None:
             return
 
 
-def _difference(one: Dump, other: Dump) -> str | None:
-    """The beginning of the first line that differs."""
+def _find_difference(one: Dump, other: Dump) -> str | None:
+    """Return the beginning of the first line that differs."""
     if one.counts != other.counts:
         return f"{one.counts.data()} became {other.counts.data()}"
     pairs = zip(one.lines(), other.lines(), strict=True)

@@ -13,11 +13,11 @@ from scim.ids import is_id
 from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Dump, Resource
 from scim.operate.tenants.importing import (
-    equal,
+    find_resource_type,
+    is_equal,
+    list_present_ids,
     make,
-    present_ids,
     read_members,
-    resource_type_of,
     settle,
 )
 from scim.schema.registry import Registry, ResourceType
@@ -48,7 +48,7 @@ class Restoration:
     differs: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """What will be done, in words."""
+        """Return what will be done, in words."""
         resource = f"{self.resource.id} ({self.resource.type})"
         lost = f"; {len(self.missing)} members in the file have gone and stay away" if self.missing else ""
         if self.kept is None:
@@ -61,16 +61,16 @@ class Restoration:
 
 
 async def plan(table: Table, registry: Registry, dump: Dump, tenant: str, ids: Sequence[str]) -> list[Restoration]:
-    """What the resources of these ids need. Raises CommandError if one is not in the file, or a unique value of one
-    belongs to somebody else; nothing is changed then."""
+    """Return what the resources of these ids need. Raises CommandError if one is not in the file, or a unique value of
+    one belongs to somebody else; nothing is changed then."""
     store = Store(table)
     if absent := [id for id in ids if id not in dump]:
         raise CommandError(f"{dump.path} does not hold {', '.join(absent)}.")
-    there = await present_ids(table, tenant)
+    there = await list_present_ids(table, tenant)
     after = there | set(ids)
     found: list[Restoration] = []
     for id in dict.fromkeys(ids):
-        resource, resource_type = dump.resource(id), resource_type_of(registry, dump, id)
+        resource, resource_type = dump.resource(id), find_resource_type(registry, dump, id)
         await _check_free(store, tenant, resource_type, resource)
         wanted = dump.members(id)
         missing = {member.value for member in wanted if is_id(member.value) and member.value not in after}
@@ -94,14 +94,14 @@ async def restore(table: Table, registry: Registry, tenant: str, planned: Sequen
     problems: list[str] = []
     for each in planned:
         if each.kept is None:
-            problems += await _come_back(store, tenant, each)
+            problems += await _restore_resource(store, tenant, each)
     for each in planned:
         if each.kept is not None and each.differs and (problem := await _replace(store, tenant, each, each.kept)):
             problems.append(problem)
     return problems
 
 
-async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
+async def _restore_resource(store: Store, tenant: str, each: Restoration) -> list[str]:
     """Make a resource that is gone. Its memberships come first and it last, or a run that is killed in between would
     leave a resource of which the next run does not know that its memberships are missing. The pending row has
     housekeeping remove them if there is no next run."""
@@ -127,7 +127,7 @@ async def _come_back(store: Store, tenant: str, each: Restoration) -> list[str]:
 async def _compare(store: Store, tenant: str, each: Restoration) -> None:
     assert each.kept is not None
     members = await read_members(store, tenant, each.resource_type, each.resource.id)
-    if equal(each.kept, members, each.resource, each.members):
+    if is_equal(each.kept, members, each.resource, each.members):
         return
     ours, theirs = each.kept.document, each.resource.document
     each.differs = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))

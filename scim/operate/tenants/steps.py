@@ -8,5 +8,5 @@ Step = Callable[[int], None]
 """Called with how much more is done: rows, or resources."""
 
 
-def unseen(done: int) -> None:
+def watch_nothing(done: int) -> None:
     """Nobody looks."""

@@ -14,10 +14,10 @@ import orjson
 from scim.body import parse_body
 from scim.errors import ScimError
 from scim.ids import is_id
-from scim.operate.checking.rules import document_fault
+from scim.operate.checking.rules import find_document_fault
 from scim.operate.errors import CommandError
 from scim.operate.tenants.dump import Dump, Membership, Resource
-from scim.operate.tenants.measure import type_name
+from scim.operate.tenants.measure import name_type
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.validation import make_canonical
 from scim.schema.values import parse_instant
@@ -37,7 +37,7 @@ def vet(dump: Dump, registry: Registry, only: Collection[str] | None = None) -> 
         about = (item.id,) if isinstance(item, Resource) else (item.group, item.member.value)
         if only is not None and not any(id in only for id in about):
             continue
-        fault = next(_faults(item, registry), "")
+        fault = next(_find_faults(item, registry), "")
         if fault and not first:
             first = f"{dump.path}, line {number}: {about[0][:_SHOWN]}: {fault}"
         elif fault:
@@ -47,18 +47,18 @@ def vet(dump: Dump, registry: Registry, only: Collection[str] | None = None) -> 
         raise CommandError(f"{first}.{others} Nothing was made: correct the file, or export anew.")
 
 
-def _faults(item: Resource | Membership, registry: Registry) -> Iterator[str]:
-    """What is wrong with a line."""
+def _find_faults(item: Resource | Membership, registry: Registry) -> Iterator[str]:
+    """Return what is wrong with a line."""
     resource_type = registry.by_id(item.id if isinstance(item, Resource) else item.group)
     if resource_type is None:
         yield "its type is one that no schema here has: add its schema first"
     elif isinstance(item, Membership):
-        yield from _membership_faults(item, resource_type)
+        yield from _find_membership_faults(item, resource_type)
     else:
-        yield from _resource_faults(item, resource_type, type_name(registry, item.id))
+        yield from _find_resource_faults(item, resource_type, name_type(registry, item.id))
 
 
-def _resource_faults(resource: Resource, resource_type: ResourceType, name: str) -> Iterator[str]:
+def _find_resource_faults(resource: Resource, resource_type: ResourceType, name: str) -> Iterator[str]:
     if not is_id(resource.id):
         yield "its id is none that this app gives; write the id of the export"
     if resource.type != name:
@@ -81,13 +81,13 @@ def _resource_faults(resource: Resource, resource_type: ResourceType, name: str)
             yield f"{urn[:_SHOWN]} is the extension {known}; write it so"
         if known is not None and not isinstance(value, dict):
             yield f"{urn[:_SHOWN]} is no object; write an object of its attributes"
-    if fault := _document_fault(resource, resource_type):
+    if fault := _find_document_fault(resource, resource_type):
         yield fault
 
 
-def _document_fault(resource: Resource, resource_type: ResourceType) -> str:
+def _find_document_fault(resource: Resource, resource_type: ResourceType) -> str:
     try:
-        if fault := document_fault(resource.document, resource_type):
+        if fault := find_document_fault(resource.document, resource_type):
             return fault.rstrip(".")
         if not _is_extended(resource, resource_type):
             make_canonical(resource.document, resource_type)
@@ -97,11 +97,11 @@ def _document_fault(resource: Resource, resource_type: ResourceType) -> str:
 
 
 def _is_extended(resource: Resource, resource_type: ResourceType) -> bool:
-    """Whether it holds an extension, of which the schema may have come later."""
+    """Return whether it holds an extension, of which the schema may have come later."""
     return any(urn in resource.document for urn in resource_type.extension_attributes)
 
 
-def _membership_faults(membership: Membership, resource_type: ResourceType) -> Iterator[str]:
+def _find_membership_faults(membership: Membership, resource_type: ResourceType) -> Iterator[str]:
     if resource_type.members is None:
         yield f"a {resource_type.core.name} has no members; take the line out"
     member = membership.member

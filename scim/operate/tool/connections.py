@@ -143,9 +143,9 @@ async def list_(place: Place, url: str | None) -> None:
     async with opened(place) as commands:
         views = await commands.list()
     if place.json:
-        shown.show_data([printed.summary(view, now) for view in views])
+        shown.show_data([printed.summarize(view, now) for view in views])
     else:
-        shown.show(printed.table(views, now))
+        shown.show(printed.print_table(views, now))
 
 
 @verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
@@ -270,9 +270,9 @@ async def opened(place: Place) -> AsyncIterator[Commands]:
 def _print(place: Place, view: View, after: str = "") -> None:
     now = datetime.now(UTC)
     if place.json:
-        shown.show_data(printed.data(view, now))
+        shown.show_data(printed.build_data(view, now))
     else:
-        shown.show(printed.details(view, now) + (f"\n{after}" if after else ""))
+        shown.show(printed.print_details(view, now) + (f"\n{after}" if after else ""))
 
 
 async def _print_changed(place: Place, commands: Commands, connection: Connection, after: str) -> None:
@@ -283,10 +283,10 @@ def _print_made(place: Place, view: View, secret: str | None, given_url: str | N
     """Print what to enter in Entra, the secret this once."""
     url = _tenant_url(place, given_url)
     if place.json:
-        fields = entered.fields(view.connection, url, secret)
-        shown.show_data({**printed.data(view, datetime.now(UTC)), "enter": fields})
+        fields = entered.list_fields(view.connection, url, secret)
+        shown.show_data({**printed.build_data(view, datetime.now(UTC)), "enter": fields})
     else:
-        shown.show(f"{entered.instructions(view.connection, url, secret)}\n{after}")
+        shown.show(f"{entered.write_instructions(view.connection, url, secret)}\n{after}")
 
 
 def _tenant_url(place: Place, given: str | None) -> str:

@@ -37,7 +37,7 @@ async def invite(place: Place, tenant: str | None, operator: bool, reader: bool,
         raise CommandError("Say who is invited: a TENANT, --operator or --reader.")
     role: Role = "operator" if operator else "reader" if reader else "admin"
     async with place.opened() as opened:
-        sessions = Sessions(opened.needed_table())
+        sessions = Sessions(opened.require_table())
         link, token = await sessions.invite(role, tenant, f"{getpass.getuser()} by hand")
     origin = (url or _find_origin(place)).rstrip("/")
     address = f"{origin}/console/invitation#{token}"
@@ -50,7 +50,7 @@ async def invite(place: Place, tenant: str | None, operator: bool, reader: bool,
 async def links(place: Place) -> None:
     """List the links that nobody has used yet, and that are still good."""
     async with place.opened() as opened:
-        found = [link async for link in Sessions(opened.needed_table()).links()]
+        found = [link async for link in Sessions(opened.require_table()).links()]
     if place.json:
         done(place, [{"id": each.id, "role": each.role, "tenant": each.tenant, "until": each.until} for each in found])
         return
@@ -66,7 +66,7 @@ async def links(place: Place) -> None:
 async def revoke(place: Place, id: str) -> None:
     """Take back a link that nobody has used."""
     async with place.opened() as opened:
-        if not await Sessions(opened.needed_table()).revoke_link(id):
+        if not await Sessions(opened.require_table()).revoke_link(id):
             raise CommandError(f"There is no link {id} that is still good: links shows them.")
     done(place, {"id": id}, f"Link {id} lets nobody in any more.")
 
@@ -78,7 +78,7 @@ async def directories(place: Place) -> None:
     of SCIM_CONSOLE_DIRECTORIES, which the deployment sets, are not among them.
     """
     async with place.opened() as opened:
-        found = [each async for each in Directories(opened.needed_table(), {}).list()]
+        found = [each async for each in Directories(opened.require_table(), {}).list()]
     if place.json:
         done(place, [{"tenant": tenant, "directory": directory} for tenant, directory in found])
         return
@@ -93,7 +93,7 @@ async def release(place: Place, tenant: str) -> None:
     within eight hours; the next link may name another directory.
     """
     async with place.opened() as opened:
-        if not await Directories(opened.needed_table(), {}).release(tenant):
+        if not await Directories(opened.require_table(), {}).release(tenant):
             raise CommandError(f"{tenant} has named no directory: directories shows who has.")
     done(place, {"tenant": tenant}, f"Nobody signs in for {tenant} any more, until an admin names a directory again.")
 

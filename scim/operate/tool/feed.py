@@ -67,8 +67,8 @@ _tenant = option("--tenant", metavar="TENANT", required=True, help="the tenant w
 @option("--from", "start", type=click.Choice([sinks.START, "now"]), default=sinks.START, help="what comes first")
 async def add(place: Place, name: str, url: str, tenants: str | None, start: str) -> None:
     async with place.opened() as opened:
-        kept = opened.needed_connections()
-        table = opened.needed_table() if start == "now" else None
+        kept = opened.require_connections()
+        table = opened.require_table() if start == "now" else None
         made = await sinks.add_sink(kept, name, url, read_list("--tenants", tenants))
         if table is not None:
             async for standing in sinks.list_standings(table, made):
@@ -84,10 +84,10 @@ async def add(place: Place, name: str, url: str, tenants: str | None, start: str
 @option("--tenant", metavar="TENANT", help="only this tenant")
 async def list_(place: Place, tenant: str | None) -> None:
     async with place.opened() as opened:
-        known = await opened.needed_connections().read(SINKS)
+        known = await opened.require_connections().read(SINKS)
         found = []
         for each in known.values():
-            standings = [one async for one in sinks.list_standings(opened.needed_table(), each, tenant)]
+            standings = [one async for one in sinks.list_standings(opened.require_table(), each, tenant)]
             found.append((each, standings))
     if place.json:
         data = [
@@ -125,7 +125,7 @@ async def resume(place: Place, name: str, tenant: str | None, start: str | None)
     if start and not tenant:
         raise CommandError("--from is about one tenant's events: give --tenant, too.")
     async with place.opened() as opened:
-        table, found = opened.needed_table(), await sinks.find_sink(opened.needed_connections(), name)
+        table, found = opened.require_table(), await sinks.find_sink(opened.require_connections(), name)
         done = []
         async for standing in sinks.list_standings(table, found, tenant):
             if start:
@@ -145,8 +145,8 @@ async def resume(place: Place, name: str, tenant: str | None, start: str | None)
 @_tenant
 async def replay(place: Place, name: str, start: str, tenant: str) -> None:
     async with place.opened() as opened:
-        found = await sinks.find_sink(opened.needed_connections(), name)
-        await sinks.set_cursor(opened.needed_table(), found, tenant, start)
+        found = await sinks.find_sink(opened.require_connections(), name)
+        await sinks.set_cursor(opened.require_table(), found, tenant, start)
     shown.done(place, {"tenant": tenant, "from": start}, f"Events of {tenant} go again from {start}. {_SENDS}")
 
 
@@ -156,8 +156,8 @@ async def replay(place: Place, name: str, start: str, tenant: str) -> None:
 @_tenant
 async def skip(place: Place, name: str, number: int, tenant: str) -> None:
     async with place.opened() as opened:
-        found = await sinks.find_sink(opened.needed_connections(), name)
-        await sinks.skip_event(opened.needed_table(), found, tenant, number)
+        found = await sinks.find_sink(opened.require_connections(), name)
+        await sinks.skip_event(opened.require_table(), found, tenant, number)
     told = f"Event {number} of {tenant} is not sent; it stays in the feed. {_SENDS}"
     shown.done(place, {"tenant": tenant, "skipped": number}, told)
 
@@ -167,7 +167,7 @@ async def skip(place: Place, name: str, number: int, tenant: str) -> None:
 @option("--finish", is_flag=True, help="the receiver has the new secret: the old one ends")
 async def rotate(place: Place, name: str, finish: bool) -> None:
     async with place.opened() as opened:
-        kept = opened.needed_connections()
+        kept = opened.require_connections()
         made = await sinks.rotate_secret(kept, name, finish=finish)
         if finish:
             shown.done(place, {"name": name, "finished": True}, f"The old secret is gone. {kept.takes_effect}")
@@ -184,10 +184,10 @@ async def rotate(place: Place, name: str, finish: bool) -> None:
 @_named
 async def remove(place: Place, name: str) -> None:
     async with place.opened() as opened:
-        kept = opened.needed_connections()
+        kept = opened.require_connections()
         if wait := kept.settles_after.total_seconds():
             shown.say(place, f"This takes {wait:.0f} seconds, until no process sends any more.")
-        number = await sinks.remove_sink(kept, opened.needed_table(), name)
+        number = await sinks.remove_sink(kept, opened.require_table(), name)
         shown.done(
             place, {"name": name, "tenants": number}, f"Sink {name} is gone; it had begun with {number} tenants."
         )

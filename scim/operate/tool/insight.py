@@ -38,7 +38,7 @@ async def why(place: Place, tenant: str, name: str, as_group: bool, group: str |
         raise CommandError("--group and --in are two questions: give one.")
     async with place.opened() as opened:
         listed = await _list(opened)
-        asked = Why(opened.needed_table(), place.registry(), tenant, _looking_up(opened.kept, listed, tenant))
+        asked = Why(opened.require_table(), place.registry(), tenant, _looking_up(opened.kept, listed, tenant))
         answer = await (asked.ask_membership(name, group) if group else asked.ask(name, groups=as_group))
     done(place, answer.data(), *answer.lines())
     return 0 if answer.verdict in ("there", "member") else 1
@@ -56,7 +56,7 @@ async def history(place: Place, tenant: str, name: str, as_group: bool) -> int:
     Exit code 0 if something is known of it; 1 if not.
     """
     async with place.opened() as opened:
-        asked = Why(opened.needed_table(), place.registry(), tenant, _looking_up(opened.kept, {}, tenant))
+        asked = Why(opened.require_table(), place.registry(), tenant, _looking_up(opened.kept, {}, tenant))
         told = await asked.tell(name, groups=as_group)
     done(place, told.data(), *told.lines())
     return 0 if told.id is not None else 1
@@ -75,7 +75,7 @@ async def status(place: Place, tenant: str | None, expect: int | None) -> int:
     Exit code 0 if there is nothing to do; 1 if there is.
     """
     async with place.opened() as opened:
-        table, listed = opened.needed_table(), await _list(opened)
+        table, listed = opened.require_table(), await _list(opened)
         tenants = [tenant] if tenant else await _tenants(opened.kept, listed)
         places = asyncio.Semaphore(PARALLEL_READS)
 

@@ -30,7 +30,7 @@ async def restore(place: Place, tenant: str, id: str) -> None:
     It comes back into the groups that it was in and that are still there. Cut short, run the same command again.
     """
     async with place.opened() as opened:
-        made = await restore_user(opened.needed_table(), place.registry(), tenant, id)
+        made = await restore_user(opened.require_table(), place.registry(), tenant, id)
     data = {"tenant": tenant, "id": id, "userName": made.name, "groups": made.groups, "gone": made.gone}
     text = f"User {made.name} is there again, as {id}, in {len(made.groups)} groups."
     if made.gone:
@@ -52,7 +52,7 @@ async def erase(place: Place, tenant: str, id: str, confirm: str | None) -> int:
     or an e-mail address. What your application took from the feed before is your application's to erase.
     """
     async with place.opened() as opened:
-        table = opened.needed_table()
+        table = opened.require_table()
         say(place, f"Erasing user {id} of {tenant}, and all that is kept of the person.")
         _confirm(id, confirm)
         gone = await erase_user(table, place.registry(), tenant, id)

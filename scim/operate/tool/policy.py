@@ -51,7 +51,7 @@ def policy() -> None:
 async def show(place: Place, tenant: str) -> None:
     """Show the policy, the seats that are taken and who waits, what is held back, and agents that nobody owns."""
     async with place.opened() as opened:
-        kept, state = await show_policy(opened.needed_table(), tenant)
+        kept, state = await show_policy(opened.require_table(), tenant)
     data = {"tenant": tenant, "policy": kept.data, "changed": kept.changed or None, "by": kept.by or None, **state}
     lines = [f"{tenant} has no policy." if not kept.version else f"Set on {kept.changed} by {kept.by}:"]
     lines += json.dumps(kept.data, indent=2).splitlines() if kept.version else []
@@ -77,7 +77,7 @@ async def set_(place: Place, tenant: str, file: str) -> None:
     """
     data = _read(file)
     async with place.opened() as opened:
-        table = opened.needed_table()
+        table = opened.require_table()
         before = await read_policy(table, tenant)
         try:
             await set_policy(table, place.registry(), tenant, data, f"{getpass.getuser()} by hand", before.version)
@@ -98,7 +98,7 @@ async def test(place: Place, tenant: str, file: str, other: str | None) -> None:
     """Show the document with its defaults, and the events that your application would be told."""
     user = _read(file)
     async with place.opened() as opened:
-        table = opened.needed_table()
+        table = opened.require_table()
         data = _read(other) if other else (await read_policy(table, tenant)).data
         try:
             if not isinstance(user, dict):
@@ -120,7 +120,7 @@ async def replay(place: Place, tenant: str, other: str | None) -> None:
     waited for, mass changes, what would have been held, users of other domains. It begins with nobody.
     """
     async with place.opened() as opened:
-        table = opened.needed_table()
+        table = opened.require_table()
         data = _read(other) if other else (await read_policy(table, tenant)).data
         try:
             made = await replay_policy(table, place.registry(), tenant, data)
@@ -138,7 +138,7 @@ async def release_(place: Place, tenant: str) -> int:
     Exit code 0 if something was held; 1 if not.
     """
     async with place.opened() as opened:
-        number = await release(opened.needed_table(), place.registry(), tenant)
+        number = await release(opened.require_table(), place.registry(), tenant)
     text = f"Nothing of {tenant} is held back." if number is None else f"{number} changes of {tenant} were let go."
     done(place, {"tenant": tenant, "released": number or 0}, text)
     return 0 if number is not None else 1

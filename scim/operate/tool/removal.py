@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from scim.operate.connections.commands import View
-from scim.operate.connections.printed import reach, state
+from scim.operate.connections.printed import describe_state, reach
 from scim.operate.connections.removing import find, is_in_force
 from scim.operate.connections.removing import remove as run
 from scim.operate.errors import CommandError
@@ -61,7 +61,7 @@ def _plan(name: str, view: View | None) -> str:
         if connection.tenant
         else ""
     )
-    how = state(connection, datetime.now(UTC))
+    how = describe_state(connection, datetime.now(UTC))
     return f"Removing connection {name} {whose}, {connection.kind}, {how}: all that it lets in ends for good.{stay}"
 
 

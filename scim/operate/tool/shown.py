@@ -17,14 +17,14 @@ import click
 from scim.operate.escaping import escape, escape_lines
 from scim.operate.place import Place
 from scim.operate.tenants.dump import Counts
-from scim.operate.tenants.steps import Step, unseen
+from scim.operate.tenants.steps import Step, watch_nothing
 
 
 @contextmanager
 def bar(label: str, length: int | None = None) -> Iterator[Step]:
     """A progress bar, of a known length or as a count, for as long as the block runs; none if nobody looks."""
     if not watched():
-        yield unseen
+        yield watch_nothing
         return
     shown = (
         click.progressbar(itertools.repeat(None), label=label, file=sys.stderr, show_pos=True)

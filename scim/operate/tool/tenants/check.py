@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scim.operate.check import Report, examine, examine_shared, fix, fix_shared, stranger
+from scim.operate.check import Report, describe_stranger, examine, examine_shared, fix, fix_shared
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool.command import option
@@ -30,7 +30,7 @@ async def check(place: Place, tenant: str, mend: bool) -> int:
     """
     mended: list[str] = []
     async with place.opened() as opened:
-        table, registry = opened.needed_table(), place.registry()
+        table, registry = opened.require_table(), place.registry()
         with bar("Reading rows") as step:
             if mend:
                 fixed = await fix(Store(table, registry), tenant, registry, step)
@@ -59,7 +59,7 @@ def _words(report: Report, shared: list[str], mended: list[str]) -> list[str]:
     problems = [*report.problems, *shared]
     lines = [*(f"mended: {line}" for line in mended), *problems]
     lines += [f"note: {note}" for note in report.notes]
-    lines += [f"note: {stranger(key, id)} ({_UNKNOWN})" for key, id in sorted(report.strangers.items())]
+    lines += [f"note: {describe_stranger(key, id)} ({_UNKNOWN})" for key, id in sorted(report.strangers.items())]
     counts = f"{report.rows:,} rows, {report.resources:,} resources, {report.memberships:,} memberships"
     repaired = f" {len(mended):,} repairs were made." if mended else ""
     return [*lines, f"{counts}, {report.pending:,} pending: {len(problems):,} problems.{repaired}"]

@@ -8,7 +8,7 @@ import click
 
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
-from scim.operate.tenants.erasing import connections_of, count_rows, require_quiet
+from scim.operate.tenants.erasing import count_rows, list_connections, require_quiet
 from scim.operate.tenants.erasing import erase as run
 from scim.operate.tool.command import option
 from scim.operate.tool.shown import bar, done, say
@@ -27,8 +27,8 @@ async def erase(place: Place, tenant: str, confirm: str | None) -> int:
     that no row is left. The connections themselves stay where they are kept: they hold no user's data.
     """
     async with place.opened() as opened:
-        table, kept = opened.needed_table(), opened.needed_connections()
-        connections = await connections_of(kept, tenant)
+        table, kept = opened.require_table(), opened.require_connections()
+        connections = await list_connections(kept, tenant)
         require_quiet(connections, kept)
         names = [connection.name for connection in connections]
         with bar("Counting rows") as step:

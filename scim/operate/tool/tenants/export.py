@@ -23,7 +23,7 @@ async def export(place: Place, tenant: str, file: Path) -> None:
     """
     say(place, f"Writing {tenant} to {file}, beside live traffic: consistent for each resource, no snapshot.")
     async with place.opened() as opened:
-        table, registry = opened.needed_table(), place.registry()
+        table, registry = opened.require_table(), place.registry()
         with bar("Reading rows") as step:
             made = await run(table, registry, tenant, file, step)
     again = f" It went on behind {made.before:,} lines of an earlier run." if made.before else ""

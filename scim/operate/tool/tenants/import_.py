@@ -7,7 +7,7 @@ from pathlib import Path
 from scim.operate.errors import CommandError
 from scim.operate.place import Opened, Place
 from scim.operate.tenants.dump import Dump
-from scim.operate.tenants.importing import import_all, unknown_schemas
+from scim.operate.tenants.importing import import_all, list_unknown_schemas
 from scim.operate.tenants.restoring import plan, restore
 from scim.operate.tenants.vetting import vet
 from scim.operate.tool.command import argument, option
@@ -42,7 +42,7 @@ async def import_(place: Place, file: Path, tenant: str | None, only: tuple[str,
     dump = Dump(file)
     into = tenant or _tenant_of(dump)
     async with place.opened() as opened:
-        if missing := unknown_schemas(place.registry(), dump):
+        if missing := list_unknown_schemas(place.registry(), dump):
             say(place, f"Not declared here, so kept as it is: {', '.join(missing)}.")
         vet(dump, place.registry(), only or None)
         if only:
@@ -60,7 +60,7 @@ def _tenant_of(dump: Dump) -> str:
 async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
     say(place, f"Making {counted(dump.counts)} in {tenant}, from {dump.path} of {dump.exported}.")
     with bar("Making resources", dump.counts.resources.total()) as step:
-        made = await import_all(opened.needed_table(), place.registry(), dump, tenant, step)
+        made = await import_all(opened.require_table(), place.registry(), dump, tenant, step)
     problems = list(made.problems)
     if made.counts != dump.counts:
         problems.append(f"{tenant} holds {counted(made.counts)} now; the file holds {counted(dump.counts)}")
@@ -80,7 +80,7 @@ async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
 
 
 async def _restore(place: Place, opened: Opened, dump: Dump, tenant: str, ids: tuple[str, ...]) -> int:
-    table = opened.needed_table()
+    table = opened.require_table()
     planned = await plan(table, place.registry(), dump, tenant, ids)
     for each in planned:
         say(place, str(each))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scim.operate.place import Place
-from scim.operate.tenants.measure import measure, tenants
+from scim.operate.tenants.measure import list_tenants, measure
 from scim.operate.tool.command import option
 from scim.operate.tool.shown import amount, bar, columns, done
 from scim.operate.tool.tenants.group import verb
@@ -19,8 +19,8 @@ async def list_(place: Place, names: bool) -> None:
     To count, all rows are read, 1,000 a trip; --names does not count.
     """
     async with place.opened() as opened:
-        table = opened.needed_table()
-        found = [tenant async for tenant in tenants(table)]
+        table = opened.require_table()
+        found = [tenant async for tenant in list_tenants(table)]
         if names:
             done(place, found, *(found or ["There are no tenants."]))
             return

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from scim.operate.place import Place
-from scim.operate.tenants.erasing import connections_of, require_quiet
+from scim.operate.tenants.erasing import list_connections, require_quiet
 from scim.operate.tenants.moving import move as run
 from scim.operate.tool.command import Address, option
 from scim.operate.tool.shown import bar, counted, done, say
@@ -43,8 +43,8 @@ async def move(
         place.opened() as opened,
         place.other_table(to_endpoint, to_connection_string_env, to_table) as target,
     ):
-        table, kept = opened.needed_table(), opened.needed_connections()
-        require_quiet(await connections_of(kept, tenant), kept)
+        table, kept = opened.require_table(), opened.require_connections()
+        require_quiet(await list_connections(kept, tenant), kept)
         say(place, f"Copying {tenant} to the other table; it stays here.")
         with tempfile.TemporaryDirectory() as folder, bar("Copying") as step:
             moved = await run(table, target, place.registry(), tenant, Path(folder), step)

@@ -25,7 +25,7 @@ async def reindex(place: Place, tenant: str, drop: bool) -> int:
     harmless. Rows that a running version still keeps are left. Exit code 1 if something is left to do.
     """
     async with place.opened() as opened:
-        table, registry = opened.needed_table(), place.registry()
+        table, registry = opened.require_table(), place.registry()
         say(place, f"Indexing {tenant} beside live traffic; documents stay as they are.")
         with bar("Reading resources") as step:
             made = await run(table, tenant, registry, drop=drop, step=step)

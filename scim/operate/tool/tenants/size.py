@@ -17,7 +17,7 @@ async def size(place: Place, tenant: str) -> None:
     All its rows are read, 1,000 a trip.
     """
     async with place.opened() as opened:
-        table, registry = opened.needed_table(), place.registry()
+        table, registry = opened.require_table(), place.registry()
         with bar("Reading rows") as step:
             found = await measure(table, registry, tenant, step)
     if not found.rows:
