@@ -178,8 +178,8 @@ class Commands:
         return _view(connection, used)
 
     async def rotate(self, name: str, *, expires: str | None, recoverable: bool) -> tuple[Connection, str]:
-        """Add a second secret beside the first and return it; both are valid until one is revoked. It lives as long as the one
-        before was to live, unless `expires` says otherwise."""
+        """Add a second secret beside the first and return it; both are valid until one is revoked. It lives as long as
+        the one before was to live, unless `expires` says otherwise."""
         revoked = (await self.show(name)).connection.revoked_keys
         marked = await self._read_marks(name)
         seal = await find_seal(self.kept)
