@@ -32,7 +32,7 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def wait(self, seconds: float) -> None:
-        """Wait for what has begun, so many seconds at the most."""
+        """Wait for what has begun, up to that many seconds."""
         if tasks := [*self._tasks]:
             await asyncio.wait(tasks, timeout=max(0.0, seconds))
 

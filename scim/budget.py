@@ -169,7 +169,7 @@ async def pause() -> None:
 async def call(
     values: int, function: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
-    """Call what takes so many values in one go: `apart` if they are many."""
+    """Call what takes that many values in one go, and run it apart if they are many."""
     return await run_apart(function, *args, **named) if values > FEW else function(*args, **named)
 
 

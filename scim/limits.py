@@ -42,7 +42,7 @@ class Bucket:
 
 
 class Seldom:
-    """Lets each key through once in so many seconds, of up to `most` keys."""
+    """Lets each key through once in `seconds` seconds, of up to `most` keys."""
 
     def __init__(self, seconds: float, most: int) -> None:
         self._seconds, self._most = seconds, most
@@ -96,7 +96,7 @@ class TenantLimits:
             )
 
     def pay(self, tenant: str, requests: float) -> None:
-        """Count work of a tenant as so many requests."""
+        """Count work of a tenant as that many requests."""
         if self._rate:
             self._bucket(tenant).spend(requests)
 

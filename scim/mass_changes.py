@@ -18,7 +18,7 @@ from scim.trace import Trace
 
 _HOUR = 3600.0
 _SLICES = 60
-"""An hour is counted in so many parts."""
+"""An hour is counted in this many parts."""
 _MOST = 1000
 """Tenants that are counted at once; the one that did nothing for longest goes first."""
 

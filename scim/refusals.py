@@ -21,7 +21,7 @@ RETRY_AFTER = 60
 _ADDRESSES = 10_000
 """Addresses that are counted at a time; the one that was refused longest ago is forgotten for another."""
 _LINES, _LINES_A_SECOND = 60.0, 1.0
-"""Log lines of refusals: so many at once, then so many a second, for each connection that is named and for all that
+"""Log lines of refusals: how many at once, then how many a second, for each connection that is named and for all that
 name none together."""
 
 

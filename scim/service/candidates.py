@@ -19,7 +19,7 @@ from scim.store.table import PAGE_ROWS, PARALLEL_READS
 _POINT_READ = 500
 """Units of a trip for one row."""
 _MANY = 64
-"""Of so many candidates it is worth a trip to see whether they lie densely."""
+"""From this many candidates on it is worth a trip to see whether they lie densely."""
 _DENSE = 1 / 16
 """Candidates among the rows of a range, from which on reading it is quicker than a point read each."""
 

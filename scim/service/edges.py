@@ -25,9 +25,9 @@ Edges = dict[str, list[Document]]
 _LOOK = 500
 """Units of a look for the edges to one resource."""
 FEW = PARALLEL_READS
-"""A read each is made for so many resources; for more, one range read is quicker."""
+"""Up to this many resources are read by one read each; for more, one range read is quicker."""
 _FEW_ASKED = 8
-"""Of so many resources, each is asked for one edge; for more, the edges to the other end are read."""
+"""Up to this many resources get one point read each; for more, the edges of the other end are listed once."""
 _MORE_EDGES = 8
 """So many times as many edges as resources are read, before each resource is asked."""
 

@@ -84,8 +84,8 @@ def require_room(context: Context, growth: Size) -> None:
 
 
 def _may_pass(context: Context, more: int) -> bool:
-    """Return whether a request that disables may bring so many bytes. Entra sends some attributes beside `active`; what
-    they come to in a process, between two measurements, is limited, or a user who goes and comes would be a way
+    """Return whether a request that disables may bring that many bytes. Entra sends some attributes beside `active`;
+    what they come to in a process, between two measurements, is limited, or a user who goes and comes would be a way
     around."""
     return more <= _DISABLING or (more <= _BESIDE and context.store.quota.spare(more))
 

@@ -29,7 +29,7 @@ _ROW = 15
 
 
 class Room:
-    """What a page still has room for: so many resources, and bytes of them, but one in any case."""
+    """What a page still has room for: up to `count` resources and `size` bytes of them, but one in any case."""
 
     def __init__(self, count: int, size: int = PAGE_BYTES) -> None:
         self.count = count
@@ -70,7 +70,7 @@ class Slice:
 
 
 class Limit:
-    """Counts what a search reads, up to the scan limit; `beyond` so many that it may read anyway."""
+    """Counts what a search reads, up to the scan limit and `beyond` it that many that it may read anyway."""
 
     def __init__(self, context: Context, remedy: str = told.MATCH_ON, *, beyond: int = 0) -> None:
         self._limit = context.settings.scan_limit

@@ -67,7 +67,7 @@ class Housekeeping:
         self._open_tenant = open_tenant
 
     async def run(self, *, everything: bool = False, seconds: float = SECONDS, also: Also | None = None) -> int:
-        """Do what is due within so many seconds, and return how many jobs were finished; `everything` takes up what
+        """Do what is due within that many seconds, and return how many jobs were finished; `everything` takes up what
         somebody may still be working on, too. `also` is done last for each tenant, within its share of the time.
 
         Raises TableUnavailable if the table does not answer for the shared partition or for any tenant: the next run

@@ -1,4 +1,4 @@
-"""How much a tenant has, for its quotas: so many resources, members and bytes.
+"""How much a tenant has, for its quotas: resources, members and bytes.
 
 Nothing is counted on the way of a request. Housekeeping measures the tenants that it knows of and leaves the figures in
 a row of the partition that is no tenant's; a process reads that row behind a request, at most once in five minutes for
@@ -40,7 +40,7 @@ _PIECE_SECONDS = 5.0
 _EVERY = timedelta(minutes=15)
 """How old figures may be before the tenant is measured again."""
 _DUTY = 50
-"""A measurement that took so long is repeated after so many times as long, at the earliest."""
+"""A measurement is repeated after this many times the time that it took, at the earliest."""
 _SKEW_MINUTES = 2
 """How far the clocks of two processes may be apart."""
 _MOST_SPARED = 1_000_000
@@ -131,7 +131,7 @@ class Quotas:
             known.added[minute] = known.added.get(minute, Size()) + added
 
     def spare(self, tenant: str, more: int) -> bool:
-        """Return whether so many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
+        """Return whether that many bytes may go beyond the quota, so that a user can be disabled; they are counted."""
         known = self._known.get(tenant)
         if known is None or known.spared + more > _MOST_SPARED:
             return False
@@ -157,7 +157,7 @@ class Quotas:
             log.warning("the figures of tenant %s were not read: %s", tenant, error)
 
     async def measure(self, tenant: str, *, seconds: float = _PIECE_SECONDS) -> None:
-        """Measure a tenant, or go on with it, for so many seconds; nothing if it was measured lately. Raises
+        """Measure a tenant, or go on with it, for that many seconds; nothing if it was measured lately. Raises
         TableUnavailable."""
         if not any(self.quota):
             return
@@ -226,7 +226,7 @@ class TenantQuota:
         self._quotas.add_written(self._tenant, added)
 
     def spare(self, more: int) -> bool:
-        """Return whether so many bytes may go beyond the quota: see Quotas.spare."""
+        """Return whether that many bytes may go beyond the quota: see Quotas.spare."""
         return self._quotas.spare(self._tenant, more)
 
     async def measure(self) -> None:
