@@ -8,7 +8,7 @@ from scim.feed.sequencer import Head
 from scim.policy.guard import is_protected
 from scim.policy.kept import make_policy, read_policy
 from scim.policy.offering import find_unknown
-from scim.policy.owners import HELD, TOLD
+from scim.policy.owners import TOLD, is_held
 from scim.policy.seats import ASSIGNED, find_place, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
@@ -46,7 +46,7 @@ async def explain_policy(table: Table, registry: Registry, tenant: str, stored: 
         text = f"What changed is held back since {since} UTC, with {state.hold.number} changes in all."
         return Explained("held", text, _RELEASE.format(tenant=tenant))
     if (until := state.ownerless.get(stored.id)) is not None:
-        since = ", and it is held" if until == HELD else f", and it is held from {until[:16].replace('T', ' ')} UTC"
+        since = ", and it is held" if is_held(until) else f", and it is held from {until[:16].replace('T', ' ')} UTC"
         return Explained(None, f"Nobody active owns it{'' if until == TOLD else since}.", _OWN)
     if state.limits and (seat := await partition.read(keys.seat_key(stored.id))) is not None:
         for licence, place in parse_holder(seat.values).seats.items():

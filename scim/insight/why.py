@@ -25,6 +25,10 @@ from scim.store import keys
 from scim.store.resource_rows import Stored
 from scim.store.table import Table
 
+_SWITCHED_OFF = (
+    "The identity provider switched it off: in Entra, look whether the user is still assigned, in scope and enabled, "
+    "and use Provision on demand."
+)
 Verdict = Literal[
     "refused",  # the last that was asked for it was refused
     "there",
@@ -220,11 +224,8 @@ class Why:
             answer.verdict = policy.verdict or answer.verdict
             answer.text += f" {policy.text}"
             answer.remedy = policy.remedy
-        elif is_off:
-            answer.remedy = (
-                "The identity provider switched it off: in Entra, look whether the user is still assigned, in scope "
-                "and enabled, and use Provision on demand."
-            )
+        if answer.verdict == "disabled":  # whatever else there is to say, it comes behind this
+            answer.remedy = f"{_SWITCHED_OFF} {answer.remedy}".strip()
         return answer
 
     async def _explain_gone(self, answer: Answer, said: list[Mention]) -> Answer:

@@ -20,7 +20,7 @@ from scim.policy.guard import list_filled
 from scim.policy.holding import Holding, Taken
 from scim.policy.kept import Kept, make_policy
 from scim.policy.offering import find_unknown
-from scim.policy.owners import HELD, Owners
+from scim.policy.owners import Owners, is_held
 from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
@@ -183,7 +183,7 @@ class Decider:
     def describe(self, data: Mapping[str, Any], *, is_new: bool, id: str = "") -> Event:
         """Return what the policy says of a user's document: what follows from roles and values, and what is a
         default."""
-        effects: Event = {"held": True} if self.state.ownerless.get(id) == HELD else {}
+        effects: Event = {"held": True} if is_held(self.state.ownerless.get(id, "")) else {}
         if is_new and (filled := list_filled(self.policy, dict(data))):
             effects["defaults"] = filled
         roles = [str(role.get("value", "")) for role in data.get("roles", ()) if isinstance(role, dict)]
@@ -356,7 +356,7 @@ class Decider:
         for licence in self._limits:
             while given := await self._give_next(licence, cause):
                 yield given
-        if self.state.ownerless and self._is_known and self._owners.is_due(self.state, time):
+        while self.state.ownerless and self._is_known and self._owners.is_due(self.state, time):
             self.state, told = await self._owners.catch_up(self.state, time)
             yield told
 

@@ -30,7 +30,7 @@ _MOST_LOOKED_AT = 5000
 """Agents of one leaver that are looked at: a run of the sequencer has a few seconds."""
 _MOST_TOLD = 500
 """Agents that one event names."""
-_MOST_INDEXED = 40
+_MOST_INDEXED = 15
 """Agents in whose history the event is found: each is a row of the event's transaction."""
 _MOST_KEPT = 300
 """Agents without an owner that are kept of one tenant: they stand in the head of the log. Of more it is told alone."""
@@ -42,6 +42,12 @@ TOLD = "told"
 """In place of the time when a hold begins: none will."""
 HELD = "held"
 """The same: it has begun."""
+BACK = "back"
+"""The same: it has begun, and ends in a moment, as an owner came back."""
+_AT_ONCE = 5
+"""Holds that end in the step that ends them, with who did it. The events of more would not fit into its transaction:
+they are told in steps of their own."""
+_IN_ONE_STEP = 20
 _CAUSES = ("connection", "credential", "request")
 
 
@@ -84,7 +90,7 @@ class Owners:
         """Return the one event for all active agents of these owners that nobody active owns now."""
         ownerless = [agent async for agent in self._list_ownerless(owners)]
         found = [agent for agent, active in ownerless if active]
-        until = format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days)) if self._holds else TOLD
+        until = self._find_until() if self._holds else TOLD
         # One that is switched off is kept too: it may be switched on tomorrow.
         new = [agent for agent, _ in ownerless if agent not in state.ownerless]
         room = max(_MOST_KEPT - len(state.ownerless), 0)
@@ -114,36 +120,43 @@ class Owners:
             is_gone = agent == id and what == "deleted"
             if not is_gone and not await self._has_owner(agent):
                 continue
-            if left.pop(agent) == HELD and not is_gone:
+            at = left.pop(agent)
+            if is_held(at) and not is_gone and len(told) < _AT_ONCE:
                 told.append(self._tell(agent, "released", _cause(event)))
+            elif is_held(at) and not is_gone:
+                left[agent] = BACK
         return state.changed(ownerless=left), told
 
     def is_due(self, state: State, now: str) -> bool:
-        """Whether a hold begins now, or the policy says another thing than when an agent was kept."""
-        if not self._owned:
-            return False
-        if not self._holds:
-            return any(at != TOLD for at in state.ownerless.values()) or (bool(state.ownerless) and not self.watches)
-        return any(at == TOLD or (at != HELD and at <= now) for at in state.ownerless.values())
+        """Whether a hold begins or ends now, or the policy says another thing than when an agent was kept."""
+        return bool(self._owned) and any(self._is_due(at, now) for at in state.ownerless.values())
+
+    def _is_due(self, at: str, now: str) -> bool:
+        if self._holds:
+            return at in (TOLD, BACK) or (at != HELD and at <= now)
+        return at != TOLD or not self.watches
 
     async def catch_up(self, state: State, now: str) -> tuple[State, list[Draft]]:
-        """Begin and end holds whose time has come: return the events that tell it."""
+        """Begin and end some of the holds that are due: return the events that tell it. Ask again while any is."""
         told: list[Draft] = []
         left = dict(state.ownerless)
-        for agent, at in state.ownerless.items():
-            if not self._holds:
+        due = [agent for agent, at in left.items() if self._is_due(at, now)]
+        for agent in due[:_IN_ONE_STEP]:
+            at = left.pop(agent)
+            if at == TOLD and self._holds:
+                left[agent] = self._find_until()
+                continue
+            is_owned = await self._has_owner(agent) or await self._read(agent) is None
+            if self._holds and not is_owned:
+                left[agent] = HELD
+            elif self.watches and not is_owned:
                 left[agent] = TOLD
-                if at == HELD:
-                    told.append(self._tell(agent, "released", {"time": now}))
-            elif at == TOLD:
-                left[agent] = format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days))
-            elif at != HELD and at <= now:
-                if await self._has_owner(agent) or await self._read(agent) is None:
-                    del left[agent]
-                else:
-                    left[agent] = HELD
-                    told.append(self._tell(agent, "held", {"time": now}))
-        return state.changed(ownerless=left if self.watches else {}), told
+            if is_held(at) != (left.get(agent) == HELD):
+                told.append(self._tell(agent, "released" if is_held(at) else "held", {"time": now}))
+        return state.changed(ownerless=left), told
+
+    def _find_until(self) -> str:
+        return format_time(datetime.now(UTC) + timedelta(days=self._rule.grace_days))
 
     @property
     def _holds(self) -> bool:
@@ -240,6 +253,11 @@ class Owners:
             row = await self._rows.partition.read(keys.resource_key(id))
             self._known[id] = None if row is None else properties.join_document(row.values)
         return self._known[id]
+
+
+def is_held(at: str) -> bool:
+    """Whether the application keeps an agent from working, by what is kept of it."""
+    return at in (HELD, BACK)
 
 
 def list_owned(registry: Registry) -> list[tuple[ResourceType, Index]]:

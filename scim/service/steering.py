@@ -12,7 +12,7 @@ from scim.policy.document import Policy, PolicyError, parse_policy
 from scim.policy.draft import Draft
 from scim.policy.guard import fill_defaults, require_domains
 from scim.policy.kept import Kept, Stale, make_policy, read_policy, write_policy
-from scim.policy.owners import HELD, TOLD
+from scim.policy.owners import HELD, TOLD, is_held
 from scim.policy.seats import ASSIGNED, parse_holder
 from scim.policy.state import TOTAL, State
 from scim.schema.registry import Registry
@@ -45,7 +45,9 @@ async def show_policy(table: Table, tenant: str) -> tuple[Kept, dict[str, Any]]:
 
 
 def _describe_ownerless(at: str) -> dict[str, str]:
-    return {"standing": at} if at in (HELD, TOLD) else {"standing": "waiting", "until": at}
+    if is_held(at):
+        return {"standing": HELD}
+    return {"standing": TOLD} if at == TOLD else {"standing": "waiting", "until": at}
 
 
 async def list_standings(table: Table, registry: Registry, tenant: str, after: str = "") -> dict[str, Any]:
@@ -75,7 +77,7 @@ async def list_standings(table: Table, registry: Registry, tenant: str, after: s
             given[group] = join_grants([given.get(group, {}), grant.given()])
     following = parse_id(rows[-1]) if len(rows) == _PAGE else None
     told = {"users": [each for each in standings if len(each) > 1], "seats": seats, "next": following}
-    held = [id for id, at in state.ownerless.items() if at == HELD]
+    held = [id for id, at in state.ownerless.items() if is_held(at)]
     return {"tenant": tenant, **told, **({"grants": given, "held": held} if not after else {})}
 
 

@@ -233,3 +233,37 @@ async def test_a_time_that_comes_is_kept_to_the_day(agents: Agents) -> None:
     (event,) = await owned(agents)
     left = datetime.fromisoformat(event["until"]) - datetime.now().astimezone()
     assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+
+
+async def test_who_is_erased_is_in_no_event_about_agents(agents: Agents) -> None:
+    from scim.operate.people import erase_user
+
+    await hold(agents)
+    ada = await agents.make_user("ada.lovelace@contoso.example", externalId="emp-1815")
+    group = await agents.make_group("owners", ada)
+    for name, owner in (("bot", ada), ("other", group)):
+        await agents.make_agent(name, owner)
+    await agents.enable(ada, active=False)
+    assert len(await owned(agents)) == 3
+    gone = await erase_user(agents.table, agents.registry, TENANT, ada)
+    assert gone.left == []
+    await agents.sequence()
+    assert "lovelace" not in repr([each.values for each in agents.table.rows(TENANT)])
+
+
+async def test_many_holds_begin_and_end(agents: Agents) -> None:
+    """Their events do not fit into one transaction."""
+    await hold(agents)
+    ada = await agents.make_user("ada")
+    bots = {await agents.make_agent(f"bot-{number}", ada) for number in range(120)}
+    await agents.enable(ada, active=False)
+    told = await owned(agents)
+    assert [each["type"] for each in told] == ["agent.ownerless", *["agent.held"] * 120]
+    await agents.enable(ada)
+    back = await owned(agents)
+    assert [each["type"] for each in back] == ["agent.released"] * 120
+    assert {each["resource"]["id"] for each in told[1:]} == {each["resource"]["id"] for each in back} == bots
+    await agents.enable(ada, active=False)
+    assert len(await owned(agents)) == 121
+    await agents.set(agents={"ownerless": "alarm"})
+    assert [each["type"] for each in await owned(agents)] == ["agent.released"] * 120

@@ -22,3 +22,12 @@ async def test_an_application_reads_what_the_policy_offers(agents: Agents) -> No
     for method, path, body in (("GET", "/Roles", b""), ("POST", "/Roles/.search", b"{}")):
         answer = await agents.place.request(method, f"{ORIGIN}/tenants/{TENANT}/scim{path}", headers, body)
         assert (answer.status, b'"editor"' in answer.body, b'"admin"' in answer.body) == (200, True, False), path
+
+
+async def test_a_remedy_for_a_role_does_not_hide_that_for_who_is_disabled(agents: Agents) -> None:
+    ada = await agents.make_user("ada", roles=[{"value": "czar"}])
+    assert "Offer it" in (await agents.why().ask("ada")).remedy
+    await agents.enable(ada, active=False)
+    answer = await agents.why().ask("ada")
+    assert (answer.verdict, "czar (roles)" in answer.text) == ("disabled", True)
+    assert answer.remedy.startswith("The identity provider switched it off") and "Offer it" in answer.remedy
