@@ -61,6 +61,7 @@ class Owners:
         self._registry = registry
         self._owned = list_owned(registry)
         self._known: dict[str, Mapping[str, Any] | None] = {}
+        self._owning: list[str] | None = None
 
     @property
     def watches(self) -> bool:
@@ -205,17 +206,19 @@ class Owners:
         return found
 
     async def _list_owning_groups(self) -> list[str]:
-        """Return the groups that own agents: a trip for each type that has owners."""
-        found: dict[str, None] = {}
-        prefixes = [f"{each.id_prefix}-" for each in self._registry.resource_types if each.members]
-        for prefix in prefixes:
+        """Return the groups that own agents: a trip for each type that has owners, once in a run."""
+        if self._owning is None:
+            found: dict[str, None] = {}
+            prefixes = [f"{each.id_prefix}-" for each in self._registry.resource_types if each.members]
             for resource_type, index in self._owned:
-                start, end = keys.prefix_range(resource_type, index, prefix)
-                async for page in self._rows.partition.pages(start, end, keys_only=True):
-                    found |= dict.fromkeys(keys.parse_looked_up(row.key) for row in page)
-                    if len(found) >= _MOST_GROUPS:
-                        break
-        return list(found)[:_MOST_GROUPS]
+                for prefix in prefixes:
+                    start, end = keys.prefix_range(resource_type, index, prefix)
+                    async for page in self._rows.partition.pages(start, end, keys_only=True):
+                        found |= dict.fromkeys(keys.parse_looked_up(row.key) for row in page)
+                        if len(found) >= _MOST_GROUPS:
+                            break
+            self._owning = list(found)[:_MOST_GROUPS]
+        return self._owning
 
     async def _has_owner(self, agent: str) -> bool:
         """Whether somebody active owns an agent. An owner whose id is not ours may be anybody, and counts for

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from scim.service.steering import list_standings, show_policy
 from tests.agents.place import Agents, Event, show
 from tests.feed.test_examples import load as load_example
 from tests.insight.place import TENANT
+from tests.policy.test_policies import Killed, Killing
 
 MARKED = "urn:ietf:params:scim:schemas:extension:agent:2.0:User"
 OWNED = ("agent.ownerless", "agent.held", "agent.released")
@@ -267,3 +270,40 @@ async def test_many_holds_begin_and_end(agents: Agents) -> None:
     assert len(await owned(agents)) == 121
     await agents.set(agents={"ownerless": "alarm"})
     assert [each["type"] for each in await owned(agents)] == ["agent.released"] * 120
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_is_killed_each_is_told_once(agents: Agents, seed: int) -> None:
+    await hold(agents)
+    ada = await agents.make_user("ada")
+    for number in range(60):
+        await agents.make_agent(f"bot-{number}", ada)
+    dice, kills = Random(seed), 0
+    for active in (False, True):
+        await agents.enable(ada, active=active)
+        moved = 1
+        while moved:
+            try:
+                killing = Killing(agents.table, dice, 0.5)
+                moved = await Sequencer(killing, agents.registry).run(TENANT, expected=True)  # type: ignore[arg-type]
+            except Killed:
+                kills += 1
+    told = await owned(agents)
+    assert kills and Counter(each["type"] for each in told) == {
+        "agent.ownerless": 1,
+        "agent.held": 60,
+        "agent.released": 60,
+    }
+    assert len({each["resource"]["id"] for each in told if each["type"] == "agent.released"}) == 60
+
+
+async def test_many_leavers_who_own_nothing_cost_a_look_each(agents: Agents) -> None:
+    users = [await agents.make_user(f"user-{number}") for number in range(20)]
+    await agents.make_agent("bot", await agents.make_group("owners", users[0]))
+    await agents.events()
+    for user in users[1:]:
+        await agents.enable(user, active=False)
+    agents.table.reset()
+    await agents.sequence()
+    with_agents = len(agents.table.trips)
+    assert with_agents <= 19 * 3 + 20, with_agents  # by two indexes, and whether they are in the one group that owns
