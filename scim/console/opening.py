@@ -12,7 +12,7 @@ from scim.console.visit import Parts
 from scim.operate.access.audit import Audit
 from scim.operate.access.directories import Directories
 from scim.operate.access.sessions import Sessions
-from scim.operate.connections.kept import Kept, KeptInSettings, KeptInVault
+from scim.operate.connections.secret_store import SecretStore, SettingsSecretStore, VaultSecretStore
 from scim.schema.registry import Registry
 from scim.security.assertions import Assertions
 from scim.security.openid import EXCHANGE, Provider, Registration
@@ -42,7 +42,7 @@ class Access:
 def open_console(settings: Settings, registry: Registry, table: Table, vault: Vault | None, access: Access) -> Console:
     """Return the console. It keeps connections where the app reads them: in the vault, or on a laptop in its settings
     file."""
-    kept: Kept = KeptInVault(vault) if vault is not None else KeptInSettings(_LOCAL)
+    kept: SecretStore = VaultSecretStore(vault) if vault is not None else SettingsSecretStore(_LOCAL)
     sessions, audit = Sessions(table), Audit(table)
     parts = Parts(table, registry, kept, Credentials(table), "", audit, sessions)
     directories = Directories(table, settings.console_directories or {})

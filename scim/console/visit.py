@@ -16,7 +16,7 @@ from scim.operate.access.directories import Directories
 from scim.operate.access.people import Person
 from scim.operate.access.sessions import Sessions
 from scim.operate.connections.commands import Commands, Notes
-from scim.operate.connections.kept import Kept
+from scim.operate.connections.secret_store import SecretStore
 from scim.schema.registry import Registry
 from scim.security.keys import CONNECTION_NAME
 from scim.store.table import Table
@@ -44,7 +44,7 @@ class Parts:
 
     table: Table
     registry: Registry
-    kept: Kept
+    kept: SecretStore
     notes: Notes
     origin: str
     deeds: Deeds

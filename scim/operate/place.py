@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import scim
-from scim.operate.connections.kept import Kept, KeptInSettings, KeptInVault
+from scim.operate.connections.secret_store import SecretStore, SettingsSecretStore, VaultSecretStore
 from scim.operate.errors import PlaceError
 from scim.operate.running import Run, find_run, find_trouble
 from scim.schema.registry import Registry
@@ -30,7 +30,7 @@ _APP = Path(scim.__file__).parents[1]
 class Opened:
     """What a command works on. `table` is None if nobody said where it is."""
 
-    kept: Kept
+    kept: SecretStore
     table: Table | None
     ours: bool
     """Whether `kept` is known to hold the connections of that table's app."""
@@ -46,7 +46,7 @@ class Opened:
             )
         return self.table
 
-    def require_connections(self) -> Kept:
+    def require_connections(self) -> SecretStore:
         """Return the connections that lead to that table. Raises PlaceError if nobody said if they are."""
         if not self.ours:
             raise PlaceError("Where are the connections that lead to that table? Give --vault URL, or --local FILE.")
@@ -112,7 +112,7 @@ class Place:
             from scim.security.vault import Vault
 
             vault = Vault(self.vault_url, identity, ca_file=self.ca_file)
-        kept: Kept = KeptInVault(vault) if vault else KeptInSettings(Path(self.local or _SETTINGS))
+        kept: SecretStore = VaultSecretStore(vault) if vault else SettingsSecretStore(Path(self.local or _SETTINGS))
         table, trouble = None, None
         try:
             table = self._open_table(endpoint, identity)

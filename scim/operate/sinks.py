@@ -14,7 +14,7 @@ from scim.feed.log import NOW, Gone, Log, cursor
 from scim.feed.sequencer import Head
 from scim.feed.sinks.document import SinkDocument, create_secret, is_local
 from scim.feed.sinks.state import Overtaken, State, read_state, write_state
-from scim.operate.connections.kept import SINKS, Kept
+from scim.operate.connections.secret_store import SINKS, SecretStore
 from scim.operate.errors import CommandError
 from scim.store import keys
 from scim.store.table import Partition, Refused, Table, Write
@@ -59,7 +59,7 @@ class Standing:
         }
 
 
-async def add_sink(kept: Kept, name: str, url: str, tenants: Sequence[str] | None) -> SinkDocument:
+async def add_sink(kept: SecretStore, name: str, url: str, tenants: Sequence[str] | None) -> SinkDocument:
     """Make a sink with a new secret and return it. Raises CommandError."""
     try:
         sink = SinkDocument(
@@ -78,7 +78,7 @@ async def add_sink(kept: Kept, name: str, url: str, tenants: Sequence[str] | Non
     return sink
 
 
-async def find_sink(kept: Kept, name: str) -> SinkDocument:
+async def find_sink(kept: SecretStore, name: str) -> SinkDocument:
     """Return the sink of that name. Raises CommandError."""
     sinks = await kept.read(SINKS)
     if name not in sinks:
@@ -87,7 +87,7 @@ async def find_sink(kept: Kept, name: str) -> SinkDocument:
     return sinks[name]
 
 
-async def rotate_secret(kept: Kept, name: str, *, finish: bool) -> SinkDocument:
+async def rotate_secret(kept: SecretStore, name: str, *, finish: bool) -> SinkDocument:
     """Put a new secret beside the one that is there, or take the older one away. Raises CommandError."""
     sink = await find_sink(kept, name)
     if finish and len(sink.secrets) == 1:
@@ -103,7 +103,7 @@ async def rotate_secret(kept: Kept, name: str, *, finish: bool) -> SinkDocument:
     return made
 
 
-async def remove_sink(kept: Kept, table: Table, name: str) -> int:
+async def remove_sink(kept: SecretStore, table: Table, name: str) -> int:
     """Remove a sink and what says how far it has come; with how many tenants it had begun. It waits until no process
     goes by the sink any more: one that found nothing of how far it has come would begin anew."""
     await find_sink(kept, name)

@@ -16,7 +16,7 @@ from scim.console.visit import Page, Parts, Visit
 from scim.feed.log import Log
 from scim.feed.sequencer import Sequencer
 from scim.insight.why import Why
-from scim.operate.connections.kept import KeptInSettings
+from scim.operate.connections.secret_store import SettingsSecretStore
 from scim.schema.loading import load
 from scim.service.steering import set_policy
 from scim.store.credentials import Credentials
@@ -98,7 +98,7 @@ class Agents:
 
 async def show(agents: Agents, page: object, **path: str) -> str:
     file = Path(agents.place.application._built().settings.schemas_folder).parent / "none.json"
-    credentials, kept = Credentials(agents.table), KeptInSettings(file)
+    credentials, kept = Credentials(agents.table), SettingsSecretStore(file)
     parts = Parts(agents.table, agents.registry, kept, credentials, ORIGIN, DeedsInMemory())
     query = {name: path.pop(name) for name in ("name", "result") if name in path}
     answer = await page(Visit(OPERATOR, parts, {"tenant": TENANT, **path}, query))  # type: ignore[operator]

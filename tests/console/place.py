@@ -18,7 +18,7 @@ from scim.console.visit import Answer, Deed, Download, Fragment, NotThere, Page,
 from scim.counters import Minute
 from scim.feed.sequencer import Sequencer
 from scim.insight.counts import build_minute, write_minutes
-from scim.operate.connections.kept import KeptInSettings
+from scim.operate.connections.secret_store import SettingsSecretStore
 from scim.store.credentials import Credentials
 from tests.core import REGISTRY
 from tests.insight.place import CUSTOMERS, KEYS, ORIGIN, Place
@@ -52,7 +52,7 @@ class Console:
         file.write_text(json.dumps({"Values": values}))
         self.deeds = DeedsInMemory()
         table = self.place.table
-        self.parts = Parts(table, REGISTRY, KeptInSettings(file), Credentials(table), ORIGIN, self.deeds)
+        self.parts = Parts(table, REGISTRY, SettingsSecretStore(file), Credentials(table), ORIGIN, self.deeds)
 
     async def provision(self) -> None:
         """Have some users and groups arrive, two be refused, and 30 days be counted."""

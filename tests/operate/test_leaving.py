@@ -10,7 +10,7 @@ import pytest
 from dev.azurite import Azurite
 from dev.credentials import new_key
 from scim.operate.check import list_problems
-from scim.operate.connections.kept import KeptInVault
+from scim.operate.connections.secret_store import VaultSecretStore
 from scim.operate.errors import CommandError
 from scim.operate.tenants.erasing import require_quiet
 from scim.security.connections import read_connection
@@ -124,7 +124,7 @@ def test_a_pause_needs_time_to_work(members: dict[str, object], minutes: int, me
         for name, value in members.items()
     }
     connection = read_connection("a", {"tenant": "t", "keys": [new_key("a")], **dated})
-    kept = KeptInVault(None)  # type: ignore[arg-type]
+    kept = VaultSecretStore(None)  # type: ignore[arg-type]
     if mention is None:
         require_quiet([connection], kept)
     else:

@@ -685,7 +685,7 @@ async def test_write_that_fails_leaves_the_file(local: LocalPlace, file: File, m
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scim.operate.connections.kept.os.replace", fail)
+    monkeypatch.setattr("scim.operate.connections.secret_store.os.replace", fail)
     error = await local.refused("add", local.name())
     assert str(file.path) in error and "No space left on device" in error
     assert file.path.read_bytes() == before

@@ -19,7 +19,7 @@ from aiohttp import web
 from azure.core.credentials import AccessToken
 
 from scim.operate.connections.commands import Commands
-from scim.operate.connections.kept import KeptInVault
+from scim.operate.connections.secret_store import VaultSecretStore
 from scim.operate.errors import CommandError
 from scim.security.connections import Connection
 from scim.security.keys import digest, fingerprint
@@ -121,7 +121,7 @@ async def two(deployment: Deployment, *, notes: bool) -> AsyncIterator[Operators
     vaults = {each: Vault(cloud.vault_url, Token(each), ca_file=cloud.ca_file) for each in OPERATORS}  # type: ignore[arg-type]
     marks = Credentials(deployment.application.table) if notes else None
     try:
-        yield {each: Commands(KeptInVault(vault), marks) for each, vault in vaults.items()}
+        yield {each: Commands(VaultSecretStore(vault), marks) for each, vault in vaults.items()}
     finally:
         for vault in vaults.values():
             await vault.close()

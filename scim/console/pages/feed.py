@@ -11,7 +11,7 @@ from scim.feed.sequencer import Head
 from scim.feed.sinks.document import SinkDocument
 from scim.feed.sinks.state import read_state
 from scim.operate import sinks
-from scim.operate.connections.kept import SINKS
+from scim.operate.connections.secret_store import SINKS
 from scim.operate.errors import CommandError
 from scim.operate.sinks import Standing, count_behind
 

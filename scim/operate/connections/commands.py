@@ -12,10 +12,10 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from scim.clock import show_time
-from scim.operate.connections.kept import SIGNING_KEYS, Changed, Kept
 from scim.operate.connections.lifetimes import find_default_expiry, read_expiry
 from scim.operate.connections.rotation import Rotation, find_rotation
 from scim.operate.connections.sealing import Need, find_needs, find_seal, rotate_seals
+from scim.operate.connections.secret_store import SIGNING_KEYS, Changed, SecretStore
 from scim.operate.errors import CommandError
 from scim.security.connections import (
     MOST_TENANTS,
@@ -86,7 +86,7 @@ class Commands:
     Those that change a connection return it as it is in force afterwards; `remarks` is what the operator must know
     beyond that, and `settles_after` how long the app may go by what it knew before."""
 
-    def __init__(self, kept: Kept, notes: Notes | None) -> None:
+    def __init__(self, kept: SecretStore, notes: Notes | None) -> None:
         self.kept = kept
         self.notes = notes
         self.takes_effect = kept.takes_effect

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from scim.operate.connections.kept import SEALS, Kept, KeptError
+from scim.operate.connections.secret_store import SEALS, SecretStore, SecretStoreError
 from scim.security.connections import Connection, Credential
 from scim.security.keys import Issued, parse_client_id, parse_key
 from scim.security.roots import find_current
@@ -29,7 +29,7 @@ class Need:
     connections: list[str] = field(default_factory=list)
 
 
-async def find_seal(kept: Kept) -> Seal:
+async def find_seal(kept: SecretStore) -> Seal:
     """Return the root to seal a new credential with; if there is none yet, make it."""
     known = await kept.read(SEALS)
     if not known:
@@ -40,8 +40,9 @@ async def find_seal(kept: Kept) -> Seal:
     return seal
 
 
-async def find_needs(kept: Kept) -> list[Need]:
-    """Return the roots, the oldest first, with who needs them. Raises KeptError if a connection cannot be read."""
+async def find_needs(kept: SecretStore) -> list[Need]:
+    """Return the roots, the oldest first, with who needs them. Raises SecretStoreError if a connection cannot be
+    read."""
     known, now = await kept.read(SEALS), datetime.now(UTC)
     seals = sorted(known, key=lambda seal: seal.created)
     current = find_current(seals, now)
@@ -54,7 +55,7 @@ async def find_needs(kept: Kept) -> list[Need]:
     return list(needs.values())
 
 
-async def rotate_seals(kept: Kept) -> list[Need]:
+async def rotate_seals(kept: SecretStore) -> list[Need]:
     """Add a root, and take those away that nobody needs any more; those that were taken away.
 
     A root that was replaced a moment ago stays: a process may still seal access tokens with it, or another operator a
@@ -62,7 +63,7 @@ async def rotate_seals(kept: Kept) -> list[Need]:
     new, now = create_seal(), datetime.now(UTC)
     try:
         needs = await find_needs(kept)
-    except KeptError:
+    except SecretStoreError:
         needs = []
     known = await kept.read(SEALS)
     seals = sorted(known, key=lambda seal: seal.created)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scim.clock import show_time
-from scim.operate.connections.kept import Kept
+from scim.operate.connections.secret_store import SecretStore
 from scim.operate.errors import CommandError
 from scim.operate.tenants.measure import EVERYTHING
 from scim.operate.tenants.steps import Step, watch_nothing
@@ -34,8 +34,8 @@ class Erased:
     left: int
 
 
-async def list_connections(kept: Kept, tenant: str) -> list[Connection]:
-    """Return the connections that lead to a tenant. Raises KeptError if one cannot be read, since it might;
+async def list_connections(kept: SecretStore, tenant: str) -> list[Connection]:
+    """Return the connections that lead to a tenant. Raises SecretStoreError if one cannot be read, since it might;
     TableUnavailable."""
     names, found = await kept.names(), []
     for at in range(0, len(names), PARALLEL_READS):
@@ -43,7 +43,7 @@ async def list_connections(kept: Kept, tenant: str) -> list[Connection]:
     return [connection for connection in found if connection is not None and connection.tenant == tenant]
 
 
-def require_quiet(connections: Sequence[Connection], kept: Kept) -> None:
+def require_quiet(connections: Sequence[Connection], kept: SecretStore) -> None:
     """Raise CommandError unless every one of the connections is paused or revoked, and has been for long enough that
     no request of it is still under way."""
     now = datetime.now(UTC)

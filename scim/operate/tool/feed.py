@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from scim.operate import sinks
-from scim.operate.connections.kept import SINKS
+from scim.operate.connections.secret_store import SINKS
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown

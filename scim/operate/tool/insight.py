@@ -10,7 +10,7 @@ import click
 from scim.insight.connections import LookUp
 from scim.insight.status import Status, read_status
 from scim.insight.why import Why
-from scim.operate.connections.kept import Kept
+from scim.operate.connections.secret_store import SecretStore
 from scim.operate.errors import CommandError
 from scim.operate.place import Opened, Place
 from scim.operate.tool.command import Verb, argument, option, placed
@@ -96,12 +96,12 @@ async def _list(opened: Opened) -> _Listed:
     return await opened.kept.known() if opened.ours else {}
 
 
-async def _tenants(kept: Kept, listed: _Listed) -> list[str]:
+async def _tenants(kept: SecretStore, listed: _Listed) -> list[str]:
     connections = [each or await kept.get(name) for name, each in listed.items()]
     return sorted({each.tenant for each in connections if each is not None and each.tenant is not None})
 
 
-def _looking_up(kept: Kept, listed: _Listed, tenant: str) -> LookUp:
+def _looking_up(kept: SecretStore, listed: _Listed, tenant: str) -> LookUp:
     async def look_up(_: Iterable[str]) -> list[Connection]:
         found = [each or await kept.get(name) for name, each in listed.items() if each is None or each.tenant == tenant]
         return [each for each in found if each is not None and each.tenant == tenant]

@@ -62,7 +62,7 @@ Change = Callable[[Connection | None], Connection]
 """From the connection that is kept, None if there is none, to the one to keep. It may be asked more than once."""
 
 
-class KeptError(CommandError):
+class SecretStoreError(CommandError):
     """What is kept cannot be read or written; the text says what to do."""
 
 
@@ -74,8 +74,9 @@ class Changed:
     others: bool = False
 
 
-class Kept(Protocol):
-    """A place for connections and other secrets. Methods raise KeptError, and SecretsUnavailable if a vault is away."""
+class SecretStore(Protocol):
+    """A place for connections and other secrets. Methods raise SecretStoreError, and SecretsUnavailable if a vault is
+    away."""
 
     takes_effect: str
     """When a change does, as a sentence."""
@@ -110,7 +111,7 @@ class Kept(Protocol):
         """Keep it, in place of what was there."""
 
 
-class KeptInVault:
+class VaultSecretStore:
     """Connections as secrets of a vault."""
 
     takes_effect = "This takes effect within a minute."
@@ -143,7 +144,9 @@ class KeptInVault:
             found = await self._vault.versions(CONNECTION + name) - known - written - others.keys()
             current, version = await self._read(name)
             if current is None:
-                raise KeptError(f"The secret of connection {name} was disabled or deleted meanwhile, and stays so.")
+                raise SecretStoreError(
+                    f"The secret of connection {name} was disabled or deleted meanwhile, and stays so."
+                )
             if version not in known | written | others.keys():
                 found.add(version)
             together = ours
@@ -154,7 +157,7 @@ class KeptInVault:
             if together == current:
                 return Changed(current, bool(others))
             ours = together
-        raise KeptError(f"Others keep changing connection {name}: look at it with show, then run this again.")
+        raise SecretStoreError(f"Others keep changing connection {name}: look at it with show, then run this again.")
 
     async def _look(self, name: str) -> tuple[Connection | None, set[str]]:
         """Return the connection, and its version with all that are older."""
@@ -164,13 +167,13 @@ class KeptInVault:
             if not known and await self._recover(name):
                 return None, await self._vault.versions(CONNECTION + name)
             if connection is None and known:
-                raise KeptError(
+                raise SecretStoreError(
                     f"Connection {name} is in the vault, but its secret is disabled or not valid yet: enable the secret"
                     f" {CONNECTION}{name} there first."
                 )
             if connection is None or version in known:  # else others came between the two looks
                 return connection, known
-        raise KeptError(f"Others keep changing connection {name}: run this again.")
+        raise SecretStoreError(f"Others keep changing connection {name}: run this again.")
 
     async def remove(self, name: str) -> str:
         connection, _ = await self._read(name)
@@ -188,12 +191,12 @@ class KeptInVault:
 
     async def _recover(self, name: str) -> bool:
         """Recover the secret of a connection that was removed, since the vault gives its name to nobody else: what
-        comes back is revoked. Whether there was one. Raises KeptError if somebody deleted it by other means."""
+        comes back is revoked. Whether there was one. Raises SecretStoreError if somebody deleted it by other means."""
         deleted = await self._vault.read_deleted(CONNECTION + name)
         if deleted is None:
             return False
         if _REMOVED not in deleted.tags:
-            raise KeptError(
+            raise SecretStoreError(
                 f"The secret {CONNECTION}{name} was deleted in the vault itself, which keeps it and its name: recover"
                 f" it there (az keyvault secret recover), then run connections remove {name}; or choose another name."
             )
@@ -216,7 +219,7 @@ class KeptInVault:
         try:
             return parse_connection(secret, name), secret.version
         except ValueError as error:
-            raise KeptError(f"{error}; mend or disable the secret in the vault") from None
+            raise SecretStoreError(f"{error}; mend or disable the secret in the vault") from None
 
     async def _write(self, connection: Connection, also: Mapping[str, str] | None = None) -> str:
         # The vault's own expiry, for its own near-expiry events; it must not end a credential early.
@@ -229,13 +232,13 @@ class KeptInVault:
         try:
             return named.parse(secret.value if secret else named.nothing)
         except ValueError as error:
-            raise KeptError(f"secret {named.secret} {error}") from None
+            raise SecretStoreError(f"secret {named.secret} {error}") from None
 
     async def write(self, named: Named[T], value: T) -> None:
         await self._vault.write(named.secret, named.dump(value), expires=None, tags={})
 
 
-class KeptInSettings:
+class SettingsSecretStore:
     """Connections in local.settings.json."""
 
     takes_effect = "make run reads it within a second; func start has to be started anew."
@@ -267,7 +270,7 @@ class KeptInSettings:
         try:
             return None if document is None else read_connection(name, document)
         except ValueError as error:
-            raise KeptError(f"{self._path}: connection {name}: {error}") from None
+            raise SecretStoreError(f"{self._path}: connection {name}: {error}") from None
 
     async def change(self, name: str, change: Change) -> Changed:
         with self._lock():  # nobody else of this process runs meanwhile: there is no await in it
@@ -291,7 +294,7 @@ class KeptInSettings:
         try:
             return named.parse(self._read_file()["Values"].get(named.setting) or named.nothing)
         except ValueError as error:
-            raise KeptError(f"{self._path}: {named.setting} {error}") from None
+            raise SecretStoreError(f"{self._path}: {named.setting} {error}") from None
 
     async def write(self, named: Named[T], value: T) -> None:
         with self._lock():
@@ -322,9 +325,11 @@ class KeptInSettings:
             if not isinstance(file["Values"], dict):
                 raise TypeError
         except FileNotFoundError:
-            raise KeptError(f"{self._path} is not there: run make run once, or name a vault with --vault") from None
+            raise SecretStoreError(
+                f"{self._path} is not there: run make run once, or name a vault with --vault"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError):
-            raise KeptError(f"{self._path} cannot be read: it must be a JSON object with Values") from None
+            raise SecretStoreError(f"{self._path} cannot be read: it must be a JSON object with Values") from None
         return file
 
     def _read_connections(self, file: dict[str, Any]) -> dict[str, Any]:
@@ -333,7 +338,7 @@ class KeptInSettings:
         except ValueError:
             connections = None
         if not isinstance(connections, dict):
-            raise KeptError(f"{self._path}: SCIM_CONNECTIONS is no JSON object of connections by name")
+            raise SecretStoreError(f"{self._path}: SCIM_CONNECTIONS is no JSON object of connections by name")
         return connections
 
     def _write(self, file: dict[str, Any], **values: str) -> None:
@@ -348,4 +353,4 @@ class KeptInSettings:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(name)
-            raise KeptError(f"{self._path} cannot be written: {error.strerror}") from None
+            raise SecretStoreError(f"{self._path} cannot be written: {error.strerror}") from None
