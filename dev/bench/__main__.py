@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(part: str, options: Options) -> Result:
-    """One part, with its details on standard error."""
+    """Measure one part, with its details on standard error."""
     print(f"{part} ...", file=sys.stderr, flush=True)
     began = time.monotonic()
     result: Result = asyncio.run(importlib.import_module(f"dev.bench.{part}").run(options))

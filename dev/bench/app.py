@@ -31,7 +31,7 @@ BASE = "http://scim.example/scim"
 
 
 def settings_values(connection_string: str, keys: Mapping[str, str]) -> dict[str, str]:
-    """The app settings for the table behind a connection string, with a connection for each tenant."""
+    """Return the app settings for the table behind a connection string, with a connection for each tenant."""
     connections = {tenant: {"tenant": tenant, "keys": [key]} for tenant, key in keys.items()}
     return {
         "SCIM_TABLE_CONNECTION_STRING": connection_string,
@@ -82,7 +82,7 @@ class _Direct:
 
 
 def direct(table: Table, tenant: str) -> Client:
-    """A client of an application of its own on a table: several stand side by side. Its log is not written."""
+    """Return a client of an application of its own on a table: several stand side by side. Its log is not written."""
     key = new_key(tenant)
     settings = Settings.from_environment(settings_values("none", {tenant: key}))
     return Client(_Direct(Application(settings, table=table)), BASE, key)

@@ -28,7 +28,7 @@ _COUNTED = ("charge", "pause", "call", "in_turns", "grant")
 
 
 async def run(options: Options) -> Result:
-    """Each kind of request on both sides in turn."""
+    """Measure each kind of request on both sides in turn."""
     turns, number = (1, 5) if options.tiny else (7, 90) if options.quick else (15, 300)
     table = new_table()
     load_users(table, _USERS)
@@ -46,7 +46,7 @@ async def run(options: Options) -> Result:
 
 
 async def _requests(client: Client) -> dict[str, Ask]:
-    """What an identity provider sends, and a list."""
+    """Return what an identity provider sends, and a list."""
     made = await client.json("POST", "/Users", payloads.user(10_000_000), status=201)
     group = (await client.json("POST", "/Groups", {"displayName": "g"}, status=201))["id"]
     name = made["userName"].replace("@", "%40")
@@ -74,12 +74,12 @@ _numbers = iter(range(10**9))
 
 
 def _next(_: int) -> int:
-    """A number that neither side has used: both have the same."""
+    """Return a number that neither side has used: both have the same."""
     return next(_numbers)
 
 
 def _with(names: dict[str, Any], ask: Ask) -> Ask:
-    """The request with these functions in place; both sides put theirs, so that this costs both the same."""
+    """Return the request with these functions in place; both sides put theirs, so that this costs both the same."""
 
     def asked(number: int) -> Awaitable[object]:
         _put(names)
@@ -94,7 +94,7 @@ def _put(names: dict[str, Any]) -> None:
 
 
 def _places() -> list[tuple[Any, str]]:
-    """Where the app has them, each by its own import."""
+    """Return where the app has them, each by its own import."""
     if not _found:
         modules = [module for name, module in list(sys.modules.items()) if name.startswith("scim.")]
         _found.extend(

@@ -106,7 +106,7 @@ async def run(options: Options) -> Result:
 
 
 def _imports(settings: Mapping[str, str]) -> str:
-    """The modules that our first answer takes and the bare imports do not, by the time of their own bodies."""
+    """Return the modules that our first answer takes and the bare imports do not, by the time of their own bodies."""
     ours, bare = (_own_times(code, settings) for code in (_FIRST, _BARE))
     beyond = {name: took for name, took in ours.items() if name not in bare}
     lines = [f"{took / 1000:7.1f} ms  {name}" for name, took in sorted(beyond.items(), key=lambda one: -one[1])[:16]]

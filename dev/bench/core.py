@@ -34,7 +34,7 @@ Sides = tuple[Callable[[], object], Callable[[], object]]
 
 
 async def run(options: Options) -> Result:
-    """Every step on both sides in turn."""
+    """Return every step on both sides in turn."""
     turns = 1 if options.tiny else 5 if options.quick else 15
     figures: list[Figure] = []
     profiles: list[tuple[str, str]] = []
@@ -118,7 +118,7 @@ def _changes() -> payloads.Body:
 
 
 def _whole(document: Document, number: int) -> Document:
-    """A document as a response has it."""
+    """Return a document as a response has it."""
     meta = {
         "resourceType": "User",
         "created": "2026-01-01T00:00:00Z",

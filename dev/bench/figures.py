@@ -47,7 +47,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """None where there is no target."""
+        """None if there is no target."""
         if self.target is None or self.ratio is None:
             return None
         return self.target.met(self.ratio)
@@ -88,7 +88,7 @@ def compare(
     against: str,
     target: Target | None,
 ) -> Figure:
-    """The figure of two sides that were measured in turn: medians, and the median of the ratios of each turn."""
+    """Return the figure of two sides that were measured in turn: medians, and the median of the ratios of each turn."""
     ratios = [mine / other for mine, other in zip(ours, floor, strict=True)]
     return Figure(
         part=part,
@@ -108,7 +108,8 @@ def median(values: Iterable[float]) -> float:
 
 
 def percentile(values: Iterable[float], part: float) -> float:
-    """The value below which that part of the values lies, between neighbours in proportion. ValueError for none."""
+    """Return the value below which that part of the values lies, between neighbours in proportion. ValueError for
+    none."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no values to take a percentile of")
@@ -119,13 +120,13 @@ def percentile(values: Iterable[float], part: float) -> float:
 
 
 def final_table(figures: Iterable[Figure]) -> str:
-    """All figures as one Markdown table."""
+    """Return all figures as one Markdown table."""
     head = ("part", "figure", "ours", "floor", "ratio", "target", "met")
     return markdown(head, [_row(figure) for figure in figures])
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up."""
+    """Return a Markdown table whose columns line up."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(

@@ -33,10 +33,10 @@ class Table(Protocol):
     """The calls that the operations below need."""
 
     async def get(self, partition: str, row: str) -> tuple[Entity, str]:
-        """The row and its etag."""
+        """Return the row and its etag."""
 
     async def query(self, partition: str, start: str, end: str, most: int) -> list[Entity]:
-        """The first page of the rows with start <= RowKey < end."""
+        """Return the first page of the rows with start <= RowKey < end."""
 
     async def write(self, changes: Sequence[Change]) -> None:
         """One change, or several as a transaction."""
@@ -161,7 +161,8 @@ class Floor:
         )
 
     def _told(self, content: str) -> Entity:
-        """A row as large as the one that tells the change feed, under a key that the feed's sequencer does not read."""
+        """Return a row as large as the one that tells the change feed, under a key that the feed's sequencer does not
+        read."""
         key = f"w 20260101T0000 e{secrets.token_hex(12)}"
         return {"PartitionKey": self._copy.partition, "RowKey": key, "by": "{}", "marks": "c", "doc0": content}
 
@@ -181,7 +182,7 @@ class Floor:
         return found
 
     def _new(self, number: int) -> list[Entity]:
-        """The first user's rows with another id and other values."""
+        """Return the first user's rows with another id and other values."""
         old, new = self._copy.users[0], f"u-{number:024}"
         rows = []
         for row in self._copy.template:

@@ -72,7 +72,7 @@ def _get(path: Callable[[int, int], str]) -> Callable[[Client, int, int], Any]:
 
 
 def _next_page(order: str) -> Callable[[Client, int, int], Any]:
-    """The next page of a walk with a cursor: the one before it is asked for at the first turn."""
+    """Return the next page of a walk with a cursor: the one before it is asked for at the first turn."""
     cursors: dict[Client, str] = {}
 
     async def ask(client: Client, size: int, n: int) -> None:
@@ -84,7 +84,7 @@ def _next_page(order: str) -> Callable[[Client, int, int], Any]:
 
 
 def _counted(size: int) -> int:
-    """A trip for 1,000 keys, one more for each part that is read at once, and those of a page."""
+    """Return a trip for 1,000 keys, one more for each part that is read at once, and those of a page."""
     return 3 + 16 + -(-(size + 1) // 1000)
 
 
@@ -191,7 +191,7 @@ async def _ask(table: Any, client: Client, size: int, request: _Request, turn: i
 
 
 def _typical(costs: list[_Cost]) -> _Cost:
-    """The most trips and rows that were seen, and the usual CPU."""
+    """Return the most trips and rows that were seen, and the usual CPU."""
     return _Cost(max(c.trips for c in costs), max(c.rows for c in costs), median(c.cpu for c in costs))
 
 
@@ -215,7 +215,8 @@ def _row(name: str, size: int, cost: _Cost) -> list[str]:
 
 
 def new_table() -> Any:
-    """The table in memory that the tests hold against Azurite; loaded late, since only tests need what it stands on."""
+    """Return the table in memory that the tests hold against Azurite; loaded late, since only tests need what it stands
+    on."""
     return importlib.import_module("tests.store.memory").MemoryTable()
 
 

@@ -133,7 +133,7 @@ async def fill(client: Client, users: int) -> Copy:
 async def open_floors(
     origin: AzureTable, connection_string: str, ours: Copy
 ) -> tuple[list[FloorTable], dict[str, Floor]]:
-    """Both floors by name, each with a copy of our rows in a partition of its own, and the tables to close."""
+    """Return both floors by name, each with a copy of our rows in a partition of its own, and the tables to close."""
     rows = [row async for page in origin.pages(ours.partition, " ", _END) for row in page]
     names = [row.key for row in rows if row.key.startswith("x u ")]
     bookmarks = (row.key for row in rows if row.key.startswith("b ") and row.values.get("start") == _middle(ours))
@@ -152,7 +152,7 @@ async def open_floors(
 
 
 def _middle(copy: Copy) -> int:
-    """The startIndex of the page that the list is measured with."""
+    """Return the startIndex of the page that the list is measured with."""
     return len(copy.users) // 200 * 100 + 1
 
 

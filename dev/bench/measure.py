@@ -59,8 +59,8 @@ async def burst(ask: Ask, first: int, number: int, at_once: int) -> Burst:
 async def in_turns(
     sides: Mapping[str, Ask], *, turns: int, number: int, at_once: int, first: int = 0
 ) -> dict[str, list[Burst]]:
-    """Each side's bursts, one for each turn, after one that warms up and does not count. `first` is the number of the
-    first operation; turns + 1 times `number` of them are used."""
+    """Return each side's bursts, one for each turn, after one that warms up and does not count. `first` is the number
+    of the first operation; turns + 1 times `number` of them are used."""
     bursts: dict[str, list[Burst]] = {name: [] for name in sides}
     names = list(sides)
     for turn in range(turns + 1):
@@ -73,7 +73,7 @@ async def in_turns(
 
 
 def latency(bursts: list[Burst], part: float) -> float:
-    """A percentile over all operations of the bursts, in seconds."""
+    """Return a percentile over all operations of the bursts, in seconds."""
     return percentile([one for took in bursts for one in took.latencies], part)
 
 

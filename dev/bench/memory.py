@@ -34,7 +34,7 @@ _CASES = {"list users": load_users, "read a group": load_members}
 
 
 async def run(options: Options) -> Result:
-    """Both cases in processes of their own."""
+    """Measure both cases in processes of their own."""
     sizes = {"list users": 1_000 if options.tiny else 10_000, "read a group": 2_000 if options.tiny else 100_000}
     figures = []
     for case, size in sizes.items():
@@ -63,7 +63,7 @@ def _in_process(case: str, size: int, how: str) -> dict[str, int]:
 
 
 async def _measure(case: str, size: int, how: str) -> dict[str, int]:
-    """Bytes kept and at the peak, over what the process had before, and those of the largest answer."""
+    """Return bytes kept and at the peak, over what the process had before, and those of the largest answer."""
     table = new_table()
     _CASES[case](table, size)
     client = direct(table, _TENANT)
@@ -89,7 +89,7 @@ async def _forget() -> None:
 
 
 async def _ask(client: Client, case: str, size: int) -> int:
-    """Bytes of the largest answer."""
+    """Return bytes of the largest answer."""
     if case == "read a group":
         return len((await client.ask("GET", f"/Groups/{_GROUP}")).body)
     largest = 0
@@ -104,7 +104,7 @@ def _reset_peak() -> None:
 
 
 def _status(name: str) -> int:
-    """A size of this process in bytes; Linux tells it."""
+    """Return a size of this process in bytes; Linux tells it."""
     found = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
     if found is None:
         raise OSError(f"/proc/self/status has no {name}")

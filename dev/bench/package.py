@@ -30,7 +30,7 @@ print(json.dumps({{"wall": time.perf_counter() - wall, "cpu": time.process_time(
 
 
 async def run(options: Options) -> Result:
-    """The package of the current folder, unpacked beside nothing else."""
+    """Return the package of the current folder, unpacked beside nothing else."""
     turns = 1 if options.tiny else 5 if options.quick else 11
     with tempfile.TemporaryDirectory() as folder:
         package, app = Path(folder) / "app.zip", Path(folder) / "app"

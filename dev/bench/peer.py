@@ -146,7 +146,7 @@ OPERATIONS = (
 
 
 async def run(options: Options) -> Result:
-    """Every operation at both servers, one and four at a time."""
+    """Return every operation at both servers, one and four at a time."""
     users = 100 if options.tiny else 1000
     turns, lone, crowd = (1, 2, 4) if options.tiny else (3, 40, 80) if options.quick else (5, 80, 160)
     figures: list[Figure] = []
@@ -187,7 +187,7 @@ def _figure(name: str, ours: list[Burst], theirs: list[Burst], target: Target | 
 
 
 async def _profiles(table: str, figures: list[Figure], users: int) -> tuple[tuple[str, str], ...]:
-    """Where the time goes of those that miss their target."""
+    """Return where the time goes of those that miss their target."""
     missed = [one for one in OPERATIONS if any(f.met is False and f.name.startswith(one.name) for f in figures)]
     async with clients(table, ["profiled"]) as made:
         near = Server(made["profiled"])
@@ -197,7 +197,7 @@ async def _profiles(table: str, figures: list[Figure], users: int) -> tuple[tupl
 
 
 async def _floor(stack: contextlib.AsyncExitStack, table: str, ours: Server) -> Floor:
-    """What our server's rows cost without it."""
+    """Return what our server's rows cost without it."""
     origin = AzureTable.with_key(table, TABLE)
     stack.push_async_callback(origin.close)
     opened, floors = await open_floors(origin, table, Copy(_TENANT, ours.users, ours.group, [], ""))

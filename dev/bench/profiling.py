@@ -14,7 +14,7 @@ _LINES = 14
 
 
 async def profile(ask: Ask, first: int, number: int) -> str:
-    """The functions that a burst of requests, one at a time, spends most own time in."""
+    """Return the functions that a burst of requests, one at a time, spends most own time in."""
     watch = cProfile.Profile()
     await burst(ask, first, 8, 1)
     watch.enable()
@@ -27,7 +27,7 @@ async def profile(ask: Ask, first: int, number: int) -> str:
 
 
 def profile_call(work: Callable[[], object], number: int) -> str:
-    """The same of so many calls."""
+    """Do the same of so many calls."""
     watch = cProfile.Profile()
     watch.enable()
     try:
@@ -39,7 +39,7 @@ def profile_call(work: Callable[[], object], number: int) -> str:
 
 
 def _top(watch: cProfile.Profile) -> str:
-    """The first lines by own time, without the wait for sockets and with short paths."""
+    """Return the first lines by own time, without the wait for sockets and with short paths."""
     text = io.StringIO()
     pstats.Stats(watch, stream=text).sort_stats("tottime").print_stats(40)
     head, _, lines = text.getvalue().partition("percall filename:lineno(function)\n")

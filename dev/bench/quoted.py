@@ -86,7 +86,7 @@ def _count(figures: Figures, name: str) -> str:
 
 
 def _time(figures: Figures, name: str) -> str:
-    """A time of ours, and in brackets the bare SDK's."""
+    """Return a time of ours, and in brackets the bare SDK's."""
     lines = figures["http", f"{name}, 16 at a time"]
     ours, floor = next(line for line in lines if line[1].endswith(" bare SDK"))
     return f"{ours} ({floor.removesuffix(' bare SDK')})"

@@ -108,7 +108,7 @@ def _conditions(name: str, part: Mapping[str, Any]) -> str:
 
 
 def _machines(kept: Mapping[str, Mapping[str, Any]]) -> str:
-    """What the parts ran on, each machine and set of versions once."""
+    """Return what the parts ran on, each machine and set of versions once."""
     on: dict[str, list[str]] = {}
     for name, part in kept.items():
         versions = ", ".join(f"{package} {number}" for package, number in part["versions"].items())
@@ -135,7 +135,7 @@ def _machine() -> str:
 
 
 def _load() -> str:
-    """How many processes wanted a core in the minute before the part ended."""
+    """Return how many processes wanted a core in the minute before the part ended."""
     try:
         return f"{os.getloadavg()[0]:.1f}"
     except OSError:

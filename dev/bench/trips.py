@@ -43,7 +43,7 @@ Ask = Callable[[Client, _There], Awaitable[object]]
 
 
 def _get(path: str) -> Ask:
-    """A GET, whose path may name what is there."""
+    """Return a GET, whose path may name what is there."""
     return lambda client, there: client.ask("GET", path.format(there=there))
 
 

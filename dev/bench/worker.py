@@ -35,7 +35,7 @@ LIBRARY = "azure_functions_runtime"
 
 
 def available() -> bool:
-    """Whether this Python has the worker's library."""
+    """Return whether this Python has the worker's library."""
     return importlib.util.find_spec(LIBRARY) is not None
 
 
@@ -114,7 +114,7 @@ class Worker:
     async def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
-        """The answer to a request whose URL is absolute; 404 without a body where no function takes it."""
+        """Return the answer to a request whose URL is absolute; 404 without a body where no function takes it."""
         path, _, query = url.partition("://")[2].partition("/")[2].partition("?")
         fields = {name.lower(): value for name, value in (headers or {}).items()}
         fields.setdefault("host", url.partition("://")[2].partition("/")[0])
@@ -207,7 +207,7 @@ def _answer(returned: Any) -> Answer:
 
 
 def _write_cookie(cookie: Any) -> str:
-    """The header that the host makes of a cookie, which the worker's library has taken apart."""
+    """Return the header that the host makes of a cookie, which the worker's library has taken apart."""
     parts = [f"{cookie.name}={cookie.value}"]
     if cookie.max_age is not None:
         parts.append(f"max-age={int(cookie.max_age.value)}")

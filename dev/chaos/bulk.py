@@ -37,7 +37,7 @@ async def create_together(client: Client, users: list[Wanted], group: Wanted) ->
 
 
 async def _sent(client: Client, users: list[Wanted], group: Wanted) -> dict[str, dict[str, Any]]:
-    """The results by the things' names; none where the answer is lost."""
+    """Return the results by the things' names; none where the answer is lost."""
     team, state = group
     body = intents.document("/Groups", {**state, MEMBERS: [f"bulkId:{thing.name}" for thing, _ in users]})
     operations = [

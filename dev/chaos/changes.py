@@ -24,7 +24,7 @@ class Change:
 
 
 def whole_group(method: str, subject: Subject, name: str, members: Iterable[str]) -> Change:
-    """A POST or a PUT of a group."""
+    """Return a POST or a PUT of a group."""
     wanted = frozenset(members)
     values = {"displayName": name}
     body = {"schemas": [GROUP], "externalId": subject.tag, **values, MEMBERS: payloads.values(sorted(wanted))}
@@ -32,7 +32,7 @@ def whole_group(method: str, subject: Subject, name: str, members: Iterable[str]
 
 
 def whole_user(method: str, subject: Subject, values: dict[str, Any], marks: Iterable[str]) -> Change:
-    """A POST or a PUT of a user. `values` has userName, displayName, title and nickName; None clears one."""
+    """Return a POST or a PUT of a user. `values` has userName, displayName, title and nickName; None clears one."""
     wanted = frozenset(marks)
     sent = {name: value for name, value in values.items() if value is not None}
     body = {
@@ -60,7 +60,7 @@ def remove_members(members: Iterable[str], values: dict[str, Any] | None = None)
 
 
 def exchange_members(add: Iterable[str], remove: Iterable[str]) -> Change:
-    """Some members come and others go, in one request. None may be in both."""
+    """Have some members come and others go, in one request. None may be in both."""
     wanted, gone = frozenset(add), frozenset(remove)
     operations = [
         payloads.add_members(*sorted(wanted)),
@@ -70,7 +70,7 @@ def exchange_members(add: Iterable[str], remove: Iterable[str]) -> Change:
 
 
 def replace_members(members: Iterable[str]) -> Change:
-    """These members and no others."""
+    """Have these members and no others."""
     wanted = frozenset(members)
     return _patch(f"={len(wanted)}", [payloads.replace(MEMBERS, payloads.values(sorted(wanted)))], Writes(whole=wanted))
 
@@ -86,7 +86,7 @@ def assign(values: dict[str, Any]) -> Change:
 
 
 def add_mark(mark: str) -> Change:
-    """One more phone number."""
+    """Add one more phone number."""
     operation = {"op": "Add", "path": "phoneNumbers", "value": payloads.phones([mark])}
     return _patch(f"+{mark}", [operation], Writes(add=frozenset([mark])))
 

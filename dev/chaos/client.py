@@ -50,7 +50,7 @@ class Client:
             self._leave(thing)
 
     async def _tried(self, thing: Thing, intent: Intent, version: str | None) -> bool:
-        """One try; whether no other is needed."""
+        """Make one try, and return whether no other is needed."""
         bare = thing.path == "/Users" and intent.method in ("PATCH", "PUT", "POST")
         path = thing.path if intent.method == "POST" else f"{thing.path}/{thing.id}"
         headers = {"If-Match": version} if version else {}
@@ -150,7 +150,7 @@ class Client:
             self.sender.log.say(thing.finding("applied twice", f"a second POST is answered {outcome.status}"))
 
     async def answered(self, path: str) -> Outcome | None:
-        """The answer to a GET, which may be sent again; None where none comes."""
+        """Return the answer to a GET, which may be sent again; None if none comes."""
         for _ in range(_MOST_TRIES):
             outcome = await self.sender.send("GET", path)
             if not outcome.unknown:
@@ -169,7 +169,7 @@ class Client:
             self.users[thing.id] = thing
 
     def leaving(self) -> set[str]:
-        """The users that may be gone, or going."""
+        """Return the users that may be gone, or going."""
         return {id for id, user in self.users.items() if user.leaving}
 
     def _observed(self, thing: Thing, state: State, *, members: bool = True) -> None:
@@ -181,7 +181,7 @@ class Client:
 
 
 def _settled(thing: Thing, intent: Intent) -> bool:
-    """Whether what is known says that nothing is left to do: a POST's resource is there, a DELETE's is not."""
+    """Return whether what is known says that nothing is left to do: a POST's resource is there, a DELETE's is not."""
     if intent.method == "POST":
         return thing.present is not None
     return thing.candidates == [None]

@@ -63,7 +63,7 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Subject:
-    """A contested resource. `first` is its state at the last rest, None if it was not there yet; `guess` are the items
+    """A contested resource. `first` is its state at the last rest; None if it was not there yet; `guess` are the items
     that it may well have at the moment; `sights` are the attributes that reads have shown since the rest; `times` is
     what answers have shown as lastModified, each with the moment of its arrival."""
 
@@ -98,7 +98,7 @@ class Slot:
     posts: int = 0
 
     def known(self) -> list[Subject]:
-        """The resources that clients have seen and that are not gone for all they know."""
+        """Return the resources that clients have seen and that are not gone for all they know."""
         return [subject for subject in self.subjects if subject.id is not None and not subject.gone]
 
 
@@ -114,7 +114,7 @@ class Contest:
         self._markers = markers
 
     def conceive(self, path: str, slot: Slot | None = None) -> Subject:
-        """A resource that a POST is about to make."""
+        """Return a resource that a POST is about to make."""
         tag = f"{CONTESTED}-{path[1:-1].lower()}-{len(self.subjects)}"
         subject = self.subjects[tag] = Subject(self.tenant, path, tag)
         if slot is not None:
@@ -122,7 +122,7 @@ class Contest:
         return subject
 
     def meet(self, resource: Mapping[str, Any]) -> Subject | None:
-        """The resource that a client has come upon; None (and a finding) if no POST made it."""
+        """Return the resource that a client has come upon; None (and a finding) if no POST made it."""
         subject = self.subjects.get(str(resource.get("externalId")))
         if subject is None:
             text = f"{resource['id']} has the externalId {resource.get('externalId')!r}, which no POST gave"
@@ -134,7 +134,7 @@ class Contest:
     def begin(
         self, name: str, method: str, subject: Subject, writes: Writes | None = None, after: Request | None = None
     ) -> Request:
-        """A request is about to be sent."""
+        """Note that a request is about to be sent."""
         request = Request(name, method, subject, writes, time.monotonic(), after=after)
         subject.requests.append(request)
         return request
@@ -190,7 +190,7 @@ class Contest:
 
 
 def state_of(path: str, resource: Mapping[str, Any]) -> State:
-    """What clients write of a contested resource."""
+    """Return what clients write of a contested resource."""
     if path == "/Groups":
         return State({"displayName": resource.get("displayName")}, _values(resource, MEMBERS))
     plain = {name: resource.get(name) for name in ("userName", "displayName", "title", "nickName")}

@@ -86,7 +86,7 @@ class Faults:
     injected: Counter[str] = field(default_factory=Counter)
 
     def next(self, *, contested: bool = False) -> Fault:
-        """The fault of the next request on the wire."""
+        """Return the fault of the next request on the wire."""
         self.number += 1
         dice = Random(f"{self.seed} {self.number}")
         if dice.random() < self.rate:

@@ -80,7 +80,7 @@ class Follower:
 
 
 def _without_refs(value: Any) -> Any:
-    """A document without the `$ref`s that the service makes."""
+    """Return a document without the `$ref`s that the service makes."""
     if isinstance(value, dict):
         return {name: _without_refs(inner) for name, inner in value.items() if name != "$ref"}
     return [_without_refs(inner) for inner in value] if isinstance(value, list) else value

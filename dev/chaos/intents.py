@@ -33,7 +33,7 @@ class Intent:
 
 
 def create(path: str, state: dict[str, Any]) -> Intent:
-    """A new resource in that state."""
+    """Return a new resource in that state."""
 
     def effect(before: State) -> State:
         if before is not None:
@@ -44,7 +44,7 @@ def create(path: str, state: dict[str, Any]) -> Intent:
 
 
 def replace(path: str, state: dict[str, Any]) -> Intent:
-    """The whole resource anew."""
+    """Return the whole resource anew."""
     return Intent("PUT", "PUT", document(path, state), _on_present(lambda _: state))
 
 
@@ -63,7 +63,7 @@ def assign(values: dict[str, Any], *, pathless: bool) -> Intent:
 
 
 def add_mark(mark: str) -> Intent:
-    """One more value of a list: there once, however often it is sent."""
+    """Add one more value of a list: there once, however often it is sent."""
     operation = {"op": "Add", "path": "phoneNumbers", "value": payloads.phones([mark])}
     return Intent(f"PATCH +{mark}", "PATCH", patch(operation), _on_present(lambda s: _with(s, "marks", [mark])))
 
@@ -74,7 +74,7 @@ def remove_mark(mark: str) -> Intent:
 
 
 def change_members(add: list[str], remove: list[str], values: dict[str, Any] | None = None) -> Intent:
-    """Members that come and go, with new values of the group's own attributes in the same request."""
+    """Have members come and go, with new values of the group's own attributes in the same request."""
     operations: list[dict[str, Any]] = [payloads.replace(name, value) for name, value in (values or {}).items()]
     if add:
         operations.append(payloads.add_members(*add))
@@ -91,7 +91,7 @@ def change_members(add: list[str], remove: list[str], values: dict[str, Any] | N
 
 
 def document(path: str, state: dict[str, Any]) -> dict[str, Any]:
-    """The body that makes a resource of that state."""
+    """Return the body that makes a resource of that state."""
     plain = {name: value for name, value in state.items() if name not in ("marks", MEMBERS) and value is not None}
     if path == "/Users":
         return {"schemas": [USER], **plain, "phoneNumbers": payloads.phones(state["marks"])}

@@ -25,7 +25,8 @@ Resources = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def settle(contest: Contest, resources: Resources) -> list[Finding]:
-    """All that is wrong in a tenant, whose users and groups these are. What is there is taken as right from now on."""
+    """Return all that is wrong in a tenant, whose users and groups these are. What is there is taken as right from now
+    on."""
     for found in resources.values():
         for resource in found:
             if str(resource.get("externalId")).startswith(CONTESTED):
@@ -45,7 +46,7 @@ def settle(contest: Contest, resources: Resources) -> list[Finding]:
 
 
 def _explained(subject: Subject, seen: State) -> list[Finding]:
-    """A finding if no order of the requests about a resource leads to what is seen of it."""
+    """Return a finding if no order of the requests about a resource leads to what is seen of it."""
     first, steps = subject.first, []
     for request in subject.requests:
         if request.method == "POST" and request.writes is not None:
@@ -60,7 +61,7 @@ def _explained(subject: Subject, seen: State) -> list[Finding]:
 
 
 def _existence(subject: Subject, present: bool) -> list[Finding]:
-    """Whether it may be there, or may not."""
+    """Return whether it may be there, or may not."""
     deletes = [request for request in subject.requests if request.method == "DELETE" and request.may_count]
     known = [request for request in deletes if request.status == "acknowledged"]
     successes = [request for request in subject.requests if request.status == "acknowledged"]
@@ -90,7 +91,7 @@ def _existence(subject: Subject, present: bool) -> list[Finding]:
 
 
 def _sights(subject: Subject) -> list[Finding]:
-    """What a read has shown must have been written, and not replaced before the read began."""
+    """Return the values that a read has shown although nobody had written them, or they were replaced before it began."""
     findings = []
     writes = [request for request in subject.requests if request.writes is not None and request.may_count]
     for sight, values in subject.sights:
@@ -104,7 +105,7 @@ def _sights(subject: Subject) -> list[Finding]:
 
 
 def _shows(name: str, value: Any, writer: Request, setting: Sequence[Request], sight: Request) -> bool:
-    """Whether the read may have shown what this request wrote."""
+    """Return whether the read may have shown what this request wrote."""
     if writer.writes is None or writer.writes.values[name] != value or writer.start > sight.end:
         return False
     end = -math.inf if writer.method == "POST" else writer.end
@@ -115,14 +116,14 @@ def _shows(name: str, value: Any, writer: Request, setting: Sequence[Request], s
 
 
 def _first_shows(subject: Subject, name: str, value: Any, setting: Sequence[Request], sight: Request) -> bool:
-    """Whether it may have shown what was there at the last rest."""
+    """Return whether it may have shown what was there at the last rest."""
     if subject.first is None or subject.first.values.get(name) != value:
         return False
     return not any(other.status == "acknowledged" and other.end < sight.start for other in setting)
 
 
 def _conditions(subject: Subject) -> Iterable[Finding]:
-    """A request that was conditional on a version must not succeed after others have changed the resource.
+    """Return the requests that were conditional on a version and succeeded after others had changed the resource.
 
     Only of users: each of their requests writes a value that was not there before, so it makes a new version."""
     known = [request for request in subject.requests if request.status == "acknowledged"]
@@ -139,7 +140,7 @@ def _conditions(subject: Subject) -> Iterable[Finding]:
 
 
 def _twice_there(tenant: str, resources: Resources) -> Iterable[Finding]:
-    """Names that two resources have, and values that one has twice."""
+    """Return names that two resources have, and values that one has twice."""
     for path, found in resources.items():
         names = Counter(str(resource.get(NAMES[path])).casefold() for resource in found)
         for name, number in names.items():
@@ -189,7 +190,7 @@ def _unique_values(subjects: Iterable[Subject]) -> Iterable[Finding]:
 
 
 def _releases(claim: _Claim) -> list[Request]:
-    """The requests by which the resource may have lost the value."""
+    """Return the requests by which the resource may have lost the value."""
     return [
         request
         for request in claim.subject.requests
@@ -198,7 +199,7 @@ def _releases(claim: _Claim) -> list[Request]:
 
 
 def _may_hold(claim: _Claim, request: Request) -> bool:
-    """Whether the claim can be why the request was refused."""
+    """Return whether the claim can be why the request was refused."""
     return claim.start < request.end and not any(
         release.status == "acknowledged"
         and release.end < request.start
@@ -208,7 +209,7 @@ def _may_hold(claim: _Claim, request: Request) -> bool:
 
 
 def _surely_holds(claim: _Claim, request: Request) -> bool:
-    """Whether the resource has the value from before the request's start until after its end."""
+    """Return whether the resource has the value from before the request's start until after its end."""
     return claim.end < request.start and not any(
         release.start < request.end and not release.end < claim.start for release in _releases(claim)
     )

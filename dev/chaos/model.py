@@ -77,7 +77,7 @@ class Thing:
         return None in self.candidates
 
     def acknowledge(self, effect: Effect) -> Finding | None:
-        """A request was answered with success."""
+        """Note that a request was answered with success."""
         after = _applied(self.candidates, effect)
         if not after:
             return self._finding("impossible success", f"succeeded, but it can only be {_shown(self.candidates)}")
@@ -92,8 +92,8 @@ class Thing:
     def observe(
         self, state: State, *, ignoring: Container[str] = (), members: bool = True, absent_ids: Container[str] = ()
     ) -> Finding | None:
-        """A read has shown this. `members` False: they were not asked for. Members in `ignoring` may be there or not,
-        those in `absent_ids` must not be."""
+        """Note what a read has shown. `members` False: they were not asked for. Members in `ignoring` may be there or
+        not, those in `absent_ids` must not be."""
 
         def fits(candidate: State) -> bool:
             if candidate is None or state is None:
@@ -142,7 +142,7 @@ def _comparable(
 
 
 def _kind(expected: list[State], state: State) -> str:
-    """What sort of contradiction it is."""
+    """Return what sort of contradiction it is."""
     lists = [value for value in (state or {}).values() if isinstance(value, list)]
     if any(number > 1 for values in lists for number in Counter(values).values()):
         return "applied twice"
@@ -150,7 +150,7 @@ def _kind(expected: list[State], state: State) -> str:
 
 
 def _difference(state: State, expected: list[State]) -> str:
-    """What is shown, without the members where there are many."""
+    """Return what is shown, without the members where there are many."""
     last = expected[-1]
     if state is None or last is None:
         return _shown([state])
@@ -185,19 +185,19 @@ def _short(state: State) -> str:
 
 
 def user_view(resource: dict[str, Any]) -> dict[str, Any]:
-    """All that a client writes of a user of its own."""
+    """Return all that a client writes of a user of its own."""
     plain = {name: resource.get(name) for name in ("userName", "externalId", "displayName", "title", "active")}
     return {**plain, "marks": sorted(one["value"] for one in resource.get("phoneNumbers", []))}
 
 
 def group_view(resource: dict[str, Any]) -> dict[str, Any]:
-    """All that a client writes of a group of its own."""
+    """Return all that a client writes of a group of its own."""
     plain = {name: resource.get(name) for name in ("displayName", "externalId")}
     return {**plain, MEMBERS: sorted(one["value"] for one in resource.get(MEMBERS, []))}
 
 
 def marks_of(prefix: str) -> View:
-    """One client's part of a user that several write to: its own values of a list."""
+    """Return one client's part of a user that several write to: its own values of a list."""
 
     def view(resource: dict[str, Any]) -> dict[str, Any]:
         values = [one["value"] for one in resource.get("phoneNumbers", [])]
@@ -207,7 +207,7 @@ def marks_of(prefix: str) -> View:
 
 
 def members_of(prefix: str) -> View:
-    """One client's part of a group that several write to: its own members."""
+    """Return one client's part of a group that several write to: its own members."""
 
     def view(resource: dict[str, Any]) -> dict[str, Any]:
         values = [one["value"] for one in resource.get(MEMBERS, [])]

@@ -90,7 +90,7 @@ class _Open:
         self.items = set(universe)
 
     def wrong(self, writes: Writes) -> Wrong:
-        """What the writes would set to something else than what is there."""
+        """Return what the writes would set to something else than what is there."""
         there = self.seen.items
         values = {
             name for name, value in writes.values.items() if name in self.values and self.seen.values[name] != value
@@ -146,7 +146,7 @@ def decide(first: State, steps: Sequence[Step], seen: State) -> Contradiction | 
 
 
 def _next(left: _Open, waiting: Sequence[Step]) -> Step | None:
-    """The step to take next from the end of the order; None if nothing fits."""
+    """Return the step to take next from the end of the order; None if nothing fits."""
     last = _last_start([step for step in waiting if step.acknowledged])
     fitting = [step for step in waiting if step.end >= last and not left.wrong(step.writes)]
     unknown = _last_start([step for step in waiting if not step.acknowledged])
@@ -159,7 +159,8 @@ def _last_start(steps: Sequence[Step]) -> float:
 
 
 def _contradiction(left: _Open, blocked: Sequence[Step], waiting: Sequence[Step], begin: Writes) -> Contradiction:
-    """What the report says: of the acknowledged requests that would have to come last, what of each is not there."""
+    """Return what the report says: of the acknowledged requests that would have to come last, what of each is not
+    there."""
     lines = [f"{step.name}: {_told(left.wrong(step.writes), left)}" for step in blocked]
     if not blocked:
         lines.append(f"the state before: {_told(left.wrong(begin), left)}")
@@ -192,6 +193,6 @@ def _told(wrong: Wrong, left: _Open) -> str:
 
 
 def few(values: Iterable[str], most: int = 3) -> str:
-    """The first of many values."""
+    """Return the first of many values."""
     first = sorted(values)
     return f"({', '.join(first[:most])}{', ...' if len(first) > most else ''})"

@@ -42,7 +42,7 @@ class Plan:
         return [f"tenant-{number}" for number in range(self.tenants)]
 
     def clock(self, app: int) -> float:
-        """How many seconds a process's clock is ahead: spread from `-skew` to `skew`."""
+        """Return how many seconds a process's clock is ahead: spread from `-skew` to `skew`."""
         return self.skew * (2 * app / (self.apps - 1) - 1) if self.apps > 1 else 0.0
 
 

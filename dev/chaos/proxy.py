@@ -148,7 +148,7 @@ class Proxy:
                     await each.wait_closed()
 
     def _fault(self, request: Message) -> Fault:
-        """What happens to the request."""
+        """Return what shall happen to the request."""
         if self.faults is None:
             return Fault()
         contested = request.method != "GET" and self._contested(request.body)
@@ -158,7 +158,7 @@ class Proxy:
         return Fault("refused before", status=503) if time.monotonic() < self._busy_until else fault
 
     async def _reaches(self, fault: Fault, request: Message, reader: StreamReader, writer: StreamWriter) -> bool:
-        """What the fault does on the way to the table; whether the request goes on."""
+        """Do what the fault does on the way to the table, and return whether the request goes on."""
         if fault.kind == "late":
             task = asyncio.create_task(self._deliver(request, fault.seconds))
             self._late.add(task)
@@ -207,7 +207,7 @@ class Proxy:
         return answer
 
     def _answered(self, fault: Fault, answer: Message, writer: StreamWriter) -> bool:
-        """What the fault does on the way back; whether the connection goes on."""
+        """Do what the fault does on the way back, and return whether the connection goes on."""
         if fault.kind == "reset after":
             _reset(writer)
         if fault.kind in ("dropped after", "reset after", "hung after", "held after"):
@@ -229,7 +229,7 @@ async def _gone_or_later(reader: StreamReader, seconds: float) -> None:
 
 
 async def _read(reader: StreamReader, asked: str | None) -> Message | None:
-    """A request (`asked` None) or the answer to one of that method; None at the end of the connection."""
+    """Return a request (`asked` None) or the answer to one of that method; None at the end of the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -257,7 +257,7 @@ async def _chunks(reader: StreamReader) -> bytes:
 
 
 def _refusal(status: int) -> bytes:
-    """An error in the table service's form."""
+    """Return an error in the table service's form."""
     reason = _REASONS[status]
     error = {"odata.error": {"code": reason, "message": {"lang": "en-US", "value": "Injected by the proxy."}}}
     body = json.dumps(error).encode()

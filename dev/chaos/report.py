@@ -26,7 +26,7 @@ def progress(report: Report) -> None:
 
 
 def text(report: Report) -> str:
-    """The report at the end."""
+    """Return the report at the end."""
     lines = [
         f"seed {report.seed}: {report.log.requests} requests in {report.seconds:.0f} s,"
         f" {report.log.writes} acknowledged writes, {report.trips} requests to the table",

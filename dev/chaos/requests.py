@@ -137,7 +137,8 @@ class Sender:
 
 
 def judged(where: str, status: int, content_type: str, content: bytes) -> Finding | None:
-    """What is wrong with an answer as such: a status that no client may see, or an error that is no SCIM error."""
+    """Return what is wrong with an answer as such: a status that no client may see, or an error that is no SCIM
+    error."""
     if status < 400:
         return None
     if status not in ALLOWED_ERRORS:

@@ -195,7 +195,7 @@ class Rival:
             self.sender.log.long.clear()
 
     def _named(self, slot: Slot) -> str:
-        """The name that others ask for too, or one of its own."""
+        """Return the name that others ask for too, or one of its own."""
         return slot.name if self.dice.random() < 0.6 else f"{slot.name} {self._fresh()}"
 
     def _fresh(self) -> str:
@@ -203,17 +203,17 @@ class Rival:
         return f"{self.name}-{self._made}"
 
     def _number(self) -> int:
-        """How many members a request names: none, a few, as many as fit into a transaction, or more."""
+        """Return how many members a request names: none, a few, as many as fit into a transaction, or more."""
         least, most = self.dice.choices([(0, 1), (2, 10), (40, 50), (51, 200)], [1, 3, 1, 4])[0]
         return self.dice.randint(least, most)
 
     def _held(self, subject: Subject) -> list[str]:
-        """Members that a request takes out: most are there, unless somebody was faster."""
+        """Return members that a request takes out: most are there, unless somebody was faster."""
         held = sorted(subject.guess)
         gone = self.dice.sample(held, min(len(held), self._number()))
         return gone if gone and self.dice.random() < 0.8 else [*gone, self.dice.choice(self._pool)]
 
     def _some(self) -> list[str]:
-        """Members that a request names. Most requests name one that no other does."""
+        """Return members that a request names. Most requests name one that no other does."""
         some = self.dice.sample(self._pool, self._number())
         return [*some, self._fresh()] if some and self.dice.random() < 0.7 else some

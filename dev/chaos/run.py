@@ -282,7 +282,7 @@ async def started(plan: Plan, report: Report, log: Path | None = None) -> AsyncI
 
 
 def _settings(plan: Plan, number: int, table: Table, proxy: Proxy, tokens: dict[str, str]) -> dict[str, str]:
-    """The environment of the n-th process of the app."""
+    """Return the environment of the n-th process of the app."""
     connections = {name: {"tenant": name, "keys": [token]} for name, token in tokens.items()}
     return {
         "SCIM_TABLE_CONNECTION_STRING": table.connection_string.replace(f":{table.port}/", f":{proxy.port}/"),

@@ -18,7 +18,7 @@ Resources = dict[str, list[dict[str, Any]]]
 
 
 async def rows(table: Table, tenant: str) -> list[Finding]:
-    """What the consistency checker finds in the tenant, after housekeeping."""
+    """Return what the consistency checker finds in the tenant, after housekeeping."""
     report = await examine(table, tenant, load())
     findings = [Finding("broken rows", tenant, problem) for problem in report.problems]
     for key, id in report.strangers.items():
@@ -29,7 +29,7 @@ async def rows(table: Table, tenant: str) -> list[Finding]:
 
 
 async def listed(client: Client) -> tuple[Resources, list[Finding]]:
-    """All resources of a client's tenant, as a walk by cursors shows them."""
+    """Return all resources of a client's tenant, as a walk by cursors shows them."""
     resources: Resources = {}
     findings = []
     for path in ("/Users", "/Groups"):
@@ -52,12 +52,12 @@ async def listed(client: Client) -> tuple[Resources, list[Finding]]:
 
 
 def contested(resources: Resources) -> Resources:
-    """Those that several clients write to."""
+    """Return those that several clients write to."""
     return {path: [one for one in found if _is_contested(one)] for path, found in resources.items()}
 
 
 def uncontested(resources: Resources) -> Resources:
-    """Those of one writer each, or of one for each part."""
+    """Return those of one writer each, or of one for each part."""
     return {path: [one for one in found if not _is_contested(one)] for path, found in resources.items()}
 
 

@@ -196,7 +196,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def words() -> list[str]:
-    """What the fuzzer puts together: operators, names of attributes, and schemas."""
+    """Return what the fuzzer puts together: operators, names of attributes, and schemas."""
     return sorted({*WORDS, *_NAMES, "Operations", "op", "path", "value", "type", "add", "replace", "remove"})
 
 

@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 
 def user(number: int) -> Body:
-    """A user with the attributes of Entra's default mappings, about 1 KB."""
+    """Return a user with the attributes of Entra's default mappings, about 1 KB."""
     name = f"User.{number:07}@contoso.example"
     return {
         "schemas": [USER, ENTERPRISE],
@@ -95,7 +95,7 @@ def encoded(body: object) -> bytes:
 
 
 def stranger(number: int) -> str:
-    """The id of a user that has the form of ours, and is not there."""
+    """Return the id of a user that has the form of ours, and is not there."""
     digits = "abcdefghijklmnopqrstuvwxyz234567"
     tail = ""
     for _ in range(8):
