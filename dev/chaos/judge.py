@@ -91,7 +91,7 @@ def _existence(subject: Subject, present: bool) -> list[Finding]:
 
 
 def _sights(subject: Subject) -> list[Finding]:
-    """Return the values that a read has shown although nobody had written them, or they were replaced before it began."""
+    """Return what a read has shown although nobody had written it, or it was replaced before the read began."""
     findings = []
     writes = [request for request in subject.requests if request.writes is not None and request.may_count]
     for sight, values in subject.sights:
