@@ -28,6 +28,7 @@ from scim.policy.deciding import Decider, open_decider
 from scim.policy.draft import Draft, Event
 from scim.policy.holding import MASS_CHANGE
 from scim.policy.kept import read_policy
+from scim.policy.state import UNITS, join_state, split_state
 from scim.schema.registry import Registry
 from scim.store import keys, properties, shared_keys
 from scim.store.outbox import mark_of
@@ -54,6 +55,8 @@ class Head(NamedTuple):
     """"" of one that is not in the table yet."""
     policy: str = ""
     """What was decided by the tenant's policy (scim/policy/state.py); "" if there is nothing to know."""
+    more: int = 0
+    """How many properties of the row it takes beside the first."""
 
     @staticmethod
     async def read(table: Table, tenant: str) -> Head | None:
@@ -62,10 +65,15 @@ class Head(NamedTuple):
         if row is None:
             return None
         properties.check_format(row)
-        return Head(str(row.values["epoch"]), int(row.values["seq"]), row.etag, str(row.values.get("policy", "")))
+        return Head(str(row.values["epoch"]), int(row.values["seq"]), row.etag, *join_state(row.values))
 
     def write(self) -> Write:
-        values = {"v": properties.FORMAT, "epoch": self.epoch, "seq": str(self.seq), "policy": self.policy}
+        values = {
+            "v": properties.FORMAT,
+            "epoch": self.epoch,
+            "seq": str(self.seq),
+            **split_state(self.policy, self.more),
+        }
         return Write("merge", keys.FEED, values, self.etag) if self.etag else Write("insert", keys.FEED, values)
 
 
@@ -100,7 +108,7 @@ class _Batch:
         decisions."""
         rows = self.items.keys() | self.warned.keys() | (item.warns.keys() | {item.key} if item else set())
         number = 1 + len(rows) + len(self.log) + len(writes) + derived
-        return number <= MAX_WRITES and self.bytes + size <= TRANSACTION_BYTES
+        return number <= MAX_WRITES and self.bytes + len(self.policy) + size <= TRANSACTION_BYTES
 
     def add(self, item: Item | None, write: Write | None, writes: Sequence[Write] = (), events: int = 0) -> None:
         """Put in what becomes of a row of the outbox, and rows of the log."""
@@ -363,7 +371,7 @@ class _Run:
         writes = [after.write(), *batch.build_items(), *batch.log, *derived]
         etags = await self._table.commit(self._tenant, writes)
         self._decider.rows.commit()
-        self._head = after._replace(etag=etags[0])
+        self._head = after._replace(etag=etags[0], more=max(after.more, len(after.policy) // UNITS))
         self.moved += batch.events
         for alarm in batch.alarms:
             self._warn(alarm)

@@ -32,7 +32,7 @@ _MOST_TOLD = 500
 """Agents that one event names."""
 _MOST_INDEXED = 15
 """Agents in whose history the event is found: each is a row of the event's transaction."""
-_MOST_KEPT = 300
+_MOST_KEPT = 2000
 """Agents without an owner that are kept of one tenant: they stand in the head of the log. Of more it is told alone."""
 _MOST_GROUPS = 500
 """Groups that own agents: so many are asked whether the leaver was in them."""

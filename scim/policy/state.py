@@ -4,6 +4,7 @@ decides owns it, and of two that decide at once one is refused."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -79,3 +80,23 @@ class State:
         if hold := known.get("hold"):
             known["hold"] = Hold(**hold)
         return State(**known)
+
+
+UNITS = 32_000
+"""UTF-16 units of one string property; the service's limit is 32,768. A state is ASCII."""
+
+
+def split_state(text: str, before: int = 0) -> dict[str, str | int]:
+    """Return the properties that hold a state's text. `before` is how many there were beside the first: what is merged
+    into a row leaves others, which count no more."""
+    parts = [text[at : at + UNITS] for at in range(0, len(text), UNITS)] or [""]
+    values: dict[str, str | int] = {"policy": parts[0]}
+    if len(parts) > 1 or before:
+        values |= {"policyMore": len(parts) - 1, **{f"policy{n}": part for n, part in enumerate(parts[1:], 1)}}
+    return values
+
+
+def join_state(values: Mapping[str, Any]) -> tuple[str, int]:
+    """Return a state's text from the properties of the head of a log, and how many there are beside the first."""
+    more = int(values.get("policyMore", 0))
+    return "".join([str(values.get("policy", "")), *(str(values[f"policy{n}"]) for n in range(1, more + 1))]), more

@@ -8,7 +8,7 @@ from collections import Counter
 from scim.operate.checking import rules
 from scim.operate.checking.findings import Finding
 from scim.policy.seats import ASSIGNED, Holder, parse_holder
-from scim.policy.state import State
+from scim.policy.state import State, join_state
 from scim.store import keys
 from scim.store.table import Row, Table
 
@@ -108,12 +108,12 @@ def _is_until(text: object) -> bool:
 
 
 def _read_used(head: Row) -> Counter[str]:
-    return +Counter(State.load(str(head.values.get("policy", ""))).used)
+    return +Counter(State.load(join_state(head.values)[0]).used)
 
 
 def _select_limited(head: Row, counted: Counter[str]) -> Counter[str]:
     """Return the counts of the licences that are limited: of others, rows may tell how it was before."""
-    limits = State.load(str(head.values.get("policy", ""))).limits
+    limits = State.load(join_state(head.values)[0]).limits
     return Counter({licence: number for licence, number in counted.items() if licence in limits and number})
 
 
