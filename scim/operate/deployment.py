@@ -108,9 +108,9 @@ def describe(answer: Answer) -> str:
     if answer.works:
         return "200, everything works"
     if answer.status == 0:
-        return _printable(answer.body)
+        return _make_printable(answer.body)
     failing = [name for name, state in answer.document.items() if state == "failing" and name != "status"]
-    return f"{answer.status}" + (f", failing: {_printable(', '.join(failing))}" if failing else "")
+    return f"{answer.status}" + (f", failing: {_make_printable(', '.join(failing))}" if failing else "")
 
 
 def explain(answer: Answer, app: str = "NAME") -> str:
@@ -120,9 +120,9 @@ def explain(answer: Answer, app: str = "NAME") -> str:
     if failing:
         return "503: " + "; and ".join(failing) + "."
     if answer.status in (500, 503) and document.get("detail"):
-        return f"{answer.status}: {_printable(str(document['detail']))}"
+        return f"{answer.status}: {_make_printable(str(document['detail']))}"
     if known is not None:
-        return f"{answer.status or 'No answer'}: {known.format(app=app, body=_printable(answer.body))}"
+        return f"{answer.status or 'No answer'}: {known.format(app=app, body=_make_printable(answer.body))}"
     return f"{answer.status}: something else than this app answers at that address; is it the right one?"
 
 
@@ -144,7 +144,7 @@ _KNOWN = {
 """What an answer of the host or the platform means, by its status; they have no body of ours."""
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     """What somebody sent, as far as it may stand in a terminal or a log: whoever answers there may be anybody."""
     return "".join(character if character.isprintable() else "?" for character in text[:_MOST_SHOWN])
 

@@ -30,11 +30,11 @@ async def test_progress_is_shown_on_a_terminal_alone(
         (("list",), "Reading rows"),
     ]
     for arguments, label in steps:
-        monkeypatch.setattr("scim.operate.tool.shown.watched", lambda: True)
+        monkeypatch.setattr("scim.operate.tool.shown.is_watched", lambda: True)
         code, out, err = await operator.command("tenants", *arguments, "--json")
         assert (code, label in err) == (0, True), err
         json.loads(out)
-    monkeypatch.setattr("scim.operate.tool.shown.watched", lambda: False)
+    monkeypatch.setattr("scim.operate.tool.shown.is_watched", lambda: False)
     assert (await operator.command("tenants", "list"))[2] == ""
 
 

@@ -47,14 +47,14 @@ class Audit:
         """Write down what is about to be done."""
         now = datetime.now(UTC)
         deed = Deed(format_time(now), person.id, person.name, what, tenant or "", about[:200], address[:60])
-        key = shared_keys.audit_key(_inverse(now), secrets.token_hex(4))
+        key = shared_keys.audit_key(_invert(now), secrets.token_hex(4))
         await commit_surely(self._shared, [Write("insert", key, {"v": properties.FORMAT, **asdict(deed)})])
 
     async def read(self, tenant: str | None = None, before: str = "", most: int = 200) -> list[Deed]:
         """Return the newest deeds before a time ("" for now), of a tenant or of all."""
         start, end = shared_keys.audit_range()
         if before:
-            start = shared_keys.audit_key(_inverse(datetime.fromisoformat(before)), "~")
+            start = shared_keys.audit_key(_invert(datetime.fromisoformat(before)), "~")
         found: list[Deed] = []
         async for page in self._shared.pages(start, end):
             found += [deed for deed in map(_parse, page) if tenant in (None, deed.tenant)]
@@ -64,12 +64,12 @@ class Audit:
 
     async def forget(self) -> None:
         """Remove what is older than 400 days."""
-        old = shared_keys.audit_key(_inverse(datetime.now(UTC) - timedelta(days=DAYS)), "")
+        old = shared_keys.audit_key(_invert(datetime.now(UTC) - timedelta(days=DAYS)), "")
         async for page in self._shared.pages(old, shared_keys.audit_range()[1], keys_only=True):
             await remove_rows(self._shared, [row.key for row in page])
 
 
-def _inverse(time: datetime) -> str:
+def _invert(time: datetime) -> str:
     return f"{_LATEST - int(time.timestamp() * 1000):015}"
 
 

@@ -63,7 +63,7 @@ class Sessions:
         """Make a link; return it with its token, which is kept nowhere."""
         token = secrets.token_urlsafe(32)
         until = format_time(datetime.now(UTC) + timedelta(days=LINK_DAYS))
-        digest = _digest(token)
+        digest = _make_digest(token)
         values: dict[str, Any] = {
             "v": properties.FORMAT,
             "role": role,
@@ -94,7 +94,7 @@ class Sessions:
     async def redeem(self, token: str) -> tuple[str, Person] | None:
         """Begin a session by a link, which is used up with it; return the session's secret and who it is. None if the
         link is none, or is not good any more. Of two who come with the same link, one gets in."""
-        key = shared_keys.invitation_key(_digest(token))
+        key = shared_keys.invitation_key(_make_digest(token))
         row = await self._shared.read(key)
         if row is None or (link := _parse_link(row)).until <= format_time(datetime.now(UTC)):
             return None
@@ -130,11 +130,11 @@ class Sessions:
             "seen": now,
             **more,
         }
-        return secret, Write("insert", shared_keys.session_key(_digest(secret)), values)
+        return secret, Write("insert", shared_keys.session_key(_make_digest(secret)), values)
 
     async def find(self, secret: str) -> Session | None:
         """Return the session of a secret; None if there is none, or it has ended."""
-        row = await self._shared.read(shared_keys.session_key(_digest(secret)))
+        row = await self._shared.read(shared_keys.session_key(_make_digest(secret)))
         if row is None:
             return None
         values, now = row.values, datetime.now(UTC)
@@ -165,7 +165,7 @@ class Sessions:
             await remove_rows(self._shared, [row.key for row in page if str(row.values.get("began", "")) <= began])
 
 
-def _digest(secret: str) -> str:
+def _make_digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

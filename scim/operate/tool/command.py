@@ -110,7 +110,7 @@ def option(*names: str, **options: Any) -> Callable[[Function], Function]:
     return click.option(*names, cls=Option, **options)
 
 
-def placed(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Function:
+def give_place(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Function:
     """Make an async function the body of a command: it gets the Place that the options name, before its own options.
     What it returns is the exit code, None being 0."""
 

@@ -15,7 +15,7 @@ from scim.operate.connections.commands import Commands, View
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
-from scim.operate.tool.command import ARGUMENTS, Address, Function, Noun, Verb, argument, option, placed
+from scim.operate.tool.command import ARGUMENTS, Address, Function, Noun, Verb, argument, give_place, option
 from scim.operate.tool.members import (
     RIGHTS,
     USUAL_RIGHTS,
@@ -65,20 +65,20 @@ def connections() -> None:
 _url = option("--url", type=Address("/scim", local=True), section="Where it is", help="the tenant URL to print")
 
 
-def verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
+def make_verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
     """Make an async function a command of this noun."""
 
     def made(function: Callable[..., Coroutine[Any, Any, int | None]]) -> click.Command:
-        return connections.command(name, cls=Verb, help=help, short_help=help)(_url(placed(function)))
+        return connections.command(name, cls=Verb, help=help, short_help=help)(_url(give_place(function)))
 
     return made
 
 
-def _named(function: Function) -> Function:
+def _take_name(function: Function) -> Function:
     return argument("name", _NAME)(function)
 
 
-def _secret(function: Function) -> Function:
+def _take_secret_options(function: Function) -> Function:
     """The options of commands that make a secret."""
     expires = option(
         "--expires", help="when it ends: 365d (add's default), 2027-11-21, never; rotate: as long as the one before"
@@ -87,7 +87,7 @@ def _secret(function: Function) -> Function:
     return expires(recoverable(_unseen(function)))
 
 
-def _reaching(rights: str) -> Callable[[Function], Function]:
+def _take_reach_options(rights: str) -> Callable[[Function], Function]:
     """The options that say what an operator's connection reaches and may do."""
 
     def made(function: Function) -> Function:
@@ -104,7 +104,7 @@ def _unseen(function: Function) -> Function:
     )
 
 
-@verb("add", "Make a connection and print what to enter in Entra, the secret once.")
+@make_verb("add", "Make a connection and print what to enter in Entra, the secret once.")
 @argument("name", "a-z, 0-9 and inner hyphens; left out for kind entra", required=False)
 @option("--kind", type=click.Choice(["api-key", "oauth", "federation", "entra"]), default="api-key", show_default=True)
 @option("--tenant", help="the tenant whose users it reaches (default: the connection's name)")
@@ -114,9 +114,9 @@ def _unseen(function: Function) -> Function:
 @option("--types", metavar="LIST", help="it may use these resource types alone, such as Agent,Group")
 @option("--replace", is_flag=True, help="in place of the connection of that name, whose secrets end")
 @option("--accept-replay", is_flag=True, help="let kind entra write, although others can use such a token here")
-@_secret
+@_take_secret_options
 @option("--operator", is_flag=True, section=_OPERATORS, help="it reads and follows tenants, and writes none by SCIM")
-@_reaching(f"which it has there, of {RIGHTS} (default: {USUAL_RIGHTS})")
+@_take_reach_options(f"which it has there, of {RIGHTS} (default: {USUAL_RIGHTS})")
 @option("--tenant-id", metavar="GUID", section=_PINNED, help="the Entra tenant")
 @option("--app-id", metavar="GUID", section=_PINNED, help="the workload identity's application, the token's audience")
 @option("--subject", section=_PINNED, help="the object id that Entra's setup page shows, or the issuer's name for it")
@@ -137,7 +137,7 @@ async def add(place: Place, url: str | None, **given: Any) -> None:
         _print_made(place, View(connection, [], None), secret, url, commands.takes_effect)
 
 
-@verb("list", "All connections: state, expiry, last use.")
+@make_verb("list", "All connections: state, expiry, last use.")
 async def list_(place: Place, url: str | None) -> None:
     now = datetime.now(UTC)
     async with opened(place) as commands:
@@ -148,8 +148,8 @@ async def list_(place: Place, url: str | None) -> None:
         shown.show(printed.print_table(views, now))
 
 
-@verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
-@_named
+@make_verb("show", "One connection: its credentials, their uses, and whether the old one may be revoked.")
+@_take_name
 @option("--print-secret", is_flag=True, help="print the secrets that are kept as they are (--recoverable)")
 async def show(place: Place, url: str | None, name: str, print_secret: bool) -> None:
     async with opened(place) as commands:
@@ -165,9 +165,9 @@ async def show(place: Place, url: str | None, name: str, print_secret: bool) -> 
     shown.done(place, secrets, *(f"{id}  {key}" for id, key in secrets.items()))
 
 
-@verb("rotate", "Make a second credential; both work until the old one is revoked.")
-@_named
-@_secret
+@make_verb("rotate", "Make a second credential; both work until the old one is revoked.")
+@_take_name
+@_take_secret_options
 async def rotate(
     place: Place, url: str | None, name: str, expires: str | None, recoverable: bool, print_secret: bool
 ) -> None:
@@ -178,8 +178,8 @@ async def rotate(
         _print_made(place, await commands.show(connection.name), secret, url, after)
 
 
-@verb("revoke", "End a credential, or the whole connection; its holder is told so in the 401.")
-@_named
+@make_verb("revoke", "End a credential, or the whole connection; its holder is told so in the 401.")
+@_take_name
 @option("--old", is_flag=True, help="the older of two, if nobody uses it any more")
 @option("--credential", metavar="ID", help="the one of that id, as show and the logs have it")
 @option("--all", "whole", is_flag=True, help="the connection with all its credentials and tokens")
@@ -197,9 +197,9 @@ async def revoke(
         await _print_changed(place, commands, connection, after)
 
 
-@verb("grant", "Give your application's connection other tenants or rights; its credentials stay.")
-@_named
-@_reaching(f"these and no others, of {RIGHTS}")
+@make_verb("grant", "Give your application's connection other tenants or rights; its credentials stay.")
+@_take_name
+@_take_reach_options(f"these and no others, of {RIGHTS}")
 @option("--add-tenants", metavar="LIST", section=_OPERATORS, help="these beside those of now")
 async def grant(place: Place, url: str | None, name: str, add_tenants: str | None, **given: Any) -> None:
     tenants, more = read_tenants(given), read_list("--add-tenants", add_tenants)
@@ -213,16 +213,16 @@ async def grant(place: Place, url: str | None, name: str, add_tenants: str | Non
         await _print_changed(place, commands, connection, "Requests beyond it get 403.")
 
 
-@verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
-@_named
+@make_verb("pause", "Answer 503 with Retry-After, which Entra takes for a short outage, until resume.")
+@_take_name
 async def pause(place: Place, url: str | None, name: str) -> None:
     async with opened(place) as commands:
         connection = await commands.pause(name)
-        await _print_changed(place, commands, connection, _stops(commands, connection))
+        await _print_changed(place, commands, connection, _tell_rest(commands, connection))
 
 
-@verb("resume", "Answer again.")
-@_named
+@make_verb("resume", "Answer again.")
+@_take_name
 async def resume(place: Place, url: str | None, name: str) -> None:
     after = "Entra repeats what failed by and by; to have it all at once, restart provisioning in Entra."
     async with opened(place) as commands:
@@ -230,7 +230,7 @@ async def resume(place: Place, url: str | None, name: str) -> None:
         await _print_changed(place, commands, connection, after if connection.operator is None else "")
 
 
-def _stops(commands: Commands, connection: Connection) -> str:
+def _tell_rest(commands: Commands, connection: Connection) -> str:
     """When a connection that is paused now is at rest."""
     caller = "Entra tries again in each cycle" if connection.operator is None else "your application tries again later"
     after = f"Requests get 503; {caller} and loses nothing."
@@ -281,7 +281,7 @@ async def _print_changed(place: Place, commands: Commands, connection: Connectio
 
 def _print_made(place: Place, view: View, secret: str | None, given_url: str | None, after: str) -> None:
     """Print what to enter in Entra, the secret this once."""
-    url = _tenant_url(place, given_url)
+    url = _find_tenant_url(place, given_url)
     if place.json:
         fields = entered.list_fields(view.connection, url, secret)
         shown.show_data({**printed.build_data(view, datetime.now(UTC)), "enter": fields})
@@ -289,6 +289,6 @@ def _print_made(place: Place, view: View, secret: str | None, given_url: str | N
         shown.show(f"{entered.write_instructions(view.connection, url, secret)}\n{after}")
 
 
-def _tenant_url(place: Place, given: str | None) -> str:
+def _find_tenant_url(place: Place, given: str | None) -> str:
     """The tenant URL, as far as it is known here."""
     return given or f"{place.origin or 'https://<function app>.azurewebsites.net'}/scim"

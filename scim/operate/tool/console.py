@@ -13,9 +13,9 @@ from scim.operate.access.people import Role
 from scim.operate.access.sessions import Sessions
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
-from scim.operate.tool.command import Address, Noun, Verb, argument, option, placed
-from scim.operate.tool.shown import columns, done, show
-from scim.operate.tool.tenants.group import checked_name
+from scim.operate.tool.command import Address, Noun, Verb, argument, give_place, option
+from scim.operate.tool.shown import align_columns, done, show
+from scim.operate.tool.tenants.group import check_name
 
 
 @click.group(cls=Noun)
@@ -24,8 +24,8 @@ def console() -> None:
 
 
 @console.command("invite", cls=Verb, short_help="Make a link for a tenant's admin, an operator or a reader.")
-@placed
-@argument("tenant", "the tenant of the admin who is invited", required=False, callback=checked_name)
+@give_place
+@argument("tenant", "the tenant of the admin who is invited", required=False, callback=check_name)
 @option("--operator", is_flag=True, help="for an operator, who sees and changes all tenants")
 @option("--reader", is_flag=True, help="for somebody who may look at all tenants")
 @option("--url", type=Address(local=True), help="where the console is, such as https://console.example.com")
@@ -46,7 +46,7 @@ async def invite(place: Place, tenant: str | None, operator: bool, reader: bool,
 
 
 @console.command("links", cls=Verb, short_help="The links that nobody has used yet.")
-@placed
+@give_place
 async def links(place: Place) -> None:
     """List the links that nobody has used yet, and that are still good."""
     async with place.opened() as opened:
@@ -57,11 +57,11 @@ async def links(place: Place) -> None:
     rows = [
         (each.id, each.tenant or each.role, each.by, show_time(datetime.fromisoformat(each.until))) for each in found
     ]
-    show(columns([("id", "for", "by", "until"), *rows]))
+    show(align_columns([("id", "for", "by", "until"), *rows]))
 
 
 @console.command("revoke", cls=Verb, short_help="Take a link back.")
-@placed
+@give_place
 @argument("id", "the link's id, as links shows it")
 async def revoke(place: Place, id: str) -> None:
     """Take back a link that nobody has used."""
@@ -72,7 +72,7 @@ async def revoke(place: Place, id: str) -> None:
 
 
 @console.command("directories", cls=Verb, short_help="From which directory each tenant's admins sign in.")
-@placed
+@give_place
 async def directories(place: Place) -> None:
     """List the tenants whose admins sign in at an identity provider, with the directory (tid) they sign in from. Those
     of SCIM_CONSOLE_DIRECTORIES, which the deployment sets, are not among them.
@@ -82,12 +82,12 @@ async def directories(place: Place) -> None:
     if place.json:
         done(place, [{"tenant": tenant, "directory": directory} for tenant, directory in found])
         return
-    show(columns([("tenant", "directory"), *found]))
+    show(align_columns([("tenant", "directory"), *found]))
 
 
 @console.command("release", cls=Verb, short_help="Have nobody sign in for a tenant from the directory that it named.")
-@placed
-@argument("tenant", "the tenant", callback=checked_name)
+@give_place
+@argument("tenant", "the tenant", callback=check_name)
 async def release(place: Place, tenant: str) -> None:
     """Take back that a tenant's admins sign in from the directory that one of them named. Sessions that have begun end
     within eight hours; the next link may name another directory.

@@ -12,7 +12,7 @@ from scim.operate.connections.secret_store import SINKS
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
-from scim.operate.tool.command import Function, Noun, Verb, argument, option, placed
+from scim.operate.tool.command import Function, Noun, Verb, argument, give_place, option
 from scim.operate.tool.members import read_list
 
 _NAME = "the sink's name"
@@ -46,22 +46,22 @@ def sink() -> None:
     """
 
 
-def _verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
+def _make_verb(name: str, help: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
     def made(function: Callable[..., Coroutine[Any, Any, int | None]]) -> click.Command:
-        return sink.command(name, cls=Verb, help=help, short_help=help)(placed(function))
+        return sink.command(name, cls=Verb, help=help, short_help=help)(give_place(function))
 
     return made
 
 
-def _named(function: Function) -> Function:
+def _take_name(function: Function) -> Function:
     return argument("name", _NAME)(function)
 
 
 _tenant = option("--tenant", metavar="TENANT", required=True, help="the tenant whose events it is about")
 
 
-@_verb("add", "Have events sent to a URL, and print the secret that they are signed with.")
-@_named
+@_make_verb("add", "Have events sent to a URL, and print the secret that they are signed with.")
+@_take_name
 @argument("url", "where to: https, and a public address")
 @option("--tenants", metavar="LIST", help="only these tenants' events: contoso,fabrikam")
 @option("--from", "start", type=click.Choice([sinks.START, "now"]), default=sinks.START, help="what comes first")
@@ -80,7 +80,7 @@ async def add(place: Place, name: str, url: str, tenants: str | None, start: str
         shown.done(place, {"name": name, "url": url, "secret": made.secrets[0]}, *lines)
 
 
-@_verb("list", "Which sinks there are, how far each has come, and what is wrong.")
+@_make_verb("list", "Which sinks there are, how far each has come, and what is wrong.")
 @option("--tenant", metavar="TENANT", help="only this tenant")
 async def list_(place: Place, tenant: str | None) -> None:
     async with place.opened() as opened:
@@ -114,11 +114,11 @@ async def list_(place: Place, tenant: str | None) -> None:
         well = sum(one.how == "ok" for one in some)
         shown.show(f"{each.name}: {each.host}, {well} of {len(some)} tenants up to date")
     if len(rows) > 1:
-        shown.show(shown.columns(rows, right=[3]))
+        shown.show(shown.align_columns(rows, right=[3]))
 
 
-@_verb("resume", "Try again at once what waits or was stopped.")
-@_named
+@_make_verb("resume", "Try again at once what waits or was stopped.")
+@_take_name
 @option("--tenant", metavar="TENANT", help="only for this tenant; else for all that wait")
 @option("--from", "start", metavar="WHERE", help="start, now, or the number of an event; needs --tenant")
 async def resume(place: Place, name: str, tenant: str | None, start: str | None) -> None:
@@ -139,8 +139,8 @@ async def resume(place: Place, name: str, tenant: str | None, start: str | None)
     shown.done(place, {"resumed": done}, told)
 
 
-@_verb("replay", "Send a tenant's events again, from one on.")
-@_named
+@_make_verb("replay", "Send a tenant's events again, from one on.")
+@_take_name
 @option("--from", "start", metavar="WHERE", required=True, help="the number of an event, or start")
 @_tenant
 async def replay(place: Place, name: str, start: str, tenant: str) -> None:
@@ -150,8 +150,8 @@ async def replay(place: Place, name: str, start: str, tenant: str) -> None:
     shown.done(place, {"tenant": tenant, "from": start}, f"Events of {tenant} go again from {start}. {_SENDS}")
 
 
-@_verb("skip", "Go on behind the next event, which the receiver cannot take.")
-@_named
+@_make_verb("skip", "Go on behind the next event, which the receiver cannot take.")
+@_take_name
 @argument("number", "the event's number (seq)", type=int)
 @_tenant
 async def skip(place: Place, name: str, number: int, tenant: str) -> None:
@@ -162,8 +162,8 @@ async def skip(place: Place, name: str, number: int, tenant: str) -> None:
     shown.done(place, {"tenant": tenant, "skipped": number}, told)
 
 
-@_verb("rotate", "Sign with a new secret as well; with --finish, no more with the old one.")
-@_named
+@_make_verb("rotate", "Sign with a new secret as well; with --finish, no more with the old one.")
+@_take_name
 @option("--finish", is_flag=True, help="the receiver has the new secret: the old one ends")
 async def rotate(place: Place, name: str, finish: bool) -> None:
     async with place.opened() as opened:
@@ -180,8 +180,8 @@ async def rotate(place: Place, name: str, finish: bool) -> None:
         shown.done(place, {"name": name, "secret": made.secrets[0]}, *lines)
 
 
-@_verb("remove", "Send no more, and forget how far it has come.")
-@_named
+@_make_verb("remove", "Send no more, and forget how far it has come.")
+@_take_name
 async def remove(place: Place, name: str) -> None:
     async with place.opened() as opened:
         kept = opened.require_connections()

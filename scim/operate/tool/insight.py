@@ -13,9 +13,9 @@ from scim.insight.why import Why
 from scim.operate.connections.secret_store import SecretStore
 from scim.operate.errors import CommandError
 from scim.operate.place import Opened, Place
-from scim.operate.tool.command import Verb, argument, option, placed
+from scim.operate.tool.command import Verb, argument, give_place, option
 from scim.operate.tool.shown import done
-from scim.operate.tool.tenants.group import checked_name, tenant_argument
+from scim.operate.tool.tenants.group import check_name, take_tenant
 from scim.security.connections import Connection
 from scim.store.table import PARALLEL_READS
 
@@ -23,8 +23,8 @@ _Listed = dict[str, Connection | None]
 
 
 @click.command("why", cls=Verb, short_help="Why a user or group is not there, or not in a group, and what to do.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("name", "a userName, e-mail address, externalId, displayName or id, or the beginning of one")
 @option("--group", "as_group", is_flag=True, help="NAME is a group")
 @option("--in", "group", metavar="GROUP", help="why the user is not a member of that group")
@@ -38,15 +38,15 @@ async def why(place: Place, tenant: str, name: str, as_group: bool, group: str |
         raise CommandError("--group and --in are two questions: give one.")
     async with place.opened() as opened:
         listed = await _list(opened)
-        asked = Why(opened.require_table(), place.registry(), tenant, _looking_up(opened.kept, listed, tenant))
+        asked = Why(opened.require_table(), place.registry(), tenant, _make_look_up(opened.kept, listed, tenant))
         answer = await (asked.ask_membership(name, group) if group else asked.ask(name, groups=as_group))
     done(place, answer.data(), *answer.lines())
     return 0 if answer.verdict in ("there", "member") else 1
 
 
 @click.command("history", cls=Verb, short_help="What happened to a user or group: when, by whom, from what to what.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("name", "a userName, e-mail address, externalId, displayName or id, also of one who was deleted")
 @option("--group", "as_group", is_flag=True, help="NAME is a group")
 async def history(place: Place, tenant: str, name: str, as_group: bool) -> int:
@@ -56,16 +56,16 @@ async def history(place: Place, tenant: str, name: str, as_group: bool) -> int:
     Exit code 0 if something is known of it; 1 if not.
     """
     async with place.opened() as opened:
-        asked = Why(opened.require_table(), place.registry(), tenant, _looking_up(opened.kept, {}, tenant))
+        asked = Why(opened.require_table(), place.registry(), tenant, _make_look_up(opened.kept, {}, tenant))
         told = await asked.tell(name, groups=as_group)
     done(place, told.data(), *told.lines())
     return 0 if told.id is not None else 1
 
 
 @click.command("status", cls=Verb, short_help="How each tenant's provisioning does: last cycle, failures, what to do.")
-@placed
+@give_place
 @argument(
-    "tenant", "the tenant's name; all that have connections if it is left out", required=False, callback=checked_name
+    "tenant", "the tenant's name; all that have connections if it is left out", required=False, callback=check_name
 )
 @option("--expect", type=click.IntRange(1), metavar="N", help="how many users and groups are assigned in Entra")
 async def status(place: Place, tenant: str | None, expect: int | None) -> int:
@@ -76,12 +76,12 @@ async def status(place: Place, tenant: str | None, expect: int | None) -> int:
     """
     async with place.opened() as opened:
         table, listed = opened.require_table(), await _list(opened)
-        tenants = [tenant] if tenant else await _tenants(opened.kept, listed)
+        tenants = [tenant] if tenant else await _list_tenants(opened.kept, listed)
         places = asyncio.Semaphore(PARALLEL_READS)
 
         async def read(name: str) -> Status:
             async with places:
-                return await read_status(table, name, _looking_up(opened.kept, listed, name), expected=expect)
+                return await read_status(table, name, _make_look_up(opened.kept, listed, name), expected=expect)
 
         found = await asyncio.gather(*map(read, tenants))
     if tenant is None and not found:
@@ -96,12 +96,12 @@ async def _list(opened: Opened) -> _Listed:
     return await opened.kept.known() if opened.ours else {}
 
 
-async def _tenants(kept: SecretStore, listed: _Listed) -> list[str]:
+async def _list_tenants(kept: SecretStore, listed: _Listed) -> list[str]:
     connections = [each or await kept.get(name) for name, each in listed.items()]
     return sorted({each.tenant for each in connections if each is not None and each.tenant is not None})
 
 
-def _looking_up(kept: SecretStore, listed: _Listed, tenant: str) -> LookUp:
+def _make_look_up(kept: SecretStore, listed: _Listed, tenant: str) -> LookUp:
     async def look_up(_: Iterable[str]) -> list[Connection]:
         found = [each or await kept.get(name) for name, each in listed.items() if each is None or each.tenant == tenant]
         return [each for each in found if each is not None and each.tenant == tenant]

@@ -40,7 +40,7 @@ _MEMBERS = {
 
 def read_members(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The name and the members of the connection to make. Raises CommandError."""
-    trust, kind, given_name = _trust(options), options["kind"], options["name"]
+    trust, kind, given_name = _read_trust(options), options["kind"], options["name"]
     stray = [each for each in _PINNED_NAMES if trust is None and options[each]]
     if stray:
         raise CommandError(f"--{stray[0].replace('_', '-')} is for --kind federation or entra: which one is it?")
@@ -48,7 +48,7 @@ def read_members(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if about_secrets:
         flag = about_secrets[0].replace("_", "-")
         raise CommandError(f"--{flag} is about a secret, and a connection of kind {kind} has none.")
-    operator = _operator(options)
+    operator = _read_operator(options)
     if options["accept_replay"] and kind != "entra":
         raise CommandError("--accept-replay is for --kind entra alone.")
     name = build_entra_name(trust) if kind == "entra" and trust else given_name
@@ -80,7 +80,7 @@ def read_members(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, members if trust is None else {**members, "trust": trust.model_dump()}
 
 
-def _operator(options: dict[str, Any]) -> Operator | None:
+def _read_operator(options: dict[str, Any]) -> Operator | None:
     """What an operator's connection may; None for a customer's. Raises CommandError if it is neither."""
     asked = [name for name in ("all_tenants", "tenants", "rights") if options[name]]
     if not options["operator"]:
@@ -153,7 +153,7 @@ def read_rights(text: str) -> tuple[Right, ...]:
     return tuple(right for right in every if right in names)
 
 
-def _pasted(options: dict[str, Any]) -> None:
+def _take_apart(options: dict[str, Any]) -> None:
     """Take apart what Entra's page shows: its issuer names the tenant, its audience the application."""
     tenant_id = find_entra_tenant(options["issuer"] or "")
     if options["kind"] == "federation" and tenant_id is not None:
@@ -167,18 +167,18 @@ def _pasted(options: dict[str, Any]) -> None:
             raise CommandError(f"{fault}.")
 
 
-def _trust(options: dict[str, Any]) -> Trust | None:
-    _pasted(options)
+def _read_trust(options: dict[str, Any]) -> Trust | None:
+    _take_apart(options)
     try:
         match options["kind"]:
             case "entra":
-                _needed(options, "tenant_id")
+                _require_members(options, "tenant_id")
                 return make_entra_issued(options["tenant_id"], options["audience"], options["jwks_uri"])
             case "federation" if options["issuer"]:
-                _needed(options, "audience", "subject")
+                _require_members(options, "audience", "subject")
                 return make_federation(options["issuer"], options["audience"], options["subject"], options["jwks_uri"])
             case "federation":
-                _needed(options, "tenant_id", "app_id", "subject")
+                _require_members(options, "tenant_id", "app_id", "subject")
                 return make_entra_federation(
                     options["tenant_id"], options["app_id"], options["subject"], options["jwks_uri"]
                 )
@@ -188,7 +188,7 @@ def _trust(options: dict[str, Any]) -> Trust | None:
     return None
 
 
-def _needed(options: dict[str, Any], *names: str) -> None:
+def _require_members(options: dict[str, Any], *names: str) -> None:
     for name in names:
         if not options[name]:
             kind = options["kind"]

@@ -9,9 +9,9 @@ import click
 from scim.operate.errors import CommandError
 from scim.operate.people import erase_user, restore_user
 from scim.operate.place import Place
-from scim.operate.tool.command import Noun, Verb, argument, option, placed
+from scim.operate.tool.command import Noun, Verb, argument, give_place, option
 from scim.operate.tool.shown import done, say
-from scim.operate.tool.tenants.group import tenant_argument
+from scim.operate.tool.tenants.group import take_tenant
 
 
 @click.group(cls=Noun)
@@ -20,8 +20,8 @@ def users() -> None:
 
 
 @users.command("restore", cls=Verb, short_help="Make a deleted user again, with the same id.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("id", "the user's id, which begins with u-")
 async def restore(place: Place, tenant: str, id: str) -> None:
     """Make a deleted user again from the last document that the change feed has, with the same id, so that your
@@ -39,8 +39,8 @@ async def restore(place: Place, tenant: str, id: str) -> None:
 
 
 @users.command("erase", cls=Verb, short_help="Forget one user everywhere, and prove it.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("id", "the user's id, also of one who was deleted")
 @option("--confirm", metavar="ID", help="the id again, instead of the question, for scripts")
 async def erase(place: Place, tenant: str, id: str, confirm: str | None) -> int:

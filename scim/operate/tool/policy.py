@@ -13,9 +13,9 @@ import click
 from scim.errors import ScimError
 from scim.operate.errors import CommandError
 from scim.operate.place import Place
-from scim.operate.tool.command import Noun, Verb, argument, option, placed
+from scim.operate.tool.command import Noun, Verb, argument, give_place, option
 from scim.operate.tool.shown import done
-from scim.operate.tool.tenants.group import tenant_argument
+from scim.operate.tool.tenants.group import take_tenant
 from scim.policy.document import build_schema
 from scim.policy.kept import read_policy
 from scim.service.replaying import replay_policy
@@ -46,8 +46,8 @@ def policy() -> None:
 
 
 @policy.command("show", cls=Verb, short_help="A tenant's policy, and what it came to.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 async def show(place: Place, tenant: str) -> None:
     """Show the policy, the seats that are taken and who waits, what is held back, and agents that nobody owns."""
     async with place.opened() as opened:
@@ -68,8 +68,8 @@ async def show(place: Place, tenant: str) -> None:
 
 
 @policy.command("set", cls=Verb, short_help="Set a tenant's policy, in place of the one that is there.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("file", "a JSON file; - for standard input", type=click.Path(allow_dash=True, dir_okay=False))
 async def set_(place: Place, tenant: str, file: str) -> None:
     """Set the policy. What follows from it for users who are there (seats, grants of groups) is decided at once;
@@ -90,8 +90,8 @@ async def set_(place: Place, tenant: str, file: str) -> None:
 
 
 @policy.command("test", cls=Verb, short_help="What a policy would make of a new user, without writing anything.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @argument("file", "a JSON file with the user, as a POST has it; - for standard input")
 @option("--policy", "other", metavar="FILE", help="try this policy instead of the one in force")
 async def test(place: Place, tenant: str, file: str, other: str | None) -> None:
@@ -112,8 +112,8 @@ async def test(place: Place, tenant: str, file: str, other: str | None) -> None:
 
 
 @policy.command("replay", cls=Verb, short_help="What a policy would have made of the last 30 days, writing nothing.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 @option("--policy", "other", metavar="FILE", help="try this policy instead of the one in force")
 async def replay(place: Place, tenant: str, other: str | None) -> None:
     """Run the changes that the change feed has through a policy, and count what it would have told: seats given and
@@ -130,8 +130,8 @@ async def replay(place: Place, tenant: str, other: str | None) -> None:
 
 
 @policy.command("release", cls=Verb, short_help="Let what is held back go into the change feed.")
-@placed
-@tenant_argument
+@give_place
+@take_tenant
 async def release_(place: Place, tenant: str) -> int:
     """End a hold: what was held back goes into the change feed, in its order.
 
@@ -145,7 +145,7 @@ async def release_(place: Place, tenant: str) -> int:
 
 
 @policy.command("schema", cls=Verb, short_help="The JSON Schema of a policy.")
-@placed
+@give_place
 async def schema(place: Place) -> None:
     """Print the JSON Schema, for an editor or a form."""
     done(place, build_schema(), *json.dumps(build_schema(), indent=2).splitlines())

@@ -15,10 +15,10 @@ from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool import shown
 from scim.operate.tool.command import argument, option
-from scim.operate.tool.connections import opened, verb
+from scim.operate.tool.connections import make_verb, opened
 
 
-@verb("remove", "Remove a connection for good, with what is noted of its use; its tenant's users stay.")
+@make_verb("remove", "Remove a connection for good, with what is noted of its use; its tenant's users stay.")
 @argument("name", "the connection's name")
 @option("--force", is_flag=True, help="even if it is in force, without a question")
 async def remove(place: Place, url: str | None, name: str, force: bool) -> None:

@@ -9,10 +9,10 @@ from scim.operate.connections.sealing import Need
 from scim.operate.place import Place
 from scim.operate.tool import shown
 from scim.operate.tool.command import option
-from scim.operate.tool.connections import opened, verb
+from scim.operate.tool.connections import make_verb, opened
 
 
-@verb("rotate-signing-keys", "Sign access tokens with a new key; those that are out go on, or end with --now.")
+@make_verb("rotate-signing-keys", "Sign access tokens with a new key; those that are out go on, or end with --now.")
 @option("--now", "at_once", is_flag=True, help="the old keys end at once, with every token that they signed")
 async def rotate_signing_keys(place: Place, url: str | None, at_once: bool) -> None:
     async with opened(place) as commands:
@@ -26,19 +26,21 @@ async def rotate_signing_keys(place: Place, url: str | None, at_once: bool) -> N
         shown.show(json.dumps({"rotated": True}) if place.json else f"{after} {commands.takes_effect}")
 
 
-@verb("seals", "The roots that credentials are sealed with, and which connections still need each.")
+@make_verb("seals", "The roots that credentials are sealed with, and which connections still need each.")
 async def seals(place: Place, url: str | None) -> None:
     async with opened(place) as commands:
         _print(place, await commands.seals())
 
 
-@verb("rotate-seals", "Seal new credentials with a new root; an old one goes when nothing that it sealed is in force.")
+@make_verb(
+    "rotate-seals", "Seal new credentials with a new root; an old one goes when nothing that it sealed is in force."
+)
 async def rotate_seals(place: Place, url: str | None) -> None:
     async with opened(place) as commands:
         ended = await commands.rotate_seals()
         needs = await commands.seals()
         if place.json:
-            data = {"seals": [_data(need) for need in needs], "ended": [need.seal.id for need in ended]}
+            data = {"seals": [_build_data(need) for need in needs], "ended": [need.seal.id for need in ended]}
             shown.show(json.dumps(data))
             return
         _print(place, needs)
@@ -49,7 +51,7 @@ async def rotate_seals(place: Place, url: str | None) -> None:
 
 def _print(place: Place, needs: Sequence[Need]) -> None:
     if place.json:
-        shown.show_data([_data(need) for need in needs])
+        shown.show_data([_build_data(need) for need in needs])
         return
     if not needs:
         shown.show("There are no seals: the first connection that is made makes one.")
@@ -59,7 +61,7 @@ def _print(place: Place, needs: Sequence[Need]) -> None:
         shown.show(f"{need.seal.id}  made {need.seal.created:%Y-%m-%d %H:%M}Z  {state} {users}")
 
 
-def _data(need: Need) -> dict[str, object]:
+def _build_data(need: Need) -> dict[str, object]:
     return {
         "id": need.seal.id,
         "created": need.seal.created.isoformat(timespec="seconds"),

@@ -23,7 +23,7 @@ from scim.operate.tenants.steps import Step, watch_nothing
 @contextmanager
 def bar(label: str, length: int | None = None) -> Iterator[Step]:
     """A progress bar, of a known length or as a count, for as long as the block runs; none if nobody looks."""
-    if not watched():
+    if not is_watched():
         yield watch_nothing
         return
     shown = (
@@ -35,7 +35,7 @@ def bar(label: str, length: int | None = None) -> Iterator[Step]:
         yield made.update
 
 
-def watched() -> bool:
+def is_watched() -> bool:
     """Whether somebody looks: standard error is a terminal."""
     return sys.stderr.isatty()
 
@@ -73,7 +73,7 @@ def done(place: Place, data: Any, *lines: str) -> None:
         show("\n".join(map(escape, lines)))
 
 
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+def align_columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """A table whose first row is its head; the columns in `right` hold numbers."""
     rows = [[escape(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -84,7 +84,7 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     return "\n".join("  ".join(cell(column, text) for column, text in enumerate(row)).rstrip() for row in rows)
 
 
-def amount(size: int) -> str:
+def show_amount(size: int) -> str:
     """Bytes in a unit that can be read."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
@@ -94,7 +94,7 @@ def amount(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def counted(counts: Counts) -> str:
+def show_counts(counts: Counts) -> str:
     """Such as: 1,200 User, 30 Group, 4,000 memberships."""
     parts = [f"{number:,} {name}" for name, number in sorted(counts.resources.items())]
     return ", ".join([*parts, f"{counts.memberships:,} memberships"])

@@ -7,14 +7,14 @@ from scim.operate.errors import CommandError
 from scim.operate.place import Place
 from scim.operate.tool.command import option
 from scim.operate.tool.shown import bar, done
-from scim.operate.tool.tenants.group import tenant_argument, verb
+from scim.operate.tool.tenants.group import make_verb, take_tenant
 from scim.store.store import Store
 
 _UNKNOWN = "deleted resources must leave no membership; an id that never existed may stay"
 
 
-@verb("check", "Read all rows of a tenant and name what is broken; --fix mends what can be proven.")
-@tenant_argument
+@make_verb("check", "Read all rows of a tenant and name what is broken; --fix mends what can be proven.")
+@take_tenant
 @option("--fix", "mend", is_flag=True, help="mend what can be proven, and say what was done")
 async def check(place: Place, tenant: str, mend: bool) -> int:
     """Read all rows of a tenant, and those that are about no tenant, and name every broken invariant, a line each.
@@ -51,11 +51,11 @@ async def check(place: Place, tenant: str, mend: bool) -> int:
         "unknown_members": report.strangers,
         **({"mended": mended} if mend else {}),
     }
-    done(place, data, *_words(report, shared, mended))
+    done(place, data, *_list_words(report, shared, mended))
     return 1 if report.problems or shared else 0
 
 
-def _words(report: Report, shared: list[str], mended: list[str]) -> list[str]:
+def _list_words(report: Report, shared: list[str], mended: list[str]) -> list[str]:
     problems = [*report.problems, *shared]
     lines = [*(f"mended: {line}" for line in mended), *problems]
     lines += [f"note: {note}" for note in report.notes]

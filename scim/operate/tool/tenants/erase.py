@@ -12,11 +12,11 @@ from scim.operate.tenants.erasing import count_rows, list_connections, require_q
 from scim.operate.tenants.erasing import erase as run
 from scim.operate.tool.command import option
 from scim.operate.tool.shown import bar, done, say
-from scim.operate.tool.tenants.group import tenant_argument, verb
+from scim.operate.tool.tenants.group import make_verb, take_tenant
 
 
-@verb("erase", "Remove a tenant: every row, and a proof that none is left.")
-@tenant_argument
+@make_verb("erase", "Remove a tenant: every row, and a proof that none is left.")
+@take_tenant
 @option("--confirm", metavar="NAME", help="the tenant's name again, instead of the question, for scripts")
 async def erase(place: Place, tenant: str, confirm: str | None) -> int:
     """Remove every row of a tenant, and what the table notes of its connections. There is no way back but a file that
@@ -33,7 +33,7 @@ async def erase(place: Place, tenant: str, confirm: str | None) -> int:
         names = [connection.name for connection in connections]
         with bar("Counting rows") as step:
             rows = await count_rows(table, tenant, step)
-        say(place, f"Removing {rows:,} rows of {tenant}, and what is noted of {_connections(names)}.")
+        say(place, f"Removing {rows:,} rows of {tenant}, and what is noted of {_name_connections(names)}.")
         _confirm(tenant, confirm)
         with bar("Removing rows", rows) as step:
             erased = await run(table, tenant, names, step)
@@ -58,5 +58,5 @@ def _confirm(tenant: str, confirm: str | None) -> None:
         raise CommandError(f"Nothing was removed: {confirm} is not {tenant}.")
 
 
-def _connections(names: list[str]) -> str:
+def _name_connections(names: list[str]) -> str:
     return f"its connections {', '.join(names)}" if names else "it elsewhere; no connection leads to it"

@@ -7,12 +7,12 @@ from pathlib import Path
 from scim.operate.place import Place
 from scim.operate.tenants.exporting import export as run
 from scim.operate.tool.command import argument
-from scim.operate.tool.shown import bar, counted, done, say
-from scim.operate.tool.tenants.group import tenant_argument, verb
+from scim.operate.tool.shown import bar, done, say, show_counts
+from scim.operate.tool.tenants.group import make_verb, take_tenant
 
 
-@verb("export", "Write a tenant to a file: its backup.")
-@tenant_argument
+@make_verb("export", "Write a tenant to a file: its backup.")
+@take_tenant
 @argument("file", "the file to write, such as contoso-2026-11-25.jsonl", type=Path)
 async def export(place: Place, tenant: str, file: Path) -> None:
     """Write all resources and memberships of a tenant to FILE, as JSON Lines, with their ids and times.
@@ -28,4 +28,4 @@ async def export(place: Place, tenant: str, file: Path) -> None:
             made = await run(table, registry, tenant, file, step)
     again = f" It went on behind {made.before:,} lines of an earlier run." if made.before else ""
     data = {"tenant": tenant, "file": str(file), "continued": made.before, **made.counts.data()}
-    done(place, data, f"{file} holds {counted(made.counts)}.{again}")
+    done(place, data, f"{file} holds {show_counts(made.counts)}.{again}")

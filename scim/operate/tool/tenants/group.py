@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scim.operate.tool.command import Function, Noun, Verb, argument, placed
+from scim.operate.tool.command import Function, Noun, Verb, argument, give_place
 from scim.security.keys import CONNECTION_NAME
 
 Body = Callable[..., Coroutine[Any, Any, "int | None"]]
@@ -39,22 +39,22 @@ def group() -> None:
     """
 
 
-def verb(name: str, summary: str, **options: Any) -> Callable[[Body], click.Command]:
+def make_verb(name: str, summary: str, **options: Any) -> Callable[[Body], click.Command]:
     """Make an async function a verb of this noun: its docstring is the help, `summary` the line in the list."""
 
     def made(function: Body) -> click.Command:
-        return group.command(name, cls=Verb, short_help=summary, **options)(placed(function))
+        return group.command(name, cls=Verb, short_help=summary, **options)(give_place(function))
 
     return made
 
 
-def checked_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def check_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """A tenant's name, which is one as connections have it: no other partition is a tenant's."""
     if value is not None and not CONNECTION_NAME.fullmatch(value):
         raise click.BadParameter(f"{value!r} is no tenant's name: a-z, 0-9 and inner hyphens.")
     return value
 
 
-def tenant_argument(function: Function) -> Function:
+def take_tenant(function: Function) -> Function:
     """The argument TENANT."""
-    return argument("tenant", "the tenant's name, as list shows it", callback=checked_name)(function)
+    return argument("tenant", "the tenant's name, as list shows it", callback=check_name)(function)

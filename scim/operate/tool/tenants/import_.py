@@ -11,14 +11,14 @@ from scim.operate.tenants.importing import import_all, list_unknown_schemas
 from scim.operate.tenants.restoring import plan, restore
 from scim.operate.tenants.vetting import vet
 from scim.operate.tool.command import argument, option
-from scim.operate.tool.shown import bar, counted, done, say
-from scim.operate.tool.tenants.group import checked_name, verb
+from scim.operate.tool.shown import bar, done, say, show_counts
+from scim.operate.tool.tenants.group import check_name, make_verb
 from scim.security.keys import CONNECTION_NAME
 
 
-@verb("import", "Make what a file holds: the whole of it, or single resources.")
+@make_verb("import", "Make what a file holds: the whole of it, or single resources.")
 @argument("file", "a file that export wrote", type=Path)
-@option("--tenant", metavar="NAME", callback=checked_name, help="the tenant to make it in (default: the file's)")
+@option("--tenant", metavar="NAME", callback=check_name, help="the tenant to make it in (default: the file's)")
 @option(
     "--only",
     "--restore",
@@ -40,7 +40,7 @@ async def import_(place: Place, file: Path, tenant: str | None, only: tuple[str,
     belongs to somebody else by now, nothing is changed and the one who has it is named.
     """
     dump = Dump(file)
-    into = tenant or _tenant_of(dump)
+    into = tenant or _find_tenant(dump)
     async with place.opened() as opened:
         if missing := list_unknown_schemas(place.registry(), dump):
             say(place, f"Not declared here, so kept as it is: {', '.join(missing)}.")
@@ -50,7 +50,7 @@ async def import_(place: Place, file: Path, tenant: str | None, only: tuple[str,
         return await _import(place, opened, dump, into)
 
 
-def _tenant_of(dump: Dump) -> str:
+def _find_tenant(dump: Dump) -> str:
     """The tenant that the file names."""
     if not CONNECTION_NAME.fullmatch(dump.tenant):
         raise CommandError(f"{dump.path} names no tenant: give --tenant NAME.")
@@ -58,12 +58,12 @@ def _tenant_of(dump: Dump) -> str:
 
 
 async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
-    say(place, f"Making {counted(dump.counts)} in {tenant}, from {dump.path} of {dump.exported}.")
+    say(place, f"Making {show_counts(dump.counts)} in {tenant}, from {dump.path} of {dump.exported}.")
     with bar("Making resources", dump.counts.resources.total()) as step:
         made = await import_all(opened.require_table(), place.registry(), dump, tenant, step)
     problems = list(made.problems)
     if made.counts != dump.counts:
-        problems.append(f"{tenant} holds {counted(made.counts)} now; the file holds {counted(dump.counts)}")
+        problems.append(f"{tenant} holds {show_counts(made.counts)} now; the file holds {show_counts(dump.counts)}")
     data = {
         "tenant": tenant,
         "file": str(dump.path),
@@ -74,7 +74,7 @@ async def _import(place: Place, opened: Opened, dump: Dump, tenant: str) -> int:
     }
     words = [*problems, f"{made.made:,} resources were made, {made.there:,} were there and equal."]
     if not problems:
-        words.append(f"{tenant} holds {counted(made.counts)}, as the file does.")
+        words.append(f"{tenant} holds {show_counts(made.counts)}, as the file does.")
     done(place, data, *words)
     return 1 if problems else 0
 

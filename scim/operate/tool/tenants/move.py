@@ -11,14 +11,14 @@ from scim.operate.place import Place
 from scim.operate.tenants.erasing import list_connections, require_quiet
 from scim.operate.tenants.moving import move as run
 from scim.operate.tool.command import Address, option
-from scim.operate.tool.shown import bar, counted, done, say
-from scim.operate.tool.tenants.group import tenant_argument, verb
+from scim.operate.tool.shown import bar, done, say, show_counts
+from scim.operate.tool.tenants.group import make_verb, take_tenant
 
 _TO = "Where to (give one of the first two)"
 
 
-@verb("move", "Copy a tenant to another table, and compare both.")
-@tenant_argument
+@make_verb("move", "Copy a tenant to another table, and compare both.")
+@take_tenant
 @option("--to-endpoint", type=Address(), section=_TO, help="the other table endpoint, opened as whoever is signed in")
 @option(
     "--to-connection-string-env",
@@ -64,7 +64,7 @@ async def move(
     done(
         place,
         data,
-        f"The other table holds {counted(counts)}, the same as here. Now give its deployment the connections, and when"
-        f" Entra writes there, run: tenants erase {tenant}",
+        f"The other table holds {show_counts(counts)}, the same as here. Now give its deployment the connections, and"
+        f" when Entra writes there, run: tenants erase {tenant}",
     )
     return 0

@@ -8,11 +8,11 @@ from scim.operate.reindex import Reindexed
 from scim.operate.reindex import reindex as run
 from scim.operate.tool.command import option
 from scim.operate.tool.shown import bar, done, say
-from scim.operate.tool.tenants.group import tenant_argument, verb
+from scim.operate.tool.tenants.group import make_verb, take_tenant
 
 
-@verb("reindex", "Give every resource the index rows that the schemas ask for now.")
-@tenant_argument
+@make_verb("reindex", "Give every resource the index rows that the schemas ask for now.")
+@take_tenant
 @option("--drop", is_flag=True, help="also remove the rows of indexes that no schema declares any more")
 async def reindex(place: Place, tenant: str, drop: bool) -> int:
     """Add the index rows that are missing since an attribute became unique or was named under storage.lookup.
@@ -44,11 +44,11 @@ async def reindex(place: Place, tenant: str, drop: bool) -> int:
         "undeclared": sorted(made.undeclared),
         "again": {name: f"{when:%Y-%m-%dT%H:%M:%SZ}" for name, when in sorted(made.again.items())},
     }
-    done(place, data, *_words(made, drop=drop))
+    done(place, data, *_list_words(made, drop=drop))
     return 0 if made.done else 1
 
 
-def _words(made: Reindexed, *, drop: bool) -> list[str]:
+def _list_words(made: Reindexed, *, drop: bool) -> list[str]:
     lines = [*made.duplicates, *(f"left: {line}" for line in made.left), *(f"kept: {line}" for line in made.kept)]
     if made.again:
         when = max(made.again.values())
