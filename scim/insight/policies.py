@@ -62,7 +62,7 @@ async def explain_policy(table: Table, registry: Registry, tenant: str, stored: 
     policy = make_policy(await read_policy(table, tenant), registry, tenant)
     if unknown := find_unknown(policy, registry, stored.document):
         named = ", ".join(f"{', '.join(values)} ({attribute})" for attribute, values in unknown.items())
-        return Explained(None, f"Some of what it was given is not offered here, and gives nothing: {named}.", _OFFER)
+        return Explained(None, f"Some of what it was given is not offered here: {named}.", _OFFER)
     if policy and resource_type and is_protected(policy, resource_type.name, stored.id, stored.document):
         return Explained(None, "It is protected by the policy: SCIM cannot disable, rename or delete it.")
     return None

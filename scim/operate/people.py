@@ -36,9 +36,10 @@ from scim.store.transactions import commit_surely, now, remove_rows
 _KEPT = (
     *("id", "seq", "tenant", "time", "type", "resource", "connection", "credential", "request"),
     *("license", "purgeAfter", "replaces"),
+    *("agents", "number", "reason", "until"),
 )
 """What an event about somebody who was erased still says; of the resource, its type and id. Which seat it was stays,
-for who counts seats."""
+for who counts seats, and which agents lost their owner."""
 _MOST_EVENTS = 100_000
 
 
@@ -135,8 +136,9 @@ async def erase_user(table: Table, registry: Registry, tenant: str, id: str) -> 
     numbers = [mention.number for mention in await Log(table).mentions(tenant, id, _MOST_EVENTS)]
     for number in numbers:
         row = await partition.read(keys.log_key(number))
-        if row is not None:
-            names.add_event(properties.join_document(row.values))
+        event = properties.join_document(row.values) if row is not None else {}
+        if event.get("resource", {}).get("id") == id:  # others tell of somebody else, such as the owner of an agent
+            names.add_event(event)
     withheld = await partition.read(keys.withheld_key(id))
     for key in _list_held(withheld):
         await _strip_held(partition, key, id, names)
@@ -183,7 +185,7 @@ async def _strip_event(partition: Partition, number: int, id: str) -> int:
     kept["resource"] = {"type": event["resource"]["type"], "id": id}
     kept |= {name: [] for name in ("changed",) if name in event} | {name: {} for name in ("previous",) if name in event}
     kept["erased"] = True
-    about = [key for key in str(row.values.get("about", "")).split("\n") if key == keys.about_key(id, number)]
+    about = [key for key in str(row.values.get("about", "")).split("\n") if key and key[:3] != "a ="]
     values = {"v": row.values["v"], "about": "\n".join(about), **properties.split_document(kept, "The event")}
     gone = [key for key in str(row.values.get("about", "")).split("\n") if key and key not in about]
     writes = [Write("replace", row.key, values, row.etag), *(Write("delete", key) for key in gone)]

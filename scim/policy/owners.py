@@ -48,6 +48,8 @@ _AT_ONCE = 5
 """Holds that end in the step that ends them, with who did it. The events of more would not fit into its transaction:
 they are told in steps of their own."""
 _IN_ONE_STEP = 20
+_MOST_NAME = 1024
+"""Characters of a name that an event tells an agent by, as in other events."""
 _CAUSES = ("connection", "credential", "request")
 
 
@@ -89,13 +91,14 @@ class Owners:
 
     async def _leave(self, state: State, event: Event, reason: str, owners: Sequence[str]) -> tuple[State, list[Draft]]:
         """Return the one event for all active agents of these owners that nobody active owns now."""
-        ownerless = [agent async for agent in self._list_ownerless(owners)]
+        # What is kept was told: who was disabled a month ago is deleted now.
+        ownerless = [one async for one in self._list_ownerless(owners) if one[0] not in state.ownerless]
         found = [agent for agent, active in ownerless if active]
         until = self._find_until() if self._holds else TOLD
-        # One that is switched off is kept too: it may be switched on tomorrow.
-        new = [agent for agent, _ in ownerless if agent not in state.ownerless]
+        # One that is switched off is held too: it may be switched on tomorrow.
         room = max(_MOST_KEPT - len(state.ownerless), 0)
-        state = state.changed(ownerless={**state.ownerless, **dict.fromkeys(new[:room], until)})
+        kept = dict.fromkeys([agent for agent, active in ownerless if active or self._holds][:room], until)
+        state = state.changed(ownerless={**state.ownerless, **kept})
         if not found:
             return state, []
         about = {name: text for name, text in event["resource"].items() if text}
@@ -165,9 +168,16 @@ class Owners:
 
     def _tell(self, agent: str, what: str, cause: Event) -> Draft:
         resource_type = self._registry.by_id(agent)
-        name = resource_type.name if resource_type else "Agent"
-        effects = {"effects": {"held": what == "held"}}
-        return Draft({**cause, "type": f"agent.{what}", "resource": {"type": name, "id": agent}, **effects}, (agent,))
+        about = {"type": resource_type.name if resource_type else "Agent", "id": agent}
+        document = self._known.get(agent) or {}
+        if resource_type is not None:
+            for name in filter(None, ("externalId", resource_type.known_by)):
+                text, attribute = document.get(name), resource_type.core_attributes[name.lower()]
+                if isinstance(text, str) and len(text) <= _MOST_NAME and not attribute.hidden:
+                    about[name] = text
+        return Draft(
+            {**cause, "type": f"agent.{what}", "resource": about, "effects": {"held": what == "held"}}, (agent,)
+        )
 
     async def _list_ownerless(self, owners: Iterable[str]) -> AsyncIterator[tuple[str, bool]]:
         """The agents of these owners that nobody active owns, and whether each is active."""

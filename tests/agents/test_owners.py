@@ -246,11 +246,16 @@ async def test_who_is_erased_is_in_no_event_about_agents(agents: Agents) -> None
     group = await agents.make_group("owners", ada)
     for name, owner in (("bot", ada), ("other", group)):
         await agents.make_agent(name, owner)
+    marked = {"schemas": [MARKED], MARKED: {"kind": "agent", "sponsor": {"value": ada}}}
+    user = await agents.make_user("bot.lovelace@contoso.example", **marked)
     await agents.enable(ada, active=False)
-    assert len(await owned(agents)) == 3
+    assert len(await owned(agents)) == 4
+    assert (await erase_user(agents.table, agents.registry, TENANT, user)).left == []
     gone = await erase_user(agents.table, agents.registry, TENANT, ada)
     assert gone.left == []
-    await agents.sequence()
+    agents.seen = 0
+    (alarm,) = [each for each in await agents.events() if each["type"] == "agent.ownerless"]
+    assert alarm["erased"] and len(alarm["agents"]) == 3
     assert "lovelace" not in repr([each.values for each in agents.table.rows(TENANT)])
 
 
@@ -307,3 +312,13 @@ async def test_many_leavers_who_own_nothing_cost_a_look_each(agents: Agents) -> 
     await agents.sequence()
     with_agents = len(agents.table.trips)
     assert with_agents <= 19 * 3 + 20, with_agents  # by two indexes, and whether they are in the one group that owns
+
+
+async def test_who_is_disabled_and_deleted_later_is_told_once(agents: Agents) -> None:
+    ada = await agents.make_user("ada")
+    for owner in (ada, await agents.make_group("owners", ada)):
+        await agents.make_agent(f"bot of {owner}", owner)
+    await agents.enable(ada, active=False)
+    assert len((await owned(agents))[0]["agents"]) == 2
+    await agents.client.delete(f"/Users/{ada}")
+    assert await owned(agents) == []

@@ -132,7 +132,7 @@ async def test_a_hold_begins_after_its_days_and_ends_when_the_owner_returns() ->
     (held,) = await owned.told()
     assert (held["type"], held["resource"], held["effects"]) == (
         "agent.held",
-        {"type": "Agent", "id": agent},
+        {"type": "Agent", "id": agent, "agentUserName": "bot"},
         {"held": True},
     )
     assert await owned.told() == []
