@@ -24,3 +24,8 @@ def check_text(text: str, path: str) -> None:
 def make_printable(name: str) -> str:
     """Return a name from a request as an error can show it: in ASCII, up to 200 characters."""
     return name[:200].encode("ascii", "backslashreplace").decode()[:200].replace("\x00", "\\0")
+
+
+def is_urn(name: str) -> bool:
+    """Return whether a name is a URN, or begins with one."""
+    return name[:4].lower() == "urn:"

@@ -15,6 +15,7 @@ from scim.schema.projection import Projection
 from scim.schema.registry import Registry, ResourceType
 from scim.schema.values import fold
 from scim.store.outbox import Change
+from scim.text import is_urn
 
 MOST_IDS_BYTES = 40_000
 """Bytes of the ids of members in one event; more of them are told in several."""
@@ -41,7 +42,7 @@ def draft(change: Change, cause: Cause, registry: Registry) -> Iterator[Draft]:
         event["changed"] = change["changed"]
         event["previous"] = _previous(change["previous"], resource_type)
     if "data" in change:
-        schemas = [resource_type.core.id, *filter(_is_urn, change["data"])] if resource_type else []
+        schemas = [resource_type.core.id, *filter(is_urn, change["data"])] if resource_type else []
         data = {"schemas": schemas, "id": change["id"], **change["data"]}
         event["data"] = _shown(data, resource_type)
     yield Draft(event, (change["id"], *_names(change, resource_type)))
@@ -100,10 +101,6 @@ def _previous(values: Event, resource_type: ResourceType | None) -> Event:
         elif kept := _shown({urn: {inner: value}}, resource_type):
             shown[name] = kept[urn][inner]
     return shown
-
-
-def _is_urn(name: str) -> bool:
-    return name[:4].lower() == "urn:"
 
 
 def _names(change: Change, resource_type: ResourceType | None) -> Iterator[str]:

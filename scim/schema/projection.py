@@ -14,6 +14,7 @@ from scim.errors import INVALID_VALUE, ScimError
 from scim.schema.model import Attribute
 from scim.schema.registry import Declared, ResourceType
 from scim.schema.validation import Document
+from scim.text import is_urn
 
 Selection = dict[tuple[str | None, str], set[str] | None]
 """(URN or None, attribute name) -> sub-attribute names, or None for the whole attribute. Name "" is a whole schema."""
@@ -73,7 +74,7 @@ class Projection:
         for name, value in resource.items():
             rule = self._rules.get(name)
             if rule is None:
-                if name[:4].lower() == "urn:":
+                if is_urn(name):
                     if container := self._show_container(name, value):
                         result[name] = container
                     continue

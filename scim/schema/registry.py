@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from scim.schema.model import Attribute, ResourceTypeDocument, Schema
+from scim.text import is_urn
 
 _NAME = re.compile(r"[A-Za-z$][\w$-]*")
 _WHOLE_URN = re.compile(r"urn:.+:\d+(\.\d+)*:[A-Za-z]\w*", re.IGNORECASE)
@@ -221,7 +222,7 @@ class ResourceType:
         return {name: target for name in names if (target := self._resolve(name)) is not None}
 
     def _resolve(self, name: str) -> Target | None:
-        if name[:4].lower() == "urn:":
+        if is_urn(name):
             return self._resolve_urn(name)
         found = self._find_attribute(None, self.core_attributes, name)
         if found is None:

@@ -19,6 +19,7 @@ from scim.schema.model import Attribute
 from scim.schema.passwords import drop_passwords
 from scim.schema.readers import is_empty
 from scim.schema.registry import Declared, ResourceType, Target, Undeclared
+from scim.text import is_urn
 from scim.told import REQUIRED
 
 Document = dict[str, Any]
@@ -206,7 +207,7 @@ def hold_numbers(document: Document, resource_type: ResourceType, before: Docume
         if isinstance(value, list):
             if not isinstance(old, list) or len(old) < len(value):
                 hold_number(value, name, resource_type)
-        elif isinstance(value, dict) and name[:4].lower() == "urn:":
+        elif isinstance(value, dict) and is_urn(name):
             hold_numbers(value, resource_type, old if isinstance(old, dict) else None)
 
 

@@ -9,6 +9,7 @@ from scim.schema.projection import Projection
 from scim.schema.validation import Document
 from scim.service.context import TypeContext
 from scim.store.resource_rows import Stored
+from scim.text import is_urn
 
 
 def build_location(context: TypeContext, id: str) -> str:
@@ -20,7 +21,7 @@ def build_resource(context: TypeContext, stored: Stored, edges: Sequence[Documen
     """Return the whole resource: its document with schemas, id, meta, the $ref of what it refers to and, if they were
     read, its members or groups."""
     resource_type = context.resource_type
-    extensions = [name for name in stored.document if ":" in name and name[:4].lower() == "urn:"]
+    extensions = [name for name in stored.document if is_urn(name)]
     groups = [edge["value"] for edge in edges or ()] if resource_type.member_of else []
     meta = {
         "resourceType": resource_type.name,

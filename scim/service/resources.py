@@ -34,6 +34,7 @@ from scim.service.representation import build_response
 from scim.store.members import Changes, Member
 from scim.store.resource_rows import Creation, Stored
 from scim.store.resources import Stale, Taken
+from scim.text import is_urn
 
 _RETRY_SECONDS = 6.0
 """How long concurrent updates of one resource are tried again before the client is asked to."""
@@ -132,7 +133,7 @@ def list_set_attributes(document: Document) -> list[tuple[str | None, str]]:
     """Return what a body has set: (URN or None, attribute)."""
     names: list[tuple[str | None, str]] = []
     for name, value in document.items():
-        extension = name[:4].lower() == "urn:" and isinstance(value, dict)
+        extension = is_urn(name) and isinstance(value, dict)
         names += [(name, inner) for inner in value] if extension else [(None, name)]
     return names
 

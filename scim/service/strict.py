@@ -17,6 +17,7 @@ from scim.errors import INVALID_SYNTAX, INVALID_VALUE, ScimError
 from scim.filter.parse import parse_path
 from scim.schema.model import Attribute
 from scim.schema.registry import Declared, ResourceType, Target, Undeclared
+from scim.text import is_urn
 
 LEAST_PAGE = 100
 """The count that a client must be granted (§6.4)."""
@@ -75,7 +76,7 @@ def _check_schemas(value: object, resource_type: ResourceType) -> None:
 
 def _find_known(name: str, resource_type: ResourceType) -> Target:
     """Return what a name stands for if it is written in full: an extension's attribute needs its URN."""
-    plain = name[:4].lower() != "urn:"
+    plain = not is_urn(name)
     target = resource_type.resolve(name)
     if target is None or (plain and target.urn is not None):
         raise _make_unknown(name)

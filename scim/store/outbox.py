@@ -30,6 +30,7 @@ from scim.clock import format_time
 from scim.schema.validation import Document
 from scim.store import keys, properties
 from scim.store.table import Write
+from scim.text import is_urn
 
 if TYPE_CHECKING:
     from scim.store.sequences import Edge
@@ -102,7 +103,7 @@ def _differences(old: Document, new: Document) -> tuple[list[str], dict[str, Any
         if _same(before, after):
             continue
         parts = [value for value in (before, after) if value is not None]
-        if name[:4].lower() == "urn:" and all(isinstance(part, dict) for part in parts):
+        if is_urn(name) and all(isinstance(part, dict) for part in parts):
             before, after = before or {}, after or {}
             inner = [one for one in {**after, **before} if not _same(before.get(one), after.get(one))]
             names |= {f"{name}:{one}": before.get(one) for one in inner}

@@ -18,6 +18,7 @@ from scim.schema.values import parse_instant
 from scim.store import keys, properties
 from scim.store.resource_rows import choose_last_modified
 from scim.store.table import Row
+from scim.text import is_urn
 
 _STRINGS = ("id", "created", "modified", "write")
 """What a resource's row holds beside its document."""
@@ -96,7 +97,7 @@ def find_document_fault(document: Document, resource_type: ResourceType) -> str:
     if ours is None:
         return ""
     declared = ours.extension_attributes
-    part = {name: value for name, value in document.items() if not _is_urn(name) or name in declared}
+    part = {name: value for name, value in document.items() if not is_urn(name) or name in declared}
     return _describe_difference(part, ours)
 
 
@@ -106,10 +107,6 @@ def is_outgrown(document: Document, resource_type: ResourceType) -> bool:
     if ours is not None and ours.extension_attributes.keys() == resource_type.extension_attributes.keys():
         return False
     return bool(_describe_difference(document, resource_type))
-
-
-def _is_urn(name: str) -> bool:
-    return name[:4].lower() == "urn:"
 
 
 def _describe_difference(document: Document, resource_type: ResourceType) -> str:
