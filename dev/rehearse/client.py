@@ -70,6 +70,8 @@ class Statistics:
     failed: int = 0
     throttled: int = 0
     unauthorized: int = 0
+    server: str = ""
+    """What the target calls itself in the header Server; "" if it does not."""
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _durations: dict[str, list[float]] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
@@ -207,6 +209,7 @@ class Client:
         self.statistics.add(exchange, refusal_wanted=token is not None)
         self._on_request()
         headers_ = response.headers if response is not None else httpx.Headers()
+        self.statistics.server = headers_.get("server", self.statistics.server)
         answer = Answer(status, headers_, text, _parse(text), exchange, error, number)
         self._remember(method, path, body, answer)
         return answer

@@ -148,6 +148,9 @@ def _add_play(parser: argparse.ArgumentParser) -> None:
 
 def _add_credentials(parser: argparse.ArgumentParser) -> None:
     oauth = parser.add_argument_group("OAuth 2.0 in place of TOKEN")
+    oauth.add_argument(
+        "--oauth", action="store_true", help="the token endpoint beside the tenant URL: its /scim is /oauth2/token"
+    )
     oauth.add_argument("--token-endpoint", metavar="URL", help="where access tokens are fetched")
     oauth.add_argument("--client-id", metavar="ID", help="the client id that the vendor's portal shows")
     oauth.add_argument("--client-secret", metavar="SECRET", help="its secret; or set SCIM_CLIENT_SECRET")
@@ -163,12 +166,19 @@ def _add_credentials(parser: argparse.ArgumentParser) -> None:
 
 
 def _credentials(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Credentials:
+    if given.oauth and not given.token_endpoint:
+        base = given.url.partition("?")[0].rstrip("/")
+        if not base.endswith("/scim"):
+            parser.error("--oauth needs a URL that ends with /scim; give --token-endpoint for another target")
+        given.token_endpoint = f"{base.removesuffix('/scim')}/oauth2/token"
     token = given.token or os.environ.get("SCIM_TOKEN", "")
     if not given.token_endpoint:
         if given.client_id or given.client_secret or given.assertion_file:
             parser.error("--client-id, --client-secret and --assertion-file need --token-endpoint")
         if not token:
-            parser.error("TOKEN is missing: give it after the URL, or in SCIM_TOKEN; or use --token-endpoint")
+            parser.error(
+                "TOKEN is missing: give it after the URL, or in SCIM_TOKEN; or use --oauth or --token-endpoint"
+            )
         if token.lower().startswith("bearer "):
             parser.error("TOKEN is entered without the word Bearer, as in Entra")
         return SecretToken(token)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -136,7 +137,7 @@ def new_person(directory: Directory, rng: random.Random) -> Person:
     if number % 11 == 0:
         family = f"{family} {'von und zu Hohenlohe-Waldenburg-Schillingsfürst ' * 3}".strip()
     department, title = rng.choice(_DEPARTMENTS)
-    alias = "".join(c for c in f"{given}.{family}".replace(" ", "") if c.isascii())[:40].strip(".-") or "user"
+    alias = transliterate(f"{given}.{family}".replace(" ", ""))[:40].strip(".-") or "user"
     alias = f"{alias}.{number}"
     raw_guest = number % 14 == 0
     if number % 7 == 0:
@@ -154,6 +155,20 @@ def new_person(directory: Directory, rng: random.Random) -> Person:
         rng.choice(_LANGUAGES), tuple(phones), tuple(mails), tuple(sorted(rng.sample(_ROLES, count))), expression,
         raw_guest=raw_guest,
     )  # fmt: skip
+
+
+_LETTERS = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"}
+    | {"\u0131": "i", "þ": "th", "Þ": "Th", "ð": "d"}
+)
+"""Letters that are not a plain one with a mark."""
+
+
+def transliterate(text: str) -> str:
+    """Return a text in ASCII as admins have it in addresses (Entra: NormalizeDiacritics): marks go, letters stay. What
+    is no Latin letter is left out."""
+    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return "".join(letter for letter in plain if letter.isascii())
 
 
 def new_team(directory: Directory, rng: random.Random) -> Team:

@@ -127,17 +127,22 @@ _ADMIN_CREDENTIALS = (
     "ends a quarantine."
 )
 _ADMIN = {
-    400: "Until it is mended, take the attribute out of the mapping (Provisioning, Mappings) and restart provisioning.",
+    400: "Until it is mended, take the attribute out of the mapping (Attribute mapping) and restart provisioning.",
     401: _ADMIN_CREDENTIALS,
     403: _ADMIN_CREDENTIALS,
     404: "Restart provisioning, so that the account is matched or created anew.",
     409: "Find the account of that name in the application and delete or rename it, or add a matching attribute that "
-    "finds it (Provisioning, Mappings).",
-    422: "Until it is mended, take the attribute out of the mapping (Provisioning, Mappings) and restart provisioning.",
+    "finds it (Attribute mapping).",
+    422: "Until it is mended, take the attribute out of the mapping (Attribute mapping) and restart provisioning.",
     429: "Nothing at first: Entra tries again. If it goes on, ask the vendor for a higher limit.",
 }
+_SCHEMAS = "schema"
+_ADMIN_SCHEMAS = (
+    "Nothing helps there: no mapping makes the `schemas` of a request. Report it to the vendor of the application, "
+    "with the request and its answer."
+)
 _ADMIN_SEARCH = {
-    400: "Choose another matching attribute (Provisioning, Mappings, match objects using this attribute).",
+    400: "Choose another matching attribute (Attribute mapping, match objects using this attribute).",
     404: "Check the tenant URL, press Test Connection, then Restart provisioning, which ends a quarantine.",
 }
 
@@ -152,11 +157,15 @@ def refused(what: str, answer: Answer, expected: str, *, search: bool = False) -
             meaning = Meaning("Timeout", meaning.effect, meaning.remedy)
     elif detail := answer.object.get("detail"):
         title += f" ({_without_values(str(detail))})"
+    cause = _without_values(str(answer.object.get("detail") or ""))
     remedy = meaning.remedy
     if answer.status in (400, 422, 501) and not search:
         remedy = next((advice for start, advice in _ADVICE.items() if what.startswith(start)), remedy)
-    admin = _admin(answer.status, search)
-    return Problem(meaning.code, title, log_text(answer), meaning.effect, remedy, answer.exchange, admin)
+    admin = (
+        _ADMIN_SCHEMAS if _SCHEMAS in cause.lower() and answer.status in (400, 422) else _admin(answer.status, search)
+    )
+    log = log_text(answer)
+    return Problem(meaning.code, title, log, meaning.effect, remedy, answer.exchange, admin, cause=cause)
 
 
 def unreadable(what: str, answer: Answer, why: str) -> Problem:

@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dev.rehearse.client import Client
 from dev.rehearse.results import INTERRUPTED, Report, Scenario
@@ -71,17 +72,21 @@ async def rehearse(
     report.scenarios.append(clean)
     await _clean_up(client, report, clean, keep, progress)
     clean.ended = report.seconds = time.monotonic() - epoch
+    report.options = _describe(client, options, names)  # by now the target has said what it is
     report.requests, report.throttled = client.statistics.requests, client.statistics.throttled
     report.operations = client.statistics.operations()
-    report.verdict = judge(tally, report.failures)
+    report.verdict = judge(tally, report.failures, [name for name in report.skipped if name != _KEPT])
     if report.interrupted:
         report.verdict = replace(report.verdict, headline=f"Until the interruption: {report.verdict.headline}")
     return report
 
 
+_KEPT = "everything that was made can be deleted"
+
+
 async def _clean_up(client: Client, report: Report, scenario: Scenario, keep: bool, progress: Progress) -> None:
     """Delete what was made; a second interruption leaves the rest, and says what it is."""
-    check = scenario.check("everything that was made can be deleted")
+    check = scenario.check(_KEPT)
     if keep:
         await client.settle()
         check.skipped = "--keep"
@@ -106,9 +111,17 @@ def _uncancel() -> None:
         task.uncancel()
 
 
+def read_version() -> str:
+    """Return the version of the project that this rehearsal is of. It is read, for nothing here imports the server."""
+    text = (Path(__file__).parents[2] / "scim" / "__init__.py").read_text(encoding="utf-8")
+    return text.partition('__version__ = "')[2].partition('"')[0]
+
+
 def _describe(client: Client, options: Options, names: list[str]) -> dict[str, str]:
     """What was asked for, to be shown beside what came out."""
     return {
+        "version": read_version(),
+        "target": client.statistics.server or "says nothing of its version",
         "scenarios": ", ".join(names) or "all",
         "directory": f"{options.users:,} users, {options.groups:,} groups, {options.cycles} incremental cycles",
         "seed": str(options.seed),

@@ -5,12 +5,15 @@ Whatever comes from the target or the command line goes through `html.escape`.
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
 
 from dev.rehearse import charts
 from dev.rehearse.report_style import CSS, GLOSSARY
-from dev.rehearse.results import Check, Cycle, Exchange, Finding, Operation, Report
+from dev.rehearse.results import Check, Cycle, Exchange, Finding, Operation, Report, Scenario
 
 _MOST_CHECKS_OPEN = 4
 _PARTS = {
@@ -59,6 +62,7 @@ def _head(report: Report) -> Iterator[str]:
         ("failures", f"{report.failures:,}", "failed" if report.failures else ""),
         ("warnings", f"{report.warnings:,}", "warning" if report.warnings else ""),
         ("checks passed", f"{sum(c.passes for s in report.scenarios for c in s.checks):,}", ""),
+        ("checks skipped", f"{len(report.skipped):,}", "warning" if report.skipped else ""),
         ("requests", f"{report.requests:,}", ""),
         ("seconds", f"{report.seconds:,.0f}", ""),
         ("ms: p50 / p95", f"{report.quantile(0.5):,.0f} / {report.quantile(0.95):,.0f}", ""),
@@ -89,15 +93,18 @@ def _problems(report: Report) -> Iterator[str]:
         yield f'<article class="card"><span class="chip failed">not played to its end</span> {escape(scenario.name)}'
         yield f"<h3>{escape(scenario.broken)}</h3></article>"
     for finding in found:
-        yield from _finding(finding)
+        yield from _finding(finding, report.target)
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding, target: str) -> Iterator[str]:
     problem, count = finding.problem, finding.count
     kind, name = ("warning", "warning") if problem.warning else ("failed", "failure")
     yield f'<article class="card"><span class="chip {kind}">{name}</span>'
     yield f'<span class="soft small">{_times(count)}</span>'
-    yield f"<h3>{escape(problem.title)}</h3><dl>"
+    yield f"<h3>{escape(problem.title)}</h3>"
+    if finding.others:
+        yield f'<p class="small">The same cause: {_lines(finding.others)}</p>'
+    yield "<dl>"
     yield f"<dt>What follows</dt><dd>{escape(problem.effect)}</dd>"
     yield f"<dt>To do in the target</dt><dd>{escape(problem.remedy)}</dd>"
     yield f"<dt>To do in Entra</dt><dd>{escape(problem.admin)}</dd>"
@@ -115,30 +122,61 @@ def _finding(finding: Finding) -> Iterator[str]:
     else:
         yield '<p class="soft small">Entra\'s provisioning log shows nothing of this: the answer looked right.</p>'
     if problem.exchange:
-        yield from _exchange(problem.exchange)
+        yield from _exchange(problem.exchange, target)
     yield "</article>"
 
 
-def _exchange(exchange: Exchange) -> Iterator[str]:
-    yield "<details><summary>The request and its answer</summary>"
-    body = f"\n\n{exchange.body}" if exchange.body else ""
+def _exchange(exchange: Exchange, target: str) -> Iterator[str]:
+    yield "<details><summary>The request and its answer, and how to repeat it</summary>"
+    body = f"\n\n{_indent(exchange.body)}" if exchange.body else ""
     yield f"<pre>{escape(exchange.method)} {escape(exchange.path)}{escape(body)}</pre>"
     status = f"{exchange.status or 'no answer'} after {exchange.milliseconds:,.0f} ms"
-    yield f"<pre>{status}\n\n{escape(exchange.answer)}</pre></details>"
+    yield f"<pre>{status}\n\n{escape(_indent(exchange.answer))}</pre>"
+    yield f'<pre class="copy" title="A click selects it">{escape(_write_curl(exchange, target))}</pre></details>'
+
+
+def _indent(text: str) -> str:
+    """Return JSON with a line for each value; any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
+
+
+def _write_curl(exchange: Exchange, target: str) -> str:
+    """Return the command that sends the request again, with the token in $TOKEN."""
+    parts = ["curl", "-i", "-X", exchange.method, shlex.quote(f"{target}{exchange.path}")]
+    line = " ".join([*parts, '-H "Authorization: Bearer $TOKEN"'])
+    if not exchange.body:
+        return line
+    return f"{line} -H 'Content-Type: application/scim+json' -d {shlex.quote(exchange.body)}"
 
 
 def _scenarios(report: Report) -> Iterator[str]:
-    yield '<h2 id="scenarios">Scenarios</h2><div class="rows">'
+    yield '<h2 id="scenarios">Scenarios</h2><input type="checkbox" id="only"><label for="only" class="small"> Only '
+    yield 'what failed, was skipped or is a warning</label><div class="rows">'
     for scenario in report.scenarios:
-        passes = sum(check.passes for check in scenario.checks)
-        yield f'<div class="row"><b>{escape(scenario.name)}</b><span class="soft small">{escape(scenario.title)}</span>'
+        yield f'<div class="row is-{scenario.status}"><b>{escape(scenario.name)}</b>'
+        yield f'<span class="soft small">{escape(scenario.title)}</span>'
         yield f'<span class="figures"><span class="chip {scenario.status}">{scenario.status}</span></span>'
         opened = " open" if scenario.failures and len(scenario.checks) <= _MOST_CHECKS_OPEN else ""
-        yield f'<details class="more"{opened}><summary class="small">{len(scenario.checks)} checks, {passes:,} times '
-        yield 'passed</summary><ul class="plain small">'
+        yield f'<details class="more"{opened}><summary class="small">{_count_checks(scenario)}</summary>'
+        yield '<ul class="plain small">'
         yield from (_check(check) for check in scenario.checks)
         yield "</ul></details></div>"
     yield "</div>"
+
+
+def _count_checks(scenario: Scenario) -> str:
+    """Return how the checks of a scenario came out, such as "23 passed, 2 skipped"."""
+    numbers = Counter(str(check.status) for check in scenario.checks)
+    names = {"failed": "failed", "warning": "with a warning", "skipped": "skipped", "passed": "passed"}
+    counted = [f"{numbers[status]:,} {name}" for status, name in names.items() if numbers[status]]
+    return f"{_plural(len(scenario.checks), 'check')}: {', '.join(counted) or 'none'}"
+
+
+def _plural(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _check(check: Check) -> str:
@@ -146,7 +184,8 @@ def _check(check: Check) -> str:
     notes += [f"{check.failures:,} failed"] if check.failures else []
     notes += [note for note in (check.skipped, check.note) if note]
     tail = f' <span class="soft">{escape("; ".join(notes))}</span>' if notes else ""
-    return f'<li><span class="chip {check.status}">{check.status}</span> {escape(check.name)}{tail}</li>'
+    chip = f'<span class="chip {check.status}">{check.status}</span>'
+    return f'<li class="is-{check.status}">{chip} {escape(check.name)}{tail}</li>'
 
 
 def _timeline(report: Report) -> Iterator[str]:
@@ -157,9 +196,8 @@ def _timeline(report: Report) -> Iterator[str]:
         seconds = scenario.ended - scenario.started
         yield f'<div class="row"><span>{escape(scenario.name)}</span>{charts.timeline(scenario, report.seconds)}'
         yield f'<span class="figures small">{seconds:,.1f} s</span>'
-        s = "" if len(scenario.cycles) == 1 else "s"
         if scenario.cycles:
-            yield f'<details class="more"><summary class="small">{len(scenario.cycles)} cycle{s}</summary>'
+            yield f'<details class="more"><summary class="small">{_plural(len(scenario.cycles), "cycle")}</summary>'
             yield from (_cycle(cycle) for cycle in scenario.cycles)
             yield "</details>"
         yield "</div>"

@@ -41,6 +41,8 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-top: 1rem; font-
 .card h3 { font-size: 1.02rem; margin: .45rem 0 .3rem; overflow-wrap: anywhere; }
 .card dl { margin: .5rem 0; display: grid; grid-template-columns: max-content 1fr; gap: .25rem .9rem; }
 .card dt { color: var(--soft); min-width: 8.5rem; } .card dd { margin: 0; overflow-wrap: anywhere; }
+pre.copy { user-select: all; cursor: copy; border: 1px dashed var(--line); }
+#only:checked ~ .rows .is-passed { display: none; }
 .quote { border-left: 3px solid var(--line); padding-left: .8rem; }
 details { margin: .35rem 0; } summary { cursor: pointer; color: var(--accent); }
 .rows { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .5rem 1.1rem; }

@@ -33,15 +33,16 @@ def show(report: Report, console: Console) -> None:
 
 def _scenarios(report: Report) -> Table:
     table = Table(title="Scenarios", title_justify="left", expand=False)
-    for heading, justify in (("scenario", "left"), ("", "left"), ("passed", "right"), ("failed", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    table.add_column("warnings", justify="right")
-    table.add_column("seconds", justify="right")
+    for heading in ("scenario", ""):
+        table.add_column(heading)
+    for heading in ("passed", "skipped", "failed", "warnings", "seconds"):
+        table.add_column(heading, justify="right")
     for scenario in report.scenarios:
         table.add_row(
             escape(scenario.name),
             Text(scenario.status, style=_COLOURS[scenario.status]),
             f"{sum(check.passes for check in scenario.checks):,}",
+            f"{sum(check.status == 'skipped' for check in scenario.checks):,}",
             f"{scenario.failures:,}",
             f"{sum(check.warnings for check in scenario.checks):,}",
             f"{scenario.ended - scenario.started:.1f}",
@@ -70,6 +71,7 @@ def _finding(finding: Finding, console: Console) -> None:
     places = "; ".join(dict.fromkeys(f"{scenario}: {check}" for scenario, check, _ in finding.places))
     times = "once" if finding.count == 1 else f"{finding.count:,} times"
     lines = [f"{times}, {problem.code}; {shorten(places, 200)}"]
+    lines += [f"The same cause: {other}" for other in finding.others[:5]]
     if problem.exchange:
         exchange = problem.exchange
         lines.append(f"{exchange.method} {exchange.path} → {exchange.status or 'no answer'} {exchange.answer[:300]}")

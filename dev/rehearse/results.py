@@ -53,9 +53,12 @@ class Problem:
     count: int = 0
     subjects: list[str] = field(default_factory=list)
 
+    cause: str = ""
+    """What the target said of it, without what differs from object to object; "" if it said nothing."""
+
     @property
     def key(self) -> tuple[str, str]:
-        """What makes two problems the same one."""
+        """What makes two problems of a check the same one."""
         return self.code, self.title
 
     def add(self, subject: str) -> None:
@@ -159,6 +162,8 @@ class Finding:
 
     problem: Problem
     places: list[tuple[str, str, int]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Titles of problems that have the same cause."""
 
     @property
     def count(self) -> int:
@@ -224,14 +229,24 @@ class Report:
         return sum(check.warnings for scenario in self.scenarios for check in scenario.checks)
 
     def findings(self) -> list[Finding]:
-        """Every problem once, failures first, in the order in which they were met."""
+        """Every cause once, failures first, in the order in which they were met: what the target said in the same words
+        is one."""
         found: dict[tuple[str, str, bool], Finding] = {}
         for scenario in self.scenarios:
             for check in scenario.checks:
                 for problem in check.problems:
-                    finding = found.setdefault((*problem.key, problem.warning), Finding(problem))
+                    what = problem.cause or problem.title
+                    finding = found.setdefault((problem.code, what, problem.warning), Finding(problem))
                     finding.places.append((scenario.name, check.name, problem.count))
+                    if problem.title != finding.problem.title and problem.title not in finding.others:
+                        finding.others.append(problem.title)
         return sorted(found.values(), key=lambda finding: finding.problem.warning)
+
+    @property
+    def skipped(self) -> list[str]:
+        """The checks that were not made, by name."""
+        checks = [check for scenario in self.scenarios for check in scenario.checks]
+        return [check.name for check in checks if check.status == "skipped"]
 
     def quantile(self, share: float) -> float:
         """Milliseconds over all requests."""

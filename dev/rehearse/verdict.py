@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dev.rehearse.results import Escrowed, Verdict
@@ -74,8 +75,9 @@ def quarantine(tally: Tally) -> list[str]:
     return reasons
 
 
-def judge(tally: Tally, failures: int) -> Verdict:
-    """The verdict; `failures` are all that the rehearsal found, checks of the test suites included."""
+def judge(tally: Tally, failures: int, skipped: Sequence[str] = ()) -> Verdict:
+    """The verdict; `failures` are all that the rehearsal found, checks of the test suites included. `skipped` are the
+    checks that were not made."""
     reasons, escrow = quarantine(tally), sorted(tally.escrow.values(), key=lambda e: (e.operation, e.subject))
     lines = [
         f"{tally.exports:,} exports of users and groups, {tally.failed:,} failed; "
@@ -85,6 +87,9 @@ def judge(tally: Tally, failures: int) -> Verdict:
         lines.append(f"In escrow at the end: {_changes(len(escrow))}. Entra tries them again {RETRIES}.")
     if tally.recovered:
         lines.append(f"{tally.recovered:,} failed at first and went through in a later cycle.")
+    if skipped:
+        named = "; ".join(skipped)
+        lines.append(f"{len(skipped)} check{'' if len(skipped) == 1 else 's'} could not be made here: {named}.")
     share = tally.failed / tally.exports if tally.exports else 0.0
     if share > SHARE and not reasons:
         lines.append(
@@ -95,10 +100,11 @@ def judge(tally: Tally, failures: int) -> Verdict:
         lines.append("No rule for quarantine is met.")
     else:
         lines.append("In quarantine, cycles come once a day; after four weeks the job is switched off.")
-    return Verdict(_headline(bool(reasons), len(escrow), failures, tally), lines, reasons, escrow, tally.recovered)
+    headline = _headline(bool(reasons), len(escrow), failures, tally, skipped=bool(skipped))
+    return Verdict(headline, lines, reasons, escrow, tally.recovered)
 
 
-def _headline(stopped: bool, escrow: int, failures: int, tally: Tally) -> str:
+def _headline(stopped: bool, escrow: int, failures: int, tally: Tally, *, skipped: bool) -> str:
     if stopped:
         return "Entra would stop provisioning: the job would be quarantined."
     if escrow:
@@ -109,7 +115,7 @@ def _headline(stopped: bool, escrow: int, failures: int, tally: Tally) -> str:
         return "Not everything that Entra does would work."
     if not tally.exports:
         return "What was played went well."
-    return "Entra would provision this target without trouble."
+    return "Entra would provision this target without trouble" + (", as far as it was played." if skipped else ".")
 
 
 def _changes(number: int) -> str:

@@ -66,6 +66,10 @@ def problems() -> Callable[[Report], list[str]]:
 
     def read(report: Report) -> list[str]:
         broken = [f"{scenario.name}: {scenario.broken}" for scenario in report.scenarios if scenario.broken]
-        return broken + [f"{f.problem.code}: {f.problem.title}" for f in report.findings()]
+        return broken + [
+            f"{finding.problem.code}: {title}"
+            for finding in report.findings()
+            for title in (finding.problem.title, *finding.others)
+        ]
 
     return read

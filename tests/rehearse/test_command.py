@@ -36,6 +36,13 @@ def test_secrets_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'s'" not in repr(credentials)
 
 
+def test_oauth_is_found_beside_the_tenant_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIM_CLIENT_SECRET", "s")
+    credentials = parse(["https://app.example/scim/", "--oauth", "--client-id", "c"]).credentials
+    assert isinstance(credentials, ClientCredentials)
+    assert credentials.endpoint == "https://app.example/oauth2/token"
+
+
 def test_federation() -> None:
     command = parse([URL, "--token-endpoint", "https://t", "--client-id", "c", "--assertion-file", "jwt"])
     assert isinstance(command.credentials, Federation) and command.credentials.assertion_file == Path("jwt")
@@ -65,6 +72,7 @@ def test_dialects(arguments: list[str], dialects: tuple[str, ...]) -> None:
         ([URL, "--token-endpoint", "https://t"], "needs --client-id"),
         ([URL, "--token-endpoint", "https://t", "--client-id", "c"], "SCIM_CLIENT_SECRET"),
         ([URL, "t", "--token-endpoint", "https://t", "--client-id", "c"], "exclude each other"),
+        (["https://app.example/v2", "--oauth", "--client-id", "c"], "ends with /scim"),
         ([URL, "t", "--users", "0"], "must be 1 or more"),
         ([URL, "t", "--scenario", "unknown"], "invalid choice"),
     ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from dev.rehearse.changes import evolve
-from dev.rehearse.directory import Directory, generate
+from dev.rehearse.directory import Directory, generate, transliterate
 from dev.rehearse.mapping import attributes, changed
 
 
@@ -78,3 +80,10 @@ def test_a_cycle_changes_in_every_way() -> None:
     assert any(
         not after.people[key].enabled and later.people[key].enabled for key in later.people if key in after.people
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Łukasz.Børge", "Lukasz.Borge"), ("Zoë.Weiß", "Zoe.Weiss"), ("李.Nguyễn", ".Nguyen")]
+)
+def test_addresses_are_in_ascii(text: str, expected: str) -> None:
+    assert transliterate(text) == expected

@@ -52,7 +52,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -129,3 +129,16 @@ def test_the_same_problem_is_told_once_for_all_scenarios(report: Report) -> None
     report.scenarios.append(again)
     failures = [finding for finding in report.findings() if not finding.problem.warning]
     assert [(finding.count, len(finding.places)) for finding in failures] == [(3, 2)]
+
+
+def test_problems_of_one_cause_are_one_finding(report: Report) -> None:
+    again = Scenario("on-demand", "")
+    for title in ("Create a user", "Replace a user"):
+        exchange = Exchange("", "POST", "/Users", "", 400, "", 1.0)
+        again.check(title).report(
+            Problem("Refused", title, "", "", "", exchange, cause="userName is wrong"), "somebody"
+        )
+    report.scenarios.append(again)
+    [finding] = [finding for finding in report.findings() if finding.problem.cause]
+    assert (finding.problem.title, finding.others, finding.count) == ("Create a user", ["Replace a user"], 2)
+    assert "The same cause: Replace a user" in report_html.page(report)

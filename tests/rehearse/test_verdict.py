@@ -56,6 +56,9 @@ def test_a_small_rehearsal_says_from_which_size_on_it_would_be_quarantined() -> 
 
 def test_headlines() -> None:
     assert judge(Tally(exports=1), 0).headline == "Entra would provision this target without trouble."
+    skipped = judge(Tally(exports=1), 0, ["filters"])
+    assert skipped.headline == "Entra would provision this target without trouble, as far as it was played."
+    assert "1 check could not be made here: filters." in skipped.lines
     assert "not everything" in judge(Tally(exports=1), 1).headline
     tally = Tally(exports=1)
     tally.fail("k1", "create", "anna", "EntryConflict", reference=False)
