@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ async def test_the_console_shows_agents_beside_users_and_groups(agents: Agents) 
     await agents.enable(bot, active=False, path="/Agents")
     await agents.sequence()
     listed = await show(agents, people.show_people, people="agents")
+    tabs = re.findall(rf'/console/tenants/{TENANT}/(\w+)"', listed)
+    assert tabs[tabs.index("groups") + 1] == "agents"
     assert f"/console/tenants/{TENANT}/agents/{bot}" in listed and "Disabled" in listed and ">Agents<" in listed
     assert f"/agents/{bot}" in await show(agents, log.show_log, result="done")
     single = await show(agents, people.show_person, people="agents", id=bot)
