@@ -70,7 +70,11 @@ def _make_simple_reader(attribute: Attribute, suffix: str) -> Reader:
     """Return the reader of a plain value, which may be wrapped as `{"value": …}`: in a list, as Entra writes what has
     several values; and if there is one value, as the only element of a list, as Microsoft's library wrote it."""
 
+    is_text = attribute.type in ("string", "binary", "reference")
+
     def read(value: object, path: str) -> Any:
+        if is_text and value and type(value) is str:  # as most values are
+            return value
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not attribute.multi_valued:
             value = _unwrap(value[0], value)
         elif isinstance(value, dict) and attribute.multi_valued:

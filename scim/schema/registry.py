@@ -213,8 +213,8 @@ class ResourceType:
 
     @cached_property
     def _declared(self) -> dict[str, Target]:
-        """What declared names stand for, by the name in lower case, without its URN and behind it."""
-        names = []
+        """What declared names stand for, by the name in lower case, without its URN and behind it, and the URNs."""
+        names = [urn for urn, _ in self._urns]
         for urn, attributes in ((self.core.id, self.core_attributes), *self.extension_attributes.items()):
             for attribute in attributes.values():
                 subs = (f"{attribute.name}.{sub.name}" for sub in attribute.sub_attributes)
