@@ -222,3 +222,10 @@ IDS = {
 @pytest.mark.parametrize(("id", "resource_type"), cases(IDS))
 def test_resource_type_by_id(id: str, resource_type: ResourceType | None) -> None:
     assert REGISTRY.by_id(id) is resource_type
+
+
+def test_a_changed_attribute_reads_by_its_own_rules() -> None:
+    """What an attribute has found out about itself is not the copy's."""
+    many = Attribute.model_validate({"name": "tags", "multiValued": True})
+    assert many.read("a", "tags") == ["a"]
+    assert many.change(multi_valued=False).read("a", "tags") == "a"
