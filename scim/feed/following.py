@@ -23,6 +23,7 @@ from scim.deadline import OutOfTime
 from scim.feed.log import MOST, Log, Page
 from scim.feed.sequencer import Sequencer
 from scim.limits import Seldom, forget_oldest
+from scim.policy.owners import list_owned
 from scim.policy.relinking import forget_gone
 from scim.schema.registry import Registry
 from scim.store import shared_keys
@@ -72,6 +73,8 @@ class Following:
         self._table = table
         self._tenants = Tenants(table)
         self._sequencer = Sequencer(table, registry)
+        self._has_owned = bool(list_owned(registry))
+        """Whether agents may be due for a hold though nobody writes."""
         self._every = every
         self._days = days
         self._rounds = Rounds()
@@ -158,8 +161,8 @@ class Following:
                     yield row
 
     async def _look_after(self, tenant: str, note: Row | None) -> None:
-        """Bring what is left, and once a day forget what is old."""
-        await self._bring(tenant)
+        """Bring what is left, or is due; and once a day forget what is old."""
+        await self._bring(tenant, expected=self._has_owned and note is not None)
         today = f"{datetime.now(UTC):%Y-%m-%d}"
         if note is None or note.values.get("tidied") == today:
             return

@@ -13,6 +13,8 @@ import pytest
 
 from scim.clock import format_time
 from scim.console.pages import policy
+from scim.feed.following import Following
+from scim.feed.log import Log
 from scim.feed.sequencer import Head, Sequencer
 from scim.policy.kept import write_policy
 from scim.policy.state import State
@@ -322,3 +324,21 @@ async def test_who_is_disabled_and_deleted_later_is_told_once(agents: Agents) ->
     assert len((await owned(agents))[0]["agents"]) == 2
     await agents.client.delete(f"/Users/{ada}")
     assert await owned(agents) == []
+
+
+async def test_a_hold_begins_though_nobody_writes(agents: Agents) -> None:
+    """The timer looks."""
+    await hold(agents, 7)
+    ada = await agents.make_user("ada")
+    bot = await agents.make_agent("bot", ada)
+    await agents.enable(ada, active=False)
+    assert len(await owned(agents)) == 1
+    head = await Head.read(agents.table, TENANT)
+    assert head is not None
+    due = State.load(head.policy).changed(ownerless={bot: "2026-01-01T00:00:00.000Z"})
+    await agents.table.commit(TENANT, [head._replace(policy=due.dump()).write()])
+    following = Following(agents.table, agents.registry)
+    await following.keep()
+    await following.settle()
+    events = (await Log(agents.table).read(TENANT)).events
+    assert (events[-1]["type"], events[-1]["resource"]["id"]) == ("agent.held", bot)
