@@ -385,6 +385,7 @@ WORDS = Texts(
         seats_of="Seats of {0}",
         ownerless="Agents that nobody owns",
         ownerless_hint="Their last active owner left. Name another one at the identity provider, in owners or sponsor.",
+        ownerless_more="And {0} more: python -m scim policy show lists all.",
         standings={"told": "is told of", "waiting": "is held from", "held": "is held"},
         all_seats="All users",
         used="{0} of {1} taken",

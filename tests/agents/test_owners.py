@@ -149,7 +149,7 @@ async def test_an_alarm_is_remembered_and_a_hold_may_follow(agents: Agents) -> N
     assert [each["type"] for each in await owned(agents)] == ["agent.ownerless"]
     assert "Nobody active owns it." in (await agents.why().ask("bot")).text
     assert (await show_policy(agents.table, TENANT))[1]["ownerless"] == [{"agent": bot, "standing": "told"}]
-    assert f'/agents/{bot}">{bot}</a> is told of' in await show(agents, policy.show)
+    assert f'/agents/{bot}">bot</a> is told of' in await show(agents, policy.show)
     await hold(agents, 7)
     assert await owned(agents) == []
     assert "is held from <time" in await show(agents, policy.show)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scim.console.pages.people import find_tab
@@ -11,9 +12,12 @@ from scim.console.rendering import link, show_json
 from scim.console.visit import Answer, Page, Redirect, Visit
 from scim.console.words import WORDS
 from scim.errors import ScimError
+from scim.insight.finding import find_name_of, read_resource
 from scim.policy.kept import Kept
 from scim.service.steering import PolicyError, Stale, release, set_policy, show_policy, try_policy
 
+_MOST_AGENTS = 16
+"""Agents without an owner that are shown."""
 _USER = {
     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
     "userName": "adele.vance@contoso.example",
@@ -72,15 +76,24 @@ async def _page(visit: Visit, wrong: str = "", tried: Mapping[str, Any] | None =
         **_describe(kept),
         "seats": [{"license": "", **each} for each in state["seats"]],
         "hold": state["hold"],
-        "ownerless": [_describe_ownerless(visit, each) for each in state["ownerless"]],
+        "ownerless": await _list_ownerless(visit, state["ownerless"]),
+        "ownerless_more": max(len(state["ownerless"]) - _MOST_AGENTS, 0),
     }
     return Page("policy.html", values, 400 if wrong else 200)
 
 
-def _describe_ownerless(visit: Visit, one: Mapping[str, str]) -> dict[str, str]:
-    resource_type = visit.parts.registry.by_id(one["agent"])
-    where = find_tab(resource_type) if resource_type is not None else "users"
-    return {**one, "until": one.get("until", ""), "address": link("tenants", visit.tenant, where, one["agent"])}
+async def _list_ownerless(visit: Visit, every: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the first of the agents that nobody owns, with their names: a trip for each, all at the same time."""
+    shown = every[:_MOST_AGENTS]
+    read = await asyncio.gather(*(read_resource(visit.parts.table, visit.tenant, one["agent"]) for one in shown))
+    rows = []
+    for one, stored in zip(shown, read, strict=True):
+        resource_type = visit.parts.registry.by_id(one["agent"])
+        where = find_tab(resource_type) if resource_type is not None else "users"
+        name = find_name_of(stored, resource_type) if stored is not None else one["agent"]
+        address = link("tenants", visit.tenant, where, one["agent"])
+        rows.append({"name": name, "until": "", **one, "address": address})
+    return rows
 
 
 def _describe(kept: Kept) -> dict[str, str]:
