@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -23,12 +27,15 @@ _INDEX = Path(__file__).with_name("azurite_index.cjs")
 _STOP_WITH_PARENT = """data:text/javascript,
 process.stdin.on("end", () => {
   process.kill(process.pid, "SIGINT");
-  setTimeout(() => process.exit(), 1000).unref();
+  setTimeout(() => process.exit(), %d).unref();
 }).resume().unref();
 """
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
+_SAVE_SECONDS = 10.0
+"""How long it may take to save its data when it has to end."""
+_LOCK = "azurite.lock"
 
 
 class StartError(Exception):
@@ -47,7 +54,9 @@ class Azurite:
         """`port` 0 takes a free one. `location` is the folder of the data where `memory` is false. `indexed` spares it
         from looking at every row of the table for each read (azurite_index.cjs)."""
         self.port = port or free_port()
+        self._location = None if memory else location
         self._storage = ["--inMemoryPersistence"] if memory else ["--location", str(location)]
+        self._stop_seconds = _STOP_SECONDS if memory else _SAVE_SECONDS
         self._preload = ["--require", str(_INDEX)] if indexed else []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,13 +73,19 @@ class Azurite:
         node = find_node()
         if not _MAIN.exists():
             raise StartError("Azurite is not installed; run: npm ci --prefix dev")
-        command = [node, *self._preload, "--import", _STOP_WITH_PARENT, str(_MAIN), *self._storage]
+        ending = _STOP_WITH_PARENT % int(self._stop_seconds * 1000)
+        command = [node, *self._preload, "--import", ending, str(_MAIN), *self._storage]
         command += ["--tableHost", "127.0.0.1", "--tablePort", str(self.port)]
         command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-        with tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output, _locked(self._location) as lock:
             # A session of its own: Ctrl-C in the terminal is ours to handle, and Azurite goes last.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=lock,
             )
             try:
                 self._wait_until_started(self._process, output)
@@ -114,11 +129,40 @@ class Azurite:
         if self._process.stdin:
             self._process.stdin.close()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(self._stop_seconds + 1)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+@contextmanager
+def _locked(location: Path | None) -> Iterator[list[int]]:
+    """Give the file descriptor of the lock on a folder, for a child to inherit: the lock lasts until that child has
+    ended, even if this process is killed. None for data in memory. Raises StartError if an earlier child does not
+    end."""
+    if location is None:
+        yield []
+        return
+    location.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(location / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + _SAVE_SECONDS + 1
+        while not _take(descriptor):
+            if time.monotonic() > deadline:
+                raise StartError(f"the Azurite of an earlier run still uses the data in {location}: end that process")
+            time.sleep(0.05)
+        yield [descriptor]
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def find_node() -> str:

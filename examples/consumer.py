@@ -36,7 +36,20 @@ CREATE VIEW IF NOT EXISTS memberships AS SELECT * FROM members AS m
 """`memberships` are those that count: both ends are there. A user who is deleted while it is added to a group may be in
 `members` after that."""
 APART = ("meta", "groups", "members")
-"""What a GET shows and an event's `data` has not."""
+"""What a GET shows and an event's `data` has not; nor has it the `$ref` of what another is named by."""
+
+
+def strip(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what an event's `data` has of a resource that a GET shows."""
+    return {name: _strip(value) for name, value in document.items() if name not in APART}
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_strip(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _strip(part) for name, part in value.items() if name != "$ref"}
+    return value
 
 
 class Service:
@@ -151,7 +164,7 @@ class Copy:
                 self._keep(tenant, resource["type"], document)
 
     def _keep(self, tenant: str, kind: str, document: Any) -> None:
-        kept = json.dumps({name: value for name, value in document.items() if name not in APART}, sort_keys=True)
+        kept = json.dumps(strip(document), sort_keys=True)
         row = (tenant, document["id"], kind, kept)
         self.database.execute("INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?)", row)
 

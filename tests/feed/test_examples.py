@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 TENANT = "examples"
 KEYS = {name: new_key(name) for name in (TENANT, "follower")}
 JSON = "application/scim+json"
+MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"
 
 
 def load(name: str) -> ModuleType:
@@ -104,15 +105,17 @@ def work(url: str, dice: random.Random, number: int) -> None:
             ask(url, "PATCH", f"/Groups/{dice.choice(groups)}", {"Operations": [operation]})
             disabled = {"op": "replace", "path": "active", "value": dice.random() < 0.5}
             ask(url, "PATCH", f"/Users/{dice.choice(users)}", {"Operations": [disabled]})
+            manager = {"op": "replace", "path": MANAGER, "value": dice.choice(users)}
+            ask(url, "PATCH", f"/Users/{dice.choice(users)}", {"Operations": [manager]})
         if users and one % 5 == 4:
             ask(url, "DELETE", f"/Users/{users.pop(dice.randrange(len(users)))}")
 
 
 def shown(service: Any) -> tuple[dict[str, Any], set[tuple[str, str]]]:
     """What SCIM shows: documents by id, and memberships."""
-    apart = load("consumer").APART
+    strip = load("consumer").strip
     found = [each for what in ("Users", "Groups") for each in service.resources(TENANT, what)]
-    documents = {each["id"]: {n: v for n, v in each.items() if n not in apart} for each in found}
+    documents = {each["id"]: strip(each) for each in found}
     return documents, {(each["id"], m["value"]) for each in found for m in each.get("members", [])}
 
 
