@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
@@ -26,7 +28,7 @@ with Azurite(memory=False, location=Path(sys.argv[1])) as server:
 
 
 @pytest.fixture
-def orphan(tmp_path: Path) -> int:
+def orphan(tmp_path: Path) -> Iterator[int]:
     """The process id of an Azurite whose parent was killed, and which cannot end yet."""
     command = [sys.executable, "-c", PARENT, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as parent:
@@ -34,7 +36,9 @@ def orphan(tmp_path: Path) -> int:
         process = int(parent.stdout.readline())
         os.kill(process, signal.SIGSTOP)
         parent.kill()
-    return process
+    yield process
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)
 
 
 def test_the_next_run_waits_until_the_data_is_saved(orphan: int, tmp_path: Path) -> None:
@@ -47,8 +51,5 @@ def test_the_next_run_waits_until_the_data_is_saved(orphan: int, tmp_path: Path)
 
 def test_an_azurite_that_does_not_end_is_told_of(orphan: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azurite, "_SAVE_SECONDS", -0.5)
-    try:
-        with pytest.raises(StartError, match="an earlier run still uses the data"):
-            Azurite(memory=False, location=tmp_path).__enter__()
-    finally:
-        os.kill(orphan, signal.SIGCONT)
+    with pytest.raises(StartError, match="an earlier run still uses the data"):
+        Azurite(memory=False, location=tmp_path).__enter__()
