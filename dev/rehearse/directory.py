@@ -164,9 +164,15 @@ _LETTERS = str.maketrans(
 """Letters that are not a plain one with a mark."""
 
 
+_LATIN = {"李": "Xiaolong", "小龍": "Li", "Νίκος": "Nikos", "Παππάς": "Pappas"}
+"""How people of other scripts are written in addresses."""
+
+
 def transliterate(text: str) -> str:
     """Return a text in ASCII as admins have it in addresses (Entra: NormalizeDiacritics): marks go, letters stay. What
-    is no Latin letter is left out."""
+    is no Latin letter, and not in _LATIN, is left out."""
+    for word, latin in _LATIN.items():
+        text = text.replace(word, latin)
     plain = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return "".join(letter for letter in plain if letter.isascii())
 

@@ -5,6 +5,7 @@ Codes are those of Entra's log where it has one.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -136,11 +137,6 @@ _ADMIN = {
     422: "Until it is mended, take the attribute out of the mapping (Attribute mapping) and restart provisioning.",
     429: "Nothing at first: Entra tries again. If it goes on, ask the vendor for a higher limit.",
 }
-_SCHEMAS = "schema"
-_ADMIN_SCHEMAS = (
-    "Nothing helps there: no mapping makes the `schemas` of a request. Report it to the vendor of the application, "
-    "with the request and its answer."
-)
 _ADMIN_SEARCH = {
     400: "Choose another matching attribute (Attribute mapping, match objects using this attribute).",
     404: "Check the tenant URL, press Test Connection, then Restart provisioning, which ends a quarantine.",
@@ -161,9 +157,9 @@ def refused(what: str, answer: Answer, expected: str, *, search: bool = False) -
     remedy = meaning.remedy
     if answer.status in (400, 422, 501) and not search:
         remedy = next((advice for start, advice in _ADVICE.items() if what.startswith(start)), remedy)
-    admin = (
-        _ADMIN_SCHEMAS if _SCHEMAS in cause.lower() and answer.status in (400, 422) else _admin(answer.status, search)
-    )
+    admin = _admin(answer.status, search)
+    if answer.status in (400, 422) and cause and not search:
+        admin = _unmap(answer)
     log = log_text(answer)
     return Problem(meaning.code, title, log, meaning.effect, remedy, answer.exchange, admin, cause=cause)
 
@@ -219,6 +215,36 @@ def _admin(status: int, search: bool) -> str:
     if status == 0 or status in (500, 502, 503, 504):
         return "Nothing at first: Entra tries again. If it goes on, tell the vendor the time and the object."
     return _ADMIN.get(status, _ADMIN_NOTHING)
+
+
+def _unmap(answer: Answer) -> str:
+    """Return what the admin can take out of a mapping: an attribute that was sent and that the answer names.
+
+    Schema URNs, and the parts of a PATCH, are in no mapping: nothing helps against their refusal.
+    """
+    try:
+        names = _list_mapped(json.loads(answer.exchange.body or "null"))
+    except ValueError:  # of a long body, a part is kept
+        return _ADMIN[400]
+    words = set(re.findall(r"[\w:.$-]*[\w$]", str(answer.object.get("detail")).casefold()))
+    words |= {word.partition(".")[0] for word in words if not word.startswith("urn:")}
+    words |= {word.rpartition(":")[2] for word in words if ":user:" in word}
+    named = next((name for name in names if name.casefold() in words), "")
+    if not named:
+        return _ADMIN_NOTHING
+    return f"Until it is mended, take {named} out of the mapping (Attribute mapping) and restart provisioning."
+
+
+def _list_mapped(body: object) -> list[str]:
+    """Return the names of the attributes in a resource or PATCH that a mapping of Entra may have."""
+    if not isinstance(body, dict):
+        return []
+    names: list[str] = []
+    for operation in body.get("Operations", [{"value": body}]):
+        path, value = str(operation.get("path") or ""), operation.get("value")
+        for name in [path, *(value if isinstance(value, dict) and not path else ())]:
+            names.append(re.split(r"[.\[]", re.sub(r"^urn:.*:", "", name))[0])
+    return [name for name in names if name not in ("", "schemas", "meta", "id")]
 
 
 def _status_name(status: int) -> str:

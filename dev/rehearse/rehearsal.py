@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dev.rehearse.client import Client
-from dev.rehearse.results import INTERRUPTED, Report, Scenario
+from dev.rehearse.results import INTERRUPTED, Report, Scenario, number_of
 from dev.rehearse.scenarios import Jobs, chosen
 from dev.rehearse.stage import NoProgress, Options, Progress, Stage
 from dev.rehearse.verdict import Tally, judge
@@ -123,7 +123,8 @@ def _describe(client: Client, options: Options, names: list[str]) -> dict[str, s
         "version": read_version(),
         "target": client.statistics.server or "says nothing of its version",
         "scenarios": ", ".join(names) or "all",
-        "directory": f"{options.users:,} users, {options.groups:,} groups, {options.cycles} incremental cycles",
+        "directory": f"{number_of(options.users, 'user')}, {number_of(options.groups, 'group')}, "
+        f"{number_of(options.cycles, 'incremental cycle')}",
         "seed": str(options.seed),
         "dialects": ", ".join(options.dialects),
         "credentials": client.credentials.kind,

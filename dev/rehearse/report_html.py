@@ -13,7 +13,7 @@ from html import escape
 
 from dev.rehearse import charts
 from dev.rehearse.report_style import CSS, GLOSSARY
-from dev.rehearse.results import Check, Cycle, Exchange, Finding, Operation, Report, Scenario
+from dev.rehearse.results import Check, Cycle, Exchange, Finding, Operation, Report, Scenario, number_of
 
 _MOST_CHECKS_OPEN = 4
 _PARTS = {
@@ -71,9 +71,7 @@ def _head(report: Report) -> Iterator[str]:
     yield from (
         f'<div class="{kind}"><b>{value}</b><span class="soft small">{name}</span></div>' for name, value, kind in tiles
     )
-    yield '</div><p class="played">'
-    yield from (f'<span class="chip {s.status}">{escape(s.name)}: {s.status}</span> ' for s in report.scenarios)
-    yield "</p>"
+    yield "</div>"
     links = [f'<a href="#{id}">{text}</a>' for id, text in _PARTS.items()]
     yield f"<nav>{''.join(links)}</nav></header>"
 
@@ -106,14 +104,15 @@ def _finding(finding: Finding, target: str) -> Iterator[str]:
         yield f'<p class="small">The same cause: {_lines(finding.others)}</p>'
     yield "<dl>"
     yield f"<dt>What follows</dt><dd>{escape(problem.effect)}</dd>"
-    yield f"<dt>To do in the target</dt><dd>{escape(problem.remedy)}</dd>"
-    yield f"<dt>To do in Entra</dt><dd>{escape(problem.admin)}</dd>"
+    yield f"<dt>To do in the target</dt><dd>{_lines(finding.remedies)}</dd>"
+    yield f"<dt>To do in Entra</dt><dd>{_lines(finding.advice)}</dd>"
     yield f'<dt>Whom it hits</dt><dd class="small">{_lines(problem.subjects[:3])}</dd>'
     scenarios = dict.fromkeys(scenario for scenario, _, _ in finding.places)
     yield f'<dt>Where it was met</dt><dd class="small">{escape(", ".join(scenarios))}</dd>'
     yield f"<dt>Code in Entra's log</dt><dd><code>{escape(problem.code)}</code></dd></dl>"
-    yield "<details><summary>More of whom, and in which checks</summary>"
-    yield f'<p class="small">{_lines(problem.subjects)}</p>'
+    more = problem.subjects[3:]
+    yield f"<details><summary>{'More of whom, and in' if more else 'In'} which checks</summary>"
+    yield f'<p class="small">{_lines(more)}</p>' if more else ""
     places = [f"{scenario}: {check}, {_times(number)}" for scenario, check, number in finding.places]
     yield f'<p class="small soft">{_lines(places)}</p></details>'
     if problem.log:
@@ -172,11 +171,7 @@ def _count_checks(scenario: Scenario) -> str:
     numbers = Counter(str(check.status) for check in scenario.checks)
     names = {"failed": "failed", "warning": "with a warning", "skipped": "skipped", "passed": "passed"}
     counted = [f"{numbers[status]:,} {name}" for status, name in names.items() if numbers[status]]
-    return f"{_plural(len(scenario.checks), 'check')}: {', '.join(counted) or 'none'}"
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number_of(len(scenario.checks), 'check')}: {', '.join(counted) or 'none'}"
 
 
 def _check(check: Check) -> str:
@@ -197,7 +192,7 @@ def _timeline(report: Report) -> Iterator[str]:
         yield f'<div class="row"><span>{escape(scenario.name)}</span>{charts.timeline(scenario, report.seconds)}'
         yield f'<span class="figures small">{seconds:,.1f} s</span>'
         if scenario.cycles:
-            yield f'<details class="more"><summary class="small">{_plural(len(scenario.cycles), "cycle")}</summary>'
+            yield f'<details class="more"><summary class="small">{number_of(len(scenario.cycles), "cycle")}</summary>'
             yield from (_cycle(cycle) for cycle in scenario.cycles)
             yield "</details>"
         yield "</div>"
@@ -217,7 +212,7 @@ def _cycle(cycle: Cycle) -> str:
     counts = ", ".join(f"{escape(name)} {number:,}" for name, number in cycle.counts.items()) or "nothing to do"
     changes = "".join(f"<li>{escape(change)}</li>" for change in cycle.changes)
     return (
-        f'<p class="small"><b>{escape(cycle.title)}</b> · {cycle.requests:,} requests in '
+        f'<p class="small"><b>{escape(cycle.title)}</b> · {number_of(cycle.requests, "request")} in '
         f"{cycle.ended - cycle.started:,.1f} s · {counts}</p>"
         + (f'<ul class="plain soft small quote">{changes}</ul>' if changes else "")
     )

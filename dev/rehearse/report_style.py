@@ -34,7 +34,6 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-top: 1rem; font-
   background: var(--goodbg); color: var(--good); white-space: nowrap; }
 .chip.failed { background: var(--badbg); color: var(--bad); } .chip.warning { background: var(--warnbg); color:
   var(--warn); }
-.played { line-height: 2; }
 .chip.skipped { background: var(--tint); color: var(--soft); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; margin:
   .8rem 0; }

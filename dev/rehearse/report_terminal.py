@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dev.rehearse.results import Finding, Report, shorten
+from dev.rehearse.results import Finding, Report, number_of, shorten
 
 _COLOURS = {"passed": "green", "failed": "red", "warning": "yellow", "skipped": "dim"}
 _MOST_FINDINGS = 15
@@ -78,8 +78,8 @@ def _finding(finding: Finding, console: Console) -> None:
     lines += [
         f"For {'; '.join(problem.subjects[:3])}",
         problem.effect,
-        f"Remedy: {problem.remedy}",
-        f"In Entra: {problem.admin}",
+        *(f"Remedy: {remedy}" for remedy in finding.remedies),
+        *(f"In Entra: {advice}" for advice in finding.advice),
     ]
     console.print(Padding(Text("\n".join(lines)), (0, 0, 0, 2)))
 
@@ -99,7 +99,7 @@ def _closing(report: Report, console: Console) -> None:
     console.print(
         f"{report.requests:,} requests in {report.seconds:.1f} s, {report.throttled:,} answered 429 or 503, "
         f"p50 {report.quantile(0.5):.1f} ms, p95 {report.quantile(0.95):.1f} ms. "
-        f"{report.failures:,} failures, {report.warnings:,} warnings."
+        f"{number_of(report.failures, 'failure')}, {number_of(report.warnings, 'warning')}."
     )
     if report.left:
         console.print(Text(f"{len(report.left)} resources of the rehearsal are in the target, the first of them:"))

@@ -164,6 +164,10 @@ class Finding:
     places: list[tuple[str, str, int]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """Titles of problems that have the same cause."""
+    remedies: list[str] = field(default_factory=list)
+    """What to do in the target, for all problems of the cause."""
+    advice: list[str] = field(default_factory=list)
+    """What to do in Entra, for all of them."""
 
     @property
     def count(self) -> int:
@@ -238,6 +242,8 @@ class Report:
                     what = problem.cause or problem.title
                     finding = found.setdefault((problem.code, what, problem.warning), Finding(problem))
                     finding.places.append((scenario.name, check.name, problem.count))
+                    finding.remedies += [problem.remedy] if problem.remedy not in finding.remedies else []
+                    finding.advice += [problem.admin] if problem.admin not in finding.advice else []
                     if problem.title != finding.problem.title and problem.title not in finding.others:
                         finding.others.append(problem.title)
         return sorted(found.values(), key=lambda finding: finding.problem.warning)
@@ -256,6 +262,11 @@ class Report:
 def quantile(ordered: list[float], share: float) -> float:
     """The value below which that share of the values lies; 0.0 where there are none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def number_of(number: int, what: str) -> str:
+    """Return "1 check" or "2 checks"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def shorten(text: str, length: int = MAX_TEXT) -> str:

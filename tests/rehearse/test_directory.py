@@ -83,7 +83,14 @@ def test_a_cycle_changes_in_every_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("Łukasz.Børge", "Lukasz.Borge"), ("Zoë.Weiß", "Zoe.Weiss"), ("李.Nguyễn", ".Nguyen")]
+    ("text", "expected"),
+    [
+        ("Łukasz.Børge", "Lukasz.Borge"),
+        ("Zoë.Weiß", "Zoe.Weiss"),
+        ("李.小龍", "Xiaolong.Li"),
+        ("Νίκος.Παππάς", "Nikos.Pappas"),
+        ("Ngọc.Nguyễn", "Ngoc.Nguyen"),
+    ],
 )
 def test_addresses_are_in_ascii(text: str, expected: str) -> None:
     assert transliterate(text) == expected

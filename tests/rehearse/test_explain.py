@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -80,3 +82,20 @@ def test_what_is_refused_as_invalid_gets_advice_for_what_was_wanted() -> None:
     assert "plain string" in advice["Set a manager"] and "several members" in advice["Add members"]
     assert len(set(advice.values())) == 3
     assert "plain string" not in refused("Set a manager", answer(500), "200").remedy
+
+
+@pytest.mark.parametrize(
+    ("body", "detail", "said"),
+    [
+        ({"schemas": ["urn:x:Group"], "displayName": "a"}, "unknown schema urn:x:Group", "Nothing helps"),
+        ({"schemas": ["urn:x:User"], "nickName": "a"}, "nickName is not in the schema", "take nickName out"),
+        ({"emails": [{"value": 5}]}, "emails.value must be a string", "take emails out"),
+        ({"Operations": [{"op": "Add", "value": {"title": "a"}}]}, "Each operation needs a path", "Nothing helps"),
+        ({"Operations": [{"op": "Add", "path": "title", "value": "a"}]}, "title is read-only", "take title out"),
+        ({"Operations": [{"op": "Add", "path": "urn:x:2.0:User:badge"}]}, "badge is unknown", "take badge out"),
+    ],
+)
+def test_only_what_is_in_a_mapping_is_taken_out_of_it(body: object, detail: str, said: str) -> None:
+    refusal = answer(400, data={"detail": detail})
+    refusal = replace(refusal, exchange=replace(refusal.exchange, body=json.dumps(body)))
+    assert said in refused("Do", refusal, "200").admin

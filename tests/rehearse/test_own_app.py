@@ -148,6 +148,7 @@ async def test_why_finds_every_failure_that_is_provoked(service: Service) -> Non
     wire = Spoiling()
     report = await service.rehearse(SecretToken(service.keys[""]), "initial-cycle", transport=wire)
     subjects = {subject for finding in report.findings() for subject in finding.problem.subjects}
+    assert subjects <= set(wire.spoiled)
     assert subjects and len(set(wire.spoiled.values())) >= 3
     for name, attribute in wire.spoiled.items():
         whom = {"user": name} if "@" in name else {"group": name}

@@ -136,9 +136,11 @@ def test_problems_of_one_cause_are_one_finding(report: Report) -> None:
     for title in ("Create a user", "Replace a user"):
         exchange = Exchange("", "POST", "/Users", "", 400, "", 1.0)
         again.check(title).report(
-            Problem("Refused", title, "", "", "", exchange, cause="userName is wrong"), "somebody"
+            Problem("Refused", title, "", "", f"remedy of {title}", exchange, cause="userName is wrong"), "somebody"
         )
     report.scenarios.append(again)
     [finding] = [finding for finding in report.findings() if finding.problem.cause]
     assert (finding.problem.title, finding.others, finding.count) == ("Create a user", ["Replace a user"], 2)
-    assert "The same cause: Replace a user" in report_html.page(report)
+    page = report_html.page(report)
+    assert "The same cause: Replace a user" in page
+    assert "remedy of Create a user<br>remedy of Replace a user" in page
