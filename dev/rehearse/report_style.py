@@ -26,7 +26,7 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-top: 1rem; font-
 .verdict.failed { border-left-color: var(--bad); } .verdict.warning { border-left-color: var(--warn); }
 .verdict strong { display: block; font-size: clamp(1.35rem, 4.5vw, 1.9rem); line-height: 1.25; margin-bottom: .5rem; }
 .verdict .reason { color: var(--bad); font-weight: 600; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.2rem, 1fr)); gap: .7rem; margin-top: .9rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: .7rem; margin-top: .9rem; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem .9rem; }
 .tiles b { display: block; font-size: 1.45rem; font-variant-numeric: tabular-nums; line-height: 1.2; }
 .tiles .failed b { color: var(--bad); } .tiles .warning b { color: var(--warn); }
