@@ -14,24 +14,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scim.clock import format_time
+from scim.policy.binding import find_bound, find_group, name_group
 from scim.policy.document import Grant, GroupName, Policy
 from scim.policy.draft import Draft, Event
-from scim.policy.guard import list_filled
+from scim.policy.effects import Effects, join_grants
 from scim.policy.holding import Holding, Taken
 from scim.policy.kept import Kept, make_policy
-from scim.policy.offering import find_unknown
 from scim.policy.owners import Owners, is_held
 from scim.policy.relinking import Relinking
 from scim.policy.rows import Rows
 from scim.policy.seats import ASSIGNED, Holder, Seats
 from scim.policy.state import TOTAL, State
-from scim.schema.registry import Declared, Registry
+from scim.schema.registry import Registry
 from scim.store import keys, properties
 from scim.store.table import Partition
 
 AT_ONCE = 10
 """Users whose seats are decided in one step."""
-_LICENSE = ("license", "licence")
 _LOST = {"user.deactivated", "user.deleted"}
 
 
@@ -59,6 +58,7 @@ class Decider:
         self._relinking = Relinking(self.rows, policy.relink.hours, registry)
         self._owners = Owners(self.rows, policy.agents, registry)
         self._registry = registry
+        self._effects = Effects(policy, registry)
         seats = policy.seats
         self._limits = dict(seats.licenses) | ({} if seats.total is None else {TOTAL: seats.total})
 
@@ -140,7 +140,9 @@ class Decider:
             if what == "deleted":
                 holder = Holder(holder.seats, {}, [], active=False)
             elif data is not None:
-                holder = Holder(holder.seats, holder.groups, self._list_own(data), data.get("active") is not False)
+                holder = Holder(
+                    holder.seats, holder.groups, self._effects.list_licences(data), data.get("active") is not False
+                )
             elif what in ("activated", "deactivated"):
                 holder = Holder(holder.seats, holder.groups, holder.own, what == "activated")
             following = await self._settle(id, holder, event)
@@ -178,67 +180,19 @@ class Decider:
         if row is None:
             return None
         document = properties.join_document(row.values)
-        return Holder(own=self._list_own(document), active=document.get("active") is not False)
+        return Holder(own=self._effects.list_licences(document), active=document.get("active") is not False)
 
     def describe(self, data: Mapping[str, Any], *, is_new: bool, id: str = "") -> Event:
-        """Return what the policy says of a user's document: what follows from roles and values, and what is a
-        default."""
-        effects: Event = {"held": True} if is_held(self.state.ownerless.get(id, "")) else {}
-        if is_new and (filled := list_filled(self.policy, dict(data))):
-            effects["defaults"] = filled
-        roles = [str(role.get("value", "")) for role in data.get("roles", ()) if isinstance(role, dict)]
-        never = {name.lower() for name in self.policy.never}
-        if refused := [role for role in roles if role.lower() in never]:
-            effects["refused"] = refused
-        if unknown := find_unknown(self.policy, self._registry, data):
-            effects["unknown"] = unknown
-        values, fallbacks = self._map_values(data)
-        if values:
-            effects["values"] = values
-        if fallbacks:
-            effects["fallbacks"] = fallbacks
-        grants = join_grants(grant.given() for grant in self._grants_for(roles))
-        return ({"effects": effects} if effects else {}) | ({"grants": grants} if grants else {})
-
-    def _map_values(self, data: Mapping[str, Any]) -> tuple[Event, list[str]]:
-        values, fallbacks = {}, []
-        for each in self.policy.values:
-            found = self._read_value(each.source, data)
-            folded = {name.casefold(): to for name, to in each.map.items()}
-            if found is not None and (to := folded.get(found.casefold())) is not None:
-                values[each.to] = to
-            elif each.otherwise is not None:
-                values[each.to] = each.otherwise
-                fallbacks.append(each.to)
-        return values, fallbacks
-
-    def _read_value(self, name: str, data: Mapping[str, Any]) -> str | None:
-        users = self._registry.by_endpoint("users")
-        target = users.resolve(name) if users else None
-        if target is None:
-            return None
-        container = data if target.urn is None else data.get(target.urn, {})
-        value = container.get(target.name)
-        for element in value if isinstance(value, list) else [value]:
-            if isinstance(target, Declared) and target.sub is not None:
-                element = element.get(target.sub.name) if isinstance(element, dict) else None
-            if element is not None:
-                return str(element)
-        return None
+        """Return what the policy says of a user's document."""
+        return self._effects.describe(data, is_new=is_new, is_held=is_held(self.state.ownerless.get(id, "")))
 
     # Grants --------------------------------------------------------------------------------------------------------
-
-    def _grants_for(self, roles: Iterable[str]) -> list[Grant]:
-        """Return what app roles give. A role that the policy never gives, gives nothing."""
-        never = {name.lower() for name in self.policy.never}
-        having = {role.lower() for role in roles} - never
-        return [grant for grant in self.policy.grants if grant.role is not None and grant.role.lower() in having]
 
     def _grants_of(self, group: str) -> list[Grant]:
         return [grant for grant in self.policy.grants if grant.group and self._find_bound(grant.group) == group]
 
     def _find_bound(self, name: GroupName) -> str | None:
-        return bound_group(name, self.state)
+        return find_bound(name, self.state)
 
     def _bind(self, event: Event, what: str) -> None:
         """Follow the groups that the policy names: one that was found once keeps its place through renames, until it is
@@ -251,7 +205,7 @@ class Decider:
                 f"displayName={str(event['resource'].get('displayName', '')).casefold()}",
                 f"externalId={event['resource'].get('externalId', '')}",
             }
-            names = {_name_group(grant.group) for grant in self.policy.grants if grant.group}
+            names = {name_group(grant.group) for grant in self.policy.grants if grant.group}
             left = {**{name: group for name in called & names if name not in bound}, **bound}
         if left == bound:
             return
@@ -267,16 +221,6 @@ class Decider:
         return resource_type is not None and resource_type.name == "User"
 
     # Seats ---------------------------------------------------------------------------------------------------------
-
-    def _list_own(self, data: Mapping[str, Any]) -> list[str]:
-        """Return the licences that a document says: entitlements of the type license, and what app roles give."""
-        own = [
-            str(each["value"])
-            for each in data.get("entitlements", ())
-            if isinstance(each, dict) and "value" in each and str(each.get("type", "license")).lower() in _LICENSE
-        ]
-        roles = [str(role.get("value", "")) for role in data.get("roles", ()) if isinstance(role, dict)]
-        return list(dict.fromkeys([*own, *(one for grant in self._grants_for(roles) for one in grant.licenses)]))
 
     async def _settle(self, user: str, holder: Holder, cause: Event) -> list[Draft]:
         """Give, free and queue, so that the user has or waits for exactly what is wanted."""
@@ -366,10 +310,10 @@ class Decider:
         new = {licence: "" for licence in self._limits if licence not in state.limits}
         used = {licence: number for licence, number in state.used.items() if licence in self._limits}
         counting = {licence: at for licence, at in state.counting.items() if licence in self._limits}
-        names = {_name_group(grant.group): grant.group for grant in self.policy.grants if grant.group}
+        names = {name_group(grant.group): grant.group for grant in self.policy.grants if grant.group}
         bound = {name: id for name, id in state.bound.items() if name in names}
         for name, group in names.items():
-            if name not in bound and (id := await self._look_up(group)) is not None:
+            if name not in bound and (id := await find_group(self.rows.partition, self._registry, group)) is not None:
                 bound[name] = id
         self.state = state.changed(
             version=self._version,
@@ -391,23 +335,6 @@ class Decider:
     def _list_granting(self) -> list[str]:
         found = [self._find_bound(grant.group) for grant in self.policy.grants if grant.group]
         return list(dict.fromkeys(id for id in found if id is not None))
-
-    async def _look_up(self, name: GroupName) -> str | None:
-        """Return the id of a group that is there already; None if there is none of that name."""
-        groups = self._registry.by_endpoint("groups")
-        if name.id is not None or groups is None:
-            return name.id
-        attribute, value = ("displayname", name.display_name) if name.display_name else ("externalid", name.external_id)
-        index = groups.indexes.get(attribute)
-        if index is None or value is None:
-            return None
-        if index.unique:
-            row = await self.rows.partition.read(keys.unique_key(groups, index, value))
-            return None if row is None else str(row.values["id"])
-        async for page in self.rows.partition.pages(*keys.lookup_range(groups, index, value), size=1):
-            for row in page:
-                return str(row.values["id"])
-        return None
 
     async def _tell_some(self, cause: Event) -> AsyncIterator[list[Draft]]:
         """Tell members of one group what they get now."""
@@ -453,7 +380,9 @@ class Decider:
     ) -> list[Draft]:
         document = properties.join_document(dict(values))
         known = await self._seats.read(user) or Holder()
-        holder = Holder(known.seats, known.groups, self._list_own(document), document.get("active") is not False)
+        holder = Holder(
+            known.seats, known.groups, self._effects.list_licences(document), document.get("active") is not False
+        )
         told, seats = [], {licence: seat for licence, seat in known.seats.items() if licence not in licences}
         for licence, seat in known.seats.items():  # from when it was limited before
             if licence in licences and seat != ASSIGNED:
@@ -476,30 +405,7 @@ def open_decider(partition: Partition, kept: Kept, state: str, registry: Registr
     return Decider(partition, policy or Policy(), kept.version, State.load(state), registry, is_known=is_known)
 
 
-def bound_group(name: GroupName, state: State) -> str | None:
-    """Return the id of the group that a policy names; None if none was found yet."""
-    return name.id or state.bound.get(_name_group(name))
-
-
-def _name_group(name: GroupName) -> str:
-    if name.display_name is not None:
-        return f"displayName={name.display_name.casefold()}"
-    return f"externalId={name.external_id}" if name.external_id is not None else f"id={name.id}"
-
-
 def _digest(grants: Iterable[Grant]) -> str:
     """Return what tells whether a group gives the same as before; "" if it gives nothing."""
     given = json.dumps([grant.given() for grant in grants], sort_keys=True)
     return hashlib.sha256(given.encode()).hexdigest()[:16] if given != "[]" else ""
-
-
-def join_grants(grants: Iterable[Mapping[str, Any]]) -> Event:
-    """Return what several grants give together."""
-    joined: Event = {}
-    for grant in grants:
-        for name, part in grant.items():
-            if isinstance(part, dict):
-                joined[name] = {**joined.get(name, {}), **part}
-            else:
-                joined[name] = list(dict.fromkeys([*joined.get(name, []), *part]))
-    return joined

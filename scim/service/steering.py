@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from scim.feed.sequencer import Head, Sequencer
-from scim.policy.deciding import Decider, bound_group, join_grants
+from scim.policy.binding import find_bound
+from scim.policy.deciding import Decider
 from scim.policy.document import Policy, PolicyError, parse_policy
 from scim.policy.draft import Draft
+from scim.policy.effects import join_grants
 from scim.policy.guard import fill_defaults, require_domains
 from scim.policy.kept import Kept, Stale, make_policy, read_policy, write_policy
 from scim.policy.owners import HELD, TOLD, is_held
@@ -73,7 +75,7 @@ async def list_standings(table: Table, registry: Registry, tenant: str, after: s
     seats = await _read_seats(table, tenant, rows) if rows else []
     given: dict[str, Any] = {}
     for grant in policy.grants if not after else ():
-        if grant.group is not None and (group := bound_group(grant.group, state)) is not None:
+        if grant.group is not None and (group := find_bound(grant.group, state)) is not None:
             given[group] = join_grants([given.get(group, {}), grant.given()])
     following = parse_id(rows[-1]) if len(rows) == _PAGE else None
     told = {"users": [each for each in standings if len(each) > 1], "seats": seats, "next": following}
