@@ -61,13 +61,16 @@ async def serve_app(
     except OSError as error:
         raise StartError(f"port {port} cannot be served ({error.strerror}); set PORT to another one") from None
     origin = f"http://127.0.0.1:{port}" + (f"/{prefix}" if prefix else "")
-    run = Run(port, os.getpid(), origin, settings.table_connection_string or "")
+    run = Run(port, os.getpid(), origin, settings.table_connection_string or "", settings.public_origin)
     with announce_run(run):
         if again:
             _say(f"Ready in {time.monotonic() - began:.1f} s")
         else:
-            console = await _invite(settings, origin) if settings.console else None
-            print_ready(settings.connections.values(), origin, console, time.monotonic() - began)
+            shown = settings.find_origin(origin)
+            if shown != origin:
+                _say(f"Served at {origin} for {shown}, which has to lead there: the app answers to no other host name")
+            console = await _invite(settings, settings.find_console_origin(shown)) if settings.console else None
+            print_ready(settings.connections.values(), shown, console, time.monotonic() - began)
         beside = [asyncio.create_task(_watch_settings(function_app))]
         beside += [asyncio.create_task(_watch_azurite(azurite, stopped))] if azurite else []
         await stopped.wait()

@@ -90,7 +90,9 @@ class Place:
             return said.removesuffix("/scim")
         if self.vault_url:
             return None
-        return self.run.origin if self.run else "http://127.0.0.1:7071"
+        if self.run is None:
+            return "http://127.0.0.1:7071"
+        return self.run.public_origin or self.run.origin
 
     @property
     def vault_url(self) -> str | None:

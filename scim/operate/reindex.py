@@ -162,11 +162,22 @@ class _Work:
             return Write("merge", key, values, there.etag)
         if isinstance(owner, str) and await self._has(owner, key):
             self._uncovered.add(keys.parse_index_name(key))
-            line = f"{key}: both {owner} and {row.values['id']} have the value; change one of them"
+            line = f"{self._name_value(row, key)}: both {owner} and {row.values['id']} have it; change one of them"
             if line not in self.result.duplicates:
                 self.result.duplicates.append(line)
             return None
         return Write("replace", key, values, there.etag)
+
+    def _name_value(self, row: Row, key: str) -> str:
+        """Return what a unique row of a resource stands for, in a reader's words: its type, attribute and value."""
+        resource_type = self._registry.by_id(row.values["id"])
+        if resource_type is not None:
+            document = properties.join_document(row.values)
+            for index in resource_type.indexes.values():
+                for value in keys.find_indexed_values(document, index) if index.unique else ():
+                    if keys.unique_key(resource_type, index, value) == key:
+                        return f"{resource_type.name} {index.path} {value!r}"
+        return key
 
     async def _has(self, id: str, key: str) -> bool:
         """Return whether a resource's document has the value of a unique row, or may have it."""

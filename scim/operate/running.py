@@ -23,12 +23,14 @@ _SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that serves. `origin` is the app's address without `/scim`, such as http://127.0.0.1:7071."""
+    """A run that serves. `origin` is the app's address without `/scim`, such as http://127.0.0.1:7071; `public_origin`
+    where it is reached from outside, if there is such an address: then the app answers to no other."""
 
     port: int
     process: int
     origin: str
     connection_string: str
+    public_origin: str | None = None
 
 
 def find_run(folder: Path, environment: Mapping[str, str]) -> Run | None:

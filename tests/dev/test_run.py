@@ -189,6 +189,14 @@ def test_first_run(number: signal.Signals, folder: Path, start: Callable[..., Ru
     assert not answers(run.port) and not answers(run.table_port) and not azurites(run.table_port)
 
 
+def test_with_a_public_url_all_that_is_printed_leads_there(start: Callable[..., Run]) -> None:
+    run = start(SCIM_PUBLIC_URL="https://tunnel.example/scim")
+    assert all("https://tunnel.example/" in line for line in run.lines(3))
+    _, out, err = run.end(signal.SIGTERM)
+    assert "https://tunnel.example/console/invitation#" in out and "127.0.0.1" not in out
+    assert f"Served at http://127.0.0.1:{run.port} for https://tunnel.example, which has to lead there" in err
+
+
 def test_keys_and_data_survive_a_restart(start: Callable[..., Run]) -> None:
     user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "babs@example.com"}
     run = start(MEMORY="")

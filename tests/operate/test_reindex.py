@@ -111,7 +111,7 @@ async def test_duplicates_are_told_with_both_ids(versions: Versions, table: Memo
     done = await run(versions)
     first, second = sorted([ada, bob])
     assert done.duplicates in [
-        [f"{UNIQUE} 1: both {one} and {other} have the value; change one of them"]
+        [f"User {HR}:code '1': both {one} and {other} have it; change one of them"]
         for one, other in ((first, second), (second, first))
     ]
     assert (done.done, done.covered.count("l u title"), f"{UNIQUE} caseExact" in done.covered) == (False, 1, False)
@@ -370,7 +370,7 @@ async def test_verb_indexes_a_tenant(
     lines = printed.splitlines()
     assert (code, errors) == (1, "")
     assert lines[0] == f"Indexing {client.tenant} beside live traffic; documents stay as they are."
-    assert lines[1].startswith(f"{UNIQUE} 1: both ") and all(user["id"] in lines[1] for user in users)
+    assert lines[1].startswith(f"User {HR}:code '1': both ") and all(user["id"] in lines[1] for user in users)
     assert lines[2].startswith("A process without l u title wrote beside this lately")
     assert lines[-1] == "3 resources were read, 2 written: 2 index rows added, 0 removed."
     found = await operator.tool("tenants", "reindex", client.tenant, code=1)

@@ -35,9 +35,10 @@ def ports() -> Iterator[list[int]]:
         yield [one.getsockname()[1], two.getsockname()[1]]
 
 
-def note(folder: Path, port: int, connection_string: str = "TableEndpoint=x") -> None:
+def note(folder: Path, port: int, connection_string: str = "TableEndpoint=x", **more: str) -> None:
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
     text = {"port": port, "process": 1, "origin": f"http://127.0.0.1:{port}", "connection_string": connection_string}
+    text |= more
     (folder / RUNS / f"{port}.json").write_text(json.dumps(text))
 
 
@@ -49,6 +50,11 @@ def test_the_run_that_serves_is_found(folder: Path, ports: list[int]) -> None:
     assert run is not None and run.port == ports[0]
     assert Place().environment["SCIM_TABLE_CONNECTION_STRING"] == "TableEndpoint=x"
     assert Place().origin == f"http://127.0.0.1:{ports[0]}"
+
+
+def test_what_is_printed_leads_through_the_tunnel(folder: Path, ports: list[int]) -> None:
+    note(folder, ports[0], public_origin="https://tunnel.example")
+    assert Place().origin == "https://tunnel.example"
 
 
 def test_of_two_runs_the_port_tells_which(folder: Path, ports: list[int]) -> None:
