@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dev.rehearse.results import Escrowed, Verdict
+from dev.rehearse.results import Escrowed, Verdict, number_of
 
 EVALUATED_FROM = 5_000
 SHARE = 0.40
@@ -84,12 +84,12 @@ def judge(tally: Tally, failures: int, skipped: Sequence[str] = ()) -> Verdict:
         f"{tally.references:,} of references, {tally.failed_references:,} failed."
     ]
     if escrow:
-        lines.append(f"In escrow at the end: {_changes(len(escrow))}. Entra tries them again {RETRIES}.")
+        lines.append(f"In escrow at the end: {number_of(len(escrow), 'change')}. Entra tries them again {RETRIES}.")
     if tally.recovered:
         lines.append(f"{tally.recovered:,} failed at first and went through in a later cycle.")
     if skipped:
         named = "; ".join(skipped)
-        lines.append(f"{len(skipped)} check{'' if len(skipped) == 1 else 's'} could not be made here: {named}.")
+        lines.append(f"{number_of(len(skipped), 'check')} could not be made here: {named}.")
     share = tally.failed / tally.exports if tally.exports else 0.0
     if share > SHARE and not reasons:
         lines.append(
@@ -108,7 +108,7 @@ def _headline(stopped: bool, escrow: int, failures: int, tally: Tally, *, skippe
     if stopped:
         return "Entra would stop provisioning: the job would be quarantined."
     if escrow:
-        return f"Entra would go on provisioning, but {_changes(escrow)} would not arrive."
+        return f"Entra would go on provisioning, but {number_of(escrow, 'change')} would not arrive."
     if failures and tally.exports:
         return "Entra would go on provisioning, but not everything would be right in the target."
     if failures:
@@ -116,7 +116,3 @@ def _headline(stopped: bool, escrow: int, failures: int, tally: Tally, *, skippe
     if not tally.exports:
         return "What was played went well."
     return "Entra would provision this target without trouble" + (", as far as it was played." if skipped else ".")
-
-
-def _changes(number: int) -> str:
-    return "1 change" if number == 1 else f"{number:,} changes"

@@ -15,7 +15,7 @@ from typing import Any
 
 from scim.clock import format_time
 from scim.policy.binding import find_bound, find_group, name_group
-from scim.policy.document import Grant, GroupName, Policy
+from scim.policy.document import Grant, Policy
 from scim.policy.draft import Draft, Event
 from scim.policy.effects import Effects, join_grants
 from scim.policy.holding import Holding, Taken
@@ -189,10 +189,7 @@ class Decider:
     # Grants --------------------------------------------------------------------------------------------------------
 
     def _grants_of(self, group: str) -> list[Grant]:
-        return [grant for grant in self.policy.grants if grant.group and self._find_bound(grant.group) == group]
-
-    def _find_bound(self, name: GroupName) -> str | None:
-        return find_bound(name, self.state)
+        return [grant for grant in self.policy.grants if grant.group and find_bound(grant.group, self.state) == group]
 
     def _bind(self, event: Event, what: str) -> None:
         """Follow the groups that the policy names: one that was found once keeps its place through renames, until it is
@@ -333,7 +330,7 @@ class Decider:
         self.state = self.state.changed(granted=granted, telling={**self.state.telling, **dict.fromkeys(changed, "")})
 
     def _list_granting(self) -> list[str]:
-        found = [self._find_bound(grant.group) for grant in self.policy.grants if grant.group]
+        found = [find_bound(grant.group, self.state) for grant in self.policy.grants if grant.group]
         return list(dict.fromkeys(id for id in found if id is not None))
 
     async def _tell_some(self, cause: Event) -> AsyncIterator[list[Draft]]:
